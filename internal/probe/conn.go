@@ -1,0 +1,154 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/remote"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// ErrUnsupported says that the server is older than MinVersion.
+var ErrUnsupported = errors.New("PostgreSQL older than 9.6")
+
+// Conn asks one server over one connection. It is for one goroutine at a
+// time.
+type Conn struct {
+	pg       *pgconn.PgConn
+	server   string // name, for errors
+	version  int32
+	seesAll  bool
+	control  bool // may read the control file
+	prepared map[question]*pgconn.StatementDescription
+
+	sparse   bool   // form of the activity question for the next tick
+	exclude  uint32 // pid of the slow connection, 0 for none
+	names    names
+	statings map[int32]stating
+	pids     pidSet
+}
+
+// stating remembers which statement a session was running, so that a text
+// that did not change is not read again; used where the server gives no
+// query_id.
+type stating struct {
+	start int64
+	query int32
+	day   int32
+}
+
+// Open connects to a target and learns its version and what the role may see.
+// The errors are for remote.Classify; ErrUnsupported is one of them.
+func Open(ctx context.Context, t target.Target, lim remote.Limits) (*Conn, error) {
+	pg, err := remote.Dial(ctx, t, lim)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		pg: pg, server: t.Name, version: MinVersion,
+		prepared: make(map[question]*pgconn.StatementDescription),
+		names:    newNames(),
+		statings: make(map[int32]stating),
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("first question to %s: deadline %s", t.Name, lim.Connect))
+	defer cancel()
+	if err := c.learn(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("first question to %s: %w", t.Name, err)
+	}
+	return c, nil
+}
+
+// learn reads the version and the privileges.
+func (c *Conn) learn(ctx context.Context) error {
+	res := c.pg.ExecParams(ctx, "select pg_catalog.current_setting('server_version_num')::int4", nil, nil, nil, []int16{1}).Read()
+	if res.Err != nil {
+		return res.Err
+	}
+	if len(res.Rows) == 1 {
+		c.version = int32At(res.Rows[0][0])
+	}
+	if c.version < MinVersion {
+		return fmt.Errorf("%w: server_version_num is %d", ErrUnsupported, c.version)
+	}
+	stmt, err := c.prepare(ctx, askPrivileges)
+	if err != nil {
+		return err
+	}
+	res = c.pg.ExecStatement(ctx, stmt, nil, nil, binaryResults).Read()
+	if res.Err != nil {
+		return res.Err
+	}
+	if len(res.Rows) == 1 {
+		c.seesAll, c.control = boolAt(res.Rows[0][1]), boolAt(res.Rows[0][2])
+	}
+	return nil
+}
+
+// Version gives server_version_num.
+func (c *Conn) Version() int32 { return c.version }
+
+// SeesAll reports whether the role may see the sessions of other users.
+func (c *Conn) SeesAll() bool { return c.seesAll }
+
+// PID gives the server process that serves this connection.
+func (c *Conn) PID() uint32 { return c.pg.PID() }
+
+// Exclude leaves the session with this pid, the collector's own second
+// connection, out of the samples; 0 for none.
+func (c *Conn) Exclude(pid uint32) { c.exclude = pid }
+
+// Alive reports whether the connection can still be used.
+func (c *Conn) Alive() bool { return !c.pg.IsClosed() }
+
+// Close ends the connection without waiting for the server.
+func (c *Conn) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = c.pg.Close(ctx) // it is gone either way
+}
+
+// prepare gives the prepared statement of a question, nil where this version
+// has none.
+func (c *Conn) prepare(ctx context.Context, q question) (*pgconn.StatementDescription, error) {
+	if stmt, ok := c.prepared[q]; ok {
+		return stmt, nil
+	}
+	sql, ok := statementFor(q, c.version)
+	if !ok {
+		c.prepared[q] = nil
+		return nil, nil //nolint:nilnil // no statement is an answer
+	}
+	stmt, err := c.pg.Prepare(ctx, "pgam_"+string(q), sql, nil)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", q, err)
+	}
+	c.prepared[q] = stmt
+	return stmt, nil
+}
+
+// Size asks for the size of one database; the deadline is the context's. The
+// error is for a broken connection, a refusal is a reason in the answer.
+func (c *Conn) Size(ctx context.Context, oid uint32, out *sample.DatabaseSize) error {
+	stmt, err := c.prepare(ctx, askSize)
+	if err == nil {
+		res := c.pg.ExecStatement(ctx, stmt, [][]byte{uint32Bytes(oid)}, binaryParam, binaryResults).Read()
+		err = res.Err
+		if err == nil && len(res.Rows) == 1 && res.Rows[0][0] != nil {
+			out.Bytes = sample.Int{V: int64At(res.Rows[0][0]), Known: true}
+			return nil
+		}
+	}
+	out.Reason = remote.Classify(err)
+	if err == nil {
+		out.Reason = sample.NoDatabase // dropped in between
+	}
+	if !c.Alive() {
+		return fmt.Errorf("size of database %d of %s: %w", oid, c.server, err)
+	}
+	return nil
+}

@@ -1,0 +1,327 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statement"
+)
+
+// errShape says that an answer does not look like its question.
+var errShape = errors.New("unexpected columns in the answer")
+
+// maxTexts bounds how many texts are fetched in one visit.
+const maxTexts = 25
+
+// maxSessions is the limit in the SQL of the activity question.
+const maxSessions = 5000
+
+// reader reads the answers of one visit.
+type reader struct {
+	conn      *Conn
+	dict      *sample.Dictionary
+	visit     *sample.Visit
+	day       int32
+	backends  int32
+	truncated bool
+	wantText  []uint32 // pids whose statement's text is new
+	waiters   []uint32 // pids that wait for a lock
+	waiting   []int    // their places in Sessions
+	key       []byte
+	found     found
+}
+
+// found holds answers until they are known to be whole.
+type found struct {
+	identity  *sample.Identity
+	databases []sample.DatabaseStat
+	inventory *sample.Inventory
+}
+
+func (r *reader) pulse(rr *pgconn.ResultReader) error {
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != 3 {
+			return errShape
+		}
+		r.backends = int32At(v[0])
+		r.visit.Tick.Backends = int32At(v[1])
+		r.visit.Tick.NextXID = int64At(v[2])
+	}
+	return nil
+}
+
+// The columns of the activity questions.
+const (
+	colPID = iota
+	colDatabase
+	colUser
+	colLeader
+	colBackendStart
+	colClientAddr
+	colBackendType
+	colApplication
+	colState
+	colWaitType
+	colWait
+	colXactStart
+	colQueryStart
+	colStateChange
+	colXmin
+	colQueryID
+	colQuery
+	numActivityCols
+)
+
+func (r *reader) activity(rr *pgconn.ResultReader) error {
+	c, t := r.conn, r.visit.Tick
+	if c.pids == nil {
+		c.pids = make(pidSet)
+	}
+	clear(c.pids)
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != numActivityCols {
+			return errShape
+		}
+		pid := int32At(v[colPID])
+		s := sample.Session{
+			QueryStart:  microsAt(v[colQueryStart]),
+			XactStart:   microsAt(v[colXactStart]),
+			StateChange: microsAt(v[colStateChange]),
+			Xmin:        uint32At(v[colXmin]),
+			Blocker:     sample.Unset,
+		}
+		s.Session = r.session(pid, v)
+		waitType := v[colWaitType]
+		if len(waitType) == 0 {
+			waitType = []byte(sample.CPU)
+		}
+		s.Wait, s.Class = r.dict.Wait(v[colState], waitType, v[colWait])
+		s.Query = r.query(pid, s, v)
+		if string(waitType) == "Lock" {
+			r.waiters = append(r.waiters, uint32(pid)) //nolint:gosec // bits
+			r.waiting = append(r.waiting, len(t.Sessions))
+		}
+		c.pids[pid] = s.Session
+		t.Sessions = append(t.Sessions, s)
+	}
+	r.truncated = len(t.Sessions) >= maxSessions
+	if len(c.statings) > 4*maxSessions {
+		clear(c.statings)
+	}
+	return nil
+}
+
+func (r *reader) session(pid int32, v [][]byte) int32 {
+	k := r.key[:0]
+	for _, col := range v[:colApplication] {
+		k = append(append(k, byte(len(col))), col...)
+	}
+	k = append(k, v[colApplication]...)
+	r.key = k
+	return r.dict.Session(k, r.day, func(e *sample.SessionEntry) {
+		e.PID = pid
+		e.BackendStart = microsAt(v[colBackendStart])
+		e.DatabaseOID, e.UserOID = uint32At(v[colDatabase]), uint32At(v[colUser])
+		e.LeaderPID = int32At(v[colLeader])
+		e.Database, e.User = r.conn.names.database(e.DatabaseOID), r.conn.names.role(e.UserOID)
+		e.Application = cleanText(v[colApplication])
+		e.ClientAddr = addrAt(v[colClientAddr])
+		e.BackendType = string(v[colBackendType])
+		if e.BackendType == "" {
+			e.BackendType = "client backend"
+		}
+	})
+}
+
+// query gives the statement's dictionary id: by the server's query_id or,
+// where it has none, by the fingerprint of the text.
+func (r *reader) query(pid int32, s sample.Session, v [][]byte) int32 {
+	if id := v[colQueryID]; id != nil && int64At(id) != 0 {
+		ref, wants := r.dict.Query(int64At(id), false, r.day)
+		if wants && len(r.wantText) < maxTexts {
+			r.wantText = append(r.wantText, uint32(pid)) //nolint:gosec // bits
+		}
+		return ref
+	}
+	text := v[colQuery]
+	if len(text) == 0 {
+		return 0
+	}
+	before, known := r.conn.statings[s.Session]
+	if known && before.start == s.QueryStart && s.QueryStart != 0 && before.day == r.day {
+		return before.query
+	}
+	// The text is only read, and only until the next row.
+	view := unsafe.String(&text[0], len(text))    //nolint:gosec // see above
+	queryID := int64(statement.Fingerprint(view)) //nolint:gosec // bits
+	ref, wants := r.dict.Query(queryID, true, r.day)
+	if wants {
+		r.dict.QueryText(queryID, true, cleanText([]byte(statement.Normalize(cleanText(text)))))
+	}
+	r.conn.statings[s.Session] = stating{s.QueryStart, ref, r.day}
+	return ref
+}
+
+func (r *reader) identity(rr *pgconn.ResultReader) error {
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != 6 {
+			return errShape
+		}
+		r.found.identity = &sample.Identity{
+			At: r.visit.Tick.Started, VersionNum: int32At(v[0]), Version: cleanText(v[1]), SystemIdentifier: int64At(v[2]),
+			TimelineID: int32At(v[3]), PostmasterStart: timeAt(v[4]), InRecovery: boolAt(v[5]),
+		}
+	}
+	return nil
+}
+
+func (r *reader) databases(rr *pgconn.ResultReader) error {
+	const lead = 4
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != lead+int(sample.NumCounters)+int(sample.NumTimers) {
+			return errShape
+		}
+		d := sample.DatabaseStat{
+			At: r.visit.Tick.Started, OID: uint32At(v[0]),
+			Backends:   sample.Int{V: int64At(v[1]), Known: v[1] != nil},
+			StatsReset: microsAt(v[2]), ChecksumLastFailure: microsAt(v[3]),
+		}
+		for i := range d.Counters {
+			col := v[lead+i]
+			d.Counters[i] = sample.Int{V: int64At(col), Known: col != nil}
+		}
+		for i := range d.Timers {
+			col := v[lead+int(sample.NumCounters)+i]
+			d.Timers[i] = sample.Float{V: float64At(col), Known: col != nil}
+		}
+		r.found.databases = append(r.found.databases, d)
+	}
+	return nil
+}
+
+func (r *reader) inventory(rr *pgconn.ResultReader) error {
+	inv := &sample.Inventory{At: r.visit.Tick.Started}
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != 5 {
+			return errShape
+		}
+		d := sample.Database{
+			OID: uint32At(v[0]), Name: cleanText(v[1]), IsTemplate: boolAt(v[2]), AllowConnect: boolAt(v[3]), Encoding: string(v[4]),
+		}
+		learnName(r.conn.names.databases, d.OID, d.Name)
+		inv.Databases = append(inv.Databases, d)
+	}
+	r.found.inventory = inv
+	return nil
+}
+
+// resolve asks, in a second batch and only where something is new, for texts
+// and names that the answers referred to, and for who blocks whom.
+func (r *reader) resolve(ctx context.Context) error {
+	c := r.conn
+	var steps []step
+	ints := func(q question, element uint32, values []uint32, read func(*pgconn.ResultReader) error) {
+		if len(values) > 0 {
+			steps = append(steps, step{q: q, params: [][]byte{arrayBytes(element, values)}, read: read})
+		}
+	}
+	ints(askBlockers, oidInt4, r.waiters, r.blockers)
+	ints(askQueryText, oidInt4, r.wantText, r.queryText)
+	roles, databases := c.names.missingRoles, c.names.missingDatabases
+	ints(askRoles, oidOID, roles, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.roles) })
+	ints(askDatabaseNames, oidOID, databases, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.databases) })
+	c.names.missingRoles, c.names.missingDatabases = roles[:0], databases[:0]
+	if len(steps) == 0 {
+		return nil
+	}
+	_, err := c.run(ctx, steps)
+	if len(roles) == 0 && len(databases) == 0 {
+		return err
+	}
+	fresh := r.dict.FreshSessions()
+	for i := range fresh {
+		e := &fresh[i]
+		e.Database, e.User = c.names.databases[e.DatabaseOID], c.names.roles[e.UserOID]
+	}
+	if err != nil {
+		r.dict.Reoffer()
+	}
+	return err
+}
+
+// unresolved gives up on names for now: they are asked for when the sessions
+// are seen again.
+func (r *reader) unresolved() {
+	n := &r.conn.names
+	if len(n.missingRoles)+len(n.missingDatabases) > 0 {
+		n.missingRoles, n.missingDatabases = n.missingRoles[:0], n.missingDatabases[:0]
+		r.dict.Reoffer()
+	}
+}
+
+func readNames(rr *pgconn.ResultReader, into map[uint32]string) error {
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != 2 {
+			return errShape
+		}
+		learnName(into, uint32At(v[0]), cleanText(v[1]))
+	}
+	return nil
+}
+
+func (r *reader) queryText(rr *pgconn.ResultReader) error {
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != 2 {
+			return errShape
+		}
+		r.dict.QueryText(int64At(v[0]), false, statement.Normalize(cleanText(v[1])))
+	}
+	return nil
+}
+
+func (r *reader) blockers(rr *pgconn.ResultReader) error {
+	place := make(map[int32]int, len(r.waiters))
+	for i, pid := range r.waiters {
+		place[int32(pid)] = r.waiting[i] //nolint:gosec // bits
+	}
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != 2 {
+			return errShape
+		}
+		at, ok := place[int32At(v[0])]
+		if !ok || v[1] == nil {
+			continue
+		}
+		// 0 where the blocker is a prepared transaction or was not seen.
+		r.visit.Tick.Sessions[at].Blocker = r.conn.pids[int32At(v[1])]
+	}
+	return nil
+}
+
+// Deadline gives how long a visit may take: less than its interval, and never
+// more than a few seconds. The server's own limit is shorter still, so that
+// the connection outlives a statement that is stopped.
+func Deadline(interval time.Duration) (client, server time.Duration) {
+	client = min(interval*8/10, maxVisit)
+	return client, client * 3 / 4
+}
+
+// maxVisit bounds a visit whatever its interval.
+const maxVisit = 5 * time.Second
+
+// String describes the connection for logs.
+func (c *Conn) String() string { return fmt.Sprintf("%s (version %d)", c.server, c.version) }

@@ -1,0 +1,25 @@
+/* pgam:activity */
+select a.pid,
+       a.datid,
+       a.usesysid,
+       null::int4 as leader_pid,
+       a.backend_start,
+       a.client_addr,
+       null::text as backend_type,
+       a.application_name,
+       a.state,
+       a.wait_event_type,
+       a.wait_event,
+       a.xact_start,
+       a.query_start,
+       a.state_change,
+       a.backend_xmin,
+       null::int8 as query_id,
+       a.query
+  from pg_catalog.pg_stat_get_activity(null) a
+ where a.pid <> pg_catalog.pg_backend_pid()
+   and a.pid <> $1
+   and a.state is not null
+   and coalesce(a.state, '') not in ('idle', 'disabled')
+   and a.wait_event_type is distinct from 'Activity'
+ limit 5000

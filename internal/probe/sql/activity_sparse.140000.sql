@@ -1,0 +1,30 @@
+/* pgam:activity, for many idle backends: only those in a transaction, those
+   that wait for neither client nor main loop, and WAL senders are read */
+select a.pid,
+       a.datid,
+       a.usesysid,
+       a.leader_pid,
+       a.backend_start,
+       a.client_addr,
+       a.backend_type,
+       a.application_name,
+       a.state,
+       a.wait_event_type,
+       a.wait_event,
+       a.xact_start,
+       a.query_start,
+       a.state_change,
+       a.backend_xmin,
+       a.query_id,
+       case when a.query_id is null then a.query end as query
+  from pg_catalog.pg_stat_get_backend_idset() b (id)
+ cross join lateral pg_catalog.pg_stat_get_activity(pg_catalog.pg_stat_get_backend_pid(b.id)) a
+ where (pg_catalog.pg_stat_get_backend_xact_start(b.id) is not null
+        or coalesce(pg_catalog.pg_stat_get_backend_wait_event_type(b.id), '') not in ('Client', 'Activity')
+        or pg_catalog.pg_stat_get_backend_pid(b.id) = any (array(select s.pid from pg_catalog.pg_stat_get_wal_senders() s)))
+   and a.pid <> pg_catalog.pg_backend_pid()
+   and a.pid <> $1
+   and a.backend_type is not null
+   and coalesce(a.state, '') not in ('idle', 'disabled')
+   and a.wait_event_type is distinct from 'Activity'
+ limit 5000

@@ -1,0 +1,5 @@
+/* pgam:privileges */
+select pg_catalog.current_setting('server_version_num')::int4 as version_num,
+       pg_catalog.current_setting('is_superuser') = 'on' as sees_all,
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
+       and pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute') as reads_control

@@ -1,0 +1,146 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/remote"
+	"github.com/pgam/pgam/internal/sample"
+)
+
+// Ask says which questions are due besides the one about sessions.
+type Ask struct {
+	Databases bool
+	Inventory bool
+}
+
+// step is one question of a visit and the reader of its answer.
+type step struct {
+	q      question
+	params [][]byte
+	read   func(*pgconn.ResultReader) error
+	// keep is called once the answer is known to be whole; nil for none.
+	keep func()
+}
+
+// Visit asks everything that is due and fills v, whose Tick is there with its
+// Planned instant, Window and Cadence. It always leaves an outcome; the error
+// says the same for the log and is not nil unless the outcome is OK. Visit
+// never waits longer than the context allows. v.Tick.Sessions is reused.
+func (c *Conn) Visit(ctx context.Context, ask Ask, dict *sample.Dictionary, v *sample.Visit) error {
+	t := v.Tick
+	t.Started = time.Now().UTC()
+	t.Backends, t.NextXID, t.Sessions = sample.Unset, 0, t.Sessions[:0]
+	dict.Begin(t.Started)
+	r := reader{conn: c, dict: dict, visit: v, day: sample.Day(t.Window)}
+	steps, answered := r.steps(ask)
+	done, err := c.run(ctx, steps)
+	if done >= answered && c.Alive() && ctx.Err() == nil {
+		err = errors.Join(err, r.resolve(ctx))
+		c.chooseForm(r.backends, len(t.Sessions))
+	}
+	r.unresolved()
+	t.Duration = time.Since(t.Started)
+	v.Entries = dict.Take()
+	t.Outcome, t.Reason = sample.OK, remote.Classify(err)
+	switch {
+	case done < answered:
+		t.Outcome, t.Sessions, t.Backends = sample.Failed, t.Sessions[:0], sample.Unset
+	case err != nil || !c.seesAll || r.truncated:
+		t.Outcome = sample.Degraded
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("visit %s: %w", c.server, err)
+	case !c.seesAll:
+		t.Reason = sample.NoPrivilege
+	case r.truncated:
+		t.Reason = sample.Truncated
+	}
+	return nil
+}
+
+// steps lists the questions; the first answered of them make a tick.
+func (r *reader) steps(ask Ask) (steps []step, answered int) {
+	c := r.conn
+	activity := askActivity
+	if c.sparse {
+		activity = askSparse
+	}
+	steps = append(steps,
+		step{q: askPulse, read: r.pulse},
+		step{q: activity, params: [][]byte{uint32Bytes(c.exclude)}, read: r.activity})
+	answered = len(steps)
+	if ask.Databases {
+		identity := askIdentityPlain
+		if c.control {
+			identity = askIdentity
+		}
+		steps = append(steps,
+			step{q: identity, read: r.identity, keep: func() { r.visit.Identity = r.found.identity }},
+			step{q: askDatabases, read: r.databases, keep: func() { r.visit.Databases = r.found.databases }})
+	}
+	if ask.Inventory {
+		steps = append(steps, step{q: askInventory, read: r.inventory, keep: func() { r.visit.Inventory = r.found.inventory }})
+	}
+	return steps, answered
+}
+
+// run sends the steps as one batch and reads their answers; done counts the
+// steps that were answered in full.
+func (c *Conn) run(ctx context.Context, steps []step) (done int, err error) {
+	batch := &pgconn.Batch{}
+	for _, s := range steps {
+		stmt, err := c.prepare(ctx, s.q)
+		if err != nil {
+			return 0, err
+		}
+		batch.ExecStatement(stmt, s.params, binaryParam[:min(1, len(s.params))], binaryResults)
+	}
+	results := c.pg.ExecBatch(ctx, batch)
+	for done < len(steps) && results.NextResult() {
+		rr := results.ResultReader()
+		readErr := steps[done].read(rr)
+		if _, err := rr.Close(); err != nil {
+			_ = results.Close() // says the same
+			return done, fmt.Errorf("%s: %w", steps[done].q, err)
+		}
+		if readErr != nil {
+			_ = results.Close() // the answers left do not matter any more
+			return done, fmt.Errorf("%s: %w", steps[done].q, readErr)
+		}
+		if keep := steps[done].keep; keep != nil {
+			keep()
+		}
+		done++
+	}
+	if err := results.Close(); err != nil {
+		if done < len(steps) {
+			return done, fmt.Errorf("%s: %w", steps[done].q, err)
+		}
+		return done, err
+	}
+	return done, nil
+}
+
+// The sparse form costs by session in a transaction, the plain one by
+// backend; measured on PostgreSQL 15 and 18 they meet at about a third. The
+// gap between the two limits keeps the choice from swinging.
+const (
+	sparseMinBackends = 50
+	sparseEnterShare  = 0.15
+	sparseLeaveShare  = 0.25
+)
+
+func (c *Conn) chooseForm(backends int32, sessions int) {
+	share := float64(sessions) / float64(max(backends, 1))
+	limit := sparseEnterShare
+	if c.sparse {
+		limit = sparseLeaveShare
+	}
+	c.sparse = c.seesAll && c.version >= 100000 && backends >= sparseMinBackends && share <= limit
+}

@@ -1,0 +1,92 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/target"
+)
+
+// maxMessageBytes bounds one protocol message, so that a hostile or broken
+// server cannot exhaust our memory.
+const maxMessageBytes = 16 << 20
+
+// Limits are what a connection may cost the server and us.
+type Limits struct {
+	// Application becomes application_name.
+	Application string
+	// Connect bounds name look-up, TCP, TLS and authentication together.
+	Connect time.Duration
+	// Statement becomes statement_timeout.
+	Statement time.Duration
+	// Lock becomes lock_timeout.
+	Lock time.Duration
+}
+
+// PostgresConfig gives the driver's configuration for a target. It reads
+// nothing from the environment that could redirect the connection or add a
+// password, and the error never holds a secret.
+func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
+	e := t.Endpoint
+	settings := []string{
+		"host", e.Host, "port", strconv.Itoa(e.Port), "user", e.User, "dbname", e.Database,
+		"sslmode", string(e.TLS), "passfile", "/dev/null", "target_session_attrs", "any",
+	}
+	var dsn strings.Builder
+	for i := 0; i < len(settings); i += 2 {
+		fmt.Fprintf(&dsn, "%s='%s' ", settings[i], quoteKeyword.Replace(settings[i+1]))
+	}
+	cfg, err := pgx.ParseConfig(dsn.String())
+	if err != nil {
+		return nil, fmt.Errorf("%w: the connection to %s cannot be described", target.ErrInvalid, t.Name)
+	}
+	cfg.Password = e.Password.Reveal()
+	cfg.ConnectTimeout = lim.Connect
+	cfg.RequireAuth = "!password"
+	if e.TLS == target.TLSVerifyFull || e.TLS == target.TLSVerifyCA {
+		cfg.RequireAuth = ""
+	}
+	cfg.MaxProtocolMessageBodyLen = maxMessageBytes
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	cfg.DialFunc = dialer.DialContext
+	cfg.RuntimeParams = map[string]string{
+		"application_name":                    lim.Application,
+		"statement_timeout":                   millis(lim.Statement),
+		"lock_timeout":                        millis(lim.Lock),
+		"idle_in_transaction_session_timeout": "10000",
+		"default_transaction_read_only":       "on",
+		"search_path":                         "pg_catalog",
+		// No conversion: names and statements of other databases may be in any
+		// encoding, or in none, and one bad byte must not fail the question.
+		"client_encoding": "SQL_ASCII",
+		"datestyle":       "ISO",
+		"timezone":        "UTC",
+	}
+	return cfg, nil
+}
+
+var quoteKeyword = strings.NewReplacer(`\`, `\\`, `'`, `\'`) //nolint:gochecknoglobals // constant table
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Dial connects once, within lim.Connect.
+func Dial(ctx context.Context, t target.Target, lim Limits) (*pgconn.PgConn, error) {
+	cfg, err := PostgresConfig(t, lim)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("connect to %s: deadline %s", t.Name, lim.Connect))
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(ctx, &cfg.Config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", t.Name, err)
+	}
+	return conn, nil
+}

@@ -1,0 +1,121 @@
+package sample
+
+import (
+	"time"
+
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Unset marks a four-byte value of a Session that is unknown or does not
+// apply; it becomes a null in the history.
+const Unset int32 = -1 << 31
+
+// Session is one session of one tick: a backend that was not idle, by
+// dictionary ids. A backend is idle when its state is idle or its wait is of
+// type Activity (a background process in its main loop).
+type Session struct {
+	// Session, Wait and Query are ids of the server's dictionaries; Query is 0
+	// for none.
+	Session int32
+	Wait    int16
+	Class   WaitClass
+	Query   int32
+	// QueryStart, XactStart and StateChange are microseconds since the Unix
+	// epoch; 0 is unknown.
+	QueryStart, XactStart, StateChange int64
+	// Xmin is backend_xmin; 0 is none.
+	Xmin uint32
+	// Blocker is the Session id of the first backend that blocks this one, 0 if
+	// that is no session (a prepared transaction, or one not seen), Unset if
+	// nothing blocks it.
+	Blocker int32
+}
+
+// Tick is one planned look at a server's sessions.
+type Tick struct {
+	// Planned is the instant the tick belongs to, Started when it was begun;
+	// equal for one that never was.
+	Planned, Started time.Time
+	// Window is the start of the window that the tick belongs to, Span that
+	// window's length.
+	Window time.Time
+	Span   time.Duration
+	// Cadence is the interval in force.
+	Cadence  time.Duration
+	Outcome  Outcome
+	Reason   Reason
+	Duration time.Duration
+	// Backends counts those connected to a database, idle ones too; Unset when
+	// not answered.
+	Backends int32
+	// NextXID is the server's next transaction id; 0 when unknown.
+	NextXID  int64
+	Sessions []Session
+}
+
+// SessionEntry is a session's dictionary entry. A session that changes its
+// application_name is a new entry.
+type SessionEntry struct {
+	ID int32
+	// Day is the UTC day of the window that uses the entry, in days since the
+	// Unix epoch: entries are stored once a day, so that they expire with it.
+	Day          int32
+	PID          int32
+	BackendStart int64 // microseconds since the Unix epoch, 0 unknown
+	DatabaseOID  uint32
+	UserOID      uint32
+	LeaderPID    int32 // 0 for none
+	Database     string
+	User         string
+	Application  string
+	ClientAddr   string // empty for a Unix socket
+	BackendType  string
+}
+
+// WaitEntry is what a session was doing. Type is CPU, with no Event, where
+// PostgreSQL reports no wait.
+type WaitEntry struct {
+	ID                 int16
+	State, Type, Event string
+}
+
+// QueryEntry is a statement.
+type QueryEntry struct {
+	ID  int32
+	Day int32 // as in SessionEntry
+	// QueryID is PostgreSQL's query_id or, where Own is set, pgam's fingerprint.
+	QueryID int64
+	Own     bool
+	// Text is normalized; empty while it was not seen.
+	Text string
+}
+
+// Entries are dictionary entries that a visit met for the first time (that
+// day). They are stored before or with the ticks that use them.
+type Entries struct {
+	Sessions []SessionEntry
+	Waits    []WaitEntry
+	Queries  []QueryEntry
+}
+
+// Empty reports whether there are none.
+func (e *Entries) Empty() bool {
+	return len(e.Sessions) == 0 && len(e.Waits) == 0 && len(e.Queries) == 0
+}
+
+// Visit is everything one visit to a server yielded. Tick is nil for a visit
+// of the slow connection, the others are nil when they were not asked.
+type Visit struct {
+	Server    target.ID
+	Tick      *Tick
+	Entries   Entries
+	Identity  *Identity
+	Databases []DatabaseStat
+	Inventory *Inventory
+	Sizes     []DatabaseSize
+}
+
+// Day gives the UTC day of an instant, in days since the Unix epoch.
+func Day(t time.Time) int32 {
+	return int32(t.Unix() / 86400) //nolint:gosec // good until the year 5 881 580
+}

@@ -1,0 +1,72 @@
+package sample
+
+import "time"
+
+// quietFor is how long a database in which nothing changes may go without a
+// stored sample.
+const quietFor = 5 * time.Minute
+
+// Series follows the counters of one server's databases from sample to
+// sample. It is for one goroutine at a time.
+type Series struct {
+	identity *Identity
+	prev     map[uint32]*DatabaseStat
+	stored   map[uint32]time.Time
+	listed   time.Time
+}
+
+// NewSeries starts with what is known of the server from before, which may be
+// nothing.
+func NewSeries(identity *Identity, last []DatabaseStat, listed time.Time) *Series {
+	s := &Series{identity: identity, prev: make(map[uint32]*DatabaseStat), stored: make(map[uint32]time.Time), listed: listed}
+	for i := range last {
+		s.prev[last[i].OID] = &last[i]
+		s.stored[last[i].OID] = last[i].At
+	}
+	return s
+}
+
+// Advance computes the deltas of v's databases against the sample before, and
+// leaves in v only what is new: the identity if it changed, the databases in
+// which something happened or that were quiet for five minutes. Inventories
+// learn when the one before was.
+func (s *Series) Advance(v *Visit) {
+	same := true
+	if v.Identity != nil {
+		same = s.identity != nil && s.identity.SameInstance(*v.Identity)
+		if !same {
+			s.listed = time.Time{}
+		}
+		if s.identity != nil && s.identity.Same(*v.Identity) {
+			v.Identity = nil
+		} else {
+			s.identity = v.Identity
+		}
+	}
+	if v.Inventory != nil {
+		v.Inventory.Since = s.listed
+		s.listed = v.Inventory.At
+	}
+	if len(v.Databases) == 0 {
+		return
+	}
+	kept := make([]DatabaseStat, 0, len(v.Databases))
+	next := make(map[uint32]*DatabaseStat, len(v.Databases))
+	for i := range v.Databases {
+		cur := &v.Databases[i]
+		before := s.prev[cur.OID]
+		cur.Since(before, same)
+		next[cur.OID] = cur
+		if !cur.Unchanged(before) || cur.At.Sub(s.stored[cur.OID]) >= quietFor {
+			s.stored[cur.OID] = cur.At
+			kept = append(kept, *cur)
+		}
+	}
+	for oid := range s.stored {
+		if next[oid] == nil {
+			delete(s.stored, oid) // dropped
+		}
+	}
+	s.prev = next
+	v.Databases = kept
+}

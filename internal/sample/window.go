@@ -1,0 +1,180 @@
+package sample
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Window is the ticks of a server over a stretch of time, as parallel arrays:
+// the unit of identity and of storage. Unset elements are nulls.
+type Window struct {
+	Server  target.ID
+	T0      time.Time
+	Span    time.Duration
+	Cadence time.Duration
+	// XIDBase is the next transaction id at the first answered tick, 0 unknown.
+	XIDBase int64
+
+	// One element a planned tick, in the order of time.
+	TickOffset   []int32 // milliseconds from T0 to the start
+	TickOutcome  []int16 // empty when every tick was OK
+	TickReason   []int16 // empty when every tick was OK
+	TickDuration []int32 // microseconds
+	TickBackends []int32
+
+	// One element a session sample, ordered by session, then tick.
+	Tick       []int16 // 1-based index into the tick arrays
+	Session    []int32
+	Wait       []int16
+	Query      []int32
+	QueryStart []int32 // milliseconds from T0
+	XactLead   []int32 // query start minus transaction start, milliseconds
+	StateLag   []int32 // state change minus query start, milliseconds; Unset when zero
+	XminAge    []int32 // XIDBase minus xmin
+	Blocker    []int32
+
+	Minute Minute
+}
+
+// Minute is a window's share of the rollup of the minute it lies in.
+type Minute struct {
+	Start       time.Time
+	Planned     int32
+	Outcomes    [4]int32 // by Outcome
+	Classes     [NumClasses]int32
+	Samples     int32
+	MaxSessions int32
+	MaxBackends int32 // Unset when never known
+}
+
+// NewWindow packs ticks of one server, one window and one minute. It sorts
+// ticks, and takes the first of two with the same planned instant.
+func NewWindow(server target.ID, ticks []Tick) Window {
+	slices.SortStableFunc(ticks, func(a, b Tick) int { return a.Planned.Compare(b.Planned) })
+	ticks = slices.CompactFunc(ticks, func(a, b Tick) bool { return a.Planned.Equal(b.Planned) })
+	first := ticks[0]
+	w := Window{Server: server, T0: first.Window, Span: first.Span, Cadence: ticks[len(ticks)-1].Cadence}
+	w.Minute = Minute{Start: first.Window.Truncate(time.Minute), MaxBackends: Unset}
+	w.ledger(ticks)
+	w.samples(ticks)
+	return w
+}
+
+func (w *Window) ledger(ticks []Tick) {
+	n := len(ticks)
+	w.TickOffset, w.TickDuration, w.TickBackends = make([]int32, n), make([]int32, n), make([]int32, n)
+	allOK := true
+	for i, t := range ticks {
+		w.TickOffset[i] = int32(t.Started.Sub(w.T0).Milliseconds())                     //nolint:gosec // within a minute
+		w.TickDuration[i] = int32(min(t.Duration.Microseconds(), int64(math.MaxInt32))) //nolint:gosec // bounded
+		w.TickBackends[i] = t.Backends
+		allOK = allOK && t.Outcome == OK
+		if w.XIDBase == 0 {
+			w.XIDBase = t.NextXID
+		}
+		m := &w.Minute
+		m.Planned++
+		m.Outcomes[t.Outcome]++
+		m.MaxSessions = max(m.MaxSessions, int32(len(t.Sessions))) //nolint:gosec // bounded by the probe
+		m.MaxBackends = max(m.MaxBackends, t.Backends)
+		for _, s := range t.Sessions {
+			m.Classes[s.Class]++
+			m.Samples++
+		}
+	}
+	if allOK {
+		return
+	}
+	w.TickOutcome, w.TickReason = make([]int16, n), make([]int16, n)
+	for i, t := range ticks {
+		w.TickOutcome[i], w.TickReason[i] = int16(t.Outcome), int16(t.Reason)
+	}
+}
+
+func (w *Window) samples(ticks []Tick) {
+	n := int(w.Minute.Samples)
+	type place struct {
+		session   int32
+		tick, pos int16
+	}
+	order := make([]place, 0, n)
+	for i, t := range ticks {
+		for j, s := range t.Sessions {
+			order = append(order, place{s.Session, int16(i), int16(j)}) //nolint:gosec // bounded by the probe
+		}
+	}
+	slices.SortFunc(order, func(a, b place) int {
+		if c := cmp.Compare(a.session, b.session); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.tick, b.tick)
+	})
+	shorts := make([]int16, 2*n)
+	ints := make([]int32, 7*n)
+	w.Tick, w.Wait = shorts[:n], shorts[n:]
+	for i, a := range []*[]int32{&w.Session, &w.Query, &w.QueryStart, &w.XactLead, &w.StateLag, &w.XminAge, &w.Blocker} {
+		*a = ints[i*n : (i+1)*n : (i+1)*n]
+	}
+	t0 := w.T0.UnixMicro()
+	var lag, age, blocked bool
+	for i, p := range order {
+		s := &ticks[p.tick].Sessions[p.pos]
+		w.Tick[i], w.Wait[i], w.Session[i], w.Blocker[i] = p.tick+1, s.Wait, s.Session, s.Blocker
+		w.Query[i] = s.Query
+		if s.Query == 0 {
+			w.Query[i] = Unset
+		}
+		w.QueryStart[i] = millisBetween(t0, s.QueryStart)
+		w.XactLead[i] = millisBetween(s.XactStart, s.QueryStart)
+		w.StateLag[i] = millisBetween(s.QueryStart, s.StateChange)
+		if w.StateLag[i] == 0 {
+			w.StateLag[i] = Unset
+		}
+		w.XminAge[i] = w.xminAge(ticks, int(p.tick), s.Xmin)
+		lag = lag || w.StateLag[i] != Unset
+		age = age || w.XminAge[i] != Unset
+		blocked = blocked || s.Blocker != Unset
+	}
+	if !lag {
+		w.StateLag = nil
+	}
+	if !age {
+		w.XminAge = nil
+	}
+	if !blocked {
+		w.Blocker = nil
+	}
+}
+
+// xminAge keeps an xmin only if it is older than the tick before, or if there
+// is none to compare with: a younger one held nothing back for long, and would
+// cost a byte or two in every sample.
+func (w *Window) xminAge(ticks []Tick, tick int, xmin uint32) int32 {
+	if xmin == 0 || w.XIDBase == 0 {
+		return Unset
+	}
+	if tick > 0 {
+		if before := ticks[tick-1].NextXID; before != 0 && int32(uint32(before)-xmin) <= 0 { //nolint:gosec // xids are compared modulo 2^32
+			return Unset
+		}
+	}
+	return int32(uint32(w.XIDBase) - xmin) //nolint:gosec // xids are compared modulo 2^32
+}
+
+// millisBetween gives b - a in milliseconds, rounded down and clamped to four
+// bytes; Unset when one is unknown.
+func millisBetween(a, b int64) int32 {
+	if a == 0 || b == 0 {
+		return Unset
+	}
+	d := b - a
+	ms := d / 1000
+	if d%1000 < 0 {
+		ms--
+	}
+	return int32(max(min(ms, math.MaxInt32), int64(Unset)+1)) //nolint:gosec // clamped
+}

@@ -1,0 +1,162 @@
+package statement
+
+// verdict is what becomes of a token in a statement that may carry a secret.
+type verdict uint8
+
+const (
+	show   verdict = iota
+	hide           // written as a literal
+	hidden         // left out: a literal before it stands for it
+)
+
+// phase is how far a statement is read, as far as secrets go.
+type phase uint8
+
+const (
+	atStart        phase = iota
+	atObject             // after CREATE or ALTER
+	inRole               // CREATE or ALTER ROLE, USER, GROUP, USER MAPPING
+	inForeign            // CREATE or ALTER SERVER, FOREIGN …
+	inSubscription       // CREATE or ALTER SUBSCRIPTION
+	inConfigured         // ALTER DATABASE, SYSTEM, FUNCTION …, which may SET
+	inCopy               // COPY
+	atSetting            // after SET
+	afterSetting         // after the name in SET
+	atSecret             // the rest of the statement is one literal
+	inSecret
+	harmless
+)
+
+// secret follows one statement and finds the values that need no quotes, or
+// that people forget to quote: SET x TO value, PASSWORD value, OPTIONS (…),
+// CONNECTION value, PROGRAM value. From there to its end the statement is one
+// literal. pg_stat_activity shows a text before it is parsed, so what follows
+// need not be valid.
+type secret struct {
+	phase phase
+}
+
+// advance reads one token and tells what becomes of it.
+func (s *secret) advance(tok token) verdict {
+	switch s.phase {
+	case harmless:
+		return show
+	case inSecret:
+		return hidden
+	case atSecret:
+		s.phase = inSecret
+
+		return hide
+	case atSetting, afterSetting:
+		return s.advanceSetting(tok)
+	}
+	if tok.kind != word {
+		if s.phase == atStart && tok.kind != opening || s.phase == atObject {
+			s.phase = harmless
+		}
+
+		return show
+	}
+	s.phase = s.afterWord(&tok.name)
+
+	return show
+}
+
+// afterWord returns the phase after a word.
+func (s *secret) afterWord(n *name) phase {
+	switch s.phase {
+	case atStart:
+		return startPhase(n)
+	case atObject:
+		return objectPhase(n)
+	case inRole:
+		if n.is("password") || n.is("options") {
+			return atSecret
+		}
+		if n.is("set") {
+			return atSetting
+		}
+	case inForeign:
+		if n.is("options") {
+			return atSecret
+		}
+	case inSubscription:
+		if n.is("connection") {
+			return atSecret
+		}
+	case inConfigured:
+		if n.is("set") {
+			return atSetting
+		}
+	case inCopy:
+		if n.is("program") {
+			return atSecret
+		}
+	}
+
+	return s.phase
+}
+
+func startPhase(n *name) phase {
+	switch string(n.bytes[:n.size]) {
+	case "set":
+		return atSetting
+	case "create", "alter":
+		return atObject
+	case "copy":
+		return inCopy
+	}
+
+	return harmless
+}
+
+func objectPhase(n *name) phase {
+	switch string(n.bytes[:n.size]) {
+	case "role", "user", "group":
+		return inRole
+	case "server", "foreign":
+		return inForeign
+	case "subscription":
+		return inSubscription
+	case "database", "system", "function", "procedure", "routine":
+		return inConfigured
+	}
+
+	return harmless
+}
+
+// advanceSetting reads SET [SESSION | LOCAL] name {TO | =} value and its
+// irregular forms: TIME ZONE value, ROLE value, SESSION AUTHORIZATION value.
+func (s *secret) advanceSetting(tok token) verdict {
+	if s.phase == atSetting {
+		return s.advanceSettingName(tok)
+	}
+	switch {
+	case tok.kind == word && (tok.name.is("to") || tok.name.is("zone")), tok.kind == operator && tok.text == "=":
+		s.phase = atSecret
+	case tok.kind == dot:
+		s.phase = atSetting
+	default:
+		s.phase = inSecret
+
+		return hide
+	}
+
+	return show
+}
+
+func (s *secret) advanceSettingName(tok token) verdict {
+	switch {
+	case tok.kind == word && (tok.name.is("session") || tok.name.is("local")):
+	case tok.kind == word && (tok.name.is("transaction") || tok.name.is("constraints") || tok.name.is("characteristics")):
+		s.phase = harmless
+	case tok.kind == word, tok.kind == quoted:
+		s.phase = afterSetting
+	default:
+		s.phase = inSecret
+
+		return hide
+	}
+
+	return show
+}

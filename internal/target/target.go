@@ -1,0 +1,212 @@
+package target
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pgam/pgam/internal/secret"
+)
+
+// Errors of the noun. Their owners map them to an HTTP status or an exit code.
+var (
+	// ErrNotFound says that no server has this name.
+	ErrNotFound = errors.New("server not found")
+	// ErrConflict says that another server has this name already.
+	ErrConflict = errors.New("server with this name already exists")
+	// ErrInvalid is wrapped by every error of Validate.
+	ErrInvalid = errors.New("invalid server")
+)
+
+// ID identifies a server for ever: it is never reused and survives a rename.
+type ID int64
+
+// TLSMode is libpq's sslmode for the connection to PostgreSQL.
+type TLSMode string
+
+// The TLS modes, weakest first; Prefer is the default because the clients of
+// the Python version cannot name one.
+const (
+	TLSDisable    TLSMode = "disable"
+	TLSAllow      TLSMode = "allow"
+	TLSPrefer     TLSMode = "prefer"
+	TLSRequire    TLSMode = "require"
+	TLSVerifyCA   TLSMode = "verify-ca"
+	TLSVerifyFull TLSMode = "verify-full"
+)
+
+// PoolProfile names the size of the API's connection pool for a server.
+type PoolProfile string
+
+// The pool profiles; their sizes are settings of the API.
+const (
+	PoolDefault  PoolProfile = "default"
+	PoolStatsDB  PoolProfile = "stats_db"
+	PoolHighLoad PoolProfile = "high_load"
+)
+
+// Endpoint is where and as whom PostgreSQL is reached.
+type Endpoint struct {
+	// Host is a name, an IPv4 or IPv6 address without brackets, or the
+	// absolute path of a Unix socket's folder.
+	Host string
+	Port int
+	User string
+	// Database is the one the monitor connects to; default "postgres".
+	Database string
+	TLS      TLSMode
+	Password secret.Value
+}
+
+// Shell is where and as whom the host is reached over SSH.
+type Shell struct {
+	User     string
+	Port     int
+	Password secret.Value
+}
+
+// Intervals say how often each question is asked; zero means the global
+// setting.
+type Intervals struct {
+	Activity  time.Duration
+	Databases time.Duration
+	Inventory time.Duration
+	Sizes     time.Duration
+}
+
+// Target is one watched server.
+type Target struct {
+	ID       ID
+	Name     string
+	Endpoint Endpoint
+	Shell    Shell
+	// StatsDB is the Python contract's stats_db field: kept and returned, empty
+	// for none. pgam's own history does not live there.
+	StatsDB   string
+	Intervals Intervals
+	Pool      PoolProfile
+	// Enabled is false when collection is paused.
+	Enabled bool
+	// Revision grows with every change of any server; equal revisions mean
+	// equal rows.
+	Revision  int64
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Defaults fills what was left out: port 5432, database postgres, SSH port
+// 22, TLS prefer, pool default.
+func (t *Target) Defaults() {
+	if t.Endpoint.Port == 0 {
+		t.Endpoint.Port = 5432
+	}
+	if t.Endpoint.Database == "" {
+		t.Endpoint.Database = "postgres"
+	}
+	if t.Endpoint.TLS == "" {
+		t.Endpoint.TLS = TLSPrefer
+	}
+	if t.Shell.Port == 0 {
+		t.Shell.Port = 22
+	}
+	if t.Pool == "" {
+		t.Pool = PoolDefault
+	}
+}
+
+// SameEndpoint reports whether both are reached in the same way, passwords
+// included: if not, connections to the old one must go.
+func (t Target) SameEndpoint(o Target) bool {
+	a, b := t.Endpoint, o.Endpoint
+	return a.Host == b.Host && a.Port == b.Port && a.User == b.User && a.Database == b.Database &&
+		a.TLS == b.TLS && a.Password.Reveal() == b.Password.Reveal()
+}
+
+// MaxNameBytes bounds a server's name.
+const MaxNameBytes = 128
+
+// Validate reports every fault at once; each wraps ErrInvalid.
+func (t Target) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...)))
+	}
+	if err := ValidateName(t.Name); err != nil {
+		faults = append(faults, err)
+	}
+	switch h := t.Endpoint.Host; {
+	case strings.TrimSpace(h) == "":
+		fault("host is empty: give a name, an address or the folder of a Unix socket")
+	case h != strings.TrimSpace(h) || strings.ContainsFunc(h, unprintable):
+		fault("host has spaces or control characters")
+	case strings.ContainsAny(h, ",") || (!strings.HasPrefix(h, "/") && strings.Contains(h, "/")):
+		fault("host must be one name or address")
+	}
+	if p := t.Endpoint.Port; p < 1 || p > 65535 {
+		fault("port %d is not between 1 and 65535", p)
+	}
+	if p := t.Shell.Port; p < 1 || p > 65535 {
+		fault("ssh_port %d is not between 1 and 65535", p)
+	}
+	if t.Endpoint.User == "" {
+		fault("user is empty")
+	}
+	for field, v := range map[string]string{
+		"user": t.Endpoint.User, "database": t.Endpoint.Database, "ssh_user": t.Shell.User,
+		"stats_db": t.StatsDB, "password": t.Endpoint.Password.Reveal(), "ssh_password": t.Shell.Password.Reveal(),
+	} {
+		if strings.ContainsRune(v, 0) || !utf8.ValidString(v) {
+			fault("%s is not valid text", field)
+		}
+	}
+	switch t.Endpoint.TLS {
+	case TLSDisable, TLSAllow, TLSPrefer, TLSRequire, TLSVerifyCA, TLSVerifyFull:
+	default:
+		fault("tls mode is none of disable, allow, prefer, require, verify-ca, verify-full")
+	}
+	switch t.Pool {
+	case PoolDefault, PoolStatsDB, PoolHighLoad:
+	default:
+		fault("pool profile is none of default, stats_db, high_load")
+	}
+	faults = append(faults, t.Intervals.validate()...)
+	return errors.Join(faults...)
+}
+
+func (iv Intervals) validate() (faults []error) {
+	for _, f := range []struct {
+		name     string
+		d        time.Duration
+		min, max time.Duration
+	}{
+		{"activity interval", iv.Activity, time.Second, time.Minute},
+		{"databases interval", iv.Databases, time.Second, time.Hour},
+		{"inventory interval", iv.Inventory, time.Second, 24 * time.Hour},
+		{"sizes interval", iv.Sizes, time.Second, 7 * 24 * time.Hour},
+	} {
+		if f.d != 0 && (f.d < f.min || f.d > f.max || f.d%time.Second != 0) {
+			faults = append(faults, fmt.Errorf("%w: %s %s is not a whole number of seconds from %s to %s", ErrInvalid, f.name, f.d, f.min, f.max))
+		}
+	}
+	return faults
+}
+
+// ValidateName checks a server's name: it stands in URLs and must be printable.
+func ValidateName(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return fmt.Errorf("%w: name is empty", ErrInvalid)
+	case len(name) > MaxNameBytes:
+		return fmt.Errorf("%w: name is longer than %d bytes", ErrInvalid, MaxNameBytes)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable):
+		return fmt.Errorf("%w: name has characters that cannot be printed", ErrInvalid)
+	case strings.Contains(name, "/") || name == "." || name == "..":
+		return fmt.Errorf("%w: name contains a slash or is a path, which cannot stand in a URL", ErrInvalid)
+	}
+	return nil
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
