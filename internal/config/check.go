@@ -45,7 +45,7 @@ func (f field) check() error {
 }
 
 func reveal(value reflect.Value) string {
-	held, ok := value.Interface().(secret.Value)
+	held, ok := reflect.TypeAssert[secret.Value](value)
 	if !ok {
 		return ""
 	}

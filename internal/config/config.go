@@ -35,6 +35,7 @@ type Collector struct {
 
 	ConnectTimeout Duration `envconfig:"CONNECT_TIMEOUT" default:"5s" min:"100ms" max:"1m" desc:"Longest time for reaching and entering a monitored server."`
 	MaxConnecting  int      `envconfig:"MAX_CONNECTING" default:"16" min:"1" max:"1000" desc:"Most monitored servers being connected to at one time."`
+	MaxProcs       int      `envconfig:"MAX_PROCS" default:"1" min:"1" max:"64" desc:"Processors used at one time. One is cheapest up to hundreds of servers: most of the work is waking up."`
 	SpoolMaxBytes  Bytes    `envconfig:"SPOOL_MAX_BYTES" default:"2GiB" min:"1MiB" max:"16TiB" desc:"Largest size of the journal while stats_db is away; beyond it the oldest windows are dropped, and counted."`
 
 	RetentionWindows            Duration `envconfig:"RETENTION_WINDOWS" default:"30d" min:"1h" max:"36500d" desc:"How long activity windows are kept."`

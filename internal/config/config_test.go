@@ -60,7 +60,7 @@ func TestLoadCollector_Defaults(t *testing.T) {
 		ActivityInterval: config.Duration(time.Second), DatabasesInterval: config.Duration(10 * time.Second),
 		InventoryInterval: config.Duration(time.Minute), SizesInterval: config.Duration(30 * time.Minute),
 		Window: config.Duration(15 * time.Second), ConnectTimeout: config.Duration(5 * time.Second),
-		MaxConnecting: 16, SpoolMaxBytes: 2 << 30,
+		MaxConnecting: 16, MaxProcs: 1, SpoolMaxBytes: 2 << 30,
 		RetentionWindows: config.Duration(30 * day), RetentionMinutes: config.Duration(90 * day),
 		RetentionDatabases: config.Duration(730 * day), RetentionDetachConcurrently: true,
 	}

@@ -97,7 +97,7 @@ func readSecret(path string, refuseOthers bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("file %s: %w", path, errors.Unwrap(err))
 	}
-	defer file.Close() //nolint:errcheck // nothing was written.
+	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxSecretFileBytes+1))
 	if err != nil {
 		return "", fmt.Errorf("file %s: read: %w", path, errors.Unwrap(err))

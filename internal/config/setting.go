@@ -233,17 +233,14 @@ func convert(into reflect.Value, text string) error {
 
 // conversionFault says what was expected, without the value.
 func conversionFault(into reflect.Value, err error) error {
-	switch into.Kind() {
-	case reflect.Bool:
+	switch into.Type() {
+	case reflect.TypeFor[bool]():
 		return errors.New("must be true or false")
-	case reflect.Int:
-		if into.Type() == reflect.TypeFor[int]() {
-			return errors.New("must be a whole number")
-		}
+	case reflect.TypeFor[int]():
+		return errors.New("must be a whole number")
 	}
 	// What is left are this package's own types; their errors hold no value.
-	var parse *envconfig.ParseError
-	if errors.As(err, &parse) {
+	if parse, ok := errors.AsType[*envconfig.ParseError](err); ok {
 		return parse.Err
 	}
 	return errors.New("cannot be read")

@@ -26,7 +26,7 @@ func (d *Duration) Decode(text string) error {
 		if err != nil {
 			return errDuration
 		}
-		total, text = time.Duration(count)*day, rest //nolint:gosec // 16 bits fit.
+		total, text = time.Duration(count)*day, rest
 		if text == "" {
 			*d = Duration(total)
 			return nil
@@ -121,7 +121,7 @@ func (p *PoolSize) Decode(text string) error {
 	if !found || errLow != nil || errHigh != nil || low > high || high < 1 || high > maxPoolSize {
 		return errPoolSize
 	}
-	*p = PoolSize{Min: int32(low), Max: int32(high)} //nolint:gosec // 16 bits fit.
+	*p = PoolSize{Min: int32(low), Max: int32(high)}
 	return nil
 }
 

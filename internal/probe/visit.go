@@ -12,12 +12,6 @@ import (
 	"github.com/pgam/pgam/internal/sample"
 )
 
-// Ask says which questions are due besides the one about sessions.
-type Ask struct {
-	Databases bool
-	Inventory bool
-}
-
 // step is one question of a visit and the reader of its answer.
 type step struct {
 	q      question
@@ -31,7 +25,7 @@ type step struct {
 // Planned instant, Window and Cadence. It always leaves an outcome; the error
 // says the same for the log and is not nil unless the outcome is OK. Visit
 // never waits longer than the context allows. v.Tick.Sessions is reused.
-func (c *Conn) Visit(ctx context.Context, ask Ask, dict *sample.Dictionary, v *sample.Visit) error {
+func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionary, v *sample.Visit) error {
 	t := v.Tick
 	t.Started = time.Now().UTC()
 	t.Backends, t.NextXID, t.Sessions = sample.Unset, 0, t.Sessions[:0]
@@ -65,7 +59,7 @@ func (c *Conn) Visit(ctx context.Context, ask Ask, dict *sample.Dictionary, v *s
 }
 
 // steps lists the questions; the first answered of them make a tick.
-func (r *reader) steps(ask Ask) (steps []step, answered int) {
+func (r *reader) steps(ask sample.Ask) (steps []step, answered int) {
 	c := r.conn
 	activity := askActivity
 	if c.sparse {

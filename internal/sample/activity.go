@@ -115,6 +115,25 @@ type Visit struct {
 	Sizes     []DatabaseSize
 }
 
+// Ask says which questions are due besides the one about sessions.
+type Ask struct {
+	Databases bool
+	Inventory bool
+}
+
+// Record is the visits that went into the journal together.
+type Record struct {
+	Seq    uint64
+	Visits []Visit
+}
+
+// Batch is what is written to the history together: closed windows of all
+// servers, and visits for everything in them but their ticks.
+type Batch struct {
+	Windows []Window
+	Visits  []*Visit
+}
+
 // Day gives the UTC day of an instant, in days since the Unix epoch.
 func Day(t time.Time) int32 {
 	return int32(t.Unix() / 86400) //nolint:gosec // good until the year 5 881 580

@@ -70,3 +70,30 @@ func (s *Series) Advance(v *Visit) {
 	s.prev = next
 	v.Databases = kept
 }
+
+// Resume is what the history remembers of a server, to go on from after a
+// restart: without it everything starts anew, correctly but with an epoch and
+// new ids.
+type Resume struct {
+	Next      NextIDs
+	Waits     []WaitEntry
+	Queries   []QueryEntry
+	Identity  *Identity
+	Databases []DatabaseStat
+	Listed    time.Time
+}
+
+// Dictionary starts the server's dictionaries, with ids no smaller than next.
+func (r *Resume) Dictionary(next NextIDs) *Dictionary {
+	d := NewDictionary(r.Next.Max(next))
+	for _, w := range r.Waits {
+		d.KnowWait(w)
+	}
+	for _, q := range r.Queries {
+		d.KnowQuery(q)
+	}
+	return d
+}
+
+// Series starts following the server's counters.
+func (r *Resume) Series() *Series { return NewSeries(r.Identity, r.Databases, r.Listed) }

@@ -41,7 +41,7 @@ func readPrivate(path string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open: %w", errors.Unwrap(err))
 	}
-	defer file.Close() //nolint:errcheck // nothing was written.
+	defer file.Close()
 
 	info, err := file.Stat()
 	if err != nil {

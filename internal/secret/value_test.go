@@ -38,7 +38,7 @@ func holders() map[string]any {
 func spellings() []string {
 	return []string{
 		canary, fmt.Sprintf("%q", canary), fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprintf("% x", canary),
-		fmt.Sprint([]byte(canary)), "hunter2",
+		strings.Trim(fmt.Sprintf("%d", []byte(canary)), "[]"), "hunter2",
 	}
 }
 
@@ -79,6 +79,17 @@ func TestValue_NeverPrints(t *testing.T) {
 	}
 }
 
+func TestValue_EveryVerbGivesThePlaceholder(t *testing.T) {
+	t.Parallel()
+	for _, verb := range "vsqxXdUobcgeft" {
+		for _, flags := range []string{"", "+", "#", "20"} {
+			if got := fmt.Sprintf("%"+flags+string(verb), secret.New(canary)); got != "[redacted]" {
+				t.Errorf("%%%s%c: %s", flags, verb, got)
+			}
+		}
+	}
+}
+
 func TestValue_Reveal(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{canary, " ", "a\x00b", "\xff"} {
@@ -97,7 +108,12 @@ func TestValue_Reveal(t *testing.T) {
 
 func TestValue_Unmarshal(t *testing.T) {
 	t.Parallel()
-	var got struct{ A, B, C, D secret.Value }
+	var got struct {
+		A secret.Value `json:"a"`
+		B secret.Value `json:"b"`
+		C secret.Value `json:"c"`
+		D secret.Value `json:"d"`
+	}
 	got.B = secret.New("before")
 	if err := json.Unmarshal([]byte(`{"a":"canary\n\u0416","b":null,"c":""}`), &got); err != nil {
 		t.Fatal(err)

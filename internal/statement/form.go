@@ -36,24 +36,21 @@ type place struct {
 	glue bool // the token before was a sign: no blank follows
 }
 
-// placeholder stands for every literal.
-func placeholder() token { return token{kind: literal, text: "?"} }
-
 // token adds one token.
-func (f *form) token(tok token) {
+func (f *form) token(tok *token) {
 	if tok.kind == semicolon {
 		f.endStatement()
 
 		return
 	}
 	if tok.kind == word && f.isConstant(&tok.name) {
-		tok = placeholder()
+		tok.kind = literal
 	}
 	switch f.secret.advance(tok) {
 	case hidden:
 		return
 	case hide:
-		tok = placeholder()
+		tok.kind = literal
 	case show:
 	}
 	if tok.kind == operator && (tok.text == "-" || tok.text == "+") && !f.afterOperand() {
@@ -92,9 +89,9 @@ func (f *form) finish() {
 func (f *form) flushSign() {
 	switch f.sign {
 	case '-':
-		f.arrange(token{kind: operator, text: "-"})
+		f.arrange(&token{kind: operator, text: "-"})
 	case '+':
-		f.arrange(token{kind: operator, text: "+"})
+		f.arrange(&token{kind: operator, text: "+"})
 	default:
 		return
 	}
@@ -123,9 +120,9 @@ func (f *form) afterOperand() bool {
 		return true
 	case word:
 		return !f.name.isClause()
+	default:
+		return false
 	}
-
-	return false
 }
 
 // before returns the kind of the token before, written or held back.
@@ -140,7 +137,7 @@ func (f *form) before() kind {
 }
 
 // write puts a token into the form, with the blank before it.
-func (f *form) write(tok token) {
+func (f *form) write(tok *token) {
 	if f.semicolon {
 		f.byte(';')
 		f.semicolon = false
@@ -160,18 +157,22 @@ func (f *form) write(tok token) {
 	case quoted:
 		if c := tok.text[0]; c == 'u' || c == 'U' {
 			f.byte('u')
-			tok.text = tok.text[1:]
+			f.text(tok.text[1:], false)
+		} else {
+			f.text(tok.text, false)
 		}
-		f.text(tok.text, false)
 	default:
 		f.text(tok.text, false)
 	}
-	f.last, f.name, f.glue = tok.kind, tok.name, false
+	f.last, f.glue = tok.kind, false
+	if tok.kind == word {
+		f.name = tok.name
+	}
 }
 
 // blankBefore tells whether a blank goes between the last token and tok. Where
 // it is left out the two must not read as one.
-func (f *form) blankBefore(tok token) bool {
+func (f *form) blankBefore(tok *token) bool {
 	switch {
 	case f.last == none:
 		return false
@@ -195,12 +196,12 @@ func (f *form) blankBefore(tok token) bool {
 			return f.name.isClause() && tok.text == "("
 		case closing, literal:
 			return tok.text == "("
+		default:
+			return true
 		}
-
-		return true
+	default:
+		return f.last != opening && f.last != dot && f.last != cast
 	}
-
-	return f.last != opening && f.last != dot && f.last != cast
 }
 
 // text writes the source of a token as valid UTF-8 without NUL.

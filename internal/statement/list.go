@@ -23,7 +23,7 @@ type list struct {
 func (l *list) begin(at place) { l.start = at }
 
 // arrange writes a token in its place in the lists around it.
-func (f *form) arrange(tok token) {
+func (f *form) arrange(tok *token) {
 	if tok.kind == closing {
 		f.close(tok)
 
@@ -57,10 +57,13 @@ func (f *form) arrange(tok token) {
 }
 
 // beginsList tells whether the elements of a list come right after tok.
-func (f *form) beginsList(tok token) bool {
+func (f *form) beginsList(tok *token) bool {
 	switch {
 	case tok.kind == word:
-		return tok.name.is("values") && f.last != dot
+		// In the element of a list without a bracket between, a comma is the list's.
+		inList := f.open > 0 && f.lists[f.open-1].depth == f.depth
+
+		return tok.name.is("values") && f.last != dot && !inList
 	case tok.kind != opening || f.last != word:
 		return false
 	}
@@ -70,7 +73,7 @@ func (f *form) beginsList(tok token) bool {
 
 // startElement begins an element of l with tok, or tells that tok begins none:
 // then the list is none or over.
-func (f *form) startElement(l *list, tok token) bool {
+func (f *form) startElement(l *list, tok *token) bool {
 	switch {
 	case tok.kind == comma:
 		return false
@@ -81,7 +84,7 @@ func (f *form) startElement(l *list, tok token) bool {
 	}
 	l.from = f.place
 	if l.held {
-		f.write(token{kind: comma, text: ","})
+		f.write(&token{kind: comma, text: ","})
 		l.held = false
 	}
 	l.open = true
@@ -108,7 +111,7 @@ func (f *form) endElement(l *list) {
 }
 
 // close writes a closing bracket and ends the lists and rows that it closes.
-func (f *form) close(tok token) {
+func (f *form) close(tok *token) {
 	f.depth = max(f.depth-1, 0)
 	for f.open > 0 && f.depth < f.lists[f.open-1].depth {
 		l := &f.lists[f.open-1]
@@ -130,7 +133,7 @@ func (f *form) dropList(l *list) {
 	held := l.held
 	f.open--
 	if held {
-		f.write(token{kind: comma, text: ","})
+		f.write(&token{kind: comma, text: ","})
 	}
 }
 
@@ -143,7 +146,7 @@ func (f *form) closeLists() {
 		case l.count == 1 && l.open:
 			f.back(l.from)
 		case l.count > 1 && l.held:
-			f.write(token{kind: comma, text: ","})
+			f.write(&token{kind: comma, text: ","})
 		}
 		f.open--
 	}

@@ -34,18 +34,16 @@ type name struct {
 
 func (n *name) is(s string) bool { return string(n.bytes[:n.size]) == s }
 
-// fold returns the name of a word.
-func fold(s string) name {
-	var n name
+// fold sets the name of a word.
+func (n *name) fold(s string) {
+	n.size = 0
 	if len(s) > len(n.bytes) {
-		return n
+		return
 	}
 	for i := range len(s) {
 		n.bytes[i] = lower(s[i])
 	}
 	n.size = uint8(len(s)) //nolint:gosec // at most 16, checked above.
-
-	return n
 }
 
 // maxOperator bounds one operator, far above the 63 bytes that PostgreSQL
@@ -60,20 +58,20 @@ type scanner struct {
 	pos  int
 }
 
-// next returns the next token, or false at the end.
-func (s *scanner) next() (token, bool) {
+// next reads the next token into tok, or returns false at the end.
+func (s *scanner) next(tok *token) bool {
 	s.pos = skipBlank(s.text, s.pos)
 	if s.pos >= len(s.text) {
-		return token{}, false
+		return false
 	}
 	start := s.pos
-	k := s.scan()
-	tok := token{kind: k, text: s.text[start:s.pos]}
-	if k == word {
-		tok.name = fold(tok.text)
+	tok.kind = s.scan()
+	tok.text = s.text[start:s.pos]
+	if tok.kind == word {
+		tok.name.fold(tok.text)
 	}
 
-	return tok, true
+	return true
 }
 
 // scan moves over one token and tells its kind.

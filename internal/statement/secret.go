@@ -37,7 +37,7 @@ type secret struct {
 }
 
 // advance reads one token and tells what becomes of it.
-func (s *secret) advance(tok token) verdict {
+func (s *secret) advance(tok *token) verdict {
 	switch s.phase {
 	case harmless:
 		return show
@@ -49,6 +49,7 @@ func (s *secret) advance(tok token) verdict {
 		return hide
 	case atSetting, afterSetting:
 		return s.advanceSetting(tok)
+	default:
 	}
 	if tok.kind != word {
 		if s.phase == atStart && tok.kind != opening || s.phase == atObject {
@@ -92,6 +93,7 @@ func (s *secret) afterWord(n *name) phase {
 		if n.is("program") {
 			return atSecret
 		}
+	default:
 	}
 
 	return s.phase
@@ -127,7 +129,7 @@ func objectPhase(n *name) phase {
 
 // advanceSetting reads SET [SESSION | LOCAL] name {TO | =} value and its
 // irregular forms: TIME ZONE value, ROLE value, SESSION AUTHORIZATION value.
-func (s *secret) advanceSetting(tok token) verdict {
+func (s *secret) advanceSetting(tok *token) verdict {
 	if s.phase == atSetting {
 		return s.advanceSettingName(tok)
 	}
@@ -145,7 +147,7 @@ func (s *secret) advanceSetting(tok token) verdict {
 	return show
 }
 
-func (s *secret) advanceSettingName(tok token) verdict {
+func (s *secret) advanceSettingName(tok *token) verdict {
 	switch {
 	case tok.kind == word && (tok.name.is("session") || tok.name.is("local")):
 	case tok.kind == word && (tok.name.is("transaction") || tok.name.is("constraints") || tok.name.is("characteristics")):

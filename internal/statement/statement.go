@@ -29,12 +29,9 @@ func Fingerprint(text string) uint64 {
 func (f *form) read(text string) {
 	f.hash = fnvOffset
 	s := scanner{text: text}
-	for {
-		tok, ok := s.next()
-		if !ok {
-			break
-		}
-		f.token(tok)
+	var tok token
+	for s.next(&tok) {
+		f.token(&tok)
 	}
 	f.finish()
 }

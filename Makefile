@@ -1,0 +1,85 @@
+# Everything a developer needs; make help lists it.
+
+SHELL   := /bin/sh
+BIN     := $(CURDIR)/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+DATA    ?= ./data
+GOLANGCI_VERSION := v2.15.0
+VERSIONS ?= 10 11 12 13 14 15 16 17 18
+
+# nomsgpack leaves out an encoder of Gin's that nothing here uses.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags nomsgpack \
+	-ldflags "-s -w -X github.com/pgam/pgam/internal/daemon.version=$(VERSION)"
+# Real servers in a busy container need more than the ten minutes of go test.
+GO_TEST  := go test -tags nomsgpack -timeout 20m
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/pgam, bin/pgam-collector and bin/pgam-api
+	@mkdir -p $(BIN)
+	$(GO_BUILD) -o $(BIN)/pgam ./cmd/pgam
+	$(GO_BUILD) -o $(BIN)/pgam-collector ./cmd/collector
+	$(GO_BUILD) -o $(BIN)/pgam-api ./cmd/api
+
+# The address of a server holds a password, so it goes by standard input and not
+# by a command line that everybody can read.
+.PHONY: run
+run: build ## run everything on a private PostgreSQL in ./data; TARGET=postgres://… also watches a server of yours
+	@if [ -n "$$TARGET" ]; then printf '%s\n' "$$TARGET" | $(BIN)/pgam up --data $(DATA) --target - $(UP); \
+	else $(BIN)/pgam up --data $(DATA) $(UP); fi
+
+.PHONY: demo
+demo: UP += --demo
+demo: run ## make run, with load on the private PostgreSQL
+
+.PHONY: test
+test: deps ## run all tests with the race detector, on real PostgreSQL servers
+	$(GO_TEST) -race ./...
+
+.PHONY: test-matrix
+test-matrix: deps ## run the conformance tests on PostgreSQL 10 to 18 (VERSIONS="10 18" for some)
+	./scripts/fetch-postgres.sh $(VERSIONS)
+	CI=true PGTEST_VERSIONS="$(VERSIONS)" $(GO_TEST) -race -run Conformance ./internal/...
+
+.PHONY: deps
+deps: # what the tests need beside Go; says nothing when it is there
+	@./scripts/install-test-deps.sh
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint-$(GOLANGCI_VERSION) ## check style and who may import what
+	$(BIN)/golangci-lint-$(GOLANGCI_VERSION) run ./...
+	go vet -tags nomsgpack ./...
+
+.PHONY: fmt
+fmt: $(BIN)/golangci-lint-$(GOLANGCI_VERSION) ## format the code
+	$(BIN)/golangci-lint-$(GOLANGCI_VERSION) fmt ./...
+
+$(BIN)/golangci-lint-$(GOLANGCI_VERSION):
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(BIN)/golangci-lint $@
+
+.PHONY: bench
+bench: deps ## measure what watching costs
+	go test -tags nomsgpack -run '^$$' -bench . -benchtime 1x ./internal/...
+
+.PHONY: golden
+golden: ## write the golden files anew
+	$(GO_TEST) ./internal/httpapi/... ./internal/config/... -update
+
+.PHONY: schema-dump
+schema-dump: deps ## write migrations/schema.sql anew
+	$(GO_TEST) ./internal/schema -run Dump -update
+
+.PHONY: verify
+verify: golden schema-dump ## check that what is generated is what is committed
+	git diff --exit-code
+
+.PHONY: clean
+clean: ## remove what was built; ./data stays
+	rm -rf $(BIN)

@@ -1,0 +1,162 @@
+// Command pgam-api answers questions about PostgreSQL servers, now and in the
+// past, over HTTP. Its settings are in the environment; pgam-api --help lists
+// them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/IBM/pgxpoolprometheus"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/config"
+	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/httpapi"
+	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/target"
+)
+
+const program = "pgam-api"
+
+func main() {
+	if done, code := flags(os.Args[1:], os.Stdout, os.Stderr); done {
+		os.Exit(code)
+	}
+	os.Exit(daemon.Main(program, run))
+}
+
+// run wires the API, from the configuration to the listener, and waits.
+func run(ctx context.Context, frame *daemon.Frame) error {
+	cfg, err := config.LoadAPI(os.Environ())
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	keyring, err := secret.ReadKeyring(cfg.KeyFile)
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	stats, err := store.New(store.Config{ //nolint:contextcheck // it connects later, for as long as the process lives
+		DSN: cfg.StatsDSN, Keyring: keyring, Application: program, MinConns: cfg.PoolStats.Min, MaxConns: cfg.PoolStats.Max,
+	})
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	frame.OnStop("stats_db", func(context.Context) error { stats.Close(); return nil })
+	if err := checkSchema(ctx, stats); err != nil {
+		return err
+	}
+	now, err := live.New(live.Config{
+		Catalog: stats, Log: log, Application: program, Pools: poolSizes(cfg),
+		Deadline: cfg.LiveDeadline.Std(), StatusTTL: cfg.StatusCacheTTL.Std(),
+	})
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	if err := now.Start(ctx); err != nil {
+		return err
+	}
+	frame.OnStop("live", now.Stop)
+
+	registry := daemon.NewRegistry(program)
+	registry.MustRegister(pgxpoolprometheus.NewCollector(stats.Pool(), map[string]string{"pool": "stats_db"}))
+	handler, err := newHandler(cfg, log, stats, now, registry)
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	server, err := daemon.NewServer(daemon.ServerOptions{
+		Name: "api", Listen: cfg.Listen, Setting: "PGAM_LISTEN", Handler: handler, Log: log, Failed: frame.Fail,
+	})
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	addr, err := server.Start(ctx)
+	if err != nil {
+		return err
+	}
+	frame.OnStop("listener", server.Stop)
+	frame.Watch(ctx, beating(now))
+	frame.Ready("address", addr.String())
+	<-ctx.Done()
+	return nil
+}
+
+// checkSchema refuses to start on a stats_db that is not what this program was
+// built for.
+func checkSchema(ctx context.Context, stats *store.Store) error {
+	err := stats.CheckSchema(ctx)
+	switch {
+	case errors.Is(err, store.ErrSchema):
+		return daemon.Configuration(err)
+	case errors.Is(err, store.ErrUnavailable):
+		return fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
+	}
+	return err
+}
+
+// beating says whether the list of servers is still being followed.
+func beating(now *live.Live) func() error {
+	return func() error {
+		if late := time.Since(now.Beat()); late > 30*time.Second {
+			return fmt.Errorf("servers not followed for %s", late.Round(time.Second))
+		}
+		return nil
+	}
+}
+
+func poolSizes(cfg config.API) map[target.PoolProfile]live.Size {
+	return map[target.PoolProfile]live.Size{
+		target.PoolDefault:  live.Size(cfg.PoolDefault),
+		target.PoolStatsDB:  live.Size(cfg.PoolStats),
+		target.PoolHighLoad: live.Size(cfg.PoolHighLoad),
+	}
+}
+
+// newHandler makes the API over its services.
+func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.Live, registry *prometheus.Registry) (http.Handler, error) {
+	hasher, err := auth.NewHasher(auth.HasherConfig{})
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := auth.NewTokens(auth.TokensConfig{
+		Key: []byte(cfg.TokenKey.Reveal()), PreviousKey: previousKey(cfg), Issuer: cfg.TokenIssuer, Audience: cfg.TokenAudience,
+		TTL: cfg.TokenTTL.Std(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	ready, err := daemon.NewReadiness(log, daemon.Check{Name: "stats_db", Run: stats.CheckSchema})
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.New(httpapi.Config{
+		Services: httpapi.Services{
+			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Databases: stats, Accounts: stats,
+			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable,
+			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version,
+		},
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
+		Liveness: daemon.Liveness(program), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
+	})
+}
+
+func previousKey(cfg config.API) []byte {
+	if cfg.TokenKeyPrevious.IsZero() {
+		return nil
+	}
+	return []byte(cfg.TokenKeyPrevious.Reveal())
+}
+
+// healthy says what /readyz says.
+func healthy(ready *daemon.Readiness) func(context.Context) bool {
+	return func(ctx context.Context) bool { return ready.Report(ctx).Ready }
+}

@@ -1,0 +1,124 @@
+// Command pgam-collector samples every registered PostgreSQL server into
+// stats_db. Its settings are in the environment; pgam-collector --help lists
+// them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/pgam/pgam/internal/collector"
+	"github.com/pgam/pgam/internal/config"
+	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/target"
+)
+
+func main() {
+	if done, code := flags(os.Args[1:], os.Stdout, os.Stderr); done {
+		os.Exit(code)
+	}
+	os.Exit(daemon.Main("pgam-collector", run))
+}
+
+// run wires the collector, from the configuration to the schedule, and waits.
+func run(ctx context.Context, frame *daemon.Frame) error {
+	cfg, err := config.LoadCollector(os.Environ())
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	runtime.GOMAXPROCS(cfg.MaxProcs)
+	keyring, err := secret.ReadKeyring(cfg.KeyFile)
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	stats, err := store.New(store.Config{DSN: cfg.StatsDSN, Keyring: keyring, Application: "pgam-collector", StatementTimeout: 30 * time.Second})
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	frame.OnStop("stats_db", func(context.Context) error { stats.Close(); return nil })
+	journal, err := spool.Open(spool.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.SpoolMaxBytes), Log: log})
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	frame.OnStop("journal", func(context.Context) error { return journal.Close() })
+
+	registry := daemon.NewRegistry("pgam-collector")
+	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, daemon.Check{Name: "stats_db", Run: stats.CheckSchema})
+	if err != nil {
+		return err
+	}
+	if err := ready(ctx, stats, journal); err != nil {
+		return err
+	}
+	lease, err := stats.Lease(ctx, log)
+	frame.OnStop("lease", lease.Close)
+	if err != nil && !errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	c, err := collector.New(collector.Config{
+		Dialer:  dialer{connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
+		Catalog: catalog{stats, log},
+		History: history{stats},
+		Journal: journal,
+		Log:     log,
+		Intervals: target.Intervals{
+			Activity: cfg.ActivityInterval.Std(), Databases: cfg.DatabasesInterval.Std(),
+			Inventory: cfg.InventoryInterval.Std(), Sizes: cfg.SizesInterval.Std(),
+		},
+		Window:        cfg.Window.Std(),
+		MaxConnecting: cfg.MaxConnecting,
+		Maintain:      upkeep{stats, retention(cfg), log}.run,
+	})
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	registry.MustRegister(newMetrics(c, journal))
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	frame.OnStop("collector", c.Stop)
+	frame.Watch(ctx, beating(c))
+	frame.Ready("health", addr.String())
+	return lease.Keep(ctx)
+}
+
+// ready checks that stats_db is what this program was built for. While it is
+// away, a collector that knows its servers starts all the same.
+func ready(ctx context.Context, stats *store.Store, journal *spool.Spool) error {
+	err := stats.CheckSchema(ctx)
+	switch {
+	case errors.Is(err, store.ErrSchema):
+		return daemon.Configuration(err)
+	case errors.Is(err, store.ErrUnavailable):
+		if known, keptErr := journal.Targets(); keptErr == nil && known != nil {
+			return nil
+		}
+		return fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
+	}
+	return err
+}
+
+// beating says whether the schedule goes on.
+func beating(c *collector.Collector) func() error {
+	return func() error {
+		if late := time.Since(c.Beat()); late > 10*time.Second {
+			return fmt.Errorf("no tick for %s", late.Round(time.Second))
+		}
+		return nil
+	}
+}
+
+func retention(cfg config.Collector) store.Retention {
+	return store.Retention{
+		Windows: cfg.RetentionWindows.Std(), Minutes: cfg.RetentionMinutes.Std(), Databases: cfg.RetentionDatabases.Std(),
+		DetachConcurrently: cfg.RetentionDetachConcurrently,
+	}
+}

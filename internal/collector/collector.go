@@ -1,0 +1,286 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-co-op/gocron/v2"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Conn asks one server over one connection, one call at a time.
+type Conn interface {
+	// Visit asks what is due, fills v and leaves an outcome in v.Tick.
+	Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionary, v *sample.Visit) error
+	// Size asks for the size of one database; an error means the connection
+	// is gone.
+	Size(ctx context.Context, oid uint32, out *sample.DatabaseSize) error
+	PID() uint32
+	// Exclude leaves the session with this pid out of the samples.
+	Exclude(pid uint32)
+	Alive() bool
+	Close()
+}
+
+// Purpose says what a connection is for.
+type Purpose int
+
+// The purposes; each has its own limits.
+const (
+	ForTicks Purpose = iota
+	ForSizes
+)
+
+// Dialer makes connections, bounded in time by itself, and says why not.
+type Dialer interface {
+	Dial(ctx context.Context, t target.Target, p Purpose) (Conn, sample.Reason, error)
+}
+
+// Catalog tells what is watched.
+type Catalog interface {
+	// Revision changes whenever any server does.
+	Revision(ctx context.Context) (int64, error)
+	// Targets gives the servers, and a sealed form of them to keep.
+	Targets(ctx context.Context) (targets []target.Target, sealed []byte, err error)
+	// Unseal reads that form without stats_db.
+	Unseal(sealed []byte) ([]target.Target, error)
+}
+
+// History is where visits end up.
+type History interface {
+	Append(ctx context.Context, b sample.Batch) error
+	// Retryable tells an error of Append that waiting may cure.
+	Retryable(err error) bool
+	// Resume gives what is remembered of a server.
+	Resume(ctx context.Context, server target.ID) (sample.Resume, error)
+}
+
+// Journal is where visits wait until the history has them.
+type Journal interface {
+	Append(v *sample.Visit)
+	Sync() error
+	Next(seq uint64, maxBytes int64) ([]sample.Record, error)
+	Done(seqs ...uint64)
+	Quarantine(seq uint64) error
+	NextIDs(server target.ID) sample.NextIDs
+	Ahead(server target.ID, n sample.NextIDs)
+	PutTargets(sealed []byte) error
+	Targets() ([]byte, error)
+}
+
+// Config is what New needs. Intervals are the defaults for servers that have
+// none of their own.
+type Config struct {
+	Dialer    Dialer
+	Catalog   Catalog
+	History   History
+	Journal   Journal
+	Log       *slog.Logger
+	Intervals target.Intervals
+	// Window is the length of a window, a divisor of a minute.
+	Window time.Duration
+	// MaxConnecting bounds the attempts to connect under way at once.
+	MaxConnecting int
+	// Maintain is called at the start and every hour, to make partitions and
+	// drop old ones; nil for never.
+	Maintain func(ctx context.Context) error
+}
+
+func (c Config) validate() error {
+	var faults []error
+	if c.Dialer == nil || c.Catalog == nil || c.History == nil || c.Journal == nil || c.Log == nil {
+		faults = append(faults, errors.New("collector: a part is missing"))
+	}
+	if c.Window < time.Second || time.Minute%c.Window != 0 {
+		faults = append(faults, fmt.Errorf("collector: a window of %s does not divide a minute", c.Window))
+	}
+	for _, d := range []time.Duration{c.Intervals.Activity, c.Intervals.Databases, c.Intervals.Inventory, c.Intervals.Sizes} {
+		if d < time.Second || d%time.Second != 0 {
+			faults = append(faults, fmt.Errorf("collector: interval %s is not a whole number of seconds", d))
+		}
+	}
+	if c.MaxConnecting < 1 {
+		faults = append(faults, errors.New("collector: MaxConnecting is less than 1"))
+	}
+	return errors.Join(faults...)
+}
+
+// Slots of a second, by which visits are spread.
+const (
+	slots      = 10
+	slotLength = time.Second / slots
+	// syncPhase is when, in a second, the journal goes to disk.
+	syncPhase = 950 * time.Millisecond
+	// early is how far a job may run ahead of its nominal instant.
+	early = 30 * time.Millisecond
+)
+
+// Collector visits servers on schedule.
+type Collector struct {
+	cfg       Config
+	scheduler gocron.Scheduler
+	packer    *packer
+	beat      atomic.Int64    // Unix seconds of the last tick, for the watchdog
+	run       context.Context //nolint:containedctx // ends visits when stopping
+	cancel    context.CancelFunc
+	visits    sync.WaitGroup
+	dialing   chan struct{}
+	roster    roster
+	stopped   atomic.Bool
+	counts    counts
+}
+
+// New checks the configuration. It starts nothing.
+func New(cfg Config) (*Collector, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Collector{cfg: cfg, dialing: make(chan struct{}, cfg.MaxConnecting)}
+	c.run, c.cancel = context.WithCancel(context.Background())
+	c.roster.watches = make(map[target.ID]*watch)
+	c.packer = newPacker(cfg, c.settled)
+	return c, nil
+}
+
+// Start learns what is watched, from stats_db or, while that is away, from
+// the journal, drains what an earlier run left, and begins to visit.
+func (c *Collector) Start(ctx context.Context) error {
+	if err := c.packer.drain(ctx); err != nil {
+		c.cfg.Log.WarnContext(ctx, "what an earlier run left waits in the journal", "error", err)
+	}
+	if err := c.roster.begin(ctx, c); err != nil {
+		return err
+	}
+	s, err := gocron.NewScheduler(gocron.WithLocation(time.UTC), gocron.WithStopTimeout(2*time.Second),
+		gocron.WithGlobalJobOptions(gocron.WithEventListeners(gocron.AfterJobRunsWithPanic(c.panicked))))
+	if err != nil {
+		return fmt.Errorf("make scheduler: %w", err)
+	}
+	c.scheduler = s
+	second := time.Now().Truncate(time.Second).Add(time.Second)
+	for slot := range slots {
+		phase := time.Duration(slot) * slotLength
+		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("slot %d", slot), func() { c.slot(slot) }); err != nil {
+			return err
+		}
+	}
+	for _, j := range []struct {
+		name  string
+		every time.Duration
+		at    time.Time
+		run   func()
+	}{
+		{"journal", time.Second, second.Add(syncPhase), c.sync},
+		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.run, c) }},
+		{"maintenance", time.Hour, second, c.maintain},
+	} {
+		if err := c.every(j.every, j.at, j.name, j.run); err != nil {
+			return err
+		}
+	}
+	c.beat.Store(time.Now().Unix())
+	c.packer.start(c.run)
+	s.Start()
+	return nil
+}
+
+func (c *Collector) every(d time.Duration, at time.Time, name string, run func()) error {
+	_, err := c.scheduler.NewJob(gocron.DurationJob(d), gocron.NewTask(run), gocron.WithName(name),
+		gocron.WithStartAt(gocron.WithStartDateTime(at)), gocron.WithSingletonMode(gocron.LimitModeReschedule))
+	if err != nil {
+		return fmt.Errorf("schedule %s: %w", name, err)
+	}
+	return nil
+}
+
+func (c *Collector) panicked(_ gocronID, name string, recovered any) {
+	c.cfg.Log.Error("job panicked", "job", name, "panic", fmt.Sprint(recovered))
+}
+
+// slot starts the visits of one phase slot.
+func (c *Collector) slot(slot int) {
+	now := time.Now().UTC()
+	phase := time.Duration(slot) * slotLength
+	planned := now.Add(early - phase).Truncate(time.Second).Add(phase)
+	c.beat.Store(now.Unix())
+	for _, w := range c.roster.slot(slot) {
+		w.plan(planned)
+	}
+}
+
+func (c *Collector) sync() {
+	if err := c.cfg.Journal.Sync(); err != nil {
+		c.counts.syncFailed.Add(1)
+		c.cfg.Log.Error("journal cannot be written: what is seen waits in memory; free some disk space", "error", err)
+	}
+	c.packer.wake()
+}
+
+func (c *Collector) maintain() {
+	if c.cfg.Maintain == nil {
+		return
+	}
+	if err := c.cfg.Maintain(c.run); err != nil && c.run.Err() == nil {
+		c.cfg.Log.Warn("maintenance is not finished and goes on in an hour", "error", err)
+	}
+}
+
+// Beat gives the instant of the last tick of the schedule, which stands still
+// when the collector hangs.
+func (c *Collector) Beat() time.Time { return time.Unix(c.beat.Load(), 0) }
+
+// settled gives the instant before which no tick of a server can come any
+// more.
+func (c *Collector) settled(server target.ID, now time.Time) time.Time {
+	if w := c.roster.watch(server); w != nil {
+		if planned, ok := w.inFlight(); ok {
+			return planned
+		}
+	}
+	return now.Add(-settle)
+}
+
+// settle allows for a job that starts late.
+const settle = 1500 * time.Millisecond
+
+// Stop ends the schedule, lets visits under way end, and writes what was seen
+// within the context's deadline; what cannot be written stays in the journal.
+// It may be called twice.
+func (c *Collector) Stop(ctx context.Context) error {
+	if c.stopped.Swap(true) {
+		return nil
+	}
+	var errs []error
+	if c.scheduler != nil {
+		errs = append(errs, c.scheduler.Shutdown())
+	}
+	ended := make(chan struct{})
+	go func() { c.visits.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(stopGrace):
+		c.cancel() // visits leave with an outcome
+		<-ended
+	case <-ctx.Done():
+		c.cancel()
+		<-ended
+	}
+	c.cancel()
+	c.packer.stop()
+	errs = append(errs, c.cfg.Journal.Sync())
+	if err := c.packer.drain(ctx); err != nil {
+		c.cfg.Log.WarnContext(ctx, "the last windows stay in the journal until the next start", "error", err)
+	}
+	c.roster.close()
+	return errors.Join(errs...)
+}
+
+// stopGrace is how long a visit under way may go on when stopping.
+const stopGrace = time.Second

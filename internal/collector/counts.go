@@ -1,0 +1,44 @@
+package collector
+
+import (
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/pgam/pgam/internal/sample"
+)
+
+// gocronID is what gocron's listeners are given.
+type gocronID = uuid.UUID
+
+// counts are totals since the process started.
+type counts struct {
+	outcomes   [4]atomic.Int64
+	sessions   atomic.Int64
+	syncFailed atomic.Int64
+	dials      atomic.Int64
+}
+
+// Counts are totals since the process started.
+type Counts struct {
+	Ticks        map[sample.Outcome]int64
+	Sessions     int64 // session samples
+	Dials        int64 // attempts to connect
+	Servers      int   // watched now
+	Connected    int   // of those, with a connection
+	WindowsSaved int64
+	FlushErrors  int64
+}
+
+// Counts tells what was done.
+func (c *Collector) Counts() Counts {
+	out := Counts{
+		Ticks: make(map[sample.Outcome]int64), Sessions: c.counts.sessions.Load(), Dials: c.counts.dials.Load(),
+		WindowsSaved: c.packer.saved.Load(), FlushErrors: c.packer.failed.Load(),
+	}
+	for o := range c.counts.outcomes {
+		out.Ticks[sample.Outcome(o)] = c.counts.outcomes[o].Load()
+	}
+	out.Servers, out.Connected = c.roster.count()
+	return out
+}

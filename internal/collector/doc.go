@@ -1,0 +1,12 @@
+// Package collector owns when to ask: which server is visited in which tick,
+// how long a visit may take, how long to wait after a failure, and when what
+// was seen goes to the history. It is the only importer of gocron.
+//
+// Ten jobs, one a phase slot of 100 ms, start the visits of the servers whose
+// id hashes to the slot and wait for none of them, so that starts are spread
+// and stay put over restarts. What must hold: every planned tick of a watched
+// server goes into the journal with exactly one outcome; a server has at most
+// one visit, one attempt to connect and two connections at a time; a window
+// is written only when no tick of it can still come; and nothing one server
+// does delays another.
+package collector

@@ -1,0 +1,172 @@
+package collector
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// line is the way to one server: one connection for ticks, at most one
+// attempt to make it, pauses between attempts that fail, and the pid of the
+// second connection while sizes are read.
+type line struct {
+	c *Collector
+
+	mu         sync.Mutex
+	conn       Conn
+	inUse      bool
+	generation int           // grows when the way changes
+	dialing    chan struct{} // closed when the attempt under way ended; nil for none
+	notBefore  time.Time     // of the next attempt
+	reason     sample.Reason // of the last attempt
+	mute       int           // attempts in a row that connected to something that did not answer
+	pauses     backoff.ExponentialBackOff
+	slow       uint32
+}
+
+// The pauses between attempts to connect.
+const (
+	firstPause = time.Second
+	maxPause   = time.Minute
+	// quickPause is the longest pause where an attempt costs the server
+	// nothing: nobody listens, or it says that it is starting.
+	quickPause = 5 * time.Second
+	// muteLimit attempts that were accepted and never answered open the
+	// breaker: each may have left a process on the server, stuck behind a lock.
+	muteLimit = 3
+)
+
+func (l *line) init(c *Collector) {
+	l.c = c
+	l.pauses = backoff.ExponentialBackOff{InitialInterval: firstPause, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: maxPause}
+	l.pauses.Reset()
+}
+
+// acquire gives the connection, waiting for an attempt under way as long as
+// ctx allows; nil and the reason when there is none. The caller releases it.
+func (l *line) acquire(ctx context.Context, t target.Target) (Conn, sample.Reason) {
+	l.mu.Lock()
+	if l.conn == nil && l.dialing == nil && !time.Now().Before(l.notBefore) {
+		l.dialing = make(chan struct{})
+		l.c.visits.Add(1)
+		go l.dial(t, l.generation, l.dialing)
+	}
+	dialing := l.dialing
+	l.mu.Unlock()
+	if dialing != nil {
+		select {
+		case <-dialing:
+		case <-ctx.Done():
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil {
+		if l.reason == sample.None {
+			return nil, sample.Connecting
+		}
+		return nil, l.reason
+	}
+	l.inUse = true
+	return l.conn, sample.None
+}
+
+// release ends the use of conn, which is closed if it broke or the way to the
+// server changed meanwhile.
+func (l *line) release(conn Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inUse = false
+	if l.conn == conn && conn.Alive() {
+		return
+	}
+	if l.conn == conn {
+		l.conn, l.reason, l.notBefore = nil, sample.ConnectionLost, time.Time{}
+	}
+	go conn.Close()
+}
+
+// dial makes one attempt.
+func (l *line) dial(t target.Target, generation int, done chan struct{}) {
+	defer l.c.visits.Done()
+	defer close(done)
+	select {
+	case l.c.dialing <- struct{}{}:
+	case <-l.c.run.Done():
+		l.end(generation, done, nil, sample.NotRunning)
+		return
+	}
+	l.c.counts.dials.Add(1)
+	conn, reason, err := l.c.cfg.Dialer.Dial(l.c.run, t, ForTicks)
+	<-l.c.dialing
+	l.end(generation, done, conn, reason)
+	if err != nil && l.c.run.Err() == nil {
+		l.c.cfg.Log.Debug("cannot connect", "server", t.Name, "reason", reason.String(), "error", err)
+	}
+}
+
+func (l *line) end(generation int, done chan struct{}, conn Conn, reason sample.Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dialing == done {
+		l.dialing = nil
+	}
+	if generation != l.generation {
+		if conn != nil {
+			go conn.Close()
+		}
+		return
+	}
+	l.reason = reason
+	if conn != nil {
+		l.conn, l.mute = conn, 0
+		l.pauses.Reset()
+		return
+	}
+	pause := l.pauses.NextBackOff()
+	switch reason {
+	case sample.Refused, sample.StartingUp:
+		pause = min(pause, quickPause)
+	case sample.Timeout:
+		if l.mute++; l.mute >= muteLimit {
+			pause = maxPause
+		}
+	}
+	l.notBefore = time.Now().Add(pause)
+}
+
+// reset forgets the connection and all failures: the way to the server
+// changed, or nobody wants it.
+func (l *line) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.generation++
+	if l.conn != nil && !l.inUse {
+		go l.conn.Close()
+	}
+	l.conn, l.dialing, l.reason, l.mute, l.notBefore = nil, nil, sample.None, 0, time.Time{}
+	l.pauses.Reset()
+}
+
+func (l *line) connected() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn != nil
+}
+
+func (l *line) slowPID() uint32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.slow
+}
+
+func (l *line) setSlow(pid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slow = pid
+}

@@ -1,0 +1,164 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"github.com/pgam/pgam/internal/target"
+)
+
+// roster is who is watched. A server that is removed or paused leaves its
+// slot but keeps its dictionaries, which the journal may still refer to.
+type roster struct {
+	mu       sync.Mutex
+	watches  map[target.ID]*watch
+	bySlot   [slots][]*watch
+	revision int64
+	loaded   bool
+}
+
+// catalogTimeout bounds a look at the catalog.
+const catalogTimeout = 5 * time.Second
+
+// begin loads the servers for the first time.
+func (r *roster) begin(ctx context.Context, c *Collector) error {
+	err := r.load(ctx, c)
+	if err == nil {
+		return nil
+	}
+	sealed, keptErr := c.cfg.Journal.Targets()
+	if keptErr != nil || sealed == nil {
+		return fmt.Errorf("learn what to watch: %w", err)
+	}
+	targets, keptErr := c.cfg.Catalog.Unseal(sealed)
+	if keptErr != nil {
+		return fmt.Errorf("learn what to watch: %w", err)
+	}
+	c.cfg.Log.WarnContext(ctx, "stats_db is away: servers as last known are watched and the journal keeps what is seen", "servers", len(targets), "error", err)
+	r.set(ctx, c, targets, false)
+	return nil
+}
+
+// refresh looks whether any server changed, and takes the changes over.
+func (r *roster) refresh(ctx context.Context, c *Collector) {
+	ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("read servers: deadline %s", catalogTimeout))
+	defer cancel()
+	revision, err := c.cfg.Catalog.Revision(ctx)
+	if err != nil {
+		return // stats_db is away; Append reports it
+	}
+	r.mu.Lock()
+	same := r.loaded && revision == r.revision
+	r.mu.Unlock()
+	if same {
+		return
+	}
+	if err := r.load(ctx, c); err != nil {
+		c.cfg.Log.WarnContext(ctx, "changed servers cannot be read", "error", err)
+	}
+}
+
+func (r *roster) load(ctx context.Context, c *Collector) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("read servers: deadline %s", catalogTimeout))
+	defer cancel()
+	revision, err := c.cfg.Catalog.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	targets, sealed, err := c.cfg.Catalog.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	r.set(ctx, c, targets, true)
+	if err := c.cfg.Journal.PutTargets(sealed); err != nil {
+		c.cfg.Log.WarnContext(ctx, "servers cannot be kept for a start without stats_db", "error", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.revision, r.loaded = revision, true
+	return nil
+}
+
+// set makes the roster hold exactly the enabled ones of targets.
+func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target, online bool) {
+	wanted := make(map[target.ID]bool, len(targets))
+	for _, t := range targets {
+		if !t.Enabled {
+			continue
+		}
+		wanted[t.ID] = true
+		w := r.watch(t.ID)
+		if w == nil {
+			w = newWatch(ctx, c, t, online)
+			r.mu.Lock()
+			r.watches[t.ID] = w
+			r.mu.Unlock()
+			c.cfg.Log.InfoContext(ctx, "watching server", "server", t.Name, "server_id", t.ID, "interval", w.cadence().String())
+			continue
+		}
+		if w.update(t) {
+			c.cfg.Log.InfoContext(ctx, "watching server as changed", "server", t.Name, "server_id", t.ID, "interval", w.cadence().String())
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bySlot = [slots][]*watch{}
+	for id, w := range r.watches {
+		if wanted[id] {
+			r.bySlot[w.slot] = append(r.bySlot[w.slot], w)
+			continue
+		}
+		if w.pause() {
+			c.cfg.Log.InfoContext(ctx, "no longer watching server", "server_id", id)
+		}
+	}
+}
+
+func (r *roster) slot(slot int) []*watch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bySlot[slot]
+}
+
+func (r *roster) watch(id target.ID) *watch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.watches[id]
+}
+
+func (r *roster) count() (servers, connected int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ws := range r.bySlot {
+		servers += len(ws)
+		for _, w := range ws {
+			if w.connected() {
+				connected++
+			}
+		}
+	}
+	return servers, connected
+}
+
+func (r *roster) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.watches {
+		w.pause()
+	}
+}
+
+// phaseOf spreads servers: the same id has the same phase in every run.
+func phaseOf(id target.ID) uint64 {
+	h := fnv.New64a()
+	for v := uint64(id); v > 0; v >>= 8 { //nolint:gosec // bits
+		_, _ = h.Write([]byte{byte(v)}) // a hash never fails
+	}
+	x := h.Sum64()
+	x ^= x >> 33 // FNV leaves the low bits of small ids alike
+	x *= 0xff51afd7ed558ccd
+	return x ^ x>>33
+}

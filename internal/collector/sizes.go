@@ -1,0 +1,83 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// A round of sizes is bounded, and so is each database in it.
+const (
+	maxRound   = 5 * time.Minute
+	maxSize    = 30 * time.Second
+	sizesBatch = 20
+)
+
+var errSizeDeadline = errors.New("size of a database: deadline 30s")
+
+// beginSizes starts a round when it is due and the databases are known. The
+// lock is held.
+func (w *watch) beginSizes(t target.Target, iv target.Intervals) {
+	at := w.tick.Planned
+	if w.sizing || w.paused || len(w.databases) == 0 || !w.tick.Outcome.Answered() || at.Before(w.due.sizes) || w.c.run.Err() != nil {
+		return
+	}
+	w.due.sizes = w.next(at, iv.Sizes)
+	w.sizing = true
+	w.c.visits.Add(1)
+	go w.sizes(t, slices.Clone(w.databases))
+}
+
+// sizes asks for one database after the other on the second connection, which
+// it opens and closes, so that ticks never wait for it.
+func (w *watch) sizes(t target.Target, databases []sample.Database) {
+	defer w.c.visits.Done()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.sizing = false
+	}()
+	ctx, cancel := context.WithTimeout(w.c.run, maxRound)
+	defer cancel()
+	conn, reason, err := w.c.cfg.Dialer.Dial(ctx, t, ForSizes)
+	if err != nil {
+		w.c.cfg.Log.DebugContext(ctx, "sizes cannot be read", "server", t.Name, "reason", reason.String(), "error", err)
+		return
+	}
+	defer conn.Close()
+	w.line.setSlow(conn.PID())
+	defer w.line.setSlow(0)
+	v := sample.Visit{Server: t.ID}
+	flush := func() {
+		if len(v.Sizes) > 0 {
+			w.c.cfg.Journal.Append(&v)
+			v.Sizes = v.Sizes[:0]
+		}
+	}
+	defer flush()
+	for _, d := range databases {
+		if ctx.Err() != nil || !conn.Alive() {
+			return // what is left comes in the next round
+		}
+		start := time.Now().UTC()
+		size := sample.DatabaseSize{At: start, OID: d.OID}
+		one, cancel := context.WithTimeoutCause(ctx, maxSize, errSizeDeadline)
+		err := conn.Size(one, d.OID, &size)
+		cancel()
+		size.Duration = time.Since(start)
+		if w.c.run.Err() != nil {
+			return
+		}
+		v.Sizes = append(v.Sizes, size)
+		if err != nil {
+			w.c.cfg.Log.DebugContext(ctx, "size cannot be read", "server", t.Name, "error", err)
+		}
+		if len(v.Sizes) >= sizesBatch {
+			flush()
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// watch is one server's place in the schedule.
+type watch struct {
+	c    *Collector
+	slot int
+	// phase says in which of its cadence's seconds the server is visited.
+	phase int64
+
+	// Of the visit under way only: there is one at a time.
+	dict      *sample.Dictionary
+	series    *sample.Series
+	visit     sample.Visit
+	tick      sample.Tick
+	databases []sample.Database
+	due       due
+	failing   sample.Reason
+
+	mu          sync.Mutex
+	t           target.Target
+	paused      bool
+	busy        bool
+	planned     time.Time // of the visit under way
+	lastPlanned time.Time
+	window      time.Time
+	windowEnd   time.Time
+	sizing      bool
+	line        line
+}
+
+// due is when the slower questions are asked next; zero is now.
+type due struct{ databases, inventory, sizes time.Time }
+
+// maxLate is how long a hold-up of the collector is written down tick by
+// tick; after a longer one it counts as not running.
+const maxLate = 10 * time.Minute
+
+// newWatch prepares a server's visits; online says that stats_db can be asked
+// what it remembers.
+func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *watch {
+	h := phaseOf(t.ID)
+	w := &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400)} //nolint:gosec // small
+	var resume sample.Resume
+	if online {
+		var err error
+		if resume, err = c.cfg.History.Resume(ctx, t.ID); err != nil {
+			c.cfg.Log.WarnContext(ctx, "history of the server cannot be read; its counters start a new epoch", "server", t.Name, "error", err)
+		}
+	}
+	w.dict = resume.Dictionary(c.cfg.Journal.NextIDs(t.ID))
+	w.series = resume.Series()
+	c.cfg.Journal.Ahead(t.ID, w.dict.Next())
+	w.visit.Server = t.ID
+	w.line.init(c)
+	return w
+}
+
+// intervals gives the server's own or the collector's. The lock is held.
+func (w *watch) intervals() target.Intervals {
+	iv, d := w.t.Intervals, w.c.cfg.Intervals
+	pick := func(own, other time.Duration) time.Duration {
+		if own != 0 {
+			return own
+		}
+		return other
+	}
+	return target.Intervals{
+		Activity: pick(iv.Activity, d.Activity), Databases: pick(iv.Databases, d.Databases),
+		Inventory: pick(iv.Inventory, d.Inventory), Sizes: pick(iv.Sizes, d.Sizes),
+	}
+}
+
+func (w *watch) cadence() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.intervals().Activity
+}
+
+// update takes a changed server over, and reports whether anything did
+// change.
+func (w *watch) update(t target.Target) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changed := w.paused || w.t.Revision != t.Revision
+	if !w.t.SameEndpoint(t) {
+		w.line.reset()
+	}
+	before := w.intervals().Activity
+	w.t, w.paused = t, false
+	if w.intervals().Activity != before {
+		w.lastPlanned = time.Time{}
+	}
+	return changed
+}
+
+// pause stops visits and ends the connection; it reports whether that was
+// new.
+func (w *watch) pause() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.paused
+	w.paused, w.lastPlanned = true, time.Time{}
+	w.line.reset()
+	return !was
+}
+
+func (w *watch) connected() bool { return w.line.connected() }
+
+// inFlight gives the planned instant of the visit under way.
+func (w *watch) inFlight() (time.Time, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.planned, w.busy
+}
+
+// plan begins the tick of this instant if the server has one then, or writes
+// down why there is none.
+func (w *watch) plan(planned time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	iv := w.intervals()
+	if w.paused || (planned.Unix()+w.phase)%int64(iv.Activity/time.Second) != 0 || !planned.After(w.lastPlanned) {
+		return
+	}
+	if late := planned.Sub(w.lastPlanned); !w.lastPlanned.IsZero() && late > iv.Activity && late <= maxLate {
+		for p := w.lastPlanned.Add(iv.Activity); p.Before(planned); p = p.Add(iv.Activity) {
+			w.skip(p, iv.Activity, sample.Late)
+		}
+	}
+	w.lastPlanned = planned
+	if w.busy {
+		w.skip(planned, iv.Activity, sample.Overrun)
+		return
+	}
+	w.busy, w.planned = true, planned
+	w.tick = sample.Tick{Sessions: w.tick.Sessions[:0]}
+	w.place(&w.tick, planned, iv.Activity)
+	w.c.visits.Add(1)
+	go w.run(w.t, iv, w.tick)
+}
+
+// place puts a tick into its window. The lock is held. The first window of a
+// run starts with its first tick, so that it cannot be taken for the one that
+// the run before left unfinished.
+func (w *watch) place(t *sample.Tick, planned time.Time, cadence time.Duration) {
+	if !planned.Before(w.windowEnd) {
+		start := planned.Truncate(w.c.cfg.Window)
+		w.windowEnd = start.Add(w.c.cfg.Window)
+		if w.window.IsZero() {
+			start = planned
+		}
+		w.window = start
+	}
+	t.Planned, t.Started, t.Cadence, t.Backends = planned, planned, cadence, sample.Unset
+	t.Window, t.Span = w.window, w.windowEnd.Sub(w.window)
+}
+
+// skip writes a tick down that is not asked. The lock is held.
+func (w *watch) skip(planned time.Time, cadence time.Duration, why sample.Reason) {
+	t := sample.Tick{Outcome: sample.Skipped, Reason: why}
+	w.place(&t, planned, cadence)
+	w.record(&sample.Visit{Server: w.visit.Server, Tick: &t})
+}
+
+func (w *watch) record(v *sample.Visit) {
+	if v.Tick != nil {
+		w.c.counts.outcomes[v.Tick.Outcome].Add(1)
+		w.c.counts.sessions.Add(int64(len(v.Tick.Sessions)))
+	}
+	w.c.cfg.Journal.Append(v)
+}
+
+// run is one visit, from waiting for the connection to the journal.
+func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
+	defer w.c.visits.Done()
+	limit := VisitDeadline(iv.Activity)
+	ctx, cancel := context.WithTimeoutCause(w.c.run, limit, errVisitDeadline{t.Name, limit})
+	defer cancel()
+	w.tick = tick
+	w.visit = sample.Visit{Server: t.ID, Tick: &w.tick}
+	conn, reason := w.line.acquire(ctx, t)
+	var err error
+	if conn == nil {
+		w.tick.Started, w.tick.Outcome, w.tick.Reason = time.Now().UTC(), sample.Failed, reason
+	} else {
+		err = w.ask(ctx, conn, iv)
+		w.line.release(conn)
+	}
+	if w.c.run.Err() != nil && !w.tick.Outcome.Answered() {
+		w.tick.Outcome, w.tick.Reason = sample.Skipped, sample.NotRunning
+	}
+	w.record(&w.visit)
+	w.tell(ctx, t, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy = false
+	w.beginSizes(t, iv)
+}
+
+// ask visits over conn and follows the counters.
+func (w *watch) ask(ctx context.Context, conn Conn, iv target.Intervals) error {
+	at := w.tick.Planned
+	ask := sample.Ask{Databases: !at.Before(w.due.databases), Inventory: !at.Before(w.due.inventory)}
+	if ask.Databases {
+		w.due.databases = w.next(at, iv.Databases)
+	}
+	if ask.Inventory {
+		w.due.inventory = w.next(at, iv.Inventory)
+	}
+	conn.Exclude(w.line.slowPID())
+	err := conn.Visit(ctx, ask, w.dict, &w.visit)
+	if inv := w.visit.Inventory; inv != nil {
+		w.databases = inv.Databases
+	}
+	w.series.Advance(&w.visit)
+	return err
+}
+
+// next gives the instant of the server's next turn after at.
+func (w *watch) next(at time.Time, interval time.Duration) time.Time {
+	step := int64(interval / time.Second)
+	past := (at.Unix() + w.phase) % step
+	return time.Unix(at.Unix()+step-past, 0).UTC()
+}
+
+// tell logs a change from well to failing and back, and every failure at
+// debug.
+func (w *watch) tell(ctx context.Context, t target.Target, err error) {
+	now := w.tick.Reason
+	log := w.c.cfg.Log
+	switch {
+	case now == w.failing:
+		if err != nil {
+			log.DebugContext(ctx, "visit is still not whole", "server", t.Name, "reason", now.String(), "error", err)
+		}
+		return
+	case now == sample.None:
+		log.InfoContext(ctx, "visits are whole again", "server", t.Name, "after", w.failing.String())
+	case now == sample.Connecting && w.failing == sample.None:
+	default:
+		log.WarnContext(ctx, "visits are not whole", "server", t.Name, "outcome", w.tick.Outcome.String(), "reason", now.String(), "error", err)
+	}
+	w.failing = now
+}
+
+// VisitDeadline gives how long a visit may take: less than its interval, and
+// five seconds at most.
+func VisitDeadline(interval time.Duration) time.Duration {
+	return min(interval*8/10, 5*time.Second)
+}
+
+// errVisitDeadline says whose limit passed.
+type errVisitDeadline struct {
+	server string
+	limit  time.Duration
+}
+
+// Error names the visit and its limit.
+func (e errVisitDeadline) Error() string {
+	return fmt.Sprintf("visit %s: deadline %s", e.server, e.limit)
+}

@@ -1,0 +1,168 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	// ErrInvalid is wrapped by every error about a question that can never be
+	// answered; its text is for the person who asked.
+	ErrInvalid = errors.New("invalid question")
+	// ErrNoDatabase says that a server has, and had, no database of this name.
+	ErrNoDatabase = errors.New("database not found")
+)
+
+// Range is the time from From, included, to To, left out.
+type Range struct {
+	From, To time.Time
+}
+
+// NewRange checks that from is before to, and puts both into UTC.
+func NewRange(from, to time.Time) (Range, error) {
+	if !from.Before(to) {
+		return Range{}, fmt.Errorf("%w: from must be before to", ErrInvalid)
+	}
+	return Range{from.UTC(), to.UTC()}, nil
+}
+
+// Length is the time between the ends.
+func (r Range) Length() time.Duration { return r.To.Sub(r.From) }
+
+// Empty reports whether the range holds no instant.
+func (r Range) Empty() bool { return !r.From.Before(r.To) }
+
+// Clip gives the part of r that lies in o; it may be empty.
+func (r Range) Clip(o Range) Range {
+	if o.From.After(r.From) {
+		r.From = o.From
+	}
+	if o.To.Before(r.To) {
+		r.To = o.To
+	}
+	return r
+}
+
+// Widen moves both ends outwards to multiples of step since the Unix epoch.
+func (r Range) Widen(step time.Duration) Range {
+	from, to := Floor(r.From, step), Floor(r.To, step)
+	if to.Before(r.To) {
+		to = to.Add(step)
+	}
+	return Range{from, to}
+}
+
+// Floor gives the latest multiple of step since the Unix epoch that is not
+// after t, in UTC.
+func Floor(t time.Time, step time.Duration) time.Time {
+	nanos := t.UnixNano()
+	rest := nanos % int64(step)
+	if rest < 0 {
+		rest += int64(step)
+	}
+	return time.Unix(0, nanos-rest).UTC()
+}
+
+// MaxPoints bounds the buckets of one series.
+const MaxPoints = 20_000
+
+// MaxWindowRange is the longest range that is answered from windows, for a
+// step shorter than a minute.
+const MaxWindowRange = 6 * time.Hour
+
+// Grain says which table an answer came from.
+type Grain string
+
+// The grains of activity.
+const (
+	GrainWindow Grain = "window" // every tick
+	GrainMinute Grain = "minute" // the rollup by minute
+)
+
+// ActivityPlan says how a question about activity is answered.
+type ActivityPlan struct {
+	Range Range // widened to whole minutes where the grain is a minute
+	Step  time.Duration
+	Grain Grain
+}
+
+// steps are what PlanActivity chooses from when no step was asked for.
+var steps = [...]time.Duration{ //nolint:gochecknoglobals // constant table
+	time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
+}
+
+// PlanActivity chooses grain and step. A step of zero takes the finest that
+// gives at most 720 buckets. Steps are whole seconds; from a minute on they
+// are whole minutes. The error wraps ErrInvalid and says what to ask instead.
+func PlanActivity(r Range, step time.Duration) (ActivityPlan, error) {
+	if step == 0 {
+		for _, step = range steps {
+			if r.Length() <= 720*step && (step >= time.Minute || r.Length() <= MaxWindowRange) {
+				break
+			}
+		}
+	}
+	plan := ActivityPlan{Range: r, Step: step, Grain: GrainMinute}
+	switch {
+	case step < time.Second || step%time.Second != 0:
+		return plan, fmt.Errorf("%w: step must be a whole number of seconds, at least 1s", ErrInvalid)
+	case step < time.Minute && r.Length() > MaxWindowRange:
+		return plan, fmt.Errorf("%w: a step below 1m is answered for at most %s: ask for a shorter range or a longer step", ErrInvalid, MaxWindowRange)
+	case step < time.Minute:
+		plan.Grain = GrainWindow
+	case step%time.Minute != 0:
+		return plan, fmt.Errorf("%w: a step of a minute or more must be whole minutes", ErrInvalid)
+	default:
+		plan.Range = r.Widen(time.Minute)
+	}
+	if n := plan.Buckets(); n > MaxPoints {
+		return plan, fmt.Errorf("%w: the range holds %d steps, more than %d: ask for a shorter range or a longer step", ErrInvalid, n, MaxPoints)
+	}
+	return plan, nil
+}
+
+// Buckets is how many steps, aligned to the Unix epoch, the range touches.
+func (p ActivityPlan) Buckets() int {
+	return int(p.Range.Widen(p.Step).Length() / p.Step)
+}
+
+// Aggregation is the width of the buckets of a timeline of databases.
+type Aggregation string
+
+// The aggregations of the Python contract.
+const (
+	Raw       Aggregation = "raw" // every stored sample
+	Hourly    Aggregation = "hour"
+	FourHours Aggregation = "4hour"
+	Daily     Aggregation = "day"
+)
+
+// AggregationFor gives the aggregation of a range: raw to 2 days, hours to
+// 14, four hours to 90, days beyond.
+func AggregationFor(r Range) Aggregation {
+	const day = 24 * time.Hour
+	switch length := r.Length(); {
+	case length <= 2*day:
+		return Raw
+	case length <= 14*day:
+		return Hourly
+	case length <= 90*day:
+		return FourHours
+	}
+	return Daily
+}
+
+// Step is the width of a bucket; zero for Raw.
+func (a Aggregation) Step() time.Duration {
+	switch a {
+	case Hourly:
+		return time.Hour
+	case FourHours:
+		return 4 * time.Hour
+	case Daily:
+		return 24 * time.Hour
+	case Raw:
+	}
+	return 0
+}

@@ -1,0 +1,189 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/pgam/pgam/internal/httpapi/face"
+)
+
+// maxBodyBytes bounds what is read of a request.
+const maxBodyBytes = 1 << 20
+
+// newRouter makes gin's router, which would print every route without its
+// global switch.
+func newRouter() *gin.Engine {
+	quietGin()
+	return gin.New()
+}
+
+var quietGin = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) }) //nolint:gochecknoglobals // the framework's switch is global
+
+// newEngine makes the router with all that happens to every request.
+func newEngine(cfg Config) (*gin.Engine, error) {
+	engine := newRouter()
+	// Segments are split before they are unescaped, so that a slash in a name
+	// stays in it; gin's own unescaping would turn a plus into a space.
+	engine.UseEscapedPath, engine.UnescapePathValues = true, false
+	engine.HandleMethodNotAllowed = true
+	if err := engine.SetTrustedProxies(cfg.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("set trusted proxies: %w", err)
+	}
+	measured, err := newRequestMetrics(cfg.Registry)
+	if err != nil {
+		return nil, err
+	}
+	log := cfg.Services.Log
+	engine.Use(identified, accessLog(log, measured), recovered(log), guarded, cors(cfg.CORSOrigins), unescaped)
+	engine.NoRoute(func(c *gin.Context) { writeFault(c, http.StatusNotFound, "Not Found") })
+	engine.NoMethod(func(c *gin.Context) { writeFault(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
+	return engine, nil
+}
+
+// identified gives the request an id, for the log and the client.
+func identified(c *gin.Context) {
+	id := rand.Text()[:16]
+	c.Request = c.Request.WithContext(face.WithRequestID(c.Request.Context(), id))
+	c.Header("X-Request-Id", id)
+	c.Next()
+}
+
+// accessLog writes a line a request, without what the client sent but the
+// path of the route.
+func accessLog(log *slog.Logger, measured *requestMetrics) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		begun := time.Now()
+		c.Next()
+		route := c.FullPath()
+		if route == "" {
+			route = "unmatched"
+		}
+		took := time.Since(begun)
+		measured.observe(c.Request.Method, route, c.Writer.Status(), took)
+		level := slog.LevelInfo
+		if quiet(route) {
+			level = slog.LevelDebug
+		}
+		log.LogAttrs(c.Request.Context(), level, "request",
+			slog.String("request_id", face.RequestID(c.Request.Context())),
+			slog.String("method", safeMethod(c.Request.Method)),
+			slog.String("route", route),
+			slog.Int("status", c.Writer.Status()),
+			slog.Float64("duration_seconds", took.Seconds()),
+			slog.Int("bytes", max(c.Writer.Size(), 0)),
+			slog.String("client", c.ClientIP()),
+		)
+	}
+}
+
+// safeMethod keeps methods that a client made up out of log and metrics.
+func safeMethod(method string) string {
+	known := []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+	}
+	if slices.Contains(known, method) {
+		return method
+	}
+	return "other"
+}
+
+// recovered answers a panic with 500 and logs where it was.
+func recovered(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause == http.ErrAbortHandler { //nolint:errorlint // the server's own sentinel, never wrapped
+				panic(cause)
+			}
+			log.ErrorContext(c.Request.Context(), "request panicked", "request_id", face.RequestID(c.Request.Context()),
+				"cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			if !c.Writer.Written() {
+				writeFault(c, http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
+			}
+			c.Abort()
+		}()
+		c.Next()
+	}
+}
+
+// guarded sets the headers of every answer and bounds the body.
+func guarded(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	c.Header("Referrer-Policy", "no-referrer")
+	// A little more than the operations' own limits, which answer in their form.
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBodyBytes+1024)
+	c.Next()
+}
+
+// cors lets web pages of these origins call the API.
+func cors(origins []string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		origin := c.GetHeader("Origin")
+		if origin == "" || len(origins) == 0 {
+			c.Next()
+			return
+		}
+		c.Writer.Header().Add("Vary", "Origin")
+		preflight := c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != ""
+		if !slices.Contains(origins, origin) {
+			if preflight {
+				writeFault(c, http.StatusBadRequest, "Disallowed CORS origin")
+				return
+			}
+			c.Next()
+			return
+		}
+		c.Header("Access-Control-Allow-Origin", origin)
+		c.Header("Access-Control-Allow-Credentials", "true")
+		c.Header("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+		if preflight {
+			c.Header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+			c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
+			c.Header("Access-Control-Max-Age", "600")
+			c.AbortWithStatus(http.StatusNoContent)
+			return
+		}
+		c.Next()
+	}
+}
+
+// unescaped turns the path's parameters into what they stand for. No name is
+// other than text.
+func unescaped(c *gin.Context) {
+	for i, p := range c.Params {
+		value, err := url.PathUnescape(p.Value)
+		if err != nil || !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+			writeFault(c, http.StatusNotFound, "Not Found")
+			return
+		}
+		c.Params[i].Value = value
+	}
+	c.Next()
+}
+
+// writeFault answers outside the operations, in the form of the path's face.
+func writeFault(c *gin.Context, status int, detail string) {
+	media, body := "application/json", any(gin.H{"detail": detail})
+	if strings.HasPrefix(c.Request.URL.Path, "/api/v1/") {
+		media = "application/problem+json"
+		body = gin.H{"title": http.StatusText(status), "status": status, "detail": detail}
+	}
+	c.Header("Content-Type", media)
+	c.AbortWithStatusJSON(status, body)
+}

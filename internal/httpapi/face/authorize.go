@@ -1,0 +1,110 @@
+package face
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/maypok86/otter/v2"
+
+	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/auth"
+)
+
+// userTTL is how long a user is believed to be as last read: a revoked token
+// dies everywhere within it.
+const userTTL = 3 * time.Second
+
+// userCache reads each user at most once in userTTL.
+type userCache struct {
+	accounts Accounts
+	cache    *otter.Cache[string, account.User]
+}
+
+func newUserCache(accounts Accounts) (*userCache, error) {
+	cache, err := otter.New(&otter.Options[string, account.User]{
+		MaximumSize: 10_000, ExpiryCalculator: otter.ExpiryWriting[string, account.User](userTTL), Logger: &otter.NoopLogger{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of users: %w", err)
+	}
+	return &userCache{accounts, cache}, nil
+}
+
+func (u *userCache) get(ctx context.Context, login string) (account.User, error) {
+	return u.cache.Get(ctx, login, otter.LoaderFunc[string, account.User](func(ctx context.Context, login string) (account.User, error) {
+		// Others may wait for this answer, so nobody's leaving ends it.
+		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), userReadTimeout, fmt.Errorf("read user: deadline %s", userReadTimeout))
+		defer cancel()
+		return u.accounts.Account(ctx, login)
+	}))
+}
+
+// userReadTimeout bounds one reading of a user.
+const userReadTimeout = 5 * time.Second
+
+type userKey struct{}
+
+// User gives who asks; ok is false for an operation that anybody may call.
+func User(ctx context.Context) (user account.User, ok bool) {
+	user, ok = ctx.Value(userKey{}).(account.User)
+	return user, ok
+}
+
+// authorize lets those pass who have a token in force and the operation's
+// role.
+func (f *Face) authorize(ctx huma.Context, next func(huma.Context)) {
+	user, err := f.identify(ctx)
+	if err != nil {
+		f.write(ctx, err)
+		return
+	}
+	for _, requirement := range ctx.Operation().Security {
+		for _, least := range requirement[scheme] {
+			if !user.Role.Allows(account.Role(least)) {
+				f.write(ctx, NewError(http.StatusForbidden, "This needs the role "+least+"; yours is "+string(user.Role)))
+				return
+			}
+		}
+	}
+	next(huma.WithValue(ctx, userKey{}, user))
+}
+
+// identify gives the user that the token names. The texts of its faults are
+// the Python contract's.
+func (f *Face) identify(ctx huma.Context) (account.User, error) {
+	kind, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(kind, "bearer") || token == "" {
+		return account.User{}, NewError(http.StatusUnauthorized, "Not authenticated").with("WWW-Authenticate", "Bearer")
+	}
+	claims, err := f.Tokens.Parse(token)
+	switch {
+	case errors.Is(err, auth.ErrTokenExpired):
+		return account.User{}, NewError(http.StatusUnauthorized, "Token expired")
+	case err != nil:
+		f.Log.DebugContext(ctx.Context(), "token refused", "request_id", RequestID(ctx.Context()), "error", err)
+		return account.User{}, NewError(http.StatusUnauthorized, "Invalid token")
+	}
+	user, err := f.users.get(ctx.Context(), claims.Login)
+	if err == nil && claims.Check(user) != nil {
+		// It may be newer than what is remembered of the user: a login right
+		// after a change of the password.
+		f.users.cache.Invalidate(claims.Login)
+		user, err = f.users.get(ctx.Context(), claims.Login)
+	}
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		return account.User{}, NewError(http.StatusUnauthorized, "Invalid credentials")
+	case err != nil:
+		return account.User{}, err
+	}
+	if claims.Check(user) != nil {
+		return account.User{}, NewError(http.StatusUnauthorized, "Invalid token")
+	}
+	return user, nil
+}

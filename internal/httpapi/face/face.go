@@ -1,0 +1,145 @@
+package face
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/pgam/pgam/internal/account"
+)
+
+// scheme names the security scheme in the OpenAPI document.
+const scheme = "token"
+
+// Face registers operations of one form of the API.
+type Face struct {
+	*Services
+	api    huma.API
+	users  *userCache
+	compat bool
+}
+
+// NewFaces makes the two faces over the same services: the Python contract,
+// and v1. It asks nothing of the services, which may be blank where only the
+// document is wanted.
+func NewFaces(api huma.API, services *Services) (compat, v1 *Face, err error) {
+	users, err := newUserCache(services.Accounts)
+	if err != nil {
+		return nil, nil, err
+	}
+	installFaults()
+	doc := api.OpenAPI()
+	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{scheme: {
+		Type: "oauth2", Description: "A token of POST /token, sent as Authorization: Bearer.",
+		Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: "/token", Scopes: map[string]string{
+			string(account.Viewer):   "reads",
+			string(account.Operator): "also manages servers",
+			string(account.Admin):    "also manages users, keys and settings",
+		}}},
+	}}
+	compat = &Face{Services: services, api: api, users: users, compat: true}
+	v1 = &Face{Services: services, api: api, users: users}
+	return compat, v1, nil
+}
+
+// Register adds an operation. least is who may call it; empty is anybody.
+// faults are the statuses it may end with beside those of its role.
+func Register[I, O any](f *Face, op huma.Operation, least account.Role, faults []int, handle func(context.Context, *I) (*O, error)) {
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[metaCompat] = f.compat
+	if least != "" {
+		op.Security = []map[string][]string{{scheme: {string(least)}}}
+		op.Middlewares = append(huma.Middlewares{f.authorize}, op.Middlewares...)
+		faults = append([]int{http.StatusUnauthorized, http.StatusServiceUnavailable}, faults...)
+		if least != account.Viewer {
+			faults = append(faults, http.StatusForbidden)
+		}
+	}
+	f.document(&op, append(faults, http.StatusInternalServerError))
+	huma.Register(f.api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, f.answer(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+}
+
+// Document gives the entry of a path in the OpenAPI document, to correct what
+// the framework cannot know.
+func (f *Face) Document(path string) *huma.PathItem { return f.api.OpenAPI().Paths[path] }
+
+// document lists the faults of an operation in the form of the face.
+func (f *Face) document(op *huma.Operation, faults []int) {
+	media, body := "application/problem+json", reflect.TypeFor[huma.ErrorModel]()
+	if f.compat {
+		media, body = "application/json", reflect.TypeFor[DetailError]()
+	}
+	schema := f.api.OpenAPI().Components.Schemas.Schema(body, true, "")
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
+	for _, status := range faults {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: http.StatusText(status),
+			Content:     map[string]*huma.MediaType{media: {Schema: schema}},
+		}
+	}
+	op.Responses["default"] = &huma.Response{
+		Description: "Any other error", Content: map[string]*huma.MediaType{media: {Schema: schema}},
+	}
+}
+
+// answer turns an error into what the client is told; what it is not told is
+// logged.
+func (f *Face) answer(ctx context.Context, operation string, err error) error {
+	fault := f.faultOf(err)
+	if fault.Status >= http.StatusInternalServerError {
+		f.Log.ErrorContext(ctx, "request failed", "request_id", RequestID(ctx), "operation", operation, "status", fault.Status, "error", err)
+	}
+	said := error(statusError(f.compat, fault.Status, fault.Detail))
+	if fault.Header != nil {
+		said = huma.ErrorWithHeaders(said, fault.Header)
+	}
+	return said
+}
+
+// write ends a request from a middleware with an error.
+func (f *Face) write(ctx huma.Context, err error) {
+	fault := f.faultOf(err)
+	if fault.Status >= http.StatusInternalServerError {
+		f.Log.ErrorContext(ctx.Context(), "request failed", "request_id", RequestID(ctx.Context()),
+			"operation", ctx.Operation().OperationID, "status", fault.Status, "error", err)
+	}
+	for name := range fault.Header {
+		ctx.SetHeader(name, fault.Header.Get(name))
+	}
+	body := statusError(f.compat, fault.Status, fault.Detail)
+	media := "application/json"
+	if !f.compat {
+		media = "application/problem+json"
+	}
+	ctx.SetHeader("Content-Type", media)
+	ctx.SetStatus(fault.Status)
+	if err := f.api.Marshal(ctx.BodyWriter(), "application/json", body); err != nil {
+		f.Log.DebugContext(ctx.Context(), "answer was not written", "error", err)
+	}
+}
+
+type requestIDKey struct{}
+
+// WithRequestID notes the id of a request.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// RequestID gives the id of the request, empty if there is none.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}

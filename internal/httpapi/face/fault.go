@@ -1,0 +1,174 @@
+package face
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Error is an answer that is an error: a status and what the client is told.
+type Error struct {
+	Status int
+	Detail string
+	Header http.Header
+}
+
+// Error implements error.
+func (f *Error) Error() string { return f.Detail }
+
+// NewError makes an Error.
+func NewError(status int, detail string) *Error { return &Error{Status: status, Detail: detail} }
+
+func (f *Error) with(name, value string) *Error {
+	if f.Header == nil {
+		f.Header = http.Header{}
+	}
+	f.Header.Set(name, value)
+	return f
+}
+
+// statusClientGone is not seen by anybody but the log.
+const statusClientGone = 499
+
+// faultOf is the table of errors. Whatever is not in it is 500, without a
+// word.
+func (f *Face) faultOf(err error) *Error {
+	var (
+		made   *Error
+		failed *live.Error
+	)
+	pick := func(compat, v1 int) int {
+		if f.compat {
+			return compat
+		}
+		return v1
+	}
+	switch {
+	case errors.As(err, &made):
+		return made
+	case errors.As(err, &failed):
+		return NewError(pick(http.StatusInternalServerError, liveStatus(failed.Reason)), "PostgreSQL: "+failed.Explain())
+	case errors.Is(err, target.ErrNotFound):
+		return NewError(http.StatusNotFound, "Server not found")
+	case errors.Is(err, target.ErrConflict):
+		return NewError(pick(http.StatusBadRequest, http.StatusConflict), "Server with this name already exists")
+	case errors.Is(err, target.ErrInvalid):
+		return NewError(pick(http.StatusBadRequest, http.StatusUnprocessableEntity), lines(err, target.ErrInvalid))
+	case errors.Is(err, history.ErrInvalid):
+		return NewError(http.StatusBadRequest, lines(err, history.ErrInvalid))
+	case errors.Is(err, history.ErrNoDatabase):
+		return NewError(http.StatusNotFound, "Database not found")
+	case errors.Is(err, account.ErrNotFound):
+		return NewError(http.StatusNotFound, "User not found")
+	case errors.Is(err, auth.ErrBusy):
+		return NewError(http.StatusServiceUnavailable, "Too many logins at once: try again in a second").with("Retry-After", "1")
+	case errors.Is(err, f.Unavailable):
+		return NewError(http.StatusServiceUnavailable, "stats_db is not available: try again later").with("Retry-After", "5")
+	case errors.Is(err, context.Canceled):
+		return NewError(statusClientGone, "The request was cancelled")
+	case errors.Is(err, context.DeadlineExceeded):
+		return NewError(http.StatusGatewayTimeout, "The answer took too long")
+	}
+	return NewError(http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
+}
+
+func liveStatus(r sample.Reason) int {
+	if r == sample.Timeout {
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusBadGateway
+}
+
+// lines joins the faults of a validation, without the sentinel before each.
+func lines(err, sentinel error) string {
+	var list []string
+	for line := range strings.Lines(err.Error()) {
+		list = append(list, strings.TrimPrefix(strings.TrimSuffix(line, "\n"), sentinel.Error()+": "))
+	}
+	return strings.Join(list, "; ")
+}
+
+// DetailError is an error as the Python contract has it.
+type DetailError struct {
+	status int
+	Detail string `json:"detail" doc:"What is wrong and what to do."`
+}
+
+// Error implements error.
+func (d *DetailError) Error() string { return d.Detail }
+
+// GetStatus implements huma.StatusError.
+func (d *DetailError) GetStatus() int { return d.status }
+
+// statusError gives the fault the form of the face.
+func statusError(compat bool, status int, detail string, more ...*huma.ErrorDetail) huma.StatusError {
+	if !compat {
+		return &huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail, Errors: more}
+	}
+	for i, m := range more {
+		if i > 0 {
+			detail += "; " + m.Message
+		} else {
+			detail = m.Message
+		}
+		if at := strings.TrimPrefix(m.Location, "body."); at != "" {
+			detail += " (" + at + ")"
+		}
+	}
+	return &DetailError{status: status, Detail: detail}
+}
+
+// metaCompat marks an operation of the Python contract in its Metadata.
+const metaCompat = "compat"
+
+// The framework makes the errors of requests that do not fit by a function of
+// its package, the same for all APIs of a process; ours needs nothing but the
+// operation.
+var installFaults = sync.OnceFunc(func() { //nolint:gochecknoglobals // the framework's own hook is global
+	huma.NewErrorWithContext = unfit
+})
+
+// unfit gives the framework's own errors the form of the face. It leaves out
+// what the client sent, which the framework would repeat, passwords included.
+func unfit(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+	compat := false
+	if ctx != nil && ctx.Operation() != nil {
+		compat, _ = ctx.Operation().Metadata[metaCompat].(bool)
+	}
+	if status == http.StatusInternalServerError && message == "cannot read request body" {
+		return statusError(compat, http.StatusBadRequest, "The request body could not be read")
+	}
+	if status >= http.StatusInternalServerError {
+		return statusError(compat, status, http.StatusText(status))
+	}
+	if compat && status == http.StatusBadRequest {
+		status = http.StatusUnprocessableEntity // as the contract has it
+	}
+	var more []*huma.ErrorDetail
+	for _, err := range errs {
+		var d huma.ErrorDetailer
+		if errors.As(err, &d) {
+			said := *d.ErrorDetail()
+			said.Value = nil
+			switch {
+			case status == http.StatusUnsupportedMediaType:
+				said.Message = "the content type must be application/json"
+			case said.Location == "body" && !strings.HasPrefix(said.Message, "expected"):
+				said.Message = "the body is not valid JSON, or a value in it does not fit"
+			}
+			more = append(more, &said)
+		}
+	}
+	return statusError(compat, status, message, more...)
+}

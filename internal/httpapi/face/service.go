@@ -1,0 +1,106 @@
+package face
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Catalog changes servers.
+type Catalog interface {
+	CreateServer(ctx context.Context, t target.Target) (target.Target, error)
+	UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error)
+	DeleteServer(ctx context.Context, name string) error
+}
+
+// Roster knows which servers there are; after a change it is refreshed.
+type Roster interface {
+	Servers() []target.Target
+	Server(name string) (target.Target, error)
+	SecretBroken(id target.ID) bool
+	Refresh(ctx context.Context) error
+}
+
+// Live answers questions about now. Its errors are *live.Error.
+type Live interface {
+	Activity(ctx context.Context, t target.Target, all bool) (live.Activity, error)
+	Statuses(ctx context.Context, servers []target.Target) []live.Status
+	DatabaseSize(ctx context.Context, t target.Target, name string) (bytes int64, ok bool, err error)
+	Test(ctx context.Context, t target.Target) live.Report
+}
+
+// Pools says what is known of the pools of live questions.
+type Pools interface {
+	Pools() []live.PoolStatus
+}
+
+// History answers questions about the past of a server.
+type History interface {
+	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.ActivityPlan) (history.Activity, error)
+	At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error)
+}
+
+// Databases answers questions about the databases of a server.
+type Databases interface {
+	ServerTimeline(ctx context.Context, id target.ID, r history.Range) (history.Timeline, error)
+	DatabaseTimeline(ctx context.Context, id target.ID, name string, r history.Range) (history.Timeline, error)
+	DatabaseNow(ctx context.Context, id target.ID, name string) (history.DatabaseNow, error)
+}
+
+// Accounts knows who may ask.
+type Accounts interface {
+	Account(ctx context.Context, login string) (account.User, error)
+	TouchLogin(ctx context.Context, login string) error
+}
+
+// Services is what the faces ask. Everything but Now must be there.
+type Services struct {
+	Catalog   Catalog
+	Roster    Roster
+	Live      Live
+	Pools     Pools
+	History   History
+	Databases Databases
+	Accounts  Accounts
+	Passwords *auth.Hasher
+	Tokens    *auth.Tokens
+	// Unavailable is what errors of the others wrap when stats_db cannot be
+	// reached.
+	Unavailable error
+	// Healthy says whether stats_db can be used.
+	Healthy func(ctx context.Context) bool
+	Log     *slog.Logger
+	Version string
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Check reports what is missing.
+func (s *Services) Check() error {
+	switch {
+	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Databases == nil, s.Accounts == nil:
+		return errors.New("API without all of its services")
+	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil, s.Unavailable == nil:
+		return errors.New("API without passwords, tokens, health or log")
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	return nil
+}
+
+// Changed brings the list of servers up to date after a change, so that the
+// next request sees it. Should that fail, the change is followed a moment
+// later.
+func (s *Services) Changed(ctx context.Context) {
+	if err := s.Roster.Refresh(ctx); err != nil {
+		s.Log.WarnContext(ctx, "list of servers was not read after a change", "error", err)
+	}
+}

@@ -1,0 +1,267 @@
+package v1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/sample"
+)
+
+// defaultRange is what is shown where no range is given.
+const defaultRange = time.Hour
+
+// RangeQuery is the range of a question about the past.
+type RangeQuery struct {
+	From string `query:"from" doc:"RFC 3339, included; default an hour before to." example:"2026-11-22T03:00:00Z"`
+	To   string `query:"to" doc:"RFC 3339, left out; default now." example:"2026-11-22T04:00:00Z"`
+}
+
+func (q RangeQuery) parse(now time.Time) (history.Range, error) {
+	to, err1 := parseInstant("to", q.To, now)
+	from, err2 := parseInstant("from", q.From, to.Add(-defaultRange))
+	if err := errors.Join(err1, err2); err != nil {
+		return history.Range{}, err
+	}
+	return history.NewRange(from, to)
+}
+
+// parseInstant reads RFC 3339, and a date for its midnight. A plus that came
+// as a space, because it was not escaped, is a plus.
+func parseInstant(field, text string, unset time.Time) (time.Time, error) {
+	if text == "" {
+		return utc(unset), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		t, err := time.Parse(layout, strings.Replace(text, " ", "+", 1))
+		if err == nil && t.Year() >= 1970 && t.Year() < 2200 {
+			return utc(t), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%w: %s is not an instant: write 2026-11-22T03:12:00Z, or with an offset such as %%2B03:00", history.ErrInvalid, field)
+}
+
+// parseStep reads a duration with Go's units and days; empty is zero.
+func parseStep(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		if n, err := strconv.ParseUint(days, 10, 12); err == nil && n > 0 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	step, err := time.ParseDuration(text)
+	if err != nil || step <= 0 {
+		return 0, fmt.Errorf("%w: step is not a duration: write 10s, 5m, 1h or 1d", history.ErrInvalid)
+	}
+	return step, nil
+}
+
+type coverageRow struct {
+	From              time.Time        `json:"from" doc:"What was judged: not before the server was added."`
+	To                time.Time        `json:"to" doc:"Not after what is stored while a collector runs."`
+	Planned           int64            `json:"planned" doc:"Ticks that the cadence promised: ok + degraded + failed + skipped."`
+	OK                int64            `json:"ok"`
+	Degraded          int64            `json:"degraded" doc:"The sessions were read, another answer was not."`
+	Failed            int64            `json:"failed"`
+	Skipped           int64            `json:"skipped"`
+	FailedBy          map[string]int64 `json:"failed_by" doc:"Failed ticks by reason."`
+	SkippedBy         map[string]int64 `json:"skipped_by" doc:"Skipped ticks by reason; not_running: no collector ran."`
+	LongestGapSeconds float64          `json:"longest_gap_seconds" doc:"Longest time without an answered tick; 0: none is missing."`
+}
+
+func coverage(c history.Coverage) coverageRow {
+	return coverageRow{
+		From: utc(c.Range.From), To: utc(c.Range.To),
+		Planned: c.Planned, OK: c.OK, Degraded: c.Degraded, Failed: c.Failed, Skipped: c.Skipped,
+		FailedBy: byReason(c.FailedBy), SkippedBy: byReason(c.SkippedBy), LongestGapSeconds: c.LongestGap.Seconds(),
+	}
+}
+
+func byReason(counts map[sample.Reason]int64) map[string]int64 {
+	named := make(map[string]int64, len(counts))
+	for reason, n := range counts {
+		name := reason.String()
+		if reason == sample.None {
+			name = "unknown" // no longer kept
+		}
+		named[name] += n
+	}
+	return named
+}
+
+type activityInputs struct {
+	ServerPath
+	RangeQuery
+	Step string `query:"step" doc:"Width of a bucket: 1s, 5m, 1h, 1d; default by the range. Below 1m for at most six hours." example:"1m"`
+}
+
+type activitySeries struct {
+	Server      string      `json:"server"`
+	From        time.Time   `json:"from" doc:"As answered: whole minutes where the grain is a minute."`
+	To          time.Time   `json:"to"`
+	StepSeconds int64       `json:"step_seconds"`
+	Grain       string      `json:"grain" enum:"window,minute" doc:"What the answer was made from."`
+	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Sessions    classSeries `json:"average_active_sessions" doc:"By wait class, one element a bucket; null: no tick was answered."`
+	MaxSessions []*int32    `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick."`
+	Coverage    coverageRow `json:"coverage"`
+}
+
+type classSeries struct {
+	CPU               []*float64 `json:"cpu" nullable:"false"`
+	Lock              []*float64 `json:"lock" nullable:"false"`
+	LWLock            []*float64 `json:"lwlock" nullable:"false"`
+	IO                []*float64 `json:"io" nullable:"false"`
+	IPC               []*float64 `json:"ipc" nullable:"false"`
+	Client            []*float64 `json:"client" nullable:"false"`
+	Timeout           []*float64 `json:"timeout" nullable:"false"`
+	BufferPin         []*float64 `json:"buffer_pin" nullable:"false"`
+	Extension         []*float64 `json:"extension" nullable:"false"`
+	Other             []*float64 `json:"other" nullable:"false"`
+	IdleInTransaction []*float64 `json:"idle_in_transaction" nullable:"false"`
+}
+
+func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*output[activitySeries], error) {
+	span, err1 := in.parse(r.Now())
+	step, err2 := parseStep(in.Step)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	plan, err := history.PlanActivity(span, step)
+	if err != nil {
+		return nil, err
+	}
+	t, err := r.Roster.Server(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	a, err := r.History.ActivityByWaitClass(ctx, t, plan)
+	if err != nil {
+		return nil, err
+	}
+	return say(seriesOf(t.Name, a)), nil
+}
+
+// seriesOf divides samples by ticks.
+func seriesOf(server string, a history.Activity) activitySeries {
+	average := func(class sample.WaitClass) []*float64 {
+		values, series := make([]float64, len(a.Times)), make([]*float64, len(a.Times))
+		for i, n := range a.Samples[class] {
+			if a.Answered[i] > 0 {
+				values[i] = float64(n) / float64(a.Answered[i])
+				series[i] = &values[i]
+			}
+		}
+		return series
+	}
+	most := make([]*int32, len(a.Times))
+	for i := range most {
+		if a.Answered[i] > 0 {
+			most[i] = &a.MaxSessions[i]
+		}
+	}
+	return activitySeries{
+		Server: server, From: a.Plan.Range.From, To: a.Plan.Range.To,
+		StepSeconds: int64(a.Plan.Step / time.Second), Grain: string(a.Plan.Grain), Times: a.Times,
+		Sessions: classSeries{
+			CPU: average(sample.ClassCPU), Lock: average(sample.ClassLock), LWLock: average(sample.ClassLWLock),
+			IO: average(sample.ClassIO), IPC: average(sample.ClassIPC), Client: average(sample.ClassClient),
+			Timeout: average(sample.ClassTimeout), BufferPin: average(sample.ClassBufferPin),
+			Extension: average(sample.ClassExtension), Other: average(sample.ClassOther),
+			IdleInTransaction: average(sample.ClassIdleInTransaction),
+		},
+		MaxSessions: most, Coverage: coverage(a.Coverage),
+	}
+}
+
+type sessionThen struct {
+	PID             int32      `json:"pid"`
+	LeaderPID       *int32     `json:"leader_pid"`
+	BackendStart    *time.Time `json:"backend_start"`
+	Database        *string    `json:"database"`
+	User            *string    `json:"user"`
+	Application     *string    `json:"application"`
+	ClientAddr      *string    `json:"client_addr"`
+	BackendType     *string    `json:"backend_type"`
+	State           string     `json:"state"`
+	WaitEventType   string     `json:"wait_event_type" doc:"CPU where PostgreSQL reported no wait."`
+	WaitEvent       string     `json:"wait_event"`
+	QueryID         *string    `json:"query_id" doc:"As text, for it does not fit a JavaScript number."`
+	QueryIDIsOwn    bool       `json:"query_id_is_own" doc:"query_id is pgam's fingerprint, not PostgreSQL's."`
+	Query           *string    `json:"query" doc:"Normalized text."`
+	QueryStart      *time.Time `json:"query_start"`
+	XactStart       *time.Time `json:"xact_start"`
+	StateChange     *time.Time `json:"state_change"`
+	QueryAgeSeconds *float64   `json:"query_age_seconds"`
+	XactAgeSeconds  *float64   `json:"xact_age_seconds"`
+	XminAge         *int32     `json:"xmin_age" doc:"Transactions between the session's xmin and the window's start."`
+	Blocked         bool       `json:"blocked"`
+	BlockedByPID    *int32     `json:"blocked_by_pid" doc:"First session that blocked it; null where blocked: a prepared transaction, or one that was not seen."`
+}
+
+type instantBody struct {
+	Server    string        `json:"server"`
+	Asked     time.Time     `json:"asked"`
+	SampledAt *time.Time    `json:"sampled_at" doc:"The newest answered tick that is not after the instant; null: none is near, see coverage."`
+	Outcome   *string       `json:"outcome" enum:"ok,degraded"`
+	Backends  *int32        `json:"backends" doc:"Connections to databases, idle ones too."`
+	Sessions  []sessionThen `json:"sessions" nullable:"false" doc:"Sessions that were not idle, by pid."`
+	Coverage  coverageRow   `json:"coverage" doc:"Of the minute before the instant."`
+}
+
+type atInput struct {
+	ServerPath
+	At string `query:"at" doc:"RFC 3339; default now." example:"2026-11-22T03:12:00Z"`
+}
+
+func (r routes) historyAt(ctx context.Context, in *atInput) (*output[instantBody], error) {
+	at, err := parseInstant("at", in.At, r.Now())
+	if err != nil {
+		return nil, err
+	}
+	t, err := r.Roster.Server(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	instant, err := r.History.At(ctx, t, at)
+	if err != nil {
+		return nil, err
+	}
+	body := instantBody{
+		Server: t.Name, Asked: utc(instant.Asked), SampledAt: utcOrNull(&instant.At), Backends: instant.Backends,
+		Sessions: make([]sessionThen, len(instant.Sessions)), Coverage: coverage(instant.Coverage),
+	}
+	if body.SampledAt != nil {
+		outcome := instant.Outcome.String()
+		body.Outcome = &outcome
+	}
+	for i, s := range instant.Sessions {
+		body.Sessions[i] = sessionOf(s, instant.At)
+	}
+	return say(body), nil
+}
+
+func sessionOf(s history.Session, at time.Time) sessionThen {
+	age := func(since *time.Time) *float64 {
+		if since == nil {
+			return nil
+		}
+		seconds := max(at.Sub(*since).Seconds(), 0)
+		return &seconds
+	}
+	return sessionThen{
+		PID: s.PID, LeaderPID: s.LeaderPID, BackendStart: utcOrNull(s.BackendStart),
+		Database: s.Database, User: s.User, Application: s.Application, ClientAddr: s.ClientAddr, BackendType: s.BackendType,
+		State: s.State, WaitEventType: s.WaitEventType, WaitEvent: s.WaitEvent,
+		QueryID: idText(s.QueryID), QueryIDIsOwn: s.OwnFingerprint, Query: s.Query,
+		QueryStart: utcOrNull(s.QueryStart), XactStart: utcOrNull(s.XactStart), StateChange: utcOrNull(s.StateChange),
+		QueryAgeSeconds: age(s.QueryStart), XactAgeSeconds: age(s.XactStart),
+		XminAge: s.XminAge, Blocked: s.Blocked, BlockedByPID: s.BlockedByPID,
+	}
+}

@@ -1,0 +1,73 @@
+package v1
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/httpapi/face"
+)
+
+// routes answers /api/v1.
+type routes struct {
+	*face.Face
+}
+
+// Register adds /api/v1 to a face.
+func Register(f *face.Face) {
+	r := routes{f}
+	op := func(id, method, path, summary, tag string) huma.Operation {
+		return huma.Operation{
+			OperationID: "v1-" + id, Method: method, Path: "/api/v1" + path, Summary: summary, Tags: []string{tag},
+			RejectUnknownQueryParameters: true,
+		}
+	}
+	const (
+		all, one     = "/servers", "/servers/{name}"
+		servers, now = "servers", "now"
+		past         = "history"
+	)
+	missing, unfit := http.StatusNotFound, http.StatusUnprocessableEntity
+	face.Register(f, op("list-servers", http.MethodGet, all, "All servers, by name", servers), account.Viewer, []int{unfit}, r.listServers)
+	create := op("create-server", http.MethodPost, all, "Add a server", servers)
+	create.DefaultStatus = http.StatusCreated
+	face.Register(f, create, account.Operator, []int{http.StatusBadRequest, http.StatusConflict, unfit}, r.createServer)
+	face.Register(f, op("get-server", http.MethodGet, one, "A server", servers), account.Viewer, []int{missing}, r.getServer)
+	face.Register(f, op("change-server", http.MethodPatch, one, "Change what is sent, keep the rest", servers), account.Operator,
+		[]int{http.StatusBadRequest, missing, http.StatusConflict, unfit}, r.changeServer)
+	face.Register(f, op("delete-server", http.MethodDelete, one, "Remove a server; its history stays until retention", servers), account.Operator,
+		[]int{missing}, r.deleteServer)
+	face.Register(f, op("test-server", http.MethodPost, one+"/test", "Connect to a server and say what is missing", servers), account.Operator,
+		[]int{missing}, r.testServer)
+	face.Register(f, op("activity", http.MethodGet, one+"/activity", "Sessions, now", now), account.Viewer,
+		[]int{missing, unfit, http.StatusBadGateway, http.StatusGatewayTimeout}, r.activity)
+	face.Register(f, op("history-activity", http.MethodGet, one+"/history/activity", "Sessions by wait class over time", past), account.Viewer,
+		[]int{http.StatusBadRequest, missing, unfit}, r.historyActivity)
+	face.Register(f, op("history-at", http.MethodGet, one+"/history/at", "Every session of one instant", past), account.Viewer,
+		[]int{http.StatusBadRequest, missing, unfit}, r.historyAt)
+}
+
+// output is an answer with a body.
+type output[T any] struct {
+	Body T
+}
+
+func say[T any](body T) *output[T] { return &output[T]{body} }
+
+// ServerPath is the server that an operation is about.
+type ServerPath struct {
+	Name string `path:"name" doc:"The server's name."`
+}
+
+// utc is an instant to the microsecond, as PostgreSQL has it.
+func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+func utcOrNull(t *time.Time) *time.Time {
+	if t == nil || t.IsZero() {
+		return nil
+	}
+	u := utc(*t)
+	return &u
+}

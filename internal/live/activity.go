@@ -1,0 +1,119 @@
+package live
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Session is one backend as it is now. Nil is unknown, or does not apply. Ages
+// are in seconds.
+type Session struct {
+	PID           int32    `db:"pid"`
+	LeaderPID     *int32   `db:"leader_pid"`
+	Database      *string  `db:"database"`
+	User          *string  `db:"user"`
+	Application   *string  `db:"application"`
+	ClientAddr    *string  `db:"client_addr"` // nil: a Unix socket or a background process
+	BackendType   *string  `db:"backend_type"`
+	State         *string  `db:"state"`
+	WaitEventType *string  `db:"wait_event_type"` // nil: it runs on the CPU
+	WaitEvent     *string  `db:"wait_event"`
+	QueryID       *int64   `db:"query_id"` // PostgreSQL 14 and later, with compute_query_id
+	Query         *string  `db:"query"`
+	BackendAge    *float64 `db:"backend_age"`
+	XactAge       *float64 `db:"xact_age"`
+	QueryAge      *float64 `db:"query_age"`
+	StateAge      *float64 `db:"state_age"`
+	BlockedBy     []int32  `db:"blocked_by"`
+}
+
+// Activity is the sessions of one server at one moment.
+type Activity struct {
+	At       time.Time
+	Sessions []Session // by pid; the monitor's own left out
+	// Hidden counts the sessions of which the role may see nothing: it lacks
+	// pg_read_all_stats.
+	Hidden int
+}
+
+// hiddenQuery is what PostgreSQL shows of a session that the role may not see.
+const hiddenQuery = "<insufficient privilege>"
+
+// HiddenNote says what to do about hidden sessions.
+const HiddenNote = "the monitoring user may not see all sessions: grant pg_monitor to it"
+
+// Activity asks for the sessions of a server: those that are not idle, or all.
+// The error is an *Error.
+func (l *Live) Activity(ctx context.Context, t target.Target, all bool) (Activity, error) {
+	answer := Activity{At: time.Now().UTC()}
+	err := l.ask(ctx, t, "activity", func(ctx context.Context, conn *pgxpool.Conn) error {
+		found, err := rowsOf[Session](ctx, conn.Conn(), "activity", all)
+		if err != nil {
+			return err
+		}
+		answer.Sessions = make([]Session, 0, len(found))
+		for _, s := range found {
+			if s.Query != nil && *s.Query == hiddenQuery && s.State == nil {
+				answer.Hidden++
+				continue
+			}
+			s.clean()
+			answer.Sessions = append(answer.Sessions, s)
+		}
+		return nil
+	})
+	return answer, err
+}
+
+// clean makes texts valid UTF-8, which a server with another encoding, or
+// none, does not promise; a name that is empty is unknown. Clocks that were
+// set back give no negative age, and each blocker is named once: parallel
+// workers make pg_blocking_pids name it again.
+func (s *Session) clean() {
+	for _, text := range []**string{
+		&s.Database, &s.User, &s.Application, &s.BackendType, &s.State, &s.WaitEventType, &s.WaitEvent, &s.Query,
+	} {
+		if *text == nil {
+			continue
+		}
+		valid := validText(**text)
+		*text = &valid
+		if valid == "" && text != &s.Query {
+			*text = nil
+		}
+	}
+	for _, age := range []*float64{s.BackendAge, s.XactAge, s.QueryAge, s.StateAge} {
+		if age != nil {
+			*age = max(*age, 0)
+		}
+	}
+	slices.Sort(s.BlockedBy)
+	s.BlockedBy = slices.Compact(s.BlockedBy)
+}
+
+func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// DatabaseSize asks how large a database is, in bytes; ok is false where there
+// is none of this name. The error is an *Error.
+func (l *Live) DatabaseSize(ctx context.Context, t target.Target, name string) (bytes int64, ok bool, err error) {
+	err = l.ask(ctx, t, "size of a database", func(ctx context.Context, conn *pgxpool.Conn) error {
+		sql, _ := statementFor("size", minVersion)
+		rows, err := conn.Query(ctx, sql, name)
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err == nil && len(found) == 1 {
+			bytes, ok = found[0], true
+		}
+		return err
+	})
+	return bytes, ok, err
+}

@@ -1,0 +1,428 @@
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// errGarbled says that a record cannot be read back.
+var errGarbled = errors.New("journal record is garbled")
+
+// codecVersion is the first byte of every encoded visit.
+const codecVersion = 1
+
+// The parts of a visit that may follow, by bit.
+const (
+	hasTick = 1 << iota
+	hasEntries
+	hasIdentity
+	hasDatabases
+	hasInventory
+	hasSizes
+)
+
+type encoder struct{ b []byte }
+
+func (e *encoder) int(v int64)     { e.b = binary.AppendVarint(e.b, v) }
+func (e *encoder) uint(v uint64)   { e.b = binary.AppendUvarint(e.b, v) }
+func (e *encoder) count(n int)     { e.uint(uint64(n)) } //nolint:gosec // a length
+func (e *encoder) str(s string)    { e.count(len(s)); e.b = append(e.b, s...) }
+func (e *encoder) float(f float64) { e.b = binary.BigEndian.AppendUint64(e.b, math.Float64bits(f)) }
+
+func (e *encoder) bool(v bool) {
+	if v {
+		e.b = append(e.b, 1)
+	} else {
+		e.b = append(e.b, 0)
+	}
+}
+
+// time has microseconds, as PostgreSQL does; the zero time is kept.
+func (e *encoder) time(t time.Time) {
+	if t.IsZero() {
+		e.int(math.MinInt64)
+		return
+	}
+	e.int(t.UnixMicro())
+}
+
+// encodeVisit appends v to b.
+func encodeVisit(b []byte, v *sample.Visit) []byte {
+	e := encoder{append(b, codecVersion)}
+	e.int(int64(v.Server))
+	var parts uint64
+	for bit, there := range map[uint64]bool{
+		hasTick: v.Tick != nil, hasEntries: !v.Entries.Empty(), hasIdentity: v.Identity != nil,
+		hasDatabases: len(v.Databases) > 0, hasInventory: v.Inventory != nil, hasSizes: len(v.Sizes) > 0,
+	} {
+		if there {
+			parts |= bit
+		}
+	}
+	e.uint(parts)
+	if parts&hasTick != 0 {
+		e.tick(v.Tick)
+	}
+	if parts&hasEntries != 0 {
+		e.entries(&v.Entries)
+	}
+	if parts&hasIdentity != 0 {
+		e.identity(v.Identity)
+	}
+	if parts&hasDatabases != 0 {
+		e.count(len(v.Databases))
+		for i := range v.Databases {
+			e.database(&v.Databases[i])
+		}
+	}
+	if parts&hasInventory != 0 {
+		e.inventory(v.Inventory)
+	}
+	if parts&hasSizes != 0 {
+		e.count(len(v.Sizes))
+		for _, s := range v.Sizes {
+			e.time(s.At)
+			e.uint(uint64(s.OID))
+			e.known(s.Bytes)
+			e.int(int64(s.Duration))
+			e.int(int64(s.Reason))
+		}
+	}
+	return e.b
+}
+
+func (e *encoder) tick(t *sample.Tick) {
+	e.time(t.Window)
+	e.int(int64(t.Span))
+	e.int(int64(t.Cadence))
+	e.int(int64(t.Planned.Sub(t.Window)))
+	e.int(int64(t.Started.Sub(t.Window)))
+	e.int(int64(t.Outcome))
+	e.int(int64(t.Reason))
+	e.int(int64(t.Duration))
+	e.int(int64(t.Backends))
+	e.int(t.NextXID)
+	e.count(len(t.Sessions))
+	w := t.Window.UnixMicro()
+	for i := range t.Sessions {
+		s := &t.Sessions[i]
+		e.int(int64(s.Session))
+		e.int(int64(s.Wait))
+		e.b = append(e.b, byte(s.Class))
+		e.int(int64(s.Query))
+		// Near the window, and near each other: small numbers.
+		e.instant(s.QueryStart, w)
+		e.instant(s.XactStart, s.QueryStart)
+		e.instant(s.StateChange, s.QueryStart)
+		e.uint(uint64(s.Xmin))
+		e.int(int64(s.Blocker) - int64(sample.Unset))
+	}
+}
+
+// instant encodes v against base; 0 is unknown.
+func (e *encoder) instant(v, base int64) {
+	if v == 0 {
+		e.b = append(e.b, 0)
+		return
+	}
+	e.b = append(e.b, 1)
+	e.int(v - base)
+}
+
+func (e *encoder) entries(n *sample.Entries) {
+	e.count(len(n.Sessions))
+	for _, s := range n.Sessions {
+		for _, v := range []int64{
+			int64(s.ID), int64(s.Day), int64(s.PID), s.BackendStart, int64(s.DatabaseOID), int64(s.UserOID), int64(s.LeaderPID),
+		} {
+			e.int(v)
+		}
+		for _, v := range []string{s.Database, s.User, s.Application, s.ClientAddr, s.BackendType} {
+			e.str(v)
+		}
+	}
+	e.count(len(n.Waits))
+	for _, w := range n.Waits {
+		e.int(int64(w.ID))
+		e.str(w.State)
+		e.str(w.Type)
+		e.str(w.Event)
+	}
+	e.count(len(n.Queries))
+	for _, q := range n.Queries {
+		e.int(int64(q.ID))
+		e.int(int64(q.Day))
+		e.int(q.QueryID)
+		e.bool(q.Own)
+		e.str(q.Text)
+	}
+}
+
+func (e *encoder) identity(i *sample.Identity) {
+	e.time(i.At)
+	e.int(int64(i.VersionNum))
+	e.str(i.Version)
+	e.int(i.SystemIdentifier)
+	e.int(int64(i.TimelineID))
+	e.time(i.PostmasterStart)
+	e.bool(i.InRecovery)
+}
+
+func (e *encoder) known(v sample.Int) {
+	e.bool(v.Known)
+	if v.Known {
+		e.int(v.V)
+	}
+}
+
+func (e *encoder) knownFloat(v sample.Float) {
+	e.bool(v.Known)
+	if v.Known {
+		e.float(v.V)
+	}
+}
+
+func (e *encoder) database(d *sample.DatabaseStat) {
+	e.time(d.At)
+	e.uint(uint64(d.OID))
+	e.known(d.Backends)
+	e.int(d.StatsReset)
+	e.int(d.ChecksumLastFailure)
+	e.time(d.Epoch)
+	e.int(int64(d.Interval))
+	for i := range d.Counters {
+		e.known(d.Counters[i])
+		e.known(d.CounterDeltas[i])
+	}
+	for i := range d.Timers {
+		e.knownFloat(d.Timers[i])
+		e.knownFloat(d.TimerDeltas[i])
+	}
+}
+
+func (e *encoder) inventory(inv *sample.Inventory) {
+	e.time(inv.At)
+	e.time(inv.Since)
+	e.count(len(inv.Databases))
+	for _, d := range inv.Databases {
+		e.uint(uint64(d.OID))
+		e.str(d.Name)
+		e.bool(d.IsTemplate)
+		e.bool(d.AllowConnect)
+		e.str(d.Encoding)
+	}
+}
+
+// decoder reads what encoder wrote; after the first fault it gives zeros.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) fail() { d.bad, d.b = true, nil }
+
+func (d *decoder) int() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// count reads the number of items that follow, each at least size bytes.
+func (d *decoder) count(size int) int {
+	n := d.uint()
+	if n > uint64(len(d.b)/size) { //nolint:gosec // not negative
+		d.fail()
+		return 0
+	}
+	return int(n) //nolint:gosec // bounded above
+}
+
+func (d *decoder) bytes(n int) []byte {
+	if n < 0 || n > len(d.b) {
+		d.fail()
+		return nil
+	}
+	out := d.b[:n]
+	d.b = d.b[n:]
+	return out
+}
+
+func (d *decoder) str() string { return string(d.bytes(d.count(1))) }
+
+func (d *decoder) byte() byte {
+	b := d.bytes(1)
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0]
+}
+
+func (d *decoder) bool() bool { return d.byte() == 1 }
+
+func (d *decoder) float() float64 {
+	b := d.bytes(8)
+	if len(b) == 0 {
+		return 0
+	}
+	return math.Float64frombits(binary.BigEndian.Uint64(b))
+}
+
+func (d *decoder) time() time.Time {
+	v := d.int()
+	if v == math.MinInt64 {
+		return time.Time{}
+	}
+	return time.UnixMicro(v).UTC()
+}
+
+func (d *decoder) int32() int32            { return int32(d.int()) }   //nolint:gosec // as written
+func (d *decoder) int16() int16            { return int16(d.int()) }   //nolint:gosec // as written
+func (d *decoder) uint32() uint32          { return uint32(d.uint()) } //nolint:gosec // as written
+func (d *decoder) duration() time.Duration { return time.Duration(d.int()) }
+
+// decodeVisit reads one visit.
+func decodeVisit(b []byte) (sample.Visit, error) {
+	d := decoder{b: b}
+	if v := d.byte(); v != codecVersion {
+		return sample.Visit{}, fmt.Errorf("%w: version %d", errGarbled, v)
+	}
+	v := sample.Visit{Server: target.ID(d.int())}
+	parts := d.uint()
+	if parts&hasTick != 0 {
+		v.Tick = d.tick()
+	}
+	if parts&hasEntries != 0 {
+		d.entries(&v.Entries)
+	}
+	if parts&hasIdentity != 0 {
+		v.Identity = &sample.Identity{
+			At: d.time(), VersionNum: d.int32(), Version: d.str(), SystemIdentifier: d.int(), TimelineID: d.int32(),
+			PostmasterStart: d.time(), InRecovery: d.bool(),
+		}
+	}
+	if parts&hasDatabases != 0 {
+		v.Databases = make([]sample.DatabaseStat, d.count(8))
+		for i := range v.Databases {
+			d.database(&v.Databases[i])
+		}
+	}
+	if parts&hasInventory != 0 {
+		v.Inventory = d.inventory()
+	}
+	if parts&hasSizes != 0 {
+		v.Sizes = make([]sample.DatabaseSize, d.count(5))
+		for i := range v.Sizes {
+			v.Sizes[i] = sample.DatabaseSize{At: d.time(), OID: d.uint32(), Bytes: d.known(), Duration: d.duration(), Reason: sample.Reason(d.int16())}
+		}
+	}
+	if d.bad || len(d.b) > 0 {
+		return sample.Visit{}, errGarbled
+	}
+	return v, nil
+}
+
+func (d *decoder) tick() *sample.Tick {
+	t := &sample.Tick{Window: d.time(), Span: d.duration(), Cadence: d.duration()}
+	t.Planned, t.Started = t.Window.Add(d.duration()), t.Window.Add(d.duration())
+	t.Outcome, t.Reason = sample.Outcome(d.int16()), sample.Reason(d.int16())
+	if t.Outcome < sample.OK || t.Outcome > sample.Skipped {
+		d.fail()
+	}
+	t.Duration, t.Backends, t.NextXID = d.duration(), d.int32(), d.int()
+	n := d.count(9)
+	w := t.Window.UnixMicro()
+	t.Sessions = make([]sample.Session, n)
+	for i := range t.Sessions {
+		s := &t.Sessions[i]
+		s.Session, s.Wait, s.Class, s.Query = d.int32(), d.int16(), sample.WaitClass(d.byte()), d.int32()
+		if s.Class >= sample.NumClasses {
+			s.Class = sample.ClassOther
+		}
+		s.QueryStart = d.instant(w)
+		s.XactStart = d.instant(s.QueryStart)
+		s.StateChange = d.instant(s.QueryStart)
+		s.Xmin = d.uint32()
+		s.Blocker = int32(d.int() + int64(sample.Unset)) //nolint:gosec // as written
+	}
+	return t
+}
+
+func (d *decoder) instant(base int64) int64 {
+	if d.byte() == 0 {
+		return 0
+	}
+	return base + d.int()
+}
+
+func (d *decoder) entries(n *sample.Entries) {
+	n.Sessions = make([]sample.SessionEntry, d.count(12))
+	for i := range n.Sessions {
+		n.Sessions[i] = sample.SessionEntry{
+			ID: d.int32(), Day: d.int32(), PID: d.int32(), BackendStart: d.int(),
+			DatabaseOID: uint32(d.int()), UserOID: uint32(d.int()), LeaderPID: d.int32(), //nolint:gosec // as written
+			Database: d.str(), User: d.str(), Application: d.str(), ClientAddr: d.str(), BackendType: d.str(),
+		}
+	}
+	n.Waits = make([]sample.WaitEntry, d.count(4))
+	for i := range n.Waits {
+		n.Waits[i] = sample.WaitEntry{ID: d.int16(), State: d.str(), Type: d.str(), Event: d.str()}
+	}
+	n.Queries = make([]sample.QueryEntry, d.count(5))
+	for i := range n.Queries {
+		n.Queries[i] = sample.QueryEntry{ID: d.int32(), Day: d.int32(), QueryID: d.int(), Own: d.bool(), Text: d.str()}
+	}
+}
+
+func (d *decoder) known() sample.Int {
+	if !d.bool() {
+		return sample.Int{}
+	}
+	return sample.Int{V: d.int(), Known: true}
+}
+
+func (d *decoder) knownFloat() sample.Float {
+	if !d.bool() {
+		return sample.Float{}
+	}
+	return sample.Float{V: d.float(), Known: true}
+}
+
+func (d *decoder) database(s *sample.DatabaseStat) {
+	s.At, s.OID, s.Backends, s.StatsReset, s.ChecksumLastFailure = d.time(), d.uint32(), d.known(), d.int(), d.int()
+	s.Epoch, s.Interval = d.time(), d.duration()
+	for i := range s.Counters {
+		s.Counters[i], s.CounterDeltas[i] = d.known(), d.known()
+	}
+	for i := range s.Timers {
+		s.Timers[i], s.TimerDeltas[i] = d.knownFloat(), d.knownFloat()
+	}
+}
+
+func (d *decoder) inventory() *sample.Inventory {
+	inv := &sample.Inventory{At: d.time(), Since: d.time()}
+	inv.Databases = make([]sample.Database, d.count(5))
+	for i := range inv.Databases {
+		inv.Databases[i] = sample.Database{OID: d.uint32(), Name: d.str(), IsTemplate: d.bool(), AllowConnect: d.bool(), Encoding: d.str()}
+	}
+	return inv
+}

@@ -1,0 +1,517 @@
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// ErrLocked says that another process holds the journal.
+var ErrLocked = errors.New("another collector holds the journal")
+
+const (
+	fileName       = "journal.db"
+	lockTimeout    = 2 * time.Second
+	maxUnsynced    = 64 << 20 // bytes kept in memory while the disk fails
+	maxQuarantined = 1000     // records
+	compactAbove   = 64 << 20 // bytes of file, when mostly empty
+)
+
+// The buckets.
+var (
+	bucketRecords    = []byte("records")    //nolint:gochecknoglobals // constant
+	bucketNext       = []byte("next_ids")   //nolint:gochecknoglobals // constant
+	bucketMeta       = []byte("meta")       //nolint:gochecknoglobals // constant
+	bucketQuarantine = []byte("quarantine") //nolint:gochecknoglobals // constant
+	keyTargets       = []byte("targets")    //nolint:gochecknoglobals // constant
+)
+
+// Config is what Open needs.
+type Config struct {
+	// Dir is the folder of the journal; it is made when missing.
+	Dir string
+	// MaxBytes bounds the records waiting; the oldest go first.
+	MaxBytes int64
+	Log      *slog.Logger
+}
+
+// Stats says how the journal is doing.
+type Stats struct {
+	Records       int
+	Bytes         int64 // of records waiting, on disk and in memory
+	MemoryBytes   int64 // of those, not on disk
+	DroppedVisits int64 // since the process started
+	Quarantined   int64 // records that the store refused, since the process started
+	Failing       bool  // the last Sync failed
+}
+
+// Spool is an open journal. It is safe for concurrent use.
+type Spool struct {
+	cfg Config
+	db  *bbolt.DB
+
+	syncing sync.Mutex // held over the disk work of Sync
+
+	mu       sync.Mutex
+	pending  []byte // visits added since the last Sync, encoded
+	visits   int64  // in pending
+	unsynced []raw  // records that are not on disk yet
+	sizes    map[uint64]int64
+	done     []uint64
+	last     uint64
+	bytes    int64
+	next     map[target.ID]sample.NextIDs
+	dirty    map[target.ID]bool
+	stats    Stats
+}
+
+type raw struct {
+	seq   uint64
+	value []byte
+}
+
+// Open opens or makes the journal in cfg.Dir. A file that cannot be read is
+// set aside, never deleted, and a new one begun.
+func Open(cfg Config) (*Spool, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder %s: %w: give a folder that this user may write in PGAM_DATA_DIR", cfg.Dir, err)
+	}
+	path := filepath.Join(cfg.Dir, fileName)
+	s := &Spool{cfg: cfg, sizes: make(map[uint64]int64), next: make(map[target.ID]sample.NextIDs), dirty: make(map[target.ID]bool)}
+	err := s.open(path)
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("open %s: %w: stop it, or give this one another PGAM_DATA_DIR", path, ErrLocked)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("open %s: %w: give a folder that this user may write in PGAM_DATA_DIR", path, err)
+	}
+	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405Z"))
+	if renameErr := os.Rename(path, aside); renameErr != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	cfg.Log.Error("journal is damaged and was set aside; a new one is begun", "file", aside, "error", err)
+	if err := s.open(path); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *Spool) open(path string) (err error) {
+	// bbolt reports some damage by panicking.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("damaged: %v", r)
+		}
+	}()
+	opts := &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true}
+	db, err := bbolt.Open(path, 0o600, opts)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return s.load(tx)
+	})
+	if err != nil {
+		_ = db.Close() // the first error counts
+		return err
+	}
+	s.db = db
+	return s.compact(path, opts)
+}
+
+// load learns what is waiting.
+func (s *Spool) load(tx *bbolt.Tx) error {
+	c := tx.Bucket(bucketRecords).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		s.last = binary.BigEndian.Uint64(k)
+		s.sizes[s.last] = int64(len(v))
+		s.bytes += int64(len(v))
+	}
+	if seq := tx.Bucket(bucketRecords).Sequence(); seq > s.last {
+		s.last = seq
+	}
+	return tx.Bucket(bucketNext).ForEach(func(k, v []byte) error {
+		d := decoder{b: v}
+		ids := sample.NextIDs{Session: d.int32(), Query: d.int32(), Wait: d.int16()}
+		if d.bad || len(k) != 8 {
+			return errGarbled
+		}
+		s.next[target.ID(binary.BigEndian.Uint64(k))] = ids //nolint:gosec // as written
+		return nil
+	})
+}
+
+// compact rewrites a file that an outage made large and that is empty again:
+// bbolt never gives space back.
+func (s *Spool) compact(path string, opts *bbolt.Options) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() < compactAbove+4*s.bytes {
+		return err
+	}
+	tmp := path + ".compact"
+	_ = os.Remove(tmp) // of an earlier try
+	dst, err := bbolt.Open(tmp, 0o600, opts)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(bbolt.Compact(dst, s.db, 1<<20), dst.Close(), s.db.Close(), os.Rename(tmp, path))
+	if err != nil {
+		return err
+	}
+	s.db, err = bbolt.Open(path, 0o600, opts)
+	return err
+}
+
+// Close syncs what is pending and releases the file.
+func (s *Spool) Close() error {
+	err := s.Sync()
+	return errors.Join(err, s.db.Close())
+}
+
+// Append adds a visit. It does no I/O and keeps no reference to v.
+func (s *Spool) Append(v *sample.Visit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const prefix = 4
+	at := len(s.pending)
+	s.pending = encodeVisit(append(s.pending, 0, 0, 0, 0), v)
+	binary.BigEndian.PutUint32(s.pending[at:], uint32(len(s.pending)-at-prefix)) //nolint:gosec // a visit is far smaller
+	s.visits++
+	s.learn(v)
+}
+
+// learn keeps the next ids ahead of every entry, so that a restart without
+// stats_db cannot give an id a second meaning.
+func (s *Spool) learn(v *sample.Visit) {
+	if v.Entries.Empty() {
+		return
+	}
+	n := s.next[v.Server]
+	for i := range v.Entries.Sessions {
+		n.Session = max(n.Session, v.Entries.Sessions[i].ID+1)
+	}
+	for i := range v.Entries.Queries {
+		n.Query = max(n.Query, v.Entries.Queries[i].ID+1)
+	}
+	for i := range v.Entries.Waits {
+		n.Wait = max(n.Wait, min(v.Entries.Waits[i].ID, 1<<15-2)+1)
+	}
+	if n != s.next[v.Server] {
+		s.next[v.Server] = n
+		s.dirty[v.Server] = true
+	}
+}
+
+// Ahead keeps the next ids of a server at least at n.
+func (s *Spool) Ahead(server target.ID, n sample.NextIDs) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n = n.Max(s.next[server]); n != s.next[server] {
+		s.next[server] = n
+		s.dirty[server] = true
+	}
+}
+
+// NextIDs gives ids of a server's dictionaries above all that were ever
+// appended here.
+func (s *Spool) NextIDs(server target.ID) sample.NextIDs {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next[server]
+}
+
+// Sync makes a record of what was appended since the last Sync and puts it on
+// disk, with one fsync, together with whatever failed before; records that are
+// done leave. On an error the visits wait in memory, bounded.
+func (s *Spool) Sync() error {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	s.mu.Lock()
+	if len(s.pending) > 0 {
+		s.last++
+		s.unsynced = append(s.unsynced, raw{s.last, s.pending})
+		s.sizes[s.last] = int64(len(s.pending))
+		s.bytes += int64(len(s.pending))
+		s.pending, s.visits = make([]byte, 0, len(s.pending)+len(s.pending)/4), 0
+	}
+	s.bound()
+	writing, done := slices.Clone(s.unsynced), s.done
+	s.done = nil
+	ids := make(map[target.ID]sample.NextIDs, len(s.dirty))
+	for id := range s.dirty {
+		ids[id] = s.next[id]
+	}
+	last := s.last
+	s.mu.Unlock()
+	if len(writing)+len(done)+len(ids) == 0 {
+		return nil
+	}
+	err := s.write(writing, done, ids, last)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Failing = err != nil
+	if err != nil {
+		s.done = append(s.done, done...)
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if n := len(writing); n > 0 {
+		s.unsynced = slices.DeleteFunc(s.unsynced, func(r raw) bool { return r.seq <= writing[n-1].seq })
+	}
+	for id, v := range ids {
+		if s.next[id] == v {
+			delete(s.dirty, id)
+		}
+	}
+	return nil
+}
+
+func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.NextIDs, last uint64) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketRecords)
+		for _, seq := range done {
+			if err := b.Delete(key(seq)); err != nil {
+				return err
+			}
+		}
+		b.FillPercent = 1 // keys only grow
+		for _, r := range records {
+			if err := b.Put(key(r.seq), r.value); err != nil {
+				return err
+			}
+		}
+		for id, n := range ids {
+			e := encoder{}
+			e.int(int64(n.Session))
+			e.int(int64(n.Query))
+			e.int(int64(n.Wait))
+			if err := tx.Bucket(bucketNext).Put(key(uint64(id)), e.b); err != nil { //nolint:gosec // bits
+				return err
+			}
+		}
+		// The sequence outlives the records: a number never comes twice.
+		return b.SetSequence(last)
+	})
+}
+
+// bound drops the oldest records above the limits. The lock is held.
+func (s *Spool) bound() {
+	memory := int64(0)
+	for _, r := range s.unsynced {
+		memory += int64(len(r.value))
+	}
+	if s.bytes <= s.cfg.MaxBytes && memory <= maxUnsynced {
+		return
+	}
+	seqs := make([]uint64, 0, len(s.sizes))
+	for seq := range s.sizes {
+		seqs = append(seqs, seq)
+	}
+	slices.Sort(seqs)
+	before := s.stats.DroppedVisits
+	for i := 0; i < len(seqs)-1 && s.bytes > s.cfg.MaxBytes; i++ {
+		s.drop(seqs[i])
+	}
+	for len(s.unsynced) > 1 && memory > maxUnsynced {
+		memory -= int64(len(s.unsynced[0].value))
+		s.drop(s.unsynced[0].seq)
+	}
+	s.cfg.Log.Error("journal is full: the oldest visits were dropped", "visits", s.stats.DroppedVisits-before,
+		"bytes", s.bytes, "max_bytes", s.cfg.MaxBytes)
+}
+
+// drop gives up a record. The lock is held.
+func (s *Spool) drop(seq uint64) {
+	if i := slices.IndexFunc(s.unsynced, func(r raw) bool { return r.seq == seq }); i >= 0 {
+		s.stats.DroppedVisits += countVisits(s.unsynced[i].value)
+	} else {
+		_ = s.db.View(func(tx *bbolt.Tx) error {
+			s.stats.DroppedVisits += countVisits(tx.Bucket(bucketRecords).Get(key(seq)))
+			return nil
+		})
+	}
+	s.forget(seq)
+}
+
+// forget marks a record as done. The lock is held. A Sync may be writing the
+// record just now: the one after it deletes it.
+func (s *Spool) forget(seq uint64) {
+	s.unsynced = slices.DeleteFunc(s.unsynced, func(r raw) bool { return r.seq == seq })
+	if size, ok := s.sizes[seq]; ok {
+		s.bytes -= size
+		delete(s.sizes, seq)
+		s.done = append(s.done, seq)
+	}
+}
+
+// Next gives the records after seq in their order, on disk or not, until
+// they hold maxBytes; none when there are no more. A record that cannot be
+// read is quarantined and left out.
+func (s *Spool) Next(seq uint64, maxBytes int64) ([]sample.Record, error) {
+	s.mu.Lock()
+	waiting := slices.Clone(s.unsynced)
+	s.mu.Unlock()
+	var found []raw
+	total := int64(0)
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketRecords).Cursor()
+		for k, v := c.Seek(key(seq + 1)); k != nil && total < maxBytes; k, v = c.Next() {
+			found = append(found, raw{binary.BigEndian.Uint64(k), slices.Clone(v)})
+			total += int64(len(v))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	for _, r := range waiting {
+		if r.seq > seq && total < maxBytes && (len(found) == 0 || r.seq > found[len(found)-1].seq) {
+			found = append(found, r)
+			total += int64(len(r.value))
+		}
+	}
+	records := make([]sample.Record, 0, len(found))
+	for _, r := range found {
+		s.mu.Lock()
+		_, live := s.sizes[r.seq]
+		s.mu.Unlock()
+		if !live {
+			continue // done, but not yet deleted
+		}
+		visits, err := decodeRecord(r.value)
+		if err != nil {
+			s.cfg.Log.Error("journal record cannot be read and was set aside", "seq", r.seq, "error", err)
+			if err := s.Quarantine(r.seq); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		records = append(records, sample.Record{Seq: r.seq, Visits: visits})
+	}
+	return records, nil
+}
+
+// Done says that stats_db has everything in these records; they leave with
+// the next Sync.
+func (s *Spool) Done(seqs ...uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seq := range seqs {
+		s.forget(seq)
+	}
+}
+
+// Quarantine sets a record aside that cannot be stored; it is kept, up to a
+// thousand of them, for someone to look at.
+func (s *Spool) Quarantine(seq uint64) error {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.unsynced, func(r raw) bool { return r.seq == seq })
+	var value []byte
+	if i >= 0 {
+		value = s.unsynced[i].value
+	}
+	s.forget(seq)
+	s.stats.Quarantined++
+	s.mu.Unlock()
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		if value == nil {
+			value = slices.Clone(tx.Bucket(bucketRecords).Get(key(seq)))
+		}
+		q := tx.Bucket(bucketQuarantine)
+		if q.Stats().KeyN >= maxQuarantined {
+			return nil
+		}
+		return q.Put(key(seq), value)
+	})
+	if err != nil {
+		return fmt.Errorf("quarantine record %d: %w", seq, err)
+	}
+	return nil
+}
+
+// Stats tells how the journal is doing.
+func (s *Spool) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Records, st.Bytes = len(s.sizes), s.bytes+int64(len(s.pending))
+	st.MemoryBytes = int64(len(s.pending))
+	for _, r := range s.unsynced {
+		st.MemoryBytes += int64(len(r.value))
+	}
+	return st
+}
+
+// PutTargets keeps what is watched, with its secrets sealed, for a start
+// while stats_db is away.
+func (s *Spool) PutTargets(sealed []byte) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyTargets, sealed) })
+	if err != nil {
+		return fmt.Errorf("keep targets: %w", err)
+	}
+	return nil
+}
+
+// Targets gives what PutTargets kept, nil for nothing.
+func (s *Spool) Targets() (sealed []byte, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		sealed = slices.Clone(tx.Bucket(bucketMeta).Get(keyTargets))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read targets: %w", err)
+	}
+	return sealed, nil
+}
+
+func key(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+
+// split walks over the encoded visits of a record.
+func split(value []byte, each func([]byte) error) error {
+	for len(value) > 0 {
+		if len(value) < 4 {
+			return errGarbled
+		}
+		n := int(binary.BigEndian.Uint32(value))
+		if n > len(value)-4 {
+			return errGarbled
+		}
+		if err := each(value[4 : 4+n]); err != nil {
+			return err
+		}
+		value = value[4+n:]
+	}
+	return nil
+}
+
+func decodeRecord(value []byte) (visits []sample.Visit, err error) {
+	err = split(value, func(b []byte) error {
+		v, err := decodeVisit(b)
+		visits = append(visits, v)
+		return err
+	})
+	return visits, err
+}
+
+func countVisits(value []byte) (n int64) {
+	_ = split(value, func([]byte) error { n++; return nil }) // as many as can be told
+	return n
+}

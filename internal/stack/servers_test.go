@@ -1,0 +1,171 @@
+package stack
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/cluster"
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// stackOn returns a stack that has come as far as a migrated stats_db.
+func stackOn(t *testing.T, dsn string, targets ...target.Endpoint) *Stack {
+	t.Helper()
+	f := open(t, t.TempDir())
+	k, err := f.openKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := cluster.New(cluster.Config{Dir: t.TempDir(), Binaries: pgtest.Local(t), Port: 5999})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Stack{
+		cfg:    Config{Log: slog.New(slog.DiscardHandler), Say: t.Logf},
+		folder: f, keys: k, cluster: private, statsDSN: secret.New(dsn),
+	}
+	for _, e := range targets {
+		s.cfg.Targets = append(s.cfg.Targets, target.Target{Endpoint: e})
+	}
+
+	return s
+}
+
+// again is the same stack at its next start, on another port.
+func (s *Stack) again(t *testing.T, port int) *Stack {
+	t.Helper()
+	private, err := cluster.New(cluster.Config{Dir: t.TempDir(), Binaries: pgtest.Local(t), Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return &Stack{cfg: s.cfg, folder: s.folder, keys: s.keys, cluster: private, statsDSN: s.statsDSN}
+}
+
+func (s *Stack) store(t *testing.T) *store.Store {
+	t.Helper()
+	stats, err := store.New(store.Config{DSN: s.statsDSN, Keyring: s.keys.ring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stats.Close)
+
+	return stats
+}
+
+func mustRegister(t *testing.T, s *Stack) Report {
+	t.Helper()
+	if err := s.register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	return s.report
+}
+
+func TestRegister(t *testing.T) {
+	t.Parallel()
+	mine := target.Endpoint{Host: "db1", User: "u", Password: secret.New("one")}
+	s := stackOn(t, pgtest.StatsDB(t), mine)
+	first := mustRegister(t, s)
+	if first.Login != "admin" || first.Password.IsZero() {
+		t.Fatalf("first start reports %q and a password: %t", first.Login, !first.Password.IsZero())
+	}
+	stats := s.store(t)
+	user, err := stats.Account(t.Context(), first.Login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasher, err := auth.NewHasher(auth.HasherConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hasher.Verify(t.Context(), user.PasswordHash, first.Password.Reveal()); err != nil {
+		t.Errorf("the password that is shown: %v", err)
+	}
+	if diff := cmp.Diff([]string{"local", "db1"}, first.Servers); diff != "" {
+		t.Error(diff)
+	}
+
+	// The next start: another port, another password of the server's.
+	next := s.again(t, 6001)
+	next.cfg.Targets = []target.Target{{Endpoint: target.Endpoint{Host: "db1", User: "v", Password: secret.New("two")}}}
+	second := mustRegister(t, next)
+	if !second.Password.IsZero() || second.Login != "admin" {
+		t.Errorf("second start reports %q and a password: %t", second.Login, !second.Password.IsZero())
+	}
+	if diff := cmp.Diff(first.Servers, second.Servers); diff != "" {
+		t.Error(diff)
+	}
+	for name, want := range map[string]struct {
+		port     int
+		password secret.Value
+	}{"local": {6001, s.keys.monitor}, "db1": {5432, secret.New("two")}} {
+		server, err := stats.Server(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if server.Endpoint.Port != want.port || !server.Endpoint.Password.Equal(want.password) {
+			t.Errorf("server %s is at port %d with the password as of the second start: %t", name, server.Endpoint.Port, server.Endpoint.Password.Equal(want.password))
+		}
+	}
+}
+
+func TestRegister_respects_changes(t *testing.T) {
+	t.Parallel()
+	s := stackOn(t, pgtest.StatsDB(t))
+	mustRegister(t, s)
+	stats := s.store(t)
+	if _, err := stats.UpdateServer(t.Context(), "local", func(t *target.Target) error { t.Name = "renamed"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	renamed := s.again(t, 6002)
+	if got := mustRegister(t, renamed).Servers; !cmp.Equal(got, []string{"renamed"}) {
+		t.Errorf("servers after a rename are %q", got)
+	}
+	if server, err := stats.Server(t.Context(), "renamed"); err != nil || server.Endpoint.Port != 6002 {
+		t.Errorf("the renamed server is at port %d, %v", server.Endpoint.Port, err)
+	}
+	if err := stats.DeleteServer(t.Context(), "renamed"); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustRegister(t, s.again(t, 6003)).Servers; len(got) != 0 {
+		t.Errorf("servers after a removal are %q", got)
+	}
+}
+
+// TestRegister_after_kill stands for a kill between a write to stats_db and the
+// write of the state.
+func TestRegister_after_kill(t *testing.T) {
+	t.Parallel()
+	s := stackOn(t, pgtest.StatsDB(t))
+	mustRegister(t, s)
+	s.folder.state = state{ClusterDir: "postgres"}
+	next := s.again(t, 6004)
+	report := mustRegister(t, next)
+	if report.Login != "admin" || !cmp.Equal(report.Servers, []string{"local"}) || next.folder.state.LocalServer == 0 {
+		t.Errorf("report %+v, state %+v", report, next.folder.state)
+	}
+	servers, _, err := s.store(t).ListServers(t.Context())
+	if err != nil || len(servers) != 1 {
+		t.Errorf("%d servers, %v, want one", len(servers), err)
+	}
+}
+
+func TestRegister_name_taken(t *testing.T) {
+	t.Parallel()
+	s := stackOn(t, pgtest.StatsDB(t), target.Endpoint{Host: "db1", User: "u"})
+	other := target.Target{Name: "db1", Endpoint: target.Endpoint{Host: "elsewhere", User: "u"}}
+	if _, err := s.store(t).CreateServer(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.register(t.Context()); !errors.Is(err, target.ErrConflict) {
+		t.Errorf("register = %v, want target.ErrConflict", err)
+	}
+}

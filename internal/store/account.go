@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/account"
+)
+
+type accountRow struct {
+	ID           int64      `db:"id"`
+	Login        string     `db:"login"`
+	PasswordHash string     `db:"password_hash"`
+	Role         string     `db:"role"`
+	Active       bool       `db:"active"`
+	TokenEpoch   int        `db:"token_epoch"`
+	CreatedAt    time.Time  `db:"created_at"`
+	LastLoginAt  *time.Time `db:"last_login_at"`
+}
+
+func (r accountRow) user() account.User {
+	u := account.User{
+		ID: r.ID, Login: r.Login, PasswordHash: r.PasswordHash, Role: account.Role(r.Role),
+		Active: r.Active, TokenEpoch: r.TokenEpoch, CreatedAt: r.CreatedAt.UTC(),
+	}
+	if r.LastLoginAt != nil {
+		at := r.LastLoginAt.UTC()
+		u.LastLoginAt = &at
+	}
+	return u
+}
+
+const accountColumns = ` id, login, password_hash, role, active, token_epoch, created_at, last_login_at`
+
+// CreateAccount stores a new user: login, hash, role and whether it is active.
+// The error is account.ErrConflict, or wraps account.ErrInvalid.
+func (s *Store) CreateAccount(ctx context.Context, u account.User) (account.User, error) {
+	if err := account.ValidateLogin(u.Login); err != nil {
+		return account.User{}, err
+	}
+	if _, err := account.ParseRole(string(u.Role)); err != nil {
+		return account.User{}, err
+	}
+	const sql = `/* pgam:account_create */
+insert into pgam.account (login, password_hash, role, active)
+values ($1, $2, $3, $4)
+returning` + accountColumns
+	rows, err := s.pool.Query(ctx, sql, u.Login, u.PasswordHash, string(u.Role), u.Active)
+	if err != nil {
+		return account.User{}, fmt.Errorf("create user: %w", dbError(err))
+	}
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
+	if isUnique(err, "account_login_key") {
+		return account.User{}, account.ErrConflict
+	}
+	if err != nil {
+		return account.User{}, fmt.Errorf("create user: %w", dbError(err))
+	}
+	return row.user(), nil
+}
+
+// SetPassword stores a new hash and ends every token of the user. The error is
+// account.ErrNotFound if there is none of this login.
+func (s *Store) SetPassword(ctx context.Context, login, hash string) error {
+	return s.changeAccount(ctx, `/* pgam:account_password */
+update pgam.account
+   set password_hash = $2, token_epoch = token_epoch + 1, updated_at = now()
+ where login = $1`, login, hash)
+}
+
+// TouchLogin notes that the user has logged in now.
+func (s *Store) TouchLogin(ctx context.Context, login string) error {
+	return s.changeAccount(ctx, "/* pgam:account_login */ update pgam.account set last_login_at = now() where login = $1", login)
+}
+
+// DeleteAccount removes the user; its tokens end with it.
+func (s *Store) DeleteAccount(ctx context.Context, login string) error {
+	return s.changeAccount(ctx, "/* pgam:account_delete */ delete from pgam.account where login = $1", login)
+}
+
+func (s *Store) changeAccount(ctx context.Context, sql, login string, args ...any) error {
+	if account.ValidateLogin(login) != nil {
+		return account.ErrNotFound
+	}
+	tag, err := s.pool.Exec(ctx, sql, append([]any{login}, args...)...)
+	if err != nil {
+		return fmt.Errorf("change user: %w", dbError(err))
+	}
+	if tag.RowsAffected() == 0 {
+		return account.ErrNotFound
+	}
+	return nil
+}
+
+// Account gives the user of this login, or account.ErrNotFound.
+func (s *Store) Account(ctx context.Context, login string) (account.User, error) {
+	if account.ValidateLogin(login) != nil {
+		return account.User{}, account.ErrNotFound
+	}
+	rows, err := s.pool.Query(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where login = $1`, login)
+	if err != nil {
+		return account.User{}, fmt.Errorf("read user: %w", dbError(err))
+	}
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return account.User{}, account.ErrNotFound
+	}
+	if err != nil {
+		return account.User{}, fmt.Errorf("read user: %w", dbError(err))
+	}
+	return row.user(), nil
+}
+
+// ListAccounts gives every user, by login.
+func (s *Store) ListAccounts(ctx context.Context) ([]account.User, error) {
+	rows, err := s.pool.Query(ctx, `/* pgam:accounts */ select`+accountColumns+` from pgam.account order by login collate "C"`)
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", dbError(err))
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[accountRow])
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", dbError(err))
+	}
+	users := make([]account.User, len(list))
+	for i, row := range list {
+		users[i] = row.user()
+	}
+	return users, nil
+}
+
+// CountAccounts is how many users there are.
+func (s *Store) CountAccounts(ctx context.Context) (int, error) {
+	var n int
+	if err := s.pool.QueryRow(ctx, "/* pgam:accounts_count */ select count(*) from pgam.account").Scan(&n); err != nil {
+		return 0, fmt.Errorf("count users: %w", dbError(err))
+	}
+	return n, nil
+}

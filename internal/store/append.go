@@ -1,0 +1,362 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Append writes a batch in one transaction. Doing it twice stores it once: the
+// rows' own keys say what is there already, and a window's share of its
+// minute is added only with the window. An error that wraps ErrUnavailable is
+// for later; any other is about the data. A missing partition is made.
+func (s *Store) Append(ctx context.Context, b sample.Batch) error {
+	err := s.append(ctx, b)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "23514" {
+		if err := s.partitionsFor(ctx, b); err != nil {
+			return err
+		}
+		err = s.append(ctx, b)
+	}
+	if err != nil {
+		return fmt.Errorf("append history: %w", dbError(err))
+	}
+	return nil
+}
+
+func (s *Store) append(ctx context.Context, b sample.Batch) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	w := writer{ctx: ctx, conn: conn.Conn()}
+	for _, v := range b.Visits {
+		w.entries(v.Server, &v.Entries)
+		if v.Identity != nil {
+			w.identity(v.Server, v.Identity)
+		}
+		if v.Inventory != nil {
+			w.inventory(v.Server, v.Inventory)
+		}
+		for i := range v.Databases {
+			w.database(v.Server, &v.Databases[i])
+		}
+		for i := range v.Sizes {
+			w.size(v.Server, &v.Sizes[i])
+		}
+	}
+	for i := range b.Windows {
+		w.window(&b.Windows[i])
+	}
+	if w.err != nil {
+		return w.err
+	}
+	// One batch is one implicit transaction: it commits as a whole.
+	return conn.Conn().PgConn().ExecBatch(ctx, &w.batch).Close()
+}
+
+// writer collects statements; the first error stops it.
+type writer struct {
+	ctx   context.Context //nolint:containedctx // lives for one call
+	conn  *pgx.Conn
+	batch pgconn.Batch
+	p     params
+	err   error
+	// statSQL is insertDatabaseStat's text, once it was needed.
+	statSQL string
+}
+
+var binaryFormat = []int16{1} //nolint:gochecknoglobals // constant
+
+// send adds one statement with the parameters in w.p.
+func (w *writer) send(name, sql string) {
+	if w.err != nil {
+		return
+	}
+	stmt, err := w.conn.Prepare(w.ctx, name, sql)
+	if err != nil {
+		w.err = err
+		return
+	}
+	w.batch.ExecStatement(stmt, w.p.list(), binaryFormat, binaryFormat)
+	w.p.reset()
+}
+
+const insertSession = `/* pgam:append */
+insert into history.session as s (server_id, day, id, pid, backend_start, database_oid, database_name, user_oid, user_name,
+       application_name, client_addr, backend_type, leader_pid)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+on conflict (server_id, day, id) do update
+   set database_name = excluded.database_name, user_name = excluded.user_name
+ where (s.database_name is null and excluded.database_name is not null)
+    or (s.user_name is null and excluded.user_name is not null)`
+
+const insertWait = `/* pgam:append */
+insert into history.wait (server_id, id, state, wait_event_type, wait_event)
+values ($1, $2, $3, $4, $5)
+on conflict (server_id, id) do nothing`
+
+const insertQuery = `/* pgam:append */
+insert into history.query as q (server_id, id, query_id, own, text, first_seen_on, last_seen_on)
+values ($1, $2, $3, $4, $5, $6, $6)
+on conflict (server_id, id) do update
+   set text = coalesce(q.text, excluded.text), last_seen_on = greatest(q.last_seen_on, excluded.last_seen_on)
+ where (q.text is null and excluded.text is not null) or q.last_seen_on < excluded.last_seen_on`
+
+func (w *writer) entries(server target.ID, e *sample.Entries) {
+	p := &w.p
+	for i := range e.Sessions {
+		n := &e.Sessions[i]
+		p.int8(int64(server))
+		p.day(n.Day)
+		p.int4(n.ID)
+		p.int4(n.PID)
+		orNull(p, n.BackendStart, 0, p.micros)
+		orNull(p, n.DatabaseOID, 0, p.oid)
+		orNull(p, n.Database, "", p.text)
+		orNull(p, n.UserOID, 0, p.oid)
+		orNull(p, n.User, "", p.text)
+		p.text(n.Application)
+		orNull(p, n.ClientAddr, "", p.text)
+		p.text(n.BackendType)
+		orNull(p, n.LeaderPID, 0, p.int4)
+		w.send("pgam_session", insertSession)
+	}
+	for i := range e.Waits {
+		n := &e.Waits[i]
+		p.int8(int64(server))
+		p.int2(n.ID)
+		p.text(n.State)
+		p.text(n.Type)
+		p.text(n.Event)
+		w.send("pgam_wait", insertWait)
+	}
+	for i := range e.Queries {
+		n := &e.Queries[i]
+		p.int8(int64(server))
+		p.int4(n.ID)
+		p.int8(n.QueryID)
+		p.bool(n.Own)
+		orNull(p, n.Text, "", p.text)
+		p.day(n.Day)
+		w.send("pgam_query", insertQuery)
+	}
+}
+
+const insertWindow = `/* pgam:append */
+with w as (
+insert into history.activity_window (server_id, t0, span_ms, cadence_ms, samples, xid_base,
+       tick_offset_ms, tick_outcome, tick_reason, tick_duration_us, tick_backends,
+       sample_tick, sample_session, sample_wait, sample_query, sample_query_start_ms,
+       sample_xact_lead_ms, sample_state_lag_ms, sample_xmin_age, sample_blocker)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+on conflict (server_id, t0) do nothing
+returning server_id, cadence_ms, samples)
+insert into history.activity_minute as m (server_id, minute, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed,
+       ticks_skipped, samples, max_sessions, max_backends, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other,
+       idle_in_transaction)
+select w.server_id, $21, w.cadence_ms, $22, $23, $24, $25, $26, w.samples, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39
+  from w
+on conflict (server_id, minute) do update
+   set cadence_ms = excluded.cadence_ms,
+       ticks_planned = m.ticks_planned + excluded.ticks_planned,
+       ticks_ok = m.ticks_ok + excluded.ticks_ok,
+       ticks_degraded = m.ticks_degraded + excluded.ticks_degraded,
+       ticks_failed = m.ticks_failed + excluded.ticks_failed,
+       ticks_skipped = m.ticks_skipped + excluded.ticks_skipped,
+       samples = m.samples + excluded.samples,
+       max_sessions = greatest(m.max_sessions, excluded.max_sessions),
+       max_backends = greatest(m.max_backends, excluded.max_backends),
+       cpu = m.cpu + excluded.cpu,
+       lock = m.lock + excluded.lock,
+       lwlock = m.lwlock + excluded.lwlock,
+       io = m.io + excluded.io,
+       ipc = m.ipc + excluded.ipc,
+       client = m.client + excluded.client,
+       timeout = m.timeout + excluded.timeout,
+       buffer_pin = m.buffer_pin + excluded.buffer_pin,
+       extension = m.extension + excluded.extension,
+       other = m.other + excluded.other,
+       idle_in_transaction = m.idle_in_transaction + excluded.idle_in_transaction`
+
+func (w *writer) window(n *sample.Window) {
+	p := &w.p
+	p.int8(int64(n.Server))
+	p.time(n.T0)
+	p.int4(int32(n.Span.Milliseconds()))    //nolint:gosec // at most a minute
+	p.int4(int32(n.Cadence.Milliseconds())) //nolint:gosec // at most a minute
+	p.int4(n.Minute.Samples)
+	orNull(p, n.XIDBase, 0, p.int8)
+	p.int4s(n.TickOffset, false)
+	p.int2s(n.TickOutcome, true)
+	p.int2s(n.TickReason, true)
+	p.int4s(n.TickDuration, false)
+	p.int4s(n.TickBackends, false)
+	p.int2s(n.Tick, false)
+	p.int4s(n.Session, false)
+	p.int2s(n.Wait, false)
+	p.int4s(n.Query, false)
+	p.int4s(n.QueryStart, false)
+	p.int4s(n.XactLead, false)
+	p.int4s(n.StateLag, true)
+	p.int4s(n.XminAge, true)
+	p.int4s(n.Blocker, true)
+	m := &n.Minute
+	p.time(m.Start)
+	p.int4(m.Planned)
+	for _, v := range m.Outcomes {
+		p.int4(v)
+	}
+	p.int4(m.MaxSessions)
+	orNull(p, m.MaxBackends, sample.Unset, p.int4)
+	for _, v := range m.Classes {
+		p.int4(v)
+	}
+	w.send("pgam_window", insertWindow)
+}
+
+const insertIdentity = `/* pgam:append */
+insert into history.server_identity (server_id, since, version_num, version, system_identifier, timeline_id, postmaster_start, in_recovery)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (server_id, since) do nothing`
+
+func (w *writer) identity(server target.ID, i *sample.Identity) {
+	p := &w.p
+	p.int8(int64(server))
+	p.time(i.At)
+	p.int4(i.VersionNum)
+	p.text(i.Version)
+	orNull(p, i.SystemIdentifier, 0, p.int8)
+	orNull(p, i.TimelineID, 0, p.int4)
+	p.time(i.PostmasterStart)
+	p.bool(i.InRecovery)
+	w.send("pgam_identity", insertIdentity)
+}
+
+// The inventory is complete: a name that is not in it any more was dropped or
+// renamed. Replaying an older inventory after a newer one changes nothing.
+const (
+	upsertDatabase = `/* pgam:append */
+insert into history.database as d (server_id, oid, name, is_template, allow_connect, encoding, created_at, first_seen_at, last_seen_at)
+values ($1, $2, $3, $4, $5, $6,
+        case when not exists (select from history.database o where o.server_id = $1 and o.oid = $2) then $8::timestamptz end, $7, $7)
+on conflict (server_id, oid, name) do update
+   set is_template = excluded.is_template, allow_connect = excluded.allow_connect, encoding = excluded.encoding,
+       last_seen_at = excluded.last_seen_at, dropped_at = null
+ where d.last_seen_at < excluded.last_seen_at`
+	dropDatabases = `/* pgam:append */
+update history.database d
+   set dropped_at = $2
+ where d.server_id = $1 and d.dropped_at is null and d.last_seen_at < $2`
+)
+
+func (w *writer) inventory(server target.ID, inv *sample.Inventory) {
+	p := &w.p
+	for i := range inv.Databases {
+		d := &inv.Databases[i]
+		p.int8(int64(server))
+		p.oid(d.OID)
+		p.text(d.Name)
+		p.bool(d.IsTemplate)
+		p.bool(d.AllowConnect)
+		p.text(d.Encoding)
+		p.time(inv.At)
+		if inv.Since.IsZero() {
+			p.null() // it may be older than our first look
+		} else {
+			p.time(inv.At)
+		}
+		w.send("pgam_database", upsertDatabase)
+	}
+	p.int8(int64(server))
+	p.time(inv.At)
+	w.send("pgam_database_drop", dropDatabases)
+}
+
+// The columns of pg_stat_database, in the order of sample's counters and
+// timers.
+func counterColumns() []string {
+	return []string{
+		"xact_commit", "xact_rollback", "blks_read", "blks_hit", "tup_returned", "tup_fetched", "tup_inserted", "tup_updated",
+		"tup_deleted", "conflicts", "temp_files", "temp_bytes", "deadlocks", "checksum_failures", "sessions", "sessions_abandoned",
+		"sessions_fatal", "sessions_killed", "parallel_workers_to_launch", "parallel_workers_launched",
+	}
+}
+
+func timerColumns() []string {
+	return []string{"blk_read_time_ms", "blk_write_time_ms", "session_time_ms", "active_time_ms", "idle_in_transaction_time_ms"}
+}
+
+// insertDatabaseStat lists the columns once, for their totals and deltas.
+func insertDatabaseStat() string {
+	cols := []string{
+		"server_id", "sampled_at", "database_oid", "numbackends", "interval_seconds", "epoch", "stats_reset", "checksum_last_failure",
+	}
+	for _, c := range append(counterColumns(), timerColumns()...) {
+		cols = append(cols, c+"_total", c)
+	}
+	var b strings.Builder
+	b.WriteString("/* pgam:append */\ninsert into history.database_stat (" + strings.Join(cols, ", ") + ")\nvalues (")
+	for i := range cols {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	b.WriteString(")\non conflict (server_id, sampled_at, database_oid) do nothing")
+	return b.String()
+}
+
+func (w *writer) database(server target.ID, d *sample.DatabaseStat) {
+	p := &w.p
+	p.int8(int64(server))
+	p.time(d.At)
+	p.oid(d.OID)
+	if d.Backends.Known {
+		p.int4(int32(d.Backends.V)) //nolint:gosec // a number of backends
+	} else {
+		p.null()
+	}
+	orNull(p, d.Interval.Seconds(), 0, p.float8)
+	p.time(d.Epoch)
+	orNull(p, d.StatsReset, 0, p.micros)
+	orNull(p, d.ChecksumLastFailure, 0, p.micros)
+	for i := range d.Counters {
+		p.knownInt(d.Counters[i])
+		p.knownInt(d.CounterDeltas[i])
+	}
+	for i := range d.Timers {
+		p.knownFloat(d.Timers[i])
+		p.knownFloat(d.TimerDeltas[i])
+	}
+	if w.statSQL == "" {
+		w.statSQL = insertDatabaseStat()
+	}
+	w.send("pgam_database_stat", w.statSQL)
+}
+
+const insertSize = `/* pgam:append */
+insert into history.database_size (server_id, sampled_at, database_oid, size_bytes, duration_ms, reason)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (server_id, sampled_at, database_oid) do nothing`
+
+func (w *writer) size(server target.ID, z *sample.DatabaseSize) {
+	p := &w.p
+	p.int8(int64(server))
+	p.time(z.At)
+	p.oid(z.OID)
+	p.knownInt(z.Bytes)
+	p.int4(int32(min(z.Duration.Milliseconds(), int64(time.Hour/time.Millisecond)))) //nolint:gosec // bounded
+	p.int2(int16(z.Reason))
+	w.send("pgam_size", insertSize)
+}

@@ -1,0 +1,52 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/secret"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// openStore gives a store on a database of the test's own, with a new keyring,
+// and the DSN.
+func openStore(t *testing.T) (*Store, string) {
+	t.Helper()
+	dsn := pgtest.StatsDB(t)
+	return openStoreAt(t, dsn, newKeyring(t)), dsn
+}
+
+func openStoreAt(t *testing.T, dsn string, keys *secret.Keyring) *Store {
+	t.Helper()
+	s, err := New(Config{DSN: secret.New(dsn), Keyring: keys, Application: "pgam-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func newKeyring(t *testing.T) *secret.Keyring {
+	t.Helper()
+	data, err := secret.GenerateKeyring()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := secret.ParseKeyring(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// partitionsAround makes the partitions for history at these instants.
+func partitionsAround(t *testing.T, s *Store, instants ...time.Time) {
+	t.Helper()
+	for _, at := range instants {
+		if err := s.EnsurePartitions(t.Context(), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

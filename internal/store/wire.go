@@ -1,0 +1,158 @@
+package store
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+)
+
+// params builds the binary parameters of one statement in one buffer, for the
+// statements that write history: going through the driver's reflection would
+// cost more than PostgreSQL's work on them.
+type params struct {
+	buf    []byte
+	ends   []int // end of each value in buf; negative for null
+	values [][]byte
+}
+
+// The oids of the element types of arrays.
+const (
+	oidInt2 = 21
+	oidInt4 = 23
+)
+
+// pgEpochMicros is 2000-01-01 in microseconds since the Unix epoch.
+const pgEpochMicros = 946684800 * 1_000_000
+
+// pgEpochDay is 2000-01-01 in days since the Unix epoch.
+const pgEpochDay = 10957
+
+func (p *params) reset() { p.buf, p.ends = p.buf[:0], p.ends[:0] }
+
+// list gives the values in the order they were added; valid until the next
+// reset.
+func (p *params) list() [][]byte {
+	p.values = p.values[:0]
+	start := 0
+	for _, end := range p.ends {
+		if end < 0 {
+			p.values = append(p.values, nil)
+			continue
+		}
+		p.values = append(p.values, p.buf[start:end:end])
+		start = end
+	}
+	return p.values
+}
+
+func (p *params) end()  { p.ends = append(p.ends, len(p.buf)) }
+func (p *params) null() { p.ends = append(p.ends, -1) }
+
+//nolint:gosec // bits
+func (p *params) int2(v int16) { p.buf = binary.BigEndian.AppendUint16(p.buf, uint16(v)); p.end() }
+
+//nolint:gosec // bits
+func (p *params) int4(v int32) { p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(v)); p.end() }
+
+//nolint:gosec // bits
+func (p *params) int8(v int64) { p.buf = binary.BigEndian.AppendUint64(p.buf, uint64(v)); p.end() }
+
+func (p *params) oid(v uint32) { p.buf = binary.BigEndian.AppendUint32(p.buf, v); p.end() }
+
+func (p *params) float8(v float64) {
+	p.buf = binary.BigEndian.AppendUint64(p.buf, math.Float64bits(v))
+	p.end()
+}
+
+func (p *params) bool(v bool) {
+	b := byte(0)
+	if v {
+		b = 1
+	}
+	p.buf = append(p.buf, b)
+	p.end()
+}
+
+func (p *params) text(s string) { p.buf = append(p.buf, s...); p.end() }
+
+// micros takes microseconds since the Unix epoch.
+func (p *params) micros(v int64)   { p.int8(v - pgEpochMicros) }
+func (p *params) time(t time.Time) { p.micros(t.UnixMicro()) }
+
+// day takes days since the Unix epoch.
+func (p *params) day(v int32) { p.int4(v - pgEpochDay) }
+
+func orNull[T comparable](p *params, v, none T, add func(T)) {
+	if v == none {
+		p.null()
+		return
+	}
+	add(v)
+}
+
+func (p *params) knownInt(v sample.Int) {
+	if !v.Known {
+		p.null()
+		return
+	}
+	p.int8(v.V)
+}
+
+func (p *params) knownFloat(v sample.Float) {
+	if !v.Known {
+		p.null()
+		return
+	}
+	p.float8(v.V)
+}
+
+// header writes the header of a one-dimensional array.
+func (p *params) header(n int, element, hasNull uint32) {
+	p.buf = binary.BigEndian.AppendUint32(p.buf, min(1, uint32(n))) //nolint:gosec // a length
+	p.buf = binary.BigEndian.AppendUint32(p.buf, hasNull)
+	p.buf = binary.BigEndian.AppendUint32(p.buf, element)
+	if n > 0 {
+		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(n)) //nolint:gosec // a length
+		p.buf = binary.BigEndian.AppendUint32(p.buf, 1)
+	}
+}
+
+// int4s adds an int4[]; Unset elements are nulls; a nil slice is a null array
+// where nullable is set, an empty one otherwise.
+func (p *params) int4s(values []int32, nullable bool) {
+	if values == nil && nullable {
+		p.null()
+		return
+	}
+	hasNull := uint32(0)
+	for _, v := range values {
+		if v == sample.Unset {
+			hasNull = 1
+			break
+		}
+	}
+	p.header(len(values), oidInt4, hasNull)
+	for _, v := range values {
+		if v == sample.Unset {
+			p.buf = append(p.buf, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		p.buf = binary.BigEndian.AppendUint64(p.buf, 4<<32|uint64(uint32(v))) //nolint:gosec // bits: length 4, then the value
+	}
+	p.end()
+}
+
+// int2s adds an int2[], as int4s does.
+func (p *params) int2s(values []int16, nullable bool) {
+	if values == nil && nullable {
+		p.null()
+		return
+	}
+	p.header(len(values), oidInt2, 0)
+	for _, v := range values {
+		p.buf = append(p.buf, 0, 0, 0, 2, byte(v>>8), byte(v)) //nolint:gosec // bits
+	}
+	p.end()
+}
