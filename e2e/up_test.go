@@ -101,7 +101,7 @@ func (e *everything) end(t *testing.T) {
 		t.Logf("pgam up said:\n%s", e.remarks())
 		for _, name := range []string{"collector.log", "api.log", "postgresql.log"} {
 			if content, err := os.ReadFile(filepath.Join(e.DataDir, "log", name)); err == nil {
-				t.Logf("end of %s:\n%s", name, content[max(0, len(content)-4096):])
+				t.Logf("end of %s:\n%s", name, content[max(0, len(content)-1024):])
 			}
 		}
 	}

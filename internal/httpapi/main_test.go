@@ -70,6 +70,7 @@ func (l *lockedBuffer) String() string {
 }
 
 func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -186,7 +187,10 @@ func (a *api) send(method, path, contentType, body string) answer {
 
 func (a *api) do(req *http.Request) answer {
 	a.t.Helper()
-	res := must[*http.Response](a.t)(a.Client().Do(req))
+	res, err := a.Client().Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	defer func() { _ = res.Body.Close() }()
 	body := must[[]byte](a.t)(io.ReadAll(res.Body))
 	r := answer{res.StatusCode, res.Header, body}

@@ -494,3 +494,36 @@ func TestStatementFor(t *testing.T) {
 		}
 	}
 }
+
+// The forms for older servers are understood by newer ones too, and give the
+// same columns: so 9.6's, which few can run, is tried here.
+func TestEveryStatementRuns(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Target(t)
+	conn := session(t, server.SuperuserDSN())
+	local := parseVersion(conn.PgConn().ParameterStatus("server_version"))
+	columns := map[string][]string{}
+	for _, q := range []string{"activity", "status", "connections", "size"} {
+		for _, v := range []int32{90600, 100000, 130000, 140000} {
+			sql, ok := statementFor(q, v)
+			if !ok || v > local {
+				continue
+			}
+			desc, err := conn.Prepare(t.Context(), "", sql)
+			if err != nil {
+				t.Errorf("%s of %d: %v", q, v, err)
+				continue
+			}
+			var names []string
+			for _, f := range desc.Fields {
+				names = append(names, f.Name)
+			}
+			if columns[q] == nil {
+				columns[q] = names
+			}
+			if !slices.Equal(names, columns[q]) {
+				t.Errorf("%s of %d has the columns %v, another form %v", q, v, names, columns[q])
+			}
+		}
+	}
+}

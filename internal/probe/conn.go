@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -25,11 +26,13 @@ type Conn struct {
 	control  bool // may read the control file
 	prepared map[question]*pgconn.StatementDescription
 
-	sparse   bool   // form of the activity question for the next tick
-	exclude  uint32 // pid of the slow connection, 0 for none
+	sparse   bool      // form of the activity question for the next tick
+	plainAt  time.Time // of the last tick with the plain form
+	exclude  uint32    // pid of the slow connection, 0 for none
 	names    names
 	statings map[int32]stating
 	pids     pidSet
+	noNames  time.Time // names are not asked for before: a lock was in the way
 }
 
 // stating remembers which statement a session was running, so that a text

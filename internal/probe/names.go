@@ -44,3 +44,12 @@ func learnName(known map[uint32]string, oid uint32, name string) {
 
 // pidSet maps the pids of one tick to session ids.
 type pidSet map[int32]int32
+
+// list gives the pids, as the driver wants them.
+func (p pidSet) list() []uint32 {
+	out := make([]uint32, 0, len(p))
+	for pid := range p {
+		out = append(out, uint32(pid)) //nolint:gosec // bits
+	}
+	return out
+}

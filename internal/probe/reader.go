@@ -19,6 +19,9 @@ var errShape = errors.New("unexpected columns in the answer")
 // maxTexts bounds how many texts are fetched in one visit.
 const maxTexts = 25
 
+// namesPause is how long names are not asked for after a lock was in the way.
+const namesPause = 10 * time.Second
+
 // maxSessions is the limit in the SQL of the activity question.
 const maxSessions = 5000
 
@@ -239,9 +242,11 @@ func (r *reader) resolve(ctx context.Context) error {
 	ints(askBlockers, oidInt4, r.waiters, r.blockers)
 	ints(askQueryText, oidInt4, r.wantText, r.queryText)
 	roles, databases := c.names.missingRoles, c.names.missingDatabases
+	if time.Now().Before(c.noNames) {
+		roles, databases = nil, nil
+	}
 	ints(askRoles, oidOID, roles, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.roles) })
 	ints(askDatabaseNames, oidOID, databases, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.databases) })
-	c.names.missingRoles, c.names.missingDatabases = roles[:0], databases[:0]
 	if len(steps) == 0 {
 		return nil
 	}
@@ -255,9 +260,12 @@ func (r *reader) resolve(ctx context.Context) error {
 		e.Database, e.User = c.names.databases[e.DatabaseOID], c.names.roles[e.UserOID]
 	}
 	if err != nil {
-		r.dict.Reoffer()
+		c.noNames = time.Now().Add(namesPause)
+		return err
 	}
-	return err
+	// What was not found does not exist any more; asking again would not help.
+	c.names.missingRoles, c.names.missingDatabases = roles[:0], databases[:0]
+	return nil
 }
 
 // unresolved gives up on names for now: they are asked for when the sessions

@@ -61,13 +61,15 @@ func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 // steps lists the questions; the first answered of them make a tick.
 func (r *reader) steps(ask sample.Ask) (steps []step, answered int) {
 	c := r.conn
-	activity := askActivity
-	if c.sparse {
-		activity = askSparse
+	activity := step{q: askActivity, params: [][]byte{uint32Bytes(c.exclude)}, read: r.activity}
+	if c.sparse && r.visit.Tick.Started.Sub(c.plainAt) < plainEvery {
+		activity.q, activity.params = askSparse, append(activity.params, arrayBytes(oidInt4, c.pids.list()))
+	} else {
+		c.plainAt = r.visit.Tick.Started
 	}
 	steps = append(steps,
 		step{q: askPulse, read: r.pulse},
-		step{q: activity, params: [][]byte{uint32Bytes(c.exclude)}, read: r.activity})
+		activity)
 	answered = len(steps)
 	if ask.Databases {
 		identity := askIdentityPlain
@@ -123,8 +125,11 @@ func (c *Conn) run(ctx context.Context, steps []step) (done int, err error) {
 
 // The sparse form costs by session in a transaction, the plain one by
 // backend; measured on PostgreSQL 15 and 18 they meet at about a third. The
-// gap between the two limits keeps the choice from swinging.
+// gap between the two limits keeps the choice from swinging. A transaction that
+// began and failed between two ticks is idle, aborted and without xact_start:
+// the plain form, now and then, finds it, and from then on it is asked for.
 const (
+	plainEvery        = 10 * time.Second
 	sparseMinBackends = 50
 	sparseEnterShare  = 0.15
 	sparseLeaveShare  = 0.25

@@ -51,6 +51,11 @@ func CreateDatabase(ctx context.Context, dsn secret.Value) (made bool, err error
 }
 
 func createDatabase(ctx context.Context, conn *pgx.Conn, name, owner string) (made bool, err error) {
+	var exists bool
+	err = conn.QueryRow(ctx, "select exists (select from pg_catalog.pg_database where datname = $1)", name).Scan(&exists)
+	if err != nil || exists {
+		return false, err
+	}
 	sql := "create database " + pgx.Identifier{name}.Sanitize()
 	if owner != "" {
 		sql += " owner " + pgx.Identifier{owner}.Sanitize()
@@ -58,7 +63,7 @@ func createDatabase(ctx context.Context, conn *pgx.Conn, name, owner string) (ma
 	_, err = conn.Exec(ctx, sql)
 	var pgErr *pgconn.PgError
 	switch {
-	case errors.As(err, &pgErr) && pgErr.Code == duplicateDatabase:
+	case errors.As(err, &pgErr) && pgErr.Code == duplicateDatabase: // Someone else was faster.
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("create database %s: %w", name, err)

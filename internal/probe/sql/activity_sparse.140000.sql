@@ -1,5 +1,6 @@
 /* pgam:activity, for many idle backends: only those in a transaction, those
-   that wait for neither client nor main loop, and WAL senders are read */
+   that wait for neither client nor main loop, WAL senders, and those that were
+   seen the time before (an aborted transaction has no xact_start) are read */
 select a.pid,
        a.datid,
        a.usesysid,
@@ -21,7 +22,8 @@ select a.pid,
  cross join lateral pg_catalog.pg_stat_get_activity(pg_catalog.pg_stat_get_backend_pid(b.id)) a
  where (pg_catalog.pg_stat_get_backend_xact_start(b.id) is not null
         or coalesce(pg_catalog.pg_stat_get_backend_wait_event_type(b.id), '') not in ('Client', 'Activity')
-        or pg_catalog.pg_stat_get_backend_pid(b.id) = any (array(select s.pid from pg_catalog.pg_stat_get_wal_senders() s)))
+        or pg_catalog.pg_stat_get_backend_pid(b.id) = any (array(select s.pid from pg_catalog.pg_stat_get_wal_senders() s))
+        or pg_catalog.pg_stat_get_backend_pid(b.id) = any ($2::int4[]))
    and a.pid <> pg_catalog.pg_backend_pid()
    and a.pid <> $1
    and a.backend_type is not null
