@@ -110,6 +110,7 @@ func TestEverything(t *testing.T) {
 	awaitCommits(t, again, before, bench+unseen) // The counters went on meanwhile.
 
 	again.kill(t)
+	killed := time.Now().UTC().Truncate(time.Second)
 	third := up(t, dir)
 	third.token = e.token
 	if diff := cmp.Diff(told, past.tell(t, third)); diff != "" {
@@ -119,6 +120,7 @@ func TestEverything(t *testing.T) {
 	revived := period{server: path, from: time.Now().UTC().Truncate(time.Second).Add(2 * time.Second)}
 	revived.to = revived.from.Add(5 * time.Second)
 	awaitStored(t, third, path, revived.to)
+	checkKept(t, third, path, killed)
 	checkPast(t, third, revived, scene)
 	third.stop(t)
 }
@@ -324,6 +326,18 @@ func checkPast(t *testing.T, e *everything, p period, s scene) {
 	}
 	if diff := cmp.Diff(map[string]seen(s), got, cmp.AllowUnexported(seen{})); diff != "" {
 		t.Errorf("sessions at %s:\n%s", p.to, diff)
+	}
+}
+
+// checkKept looks for what was sampled just before a kill: at most the last
+// second may be gone.
+func checkKept(t *testing.T, e *everything, path string, killed time.Time) {
+	t.Helper()
+	c := get[series](t, e, "%s/history/activity?step=1s&from=%s&to=%s", path,
+		killed.Add(-4*time.Second).Format(time.RFC3339), killed.Add(-time.Second).Format(time.RFC3339)).Coverage
+	c.check(t)
+	if c.OK != 3 {
+		t.Errorf("coverage of three seconds before a kill is %+v, want all of them", c)
 	}
 }
 

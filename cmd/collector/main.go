@@ -39,7 +39,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	stats, err := store.New(store.Config{DSN: cfg.StatsDSN, Keyring: keyring, Application: "pgam-collector", StatementTimeout: 30 * time.Second})
+	stats, err := store.New(store.Config{DSN: cfg.StatsDSN, Keyring: keyring, Application: "pgam-collector", StatementTimeout: 30 * time.Second}) //nolint:contextcheck // connects when first used
 	if err != nil {
 		return daemon.Configuration(err)
 	}

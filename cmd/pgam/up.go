@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -238,18 +239,19 @@ func (t *tool) printReport(r stack.Report) error {
 		fmt.Fprintf(&b, "  login     %s, as before; another password: pgam user passwd %[1]s --data %s\n", r.Login, r.DataDir)
 	}
 	fmt.Fprintf(&b, "  servers   %s\n", strings.Join(r.Servers, ", "))
-	fmt.Fprintf(&b, "  stats_db  psql \"$(cat %s)\"  (PostgreSQL %s)\n", filepath.Join(r.DataDir, "keys", "stats.dsn"), r.Postgres)
+	fmt.Fprintf(&b, "  stats_db  psql \"$(cat %s)\"  (PostgreSQL %s in %s)\n",
+		filepath.Join(r.DataDir, "keys", "stats.dsn"), r.Postgres, r.ClusterDir)
 	fmt.Fprintf(&b, "  data      %s  (what the programs say: log/)\n", r.DataDir)
-	server := "local"
+	try := "servers" // Where nothing is watched, nothing happens.
 	if len(r.Servers) > 0 {
-		server = r.Servers[0]
+		try = "api/v1/servers/" + url.PathEscape(r.Servers[len(r.Servers)-1]) + "/activity"
 	}
 	fmt.Fprintf(&b, `
   token=$(curl -s %[1]s/token -d username=%[2]s -d password=%[3]s | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-  curl -s -H "Authorization: Bearer $token" %[1]s/api/v1/servers/%[4]s/activity
+  curl -s -H "Authorization: Bearer $token" %[1]s/%[4]s
 
   Ctrl-C stops everything.
-`, r.APIURL, r.Login, password, server)
+`, r.APIURL, r.Login, password, try)
 	if _, err := io.WriteString(t.out, b.String()); err != nil {
 		return fmt.Errorf("print what runs: %w", err)
 	}

@@ -167,7 +167,7 @@ func (c *Collector) Start(ctx context.Context) error {
 	second := time.Now().Truncate(time.Second).Add(time.Second)
 	for slot := range slots {
 		phase := time.Duration(slot) * slotLength
-		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("slot %d", slot), func() { c.slot(slot) }); err != nil {
+		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("slot %d", slot), func() { c.slot(slot) }); err != nil { //nolint:contextcheck // visits end with Stop
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func (c *Collector) Start(ctx context.Context) error {
 		}
 	}
 	c.beat.Store(time.Now().Unix())
-	c.packer.start(c.run)
+	c.packer.start(c.run) //nolint:contextcheck // outlives Start: it ends with Stop
 	s.Start()
 	return nil
 }

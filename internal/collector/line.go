@@ -136,6 +136,7 @@ func (l *line) end(generation int, done chan struct{}, conn Conn, reason sample.
 		if l.mute++; l.mute >= muteLimit {
 			pause = maxPause
 		}
+	default:
 	}
 	l.notBefore = time.Now().Add(pause)
 }

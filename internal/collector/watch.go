@@ -49,7 +49,7 @@ const maxLate = 10 * time.Minute
 // what it remembers.
 func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *watch {
 	h := phaseOf(t.ID)
-	w := &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400)} //nolint:gosec // small
+	w := &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400)}
 	var resume sample.Resume
 	if online {
 		var err error
@@ -184,7 +184,7 @@ func (w *watch) record(v *sample.Visit) {
 func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	defer w.c.visits.Done()
 	limit := VisitDeadline(iv.Activity)
-	ctx, cancel := context.WithTimeoutCause(w.c.run, limit, errVisitDeadline{t.Name, limit})
+	ctx, cancel := context.WithTimeoutCause(w.c.run, limit, visitDeadlineError{t.Name, limit})
 	defer cancel()
 	w.tick = tick
 	w.visit = sample.Visit{Server: t.ID, Tick: &w.tick}
@@ -259,13 +259,13 @@ func VisitDeadline(interval time.Duration) time.Duration {
 	return min(interval*8/10, 5*time.Second)
 }
 
-// errVisitDeadline says whose limit passed.
-type errVisitDeadline struct {
+// visitDeadlineError says whose limit passed.
+type visitDeadlineError struct {
 	server string
 	limit  time.Duration
 }
 
 // Error names the visit and its limit.
-func (e errVisitDeadline) Error() string {
+func (e visitDeadlineError) Error() string {
 	return fmt.Sprintf("visit %s: deadline %s", e.server, e.limit)
 }

@@ -60,7 +60,7 @@ func Open(ctx context.Context, t target.Target, lim remote.Limits) (*Conn, error
 	ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("first question to %s: deadline %s", t.Name, lim.Connect))
 	defer cancel()
 	if err := c.learn(ctx); err != nil {
-		c.Close()
+		c.Close() //nolint:contextcheck // also when ctx has ended
 		return nil, fmt.Errorf("first question to %s: %w", t.Name, err)
 	}
 	return c, nil

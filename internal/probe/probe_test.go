@@ -162,6 +162,7 @@ func TestConformance(t *testing.T) {
 }
 
 func testSessions(t *testing.T, server *pgtest.Server) {
+	t.Helper()
 	b := newBench(t, server, pgtest.User)
 	exec(t, session(t, server, "postgres", "setup"), "create table account (id int primary key, balance int); insert into account values (1, 0), (2, 0)")
 	root := session(t, server, "postgres", "load root")
@@ -210,6 +211,7 @@ func testSessions(t *testing.T, server *pgtest.Server) {
 // testForms compares the plain and the sparse form, with parallel workers,
 // idle sessions, and every state that holds still.
 func testForms(t *testing.T, server *pgtest.Server) {
+	t.Helper()
 	b := newBench(t, server, pgtest.User)
 	for i := range 60 {
 		session(t, server, "postgres", fmt.Sprintf("crowd %d", i))
@@ -238,6 +240,7 @@ func testForms(t *testing.T, server *pgtest.Server) {
 }
 
 func testDatabases(t *testing.T, server *pgtest.Server) {
+	t.Helper()
 	b := newBench(t, server, pgtest.User)
 	exec(t, session(t, server, "postgres", "setup"), "create database shop")
 	v := b.must(t, sample.Ask{Databases: true, Inventory: true})
@@ -301,6 +304,7 @@ func find(stats []sample.DatabaseStat, oid uint32) *sample.DatabaseStat {
 }
 
 func testOddNames(t *testing.T, server *pgtest.Server) {
+	t.Helper()
 	setup := session(t, server, "postgres", "setup")
 	names := []string{`it's "odd"; drop`, "база данных", strings.Repeat("n", 63), "two\nlines", "sp ace\t|"}
 	for _, n := range names {
@@ -338,6 +342,7 @@ func testOddNames(t *testing.T, server *pgtest.Server) {
 }
 
 func testNoPrivilege(t *testing.T, server *pgtest.Server) {
+	t.Helper()
 	setup := session(t, server, "postgres", "secretive")
 	exec(t, setup, "create role poor login password '"+pgtest.Password+"'")
 	exec(t, setup, "begin")
@@ -359,6 +364,7 @@ func testNoPrivilege(t *testing.T, server *pgtest.Server) {
 // testLockedCatalogs: while somebody holds the catalogs, every tick is
 // answered, over the same connection.
 func testLockedCatalogs(t *testing.T, server *pgtest.Server) {
+	t.Helper()
 	b := newBench(t, server, pgtest.User)
 	b.must(t, sample.Ask{Databases: true, Inventory: true})
 	pid := b.conn.PID()
@@ -388,6 +394,7 @@ func testLockedCatalogs(t *testing.T, server *pgtest.Server) {
 // testQuestions prepares every file of every question that this version is
 // given.
 func testQuestions(t *testing.T, server *pgtest.Server) {
+	t.Helper()
 	b := newBench(t, server, pgtest.User)
 	if err := probe.PrepareAll(t.Context(), b.conn); err != nil {
 		t.Error(err)

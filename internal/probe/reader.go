@@ -125,7 +125,7 @@ func (r *reader) activity(rr *pgconn.ResultReader) error {
 func (r *reader) session(pid int32, v [][]byte) int32 {
 	k := r.key[:0]
 	for _, col := range v[:colApplication] {
-		k = append(append(k, byte(len(col))), col...)
+		k = append(append(k, byte(len(col))), col...) //nolint:gosec // numbers, an address and a type: short
 	}
 	k = append(k, v[colApplication]...)
 	r.key = k

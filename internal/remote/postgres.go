@@ -35,13 +35,18 @@ type Limits struct {
 // password, and the error never holds a secret.
 func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 	e := t.Endpoint
-	settings := []string{
-		"host", e.Host, "port", strconv.Itoa(e.Port), "user", e.User, "dbname", e.Database,
-		"sslmode", string(e.TLS), "passfile", "/dev/null", "target_session_attrs", "any",
+	settings := [][2]string{
+		{"host", e.Host},
+		{"port", strconv.Itoa(e.Port)},
+		{"user", e.User},
+		{"dbname", e.Database},
+		{"sslmode", string(e.TLS)},
+		{"passfile", "/dev/null"},
+		{"target_session_attrs", "any"},
 	}
 	var dsn strings.Builder
-	for i := 0; i < len(settings); i += 2 {
-		fmt.Fprintf(&dsn, "%s='%s' ", settings[i], quoteKeyword.Replace(settings[i+1]))
+	for _, s := range settings {
+		fmt.Fprintf(&dsn, "%s='%s' ", s[0], quoteKeyword.Replace(s[1]))
 	}
 	cfg, err := pgx.ParseConfig(dsn.String())
 	if err != nil {

@@ -22,8 +22,7 @@ func Classify(err error) sample.Reason {
 	if err == nil {
 		return sample.None
 	}
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return classifyState(pgErr.Code)
 	}
 	var (

@@ -104,7 +104,7 @@ func (w *Window) samples(ticks []Tick) {
 	order := make([]place, 0, n)
 	for i, t := range ticks {
 		for j, s := range t.Sessions {
-			order = append(order, place{s.Session, int16(i), int16(j)}) //nolint:gosec // bounded by the probe
+			order = append(order, place{s.Session, int16(i), int16(j)})
 		}
 	}
 	slices.SortFunc(order, func(a, b place) int {
@@ -176,5 +176,5 @@ func millisBetween(a, b int64) int32 {
 	if d%1000 < 0 {
 		ms--
 	}
-	return int32(max(min(ms, math.MaxInt32), int64(Unset)+1)) //nolint:gosec // clamped
+	return int32(max(min(ms, math.MaxInt32), int64(Unset)+1))
 }

@@ -54,8 +54,7 @@ func Up(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 		}
 		log.InfoContext(ctx, "waiting for another migration to finish")
 	}
-	var bad migrate.BadVersionError
-	if errors.As(err, &bad) {
+	if _, ok := errors.AsType[migrate.BadVersionError](err); ok {
 		return fmt.Errorf("%w: install the newer pgam", ErrNewer)
 	}
 	if err != nil {

@@ -193,3 +193,44 @@ func TestAccess(t *testing.T) {
 		t.Errorf("Access = %s, %s, %v", dsn, key, err)
 	}
 }
+
+func TestPlaceCluster(t *testing.T) {
+	t.Parallel()
+	open755 := func(dir string) *Stack {
+		t.Helper()
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+
+		return &Stack{folder: open(t, dir), cfg: Config{Say: t.Logf}}
+	}
+	made, err := os.MkdirTemp("", "pgam-place-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(made) })
+	s := open755(made)
+	if err := s.placeCluster(); err != nil || s.folder.clusterDir() != filepath.Join(made, "postgres") {
+		t.Errorf("the cluster goes to %s, %v, want into the data folder", s.folder.clusterDir(), err)
+	}
+
+	if os.Geteuid() != 0 {
+		t.Skip("only root runs PostgreSQL as another user")
+	}
+	barred := filepath.Join(t.TempDir(), "root")
+	if err := os.MkdirAll(filepath.Join(barred, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s = open755(filepath.Join(barred, "data"))
+	if err := s.placeCluster(); err != nil {
+		t.Fatal(err)
+	}
+	dir := s.folder.clusterDir()
+	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(dir)) })
+	if got := barredFolder(dir); got != "" || strings.HasPrefix(dir, barred) {
+		t.Errorf("the cluster goes to %s, below %s", dir, got)
+	}
+	if err := s.placeCluster(); err != nil || s.folder.clusterDir() != dir {
+		t.Errorf("the next start places it in %s, %v", s.folder.clusterDir(), err)
+	}
+}

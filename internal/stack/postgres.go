@@ -55,6 +55,21 @@ func (s *Stack) findBinaries(ctx context.Context) (cluster.Binaries, error) {
 	return cluster.FindBinaries(ctx, "")
 }
 
+// choosePrograms finds a PostgreSQL that stats_db can live in.
+func (s *Stack) choosePrograms(ctx context.Context) error {
+	programs, err := s.findBinaries(ctx)
+	if err != nil {
+		return err
+	}
+	if major, err := strconv.Atoi(programs.Major); err == nil && major < OldestPostgres {
+		return fmt.Errorf("stats_db needs PostgreSQL %d or newer, and %s is %s: install a newer one (%s), or name its folder with --postgres-bin",
+			OldestPostgres, programs.Dir, programs.Version, cluster.InstallCommand())
+	}
+	s.programs = programs
+
+	return nil
+}
+
 // placeCluster chooses where a new cluster goes: into the data folder, or, where
 // its user may not enter that, into a folder of its own beside the system's
 // other databases.
@@ -93,16 +108,7 @@ func barredFolder(path string) string {
 
 // startCluster makes the cluster where there is none, and starts it.
 func (s *Stack) startCluster(ctx context.Context) error {
-	programs, err := s.findBinaries(ctx)
-	if err != nil {
-		return err
-	}
-	if major, err := strconv.Atoi(programs.Major); err == nil && major < OldestPostgres {
-		return fmt.Errorf("stats_db needs PostgreSQL %d or newer, and %s is %s: install a newer one (%s), or name its folder with --postgres-bin",
-			OldestPostgres, programs.Dir, programs.Version, cluster.InstallCommand())
-	}
-	s.programs = programs
-	dir := s.folder.clusterDir()
+	programs, dir := s.programs, s.folder.clusterDir()
 	cfg := cluster.Config{
 		Dir: dir, Binaries: programs, SocketDir: s.folder.path("run"), Listen: true,
 		Password: s.keys.superuser.Reveal(), LogFile: s.folder.path("log", "postgresql.log"), Logger: s.cfg.Log,
@@ -111,11 +117,11 @@ func (s *Stack) startCluster(ctx context.Context) error {
 	if filepath.IsAbs(s.folder.state.ClusterDir) {
 		cfg.SocketDir = filepath.Join(filepath.Dir(dir), "run")
 	}
+	var err error
 	if s.cluster, err = cluster.New(cfg); err != nil {
 		return err
 	}
-	_, statErr := os.Stat(filepath.Join(dir, "PG_VERSION"))
-	if statErr != nil {
+	if _, err := os.Stat(filepath.Join(dir, "PG_VERSION")); err != nil {
 		s.cfg.Say("making a PostgreSQL %s cluster in %s", programs.Version, dir)
 	}
 	if err := s.cluster.Init(ctx); err != nil {

@@ -65,6 +65,7 @@ type Report struct {
 	DataDir      string   // absolute
 	Servers      []string // names: the cluster itself, unless it was deleted, then those asked for
 	Postgres     string   // version
+	ClusterDir   string   // absolute
 }
 
 // Stack is everything together. Start and Stop are called once each.
@@ -134,6 +135,9 @@ func (s *Stack) start(ctx, running context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.choosePrograms(ctx); err != nil {
+		return err
+	}
 	if err := s.placeCluster(); err != nil {
 		return err
 	}
@@ -158,7 +162,8 @@ func (s *Stack) start(ctx, running context.Context) error {
 			return err
 		}
 	}
-	s.report.StatsDSN, s.report.DataDir, s.report.Postgres = s.statsDSN, s.folder.dir, s.programs.Version
+	s.report.StatsDSN, s.report.DataDir = s.statsDSN, s.folder.dir
+	s.report.Postgres, s.report.ClusterDir = s.programs.Version, s.folder.clusterDir()
 
 	return nil
 }

@@ -247,8 +247,7 @@ func (s *Store) detach(ctx context.Context, parent, child string) error {
 	}
 	defer conn.Release()
 	_, err = conn.Exec(ctx, "alter table "+parent+" detach partition "+child+" concurrently")
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pgErr.Code {
 		case "55000": // an earlier detach was interrupted
 			_, err = conn.Exec(ctx, "alter table "+parent+" detach partition "+child+" finalize")

@@ -112,8 +112,7 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 // dbError maps a driver error to ErrUnavailable where waiting may help; the
 // text stays for the log.
 func dbError(err error) error {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pgErr.Code[:2] {
 		case "08", "53", "57":
 			return fmt.Errorf("%w: %s (SQLSTATE %s)", ErrUnavailable, pgErr.Message, pgErr.Code)

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
@@ -127,11 +128,8 @@ func (p *params) int4s(values []int32, nullable bool) {
 		return
 	}
 	hasNull := uint32(0)
-	for _, v := range values {
-		if v == sample.Unset {
-			hasNull = 1
-			break
-		}
+	if slices.Contains(values, sample.Unset) {
+		hasNull = 1
 	}
 	p.header(len(values), oidInt4, hasNull)
 	for _, v := range values {
