@@ -43,12 +43,12 @@ test: deps ## run all tests with the race detector, on real PostgreSQL servers
 
 .PHONY: test-matrix
 test-matrix: deps ## run the conformance tests on PostgreSQL 10 to 18 (VERSIONS="10 18" for some)
-	./scripts/fetch-postgres.sh $(VERSIONS)
+	./.ci/fetch-postgres.sh $(VERSIONS)
 	CI=true PGTEST_VERSIONS="$(VERSIONS)" $(GO_TEST) -race -run Conformance ./internal/...
 
 .PHONY: deps
 deps: # what the tests need beside Go; says nothing when it is there
-	@./scripts/install-test-deps.sh
+	@./.ci/install-test-deps.sh
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI_VERSION) ## check style and who may import what

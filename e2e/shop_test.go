@@ -27,7 +27,7 @@ func startTarget(t *testing.T) *shop {
 	s := &shop{Server: server, pgbench: filepath.Join(pgtest.Local(t).Dir, "pgbench")}
 	if _, err := exec.LookPath(s.pgbench); err != nil {
 		if s.pgbench, err = exec.LookPath("pgbench"); err != nil {
-			t.Fatal("no pgbench: install PostgreSQL's contrib package (scripts/install-test-deps.sh does)")
+			t.Fatal("no pgbench: install PostgreSQL's contrib package (.ci/install-test-deps.sh does)")
 		}
 	}
 	server.Exec(t, "create database "+pgx.Identifier{databaseName}.Sanitize())

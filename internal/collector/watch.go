@@ -183,12 +183,18 @@ func (w *watch) record(v *sample.Visit) {
 // run is one visit, from waiting for the connection to the journal.
 func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	defer w.c.visits.Done()
-	limit := VisitDeadline(iv.Activity)
+	limit, begun := VisitDeadline(iv.Activity), time.Now()
 	ctx, cancel := context.WithTimeoutCause(w.c.run, limit, visitDeadlineError{t.Name, limit})
 	defer cancel()
 	w.tick = tick
 	w.visit = sample.Visit{Server: t.ID, Tick: &w.tick}
 	conn, reason := w.line.acquire(ctx, t)
+	if conn != nil && time.Since(begun) > limit/2 {
+		// Connecting took most of the time. A visit that runs into its limit
+		// would cost the new connection; the next tick has time enough.
+		w.line.release(conn)
+		conn, reason = nil, sample.Connecting
+	}
 	var err error
 	if conn == nil {
 		w.tick.Started, w.tick.Outcome, w.tick.Reason = time.Now().UTC(), sample.Failed, reason

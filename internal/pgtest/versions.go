@@ -44,7 +44,7 @@ func Versions(tb testing.TB) []string {
 }
 
 // Binaries returns the server programs of a major version: the installed ones,
-// or those that scripts/fetch-postgres.sh fetches into its cache. Without them
+// or those that .ci/fetch-postgres.sh fetches into its cache. Without them
 // the test is skipped, or fails where CI=true.
 func Binaries(tb testing.TB, major string) cluster.Binaries {
 	tb.Helper()
@@ -72,7 +72,7 @@ func fetch(ctx context.Context, major string) (cluster.Binaries, error) {
 	if err != nil {
 		return cluster.Binaries{}, err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(root, "scripts", "fetch-postgres.sh"), major) //nolint:gosec // Our own script.
+	cmd := exec.CommandContext(ctx, filepath.Join(root, ".ci", "fetch-postgres.sh"), major) //nolint:gosec // Our own script.
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -35,7 +35,11 @@ func (s *Series) Advance(v *Visit) {
 	if v.Identity != nil {
 		same = s.identity != nil && s.identity.SameInstance(*v.Identity)
 		if !same {
+			// What was known is of another epoch, also for samples that a later
+			// visit brings because this one could not.
 			s.listed = time.Time{}
+			clear(s.prev)
+			clear(s.stored)
 		}
 		if s.identity != nil && s.identity.Same(*v.Identity) {
 			v.Identity = nil

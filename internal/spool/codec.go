@@ -300,6 +300,9 @@ func (d *decoder) int16() int16            { return int16(d.int()) }   //nolint:
 func (d *decoder) uint32() uint32          { return uint32(d.uint()) } //nolint:gosec // as written
 func (d *decoder) duration() time.Duration { return time.Duration(d.int()) }
 
+// minDatabase is the least that an encoded DatabaseStat takes.
+const minDatabase = 7 + 2*int(sample.NumCounters) + 2*int(sample.NumTimers)
+
 // decodeVisit reads one visit.
 func decodeVisit(b []byte) (sample.Visit, error) {
 	d := decoder{b: b}
@@ -321,7 +324,7 @@ func decodeVisit(b []byte) (sample.Visit, error) {
 		}
 	}
 	if parts&hasDatabases != 0 {
-		v.Databases = make([]sample.DatabaseStat, d.count(8))
+		v.Databases = make([]sample.DatabaseStat, d.count(minDatabase))
 		for i := range v.Databases {
 			d.database(&v.Databases[i])
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -77,10 +78,14 @@ type Spool struct {
 	stats    Stats
 }
 
+// raw is a record as on disk: its check sum, and visits behind their lengths.
 type raw struct {
 	seq   uint64
 	value []byte
 }
+
+// sumBytes is the length of the check sum that a record begins with.
+const sumBytes = 4
 
 // Open opens or makes the journal in cfg.Dir. A file that cannot be read is
 // set aside, never deleted, and a new one begun.
@@ -117,6 +122,9 @@ func (s *Spool) open(path string) (err error) {
 			err = fmt.Errorf("damaged: %v", r)
 		}
 	}()
+	if err := check(path); err != nil {
+		return err
+	}
 	opts := &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true}
 	db, err := bbolt.Open(path, 0o600, opts)
 	if err != nil {
@@ -173,8 +181,11 @@ func (s *Spool) compact(path string, opts *bbolt.Options) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(bbolt.Compact(dst, s.db, 1<<20), dst.Close(), s.db.Close(), os.Rename(tmp, path))
-	if err != nil {
+	if err := errors.Join(bbolt.Compact(dst, s.db, 1<<20), dst.Close()); err != nil {
+		s.cfg.Log.Warn("journal stays larger than it has to be", "bytes", info.Size(), "error", err)
+		return os.Remove(tmp)
+	}
+	if err := errors.Join(s.db.Close(), os.Rename(tmp, path)); err != nil {
 		return err
 	}
 	s.db, err = bbolt.Open(path, 0o600, opts)
@@ -192,6 +203,9 @@ func (s *Spool) Append(v *sample.Visit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const prefix = 4
+	if len(s.pending) == 0 {
+		s.pending = append(s.pending, make([]byte, sumBytes)...)
+	}
 	at := len(s.pending)
 	s.pending = encodeVisit(append(s.pending, 0, 0, 0, 0), v)
 	binary.BigEndian.PutUint32(s.pending[at:], uint32(len(s.pending)-at-prefix)) //nolint:gosec // a visit is far smaller
@@ -248,6 +262,7 @@ func (s *Spool) Sync() error {
 	s.mu.Lock()
 	if len(s.pending) > 0 {
 		s.last++
+		binary.BigEndian.PutUint32(s.pending, sum(s.pending))
 		s.unsynced = append(s.unsynced, raw{s.last, s.pending})
 		s.sizes[s.last] = int64(len(s.pending))
 		s.bytes += int64(len(s.pending))
@@ -312,13 +327,18 @@ func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.Nex
 	})
 }
 
-// bound drops the oldest records above the limits. The lock is held.
-func (s *Spool) bound() {
-	memory := int64(0)
+// unsyncedBytes counts the records that are not on disk. The lock is held.
+func (s *Spool) unsyncedBytes() (n int64) {
 	for _, r := range s.unsynced {
-		memory += int64(len(r.value))
+		n += int64(len(r.value))
 	}
-	if s.bytes <= s.cfg.MaxBytes && memory <= maxUnsynced {
+	return n
+}
+
+// bound drops the oldest records above the limits, but never the newest. The
+// lock is held.
+func (s *Spool) bound() {
+	if s.bytes <= s.cfg.MaxBytes && s.unsyncedBytes() <= maxUnsynced {
 		return
 	}
 	seqs := make([]uint64, 0, len(s.sizes))
@@ -330,9 +350,11 @@ func (s *Spool) bound() {
 	for i := 0; i < len(seqs)-1 && s.bytes > s.cfg.MaxBytes; i++ {
 		s.drop(seqs[i])
 	}
-	for len(s.unsynced) > 1 && memory > maxUnsynced {
-		memory -= int64(len(s.unsynced[0].value))
+	for len(s.unsynced) > 1 && s.unsyncedBytes() > maxUnsynced {
 		s.drop(s.unsynced[0].seq)
+	}
+	if s.stats.DroppedVisits == before {
+		return
 	}
 	s.cfg.Log.Error("journal is full: the oldest visits were dropped", "visits", s.stats.DroppedVisits-before,
 		"bytes", s.bytes, "max_bytes", s.cfg.MaxBytes)
@@ -366,6 +388,22 @@ func (s *Spool) forget(seq uint64) {
 // they hold maxBytes; none when there are no more. A record that cannot be
 // read is quarantined and left out.
 func (s *Spool) Next(seq uint64, maxBytes int64) ([]sample.Record, error) {
+	for {
+		found, err := s.read(seq, maxBytes)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		records, err := s.decode(found)
+		if err != nil || len(records) > 0 {
+			return records, err
+		}
+		seq = found[len(found)-1].seq // none of these counts any more
+	}
+}
+
+// read gives the records after seq as they are, also those that are done but
+// not yet deleted.
+func (s *Spool) read(seq uint64, maxBytes int64) ([]raw, error) {
 	s.mu.Lock()
 	waiting := slices.Clone(s.unsynced)
 	s.mu.Unlock()
@@ -388,6 +426,11 @@ func (s *Spool) Next(seq uint64, maxBytes int64) ([]sample.Record, error) {
 			total += int64(len(r.value))
 		}
 	}
+	return found, nil
+}
+
+// decode reads the visits of records that are not done.
+func (s *Spool) decode(found []raw) ([]sample.Record, error) {
 	records := make([]sample.Record, 0, len(found))
 	for _, r := range found {
 		s.mu.Lock()
@@ -402,6 +445,7 @@ func (s *Spool) Next(seq uint64, maxBytes int64) ([]sample.Record, error) {
 			if err := s.Quarantine(r.seq); err != nil {
 				return nil, err
 			}
+			s.Done(r.seq)
 			continue
 		}
 		records = append(records, sample.Record{Seq: r.seq, Visits: visits})
@@ -419,23 +463,29 @@ func (s *Spool) Done(seqs ...uint64) {
 	}
 }
 
-// Quarantine sets a record aside that cannot be stored; it is kept, up to a
-// thousand of them, for someone to look at.
+// Quarantine sets a copy of a record aside that cannot be stored as a whole;
+// up to a thousand are kept for someone to look at. What else is in the record
+// may still be wanted: it waits until Done.
 func (s *Spool) Quarantine(seq uint64) error {
+	s.syncing.Lock() // nobody deletes the record meanwhile
+	defer s.syncing.Unlock()
 	s.mu.Lock()
 	i := slices.IndexFunc(s.unsynced, func(r raw) bool { return r.seq == seq })
 	var value []byte
 	if i >= 0 {
 		value = s.unsynced[i].value
 	}
-	s.forget(seq)
-	s.stats.Quarantined++
 	s.mu.Unlock()
+	added := false
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		if value == nil {
 			value = slices.Clone(tx.Bucket(bucketRecords).Get(key(seq)))
 		}
 		q := tx.Bucket(bucketQuarantine)
+		if value == nil || q.Get(key(seq)) != nil {
+			return nil
+		}
+		added = true
 		if q.Stats().KeyN >= maxQuarantined {
 			return nil
 		}
@@ -443,6 +493,11 @@ func (s *Spool) Quarantine(seq uint64) error {
 	})
 	if err != nil {
 		return fmt.Errorf("quarantine record %d: %w", seq, err)
+	}
+	if added {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stats.Quarantined++
 	}
 	return nil
 }
@@ -454,9 +509,7 @@ func (s *Spool) Stats() Stats {
 	st := s.stats
 	st.Records, st.Bytes = len(s.sizes), s.bytes+int64(len(s.pending))
 	st.MemoryBytes = int64(len(s.pending))
-	for _, r := range s.unsynced {
-		st.MemoryBytes += int64(len(r.value))
-	}
+	st.MemoryBytes += s.unsyncedBytes()
 	return st
 }
 
@@ -484,8 +537,18 @@ func (s *Spool) Targets() (sealed []byte, err error) {
 
 func key(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
 
+// sum gives the check sum of a record: a disk that returns other bytes than it
+// was given must not become history.
+func sum(value []byte) uint32 {
+	return crc32.Checksum(value[sumBytes:], crc32.MakeTable(crc32.Castagnoli))
+}
+
 // split walks over the encoded visits of a record.
 func split(value []byte, each func([]byte) error) error {
+	if len(value) < sumBytes {
+		return errGarbled
+	}
+	value = value[sumBytes:]
 	for len(value) > 0 {
 		if len(value) < 4 {
 			return errGarbled
@@ -503,6 +566,9 @@ func split(value []byte, each func([]byte) error) error {
 }
 
 func decodeRecord(value []byte) (visits []sample.Visit, err error) {
+	if len(value) < sumBytes || binary.BigEndian.Uint32(value) != sum(value) {
+		return nil, fmt.Errorf("%w: its check sum differs", errGarbled)
+	}
 	err = split(value, func(b []byte) error {
 		v, err := decodeVisit(b)
 		visits = append(visits, v)

@@ -19,16 +19,24 @@ const leaseKey = 0x7067616d
 // leasePause is how often the lease is looked at.
 const leasePause = 2 * time.Second
 
+// leaseTimeout bounds one look at the lease.
+const leaseTimeout = 5 * time.Second
+
 // Lease is the right to write the history: a session advisory lock on a
-// connection of its own.
+// connection of its own. It is for one goroutine at a time.
 type Lease struct {
 	s    *Store
 	log  *slog.Logger
 	conn *pgx.Conn
+	held bool
+	// pid and born are those of the backend that held the lock last.
+	pid  uint32
+	born time.Time
 }
 
 // Lease waits until no other collector is active, or ctx ends. While it
-// waits it says so once.
+// waits it says so once. The lease is never nil: with an error that wraps
+// ErrUnavailable, Keep takes it as soon as stats_db is back.
 func (s *Store) Lease(ctx context.Context, log *slog.Logger) (*Lease, error) {
 	l := &Lease{s: s, log: log}
 	told := false
@@ -47,48 +55,93 @@ func (s *Store) Lease(ctx context.Context, log *slog.Logger) (*Lease, error) {
 	}
 }
 
+// leaseLock is how pg_locks shows leaseKey.
+const leaseLock = `k.locktype = 'advisory' and k.granted and k.classid = 0 and k.objid = $1 and k.objsubid = 1
+   and k.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())`
+
+// try takes the lease if it is free. A backend of our own that still holds it,
+// because the server has not noticed that its connection is gone, is ended:
+// the next try gets the lease.
 func (l *Lease) try(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
 	if l.conn == nil || l.conn.IsClosed() {
-		cfg := l.s.pool.Config().ConnConfig.Copy()
-		cfg.RuntimeParams["application_name"] += "-lease"
-		conn, err := pgx.ConnectConfig(ctx, cfg)
+		conn, err := l.connect(ctx)
 		if err != nil {
 			return false, fmt.Errorf("take lease: %w", dbError(err))
 		}
 		l.conn = conn
 	}
-	var got bool
-	if err := l.conn.QueryRow(ctx, "/* pgam:lease */ select pg_try_advisory_lock($1)", int64(leaseKey)).Scan(&got); err != nil {
+	const sql = `/* pgam:lease */
+select pg_try_advisory_lock($1), (select a.backend_start from pg_catalog.pg_stat_activity a where a.pid = pg_backend_pid())`
+	var (
+		got  bool
+		born time.Time
+	)
+	if err := l.conn.QueryRow(ctx, sql, int64(leaseKey)).Scan(&got, &born); err != nil {
 		return false, fmt.Errorf("take lease: %w", dbError(err))
 	}
+	if got {
+		l.held, l.pid, l.born = true, l.conn.PgConn().PID(), born
+	}
 	return got, nil
+}
+
+func (l *Lease) connect(ctx context.Context) (*pgx.Conn, error) {
+	cfg := l.s.pool.Config().ConnConfig.Copy()
+	cfg.RuntimeParams["application_name"] += "-lease"
+	// The server has to notice soon when this machine is gone: another
+	// collector is waiting.
+	cfg.RuntimeParams["tcp_keepalives_idle"] = "10"
+	cfg.RuntimeParams["tcp_keepalives_interval"] = "5"
+	cfg.RuntimeParams["tcp_keepalives_count"] = "3"
+	return pgx.ConnectConfig(ctx, cfg)
+}
+
+// ownGhost reports whether the lease is held by a backend that this Lease lost
+// the connection to, and ends that backend.
+func (l *Lease) ownGhost(ctx context.Context) (bool, error) {
+	const sql = `/* pgam:lease */
+select count(pg_terminate_backend(a.pid)) > 0
+  from pg_catalog.pg_locks k
+  join pg_catalog.pg_stat_activity a on a.pid = k.pid
+ where a.pid = $2 and a.backend_start = $3 and ` + leaseLock
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	var ghost bool
+	err := l.conn.QueryRow(ctx, sql, uint32(leaseKey), int32(l.pid), l.born).Scan(&ghost) //nolint:gosec // a process id
+	return ghost, err
 }
 
 // Keep watches over the lease until ctx ends. When stats_db went away it takes
 // the lease again as soon as it is back; the error is ErrLeaseTaken if another
 // collector was faster.
 func (l *Lease) Keep(ctx context.Context) error {
-	held := l.conn != nil && !l.conn.IsClosed()
 	for {
 		if err := pause(ctx); err != nil {
 			return nil //nolint:nilerr // asked to end
 		}
-		if held && l.conn.Ping(ctx) == nil {
+		if l.held && l.alive(ctx) {
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // asked to end
+			return nil
 		}
-		held = false
+		l.held = false
 		got, err := l.try(ctx)
-		switch {
-		case err != nil: // stats_db is away
-		case !got:
+		if err != nil || got {
+			continue // stats_db is away, or all is well again
+		}
+		if ghost, err := l.ownGhost(ctx); err == nil && !ghost {
 			return ErrLeaseTaken
-		default:
-			held = true
 		}
 	}
+}
+
+func (l *Lease) alive(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	return l.conn.Ping(ctx) == nil
 }
 
 // Close gives the lease back.

