@@ -70,7 +70,7 @@ bench: deps ## measure what watching costs
 
 .PHONY: golden
 golden: ## write the golden files anew
-	$(GO_TEST) ./internal/httpapi/... ./internal/config/... -update
+	$(GO_TEST) ./internal/httpapi ./internal/config -update
 
 .PHONY: schema-dump
 schema-dump: deps ## write migrations/schema.sql anew

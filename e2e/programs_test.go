@@ -75,7 +75,7 @@ func runProgram(t *testing.T, env []string, name string, args ...string) output 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, programs.path(t, name), args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
+	cmd.Env = append(plainEnvironment(t), env...)
 	cmd.Dir = t.TempDir()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -91,11 +91,18 @@ func runProgram(t *testing.T, env []string, name string, args ...string) output 
 	return output{code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
 }
 
+// plainEnvironment is what every program gets.
+func plainEnvironment(t *testing.T) []string {
+	t.Helper()
+
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()} //nolint:forbidigo // No program's configuration.
+}
+
 // dataFolder is a folder that PostgreSQL's user can enter when the tests run as
 // root.
 func dataFolder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pgam-e2e-")
+	dir, err := os.MkdirTemp("", "pgam-e2e-") //nolint:usetesting // Nobody else may enter t.TempDir.
 	if err != nil {
 		t.Fatal(err)
 	}

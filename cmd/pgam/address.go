@@ -13,8 +13,7 @@ import (
 
 // parseServerURL reads postgres://user:password@host:port/database?sslmode=…
 // as libpq does, without libpq's defaults from the environment. The host may be
-// the folder of a Unix socket, as ?host=/folder or in its %-form. Errors hold
-// nothing of a password.
+// the folder of a Unix socket, as ?host=/folder. Errors hold nothing of a password.
 func parseServerURL(text string) (target.Endpoint, error) {
 	var e target.Endpoint
 	if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
@@ -22,7 +21,7 @@ func parseServerURL(text string) (target.Endpoint, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return e, errors.New("the address of a server is not a valid URL: write special characters of the password as %XX")
+		return e, errors.New("the address of a server is not a valid URL: write special characters of the password as %XX, and the folder of a socket as ?host=/folder")
 	}
 	if strings.Contains(u.Host, ",") {
 		return e, errors.New("the address of a server names several hosts: add each as a server of its own")

@@ -19,7 +19,6 @@ func TestParseServerURL(t *testing.T) {
 		"postgres://u:a%40b%2Fc%25@h/d?sslmode=require":   {Host: "h", User: "u", Database: "d", TLS: "require", Password: secret.New("a@b/c%")},
 		"postgres://u:p@[2001:db8::1]:5432/d":             {Host: "2001:db8::1", Port: 5432, User: "u", Database: "d", Password: secret.New("p")},
 		"postgres:///d?host=/var/run/postgresql&user=u":   {Host: "/var/run/postgresql", User: "u", Database: "d"},
-		"postgres://u@%2Fvar%2Frun%2Fpostgresql/d":        {Host: "/var/run/postgresql", User: "u", Database: "d"},
 		"postgres://h/?user=u&password=a+b%20c&dbname=x":  {Host: "h", User: "u", Database: "x", Password: secret.New("a+b c")},
 		"postgres://u@h:1/d?application_name=x&port=6432": {Host: "h", Port: 6432, User: "u", Database: "d"},
 		"postgres://%D1%8E@h/%D0%B1%D0%B4":                {Host: "h", User: "ю", Database: "бд"},
@@ -38,6 +37,7 @@ func TestParseServerURL_bad(t *testing.T) {
 	t.Parallel()
 	for text, word := range map[string]string{
 		"":                                    "must be a URL",
+		"postgres://u:canary@%2Frun/d":        "?host=/folder",
 		"host=h user=u password=canary":       "must be a URL",
 		"https://u:canary@h/d":                "must be a URL",
 		"postgres://u:can%ary@h/d":            "%XX",

@@ -161,14 +161,14 @@ func (t *tool) serverListCommand() *cobra.Command {
 			table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 			_, _ = fmt.Fprintln(table, "NAME\tHOST\tPORT\tDATABASE\tUSER\tTLS\tPASSWORD\tWATCHED")
 			for _, s := range servers {
-				password := "none"
+				stored := "none"
 				if faults[s.ID] != nil {
-					password = "unreadable: set it again"
+					stored = "unreadable: set it again"
 				} else if !s.Endpoint.Password.IsZero() {
-					password = "sealed"
+					stored = "sealed"
 				}
 				e := s.Endpoint
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%t\n", s.Name, e.Host, e.Port, e.Database, e.User, e.TLS, password, s.Enabled)
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%t\n", s.Name, e.Host, e.Port, e.Database, e.User, e.TLS, stored, s.Enabled)
 			}
 
 			return table.Flush()
@@ -279,7 +279,7 @@ func testServer(ctx context.Context, server target.Target) (findings []string, o
 
 		return []string{remote.Explain(reason)}, false
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:contextcheck // It is bounded by itself.
 	findings = []string{"connected to PostgreSQL " + versionText(conn.Version())}
 	if !conn.SeesAll() {
 		return append(findings, remote.Explain(sample.NoPrivilege)+": as a superuser: grant pg_monitor to "+server.Endpoint.User), false

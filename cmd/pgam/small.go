@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
@@ -99,12 +100,12 @@ func failedChecks(body io.Reader) string {
 	if err := json.NewDecoder(io.LimitReader(body, 64<<10)).Decode(&report); err != nil {
 		return ""
 	}
-	text := ""
+	var text strings.Builder
 	for _, check := range report.Checks {
 		if check.Status != "ok" {
-			text += ", " + check.Name + " " + check.Status
+			text.WriteString(", " + check.Name + " " + check.Status)
 		}
 	}
 
-	return text
+	return text.String()
 }

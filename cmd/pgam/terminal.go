@@ -8,14 +8,14 @@ import (
 
 // isTerminal tells whether a person sits at the file.
 func isTerminal(file *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(file.Fd()), getTermios) //nolint:gosec // A descriptor fits.
+	_, err := unix.IoctlGetTermios(int(file.Fd()), getTermios)
 
 	return err == nil
 }
 
 // hideInput keeps a terminal from showing what is typed, until restore.
 func hideInput(file *os.File) (restore func(), err error) {
-	descriptor := int(file.Fd()) //nolint:gosec // A descriptor fits.
+	descriptor := int(file.Fd())
 	before, err := unix.IoctlGetTermios(descriptor, getTermios)
 	if err != nil {
 		return nil, err

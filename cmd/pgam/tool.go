@@ -38,7 +38,7 @@ func (e misconfigured) Unwrap() error { return e.error }
 
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, t *tool, args []string) int {
-	root := t.rootCommand()
+	root := t.rootCommand() //nolint:contextcheck // Commands get theirs from cobra.
 	root.SetArgs(args)
 	root.SetIn(t.in)
 	root.SetOut(t.out)
@@ -181,7 +181,7 @@ func (t *tool) openStore(ctx context.Context, keyring bool) (*store.Store, error
 			return nil, misconfigured{err}
 		}
 	}
-	stats, err := store.New(store.Config{DSN: cfg.StatsDSN, Keyring: ring, Application: "pgam", MaxConns: 2})
+	stats, err := store.New(store.Config{DSN: cfg.StatsDSN, Keyring: ring, Application: "pgam", MaxConns: 2}) //nolint:contextcheck // It connects later.
 	if err != nil {
 		return nil, misconfigured{err}
 	}

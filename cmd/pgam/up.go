@@ -48,7 +48,7 @@ Settings of the collector and the API are taken from the environment, but for
 those that are about parts of the whole: ` + "PGAM_STATS_DSN, PGAM_KEY_FILE,\nPGAM_DATA_DIR, PGAM_HEALTH_LISTEN, PGAM_LISTEN, PGAM_TOKEN_KEY and\nPGAM_SHUTDOWN_TIMEOUT" + `.`,
 		Example: `  pgam up
   pgam up --data ./data --demo
-  pgam up --target 'postgres://pgam_monitor:secret@db1.example.org/postgres'
+  pgam up --target 'postgres://pgam_monitor@db1.example.org/postgres'
   printf '%s\n' "$URL" | pgam up --target - --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -123,7 +123,7 @@ func (t *tool) up(ctx context.Context, o upOptions, anyPort bool) error {
 		if ctx.Err() != nil {
 			t.say("stopped before everything was up")
 
-			return nil
+			return nil //nolint:nilerr // It ended as it was asked to.
 		}
 
 		return err
@@ -219,7 +219,7 @@ func (t *tool) printReportJSON(r stack.Report) error {
 	}
 	encoder := json.NewEncoder(t.out)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(line); err != nil {
+	if err := encoder.Encode(line); err != nil { //nolint:gosec // The password is what it is for.
 		return fmt.Errorf("print what runs: %w", err)
 	}
 
@@ -227,14 +227,15 @@ func (t *tool) printReportJSON(r stack.Report) error {
 }
 
 func (t *tool) printReport(r stack.Report) error {
-	password, shown := r.Password.Reveal(), "  (shown this once)"
-	if r.Password.IsZero() {
-		password, shown = "PASSWORD", ""
+	placeholder := "PASSWORD"
+	password := placeholder
+	if !r.Password.IsZero() {
+		password = r.Password.Reveal()
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n  API       %s  (what it can: %[1]s/openapi.json)\n", r.APIURL)
-	if shown != "" {
-		fmt.Fprintf(&b, "  login     %s\n  password  %s%s\n", r.Login, password, shown)
+	if password != placeholder {
+		fmt.Fprintf(&b, "  login     %s\n  password  %s  (shown this once)\n", r.Login, password)
 	} else {
 		fmt.Fprintf(&b, "  login     %s, as before; another password: pgam user passwd %[1]s --data %s\n", r.Login, r.DataDir)
 	}

@@ -51,7 +51,7 @@ func BenchmarkCollector(b *testing.B) {
 				wait(measuring)
 				minutes := time.Since(begin).Minutes()
 				done := c.metric(b, `pgam_ticks_total{outcome="ok"}`) - ticks
-				b.ReportMetric((c.cpu(b) - cpu).Seconds()/minutes, "cpu-s/min")
+				b.ReportMetric((c.cpu(b)-cpu).Seconds()/minutes, "cpu-s/min")
 				b.ReportMetric((c.cpu(b)-cpu).Seconds()*1e3/done, "cpu-ms/visit")
 				b.ReportMetric(c.memory(b, "VmRSS:"), "rss-MB")
 				b.ReportMetric(c.memory(b, "VmHWM:"), "peak-MB")
@@ -59,10 +59,12 @@ func BenchmarkCollector(b *testing.B) {
 				c.stop(b)
 			}
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(pgtest.Value[float64](b, dsn, `
+			for metric, table := range map[string]string{"window-bytes/sample": "activity_window", "session-bytes/sample": "session"} {
+				b.ReportMetric(pgtest.Value[float64](b, dsn, `
 select (sum(pg_total_relation_size(i.inhrelid)) / (select sum(samples) from history.activity_window))::float8
   from pg_inherits i
- where i.inhparent in ('history.activity_window'::regclass, 'history.activity_minute'::regclass, 'history.session'::regclass)`), "bytes/sample")
+ where i.inhparent = ('history.' || $1::text)::regclass`, table), metric)
+			}
 		})
 	}
 }

@@ -68,6 +68,7 @@ type Journal interface {
 	Sync() error
 	Next(seq uint64, maxBytes int64) ([]sample.Record, error)
 	Done(seqs ...uint64)
+	// Quarantine keeps a copy of a record for someone to look at.
 	Quarantine(seq uint64) error
 	NextIDs(server target.ID) sample.NextIDs
 	Ahead(server target.ID, n sample.NextIDs)
@@ -120,6 +121,8 @@ const (
 	syncPhase = 950 * time.Millisecond
 	// early is how far a job may run ahead of its nominal instant.
 	early = 30 * time.Millisecond
+	// startAhead is how long making the jobs may take.
+	startAhead = 200 * time.Millisecond
 )
 
 // Collector visits servers on schedule.
@@ -130,7 +133,10 @@ type Collector struct {
 	beat      atomic.Int64    // Unix seconds of the last tick, for the watchdog
 	run       context.Context //nolint:containedctx // ends visits when stopping
 	cancel    context.CancelFunc
+	upkeep    context.Context //nolint:containedctx // ends the slow jobs when stopping
+	endUpkeep context.CancelFunc
 	visits    sync.WaitGroup
+	closes    sync.WaitGroup // connections that are being closed
 	dialing   chan struct{}
 	roster    roster
 	stopped   atomic.Bool
@@ -144,8 +150,9 @@ func New(cfg Config) (*Collector, error) {
 	}
 	c := &Collector{cfg: cfg, dialing: make(chan struct{}, cfg.MaxConnecting)}
 	c.run, c.cancel = context.WithCancel(context.Background())
+	c.upkeep, c.endUpkeep = context.WithCancel(c.run)
 	c.roster.watches = make(map[target.ID]*watch)
-	c.packer = newPacker(cfg, c.settled)
+	c.packer = newPacker(cfg, c.roster.expects)
 	return c, nil
 }
 
@@ -164,7 +171,8 @@ func (c *Collector) Start(ctx context.Context) error {
 		return fmt.Errorf("make scheduler: %w", err)
 	}
 	c.scheduler = s
-	second := time.Now().Truncate(time.Second).Add(time.Second)
+	// Jobs must not begin in the past, and making them takes a moment.
+	second := time.Now().Add(startAhead).Truncate(time.Second).Add(time.Second)
 	for slot := range slots {
 		phase := time.Duration(slot) * slotLength
 		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("slot %d", slot), func() { c.slot(slot) }); err != nil { //nolint:contextcheck // visits end with Stop
@@ -178,7 +186,7 @@ func (c *Collector) Start(ctx context.Context) error {
 		run   func()
 	}{
 		{"journal", time.Second, second.Add(syncPhase), c.sync},
-		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.run, c) }},
+		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
 		{"maintenance", time.Hour, second, c.maintain},
 	} {
 		if err := c.every(j.every, j.at, j.name, j.run); err != nil {
@@ -227,7 +235,7 @@ func (c *Collector) maintain() {
 	if c.cfg.Maintain == nil {
 		return
 	}
-	if err := c.cfg.Maintain(c.run); err != nil && c.run.Err() == nil {
+	if err := c.cfg.Maintain(c.upkeep); err != nil && c.upkeep.Err() == nil {
 		c.cfg.Log.Warn("maintenance is not finished and goes on in an hour", "error", err)
 	}
 }
@@ -235,20 +243,6 @@ func (c *Collector) maintain() {
 // Beat gives the instant of the last tick of the schedule, which stands still
 // when the collector hangs.
 func (c *Collector) Beat() time.Time { return time.Unix(c.beat.Load(), 0) }
-
-// settled gives the instant before which no tick of a server can come any
-// more.
-func (c *Collector) settled(server target.ID, now time.Time) time.Time {
-	if w := c.roster.watch(server); w != nil {
-		if planned, ok := w.inFlight(); ok {
-			return planned
-		}
-	}
-	return now.Add(-settle)
-}
-
-// settle allows for a job that starts late.
-const settle = 1500 * time.Millisecond
 
 // Stop ends the schedule, lets visits under way end, and writes what was seen
 // within the context's deadline; what cannot be written stays in the journal.
@@ -258,6 +252,7 @@ func (c *Collector) Stop(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
+	c.endUpkeep()
 	if c.scheduler != nil {
 		errs = append(errs, c.scheduler.Shutdown())
 	}
@@ -279,8 +274,15 @@ func (c *Collector) Stop(ctx context.Context) error {
 		c.cfg.Log.WarnContext(ctx, "the last windows stay in the journal until the next start", "error", err)
 	}
 	c.roster.close()
+	closed := make(chan struct{})
+	go func() { c.closes.Wait(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(stopGrace): // the servers will notice
+	}
 	return errors.Join(errs...)
 }
 
-// stopGrace is how long a visit under way may go on when stopping.
+// stopGrace is how long a visit under way may go on when stopping, and how
+// long connections may take to say goodbye.
 const stopGrace = time.Second

@@ -20,7 +20,8 @@ type line struct {
 	mu         sync.Mutex
 	conn       Conn
 	inUse      bool
-	generation int           // grows when the way changes
+	generation int // grows when the way changes
+	giveUp     context.CancelFunc
 	dialing    chan struct{} // closed when the attempt under way ended; nil for none
 	notBefore  time.Time     // of the next attempt
 	reason     sample.Reason // of the last attempt
@@ -53,8 +54,10 @@ func (l *line) acquire(ctx context.Context, t target.Target) (Conn, sample.Reaso
 	l.mu.Lock()
 	if l.conn == nil && l.dialing == nil && !time.Now().Before(l.notBefore) {
 		l.dialing = make(chan struct{})
+		var attempt context.Context
+		attempt, l.giveUp = context.WithCancel(l.c.run)
 		l.c.visits.Add(1)
-		go l.dial(t, l.generation, l.dialing)
+		go l.dial(attempt, t, l.generation, l.dialing)
 	}
 	dialing := l.dialing
 	l.mu.Unlock()
@@ -88,24 +91,33 @@ func (l *line) release(conn Conn) {
 	if l.conn == conn {
 		l.conn, l.reason, l.notBefore = nil, sample.ConnectionLost, time.Time{}
 	}
-	go conn.Close()
+	l.close(conn)
+}
+
+// close ends a connection without waiting for it.
+func (l *line) close(conn Conn) {
+	l.c.closes.Add(1)
+	go func() {
+		defer l.c.closes.Done()
+		conn.Close()
+	}()
 }
 
 // dial makes one attempt.
-func (l *line) dial(t target.Target, generation int, done chan struct{}) {
+func (l *line) dial(ctx context.Context, t target.Target, generation int, done chan struct{}) {
 	defer l.c.visits.Done()
 	defer close(done)
 	select {
 	case l.c.dialing <- struct{}{}:
-	case <-l.c.run.Done():
+	case <-ctx.Done():
 		l.end(generation, done, nil, sample.NotRunning)
 		return
 	}
 	l.c.counts.dials.Add(1)
-	conn, reason, err := l.c.cfg.Dialer.Dial(l.c.run, t, ForTicks)
+	conn, reason, err := l.c.cfg.Dialer.Dial(ctx, t, ForTicks)
 	<-l.c.dialing
 	l.end(generation, done, conn, reason)
-	if err != nil && l.c.run.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		l.c.cfg.Log.Debug("cannot connect", "server", t.Name, "reason", reason.String(), "error", err)
 	}
 }
@@ -113,15 +125,14 @@ func (l *line) dial(t target.Target, generation int, done chan struct{}) {
 func (l *line) end(generation int, done chan struct{}, conn Conn, reason sample.Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dialing == done {
-		l.dialing = nil
-	}
 	if generation != l.generation {
 		if conn != nil {
-			go conn.Close()
+			l.close(conn)
 		}
 		return
 	}
+	l.giveUp()
+	l.dialing = nil
 	l.reason = reason
 	if conn != nil {
 		l.conn, l.mute = conn, 0
@@ -129,14 +140,13 @@ func (l *line) end(generation int, done chan struct{}, conn Conn, reason sample.
 		return
 	}
 	pause := l.pauses.NextBackOff()
-	switch reason {
-	case sample.Refused, sample.StartingUp:
+	if reason != sample.Timeout {
+		l.mute = 0
+	} else if l.mute++; l.mute >= muteLimit {
+		pause = maxPause
+	}
+	if reason == sample.Refused || reason == sample.StartingUp {
 		pause = min(pause, quickPause)
-	case sample.Timeout:
-		if l.mute++; l.mute >= muteLimit {
-			pause = maxPause
-		}
-	default:
 	}
 	l.notBefore = time.Now().Add(pause)
 }
@@ -148,7 +158,10 @@ func (l *line) reset() {
 	defer l.mu.Unlock()
 	l.generation++
 	if l.conn != nil && !l.inUse {
-		go l.conn.Close()
+		l.close(l.conn)
+	}
+	if l.dialing != nil {
+		l.giveUp()
 	}
 	l.conn, l.dialing, l.reason, l.mute, l.notBefore = nil, nil, sample.None, 0, time.Time{}
 	l.pauses.Reset()

@@ -20,7 +20,7 @@ type packer struct {
 	history  History
 	log      logger
 	interval time.Duration
-	settled  func(target.ID, time.Time) time.Time
+	expects  func() map[target.ID]time.Time
 
 	wakes  chan struct{}
 	ended  chan struct{}
@@ -28,10 +28,11 @@ type packer struct {
 
 	// What is loaded and not yet written.
 	seq     uint64
-	newest  time.Time // planned instant of the newest tick loaded
+	newest  map[target.ID]time.Time // planned instant of the newest tick loaded
 	windows map[windowKey]*openWindow
 	records map[uint64]*loaded
 	others  []*sample.Visit // parts of visits besides ticks
+	sources []uint64        // the record of each of others
 
 	nextFlush time.Time
 	retryAt   time.Time
@@ -67,14 +68,17 @@ const (
 	// flushTimeout bounds one transaction.
 	flushTimeout = 20 * time.Second
 	// lateTick is how much later than a tick a record holding it may come.
-	lateTick  = 6 * time.Second
+	lateTick = 6 * time.Second
+	// settle allows for a job that starts late where no schedule tells which
+	// tick is next.
+	settle    = 1500 * time.Millisecond
 	minPause  = time.Second
 	maxPauses = 15 * time.Second
 )
 
-func newPacker(cfg Config, settled func(target.ID, time.Time) time.Time) *packer {
+func newPacker(cfg Config, expects func() map[target.ID]time.Time) *packer {
 	p := &packer{
-		journal: cfg.Journal, history: cfg.History, log: cfg.Log, interval: cfg.Window, settled: settled,
+		journal: cfg.Journal, history: cfg.History, log: cfg.Log, interval: cfg.Window, expects: expects,
 		wakes: make(chan struct{}, 1), pause: minPause,
 	}
 	p.forget()
@@ -83,7 +87,7 @@ func newPacker(cfg Config, settled func(target.ID, time.Time) time.Time) *packer
 
 // forget drops what is loaded; the journal still has it.
 func (p *packer) forget() {
-	p.seq, p.newest, p.others = 0, time.Time{}, nil
+	p.seq, p.newest, p.others, p.sources = 0, make(map[target.ID]time.Time), nil, nil
 	p.windows, p.records = make(map[windowKey]*openWindow), make(map[uint64]*loaded)
 }
 
@@ -155,6 +159,10 @@ func (p *packer) drain(ctx context.Context) error {
 // flush loads the journal, a chunk at a time, and writes what is closed; all
 // of it when last is set.
 func (p *packer) flush(ctx context.Context, now time.Time, last bool) error {
+	// In this order: a visit that ends meanwhile is expected, and one that
+	// ended before is in a record, on disk or, if that fails, in memory.
+	expected := p.expects()
+	_ = p.journal.Sync() // the schedule's own says so if it fails
 	for {
 		records, err := p.journal.Next(p.seq, chunkBytes)
 		if err != nil {
@@ -164,7 +172,7 @@ func (p *packer) flush(ctx context.Context, now time.Time, last bool) error {
 			p.load(&records[i])
 		}
 		more := len(records) > 0
-		batch, keys := p.closed(now, more, last)
+		batch, keys := p.closed(expected, now, more, last)
 		if len(batch.Windows) > 0 || (len(batch.Visits) > 0 && !more) {
 			if err := p.write(ctx, batch); err != nil {
 				return err
@@ -195,26 +203,30 @@ func (p *packer) load(r *sample.Record) {
 				win.seqs = append(win.seqs, r.Seq)
 				rec.windows++
 			}
-			if t.Planned.After(p.newest) {
-				p.newest = t.Planned
+			if t.Planned.After(p.newest[v.Server]) {
+				p.newest[v.Server] = t.Planned
 			}
 			v.Tick = nil
 		}
 		if !v.Entries.Empty() || v.Identity != nil || v.Inventory != nil || len(v.Databases) > 0 || len(v.Sizes) > 0 {
-			p.others = append(p.others, v)
+			p.others, p.sources = append(p.others, v), append(p.sources, r.Seq)
 		}
 	}
 }
 
 // closed gives the windows to which no tick can come any more. While more of
-// the journal is to be loaded, a window is open until what is loaded is well
-// past its end.
-func (p *packer) closed(now time.Time, more, last bool) (sample.Batch, []windowKey) {
+// the journal is to be loaded, a window is open until what is loaded of its
+// server is well past its end.
+func (p *packer) closed(expected map[target.ID]time.Time, now time.Time, more, last bool) (sample.Batch, []windowKey) {
 	var keys []windowKey
 	for key, win := range p.windows {
-		open := !last && win.end.After(p.settled(key.server, now))
+		next, known := expected[key.server]
+		if !known {
+			next = now.Add(-settle)
+		}
+		open := !last && win.end.After(next)
 		if more {
-			open = open || win.end.After(p.newest.Add(-lateTick))
+			open = open || win.end.After(p.newest[key.server].Add(-lateTick))
 		}
 		if !open {
 			keys = append(keys, key)
@@ -244,20 +256,23 @@ func (p *packer) write(ctx context.Context, b sample.Batch) error {
 		return err
 	}
 	p.log.Error("history refuses a batch; its parts are written one by one", "windows", len(b.Windows), "error", err)
-	for _, v := range b.Visits {
-		if err := p.one(ctx, v.Server, sample.Batch{Visits: []*sample.Visit{v}}); err != nil {
+	for i, v := range b.Visits {
+		if err := p.one(ctx, v.Server, sample.Batch{Visits: []*sample.Visit{v}}, p.sources[i:i+1]); err != nil {
 			return err
 		}
 	}
 	for i := range b.Windows {
-		if err := p.one(ctx, b.Windows[i].Server, sample.Batch{Windows: b.Windows[i : i+1]}); err != nil {
+		server := b.Windows[i].Server
+		from := p.windows[windowKey{server, b.Windows[i].T0.UnixMicro()}].seqs
+		if err := p.one(ctx, server, sample.Batch{Windows: b.Windows[i : i+1]}, from); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *packer) one(ctx context.Context, server target.ID, b sample.Batch) error {
+// one writes one part of a batch, which came from these records.
+func (p *packer) one(ctx context.Context, server target.ID, b sample.Batch, from []uint64) error {
 	err := p.history.Append(ctx, b)
 	if err == nil {
 		p.saved.Add(int64(len(b.Windows)))
@@ -268,12 +283,9 @@ func (p *packer) one(ctx context.Context, server target.ID, b sample.Batch) erro
 	}
 	p.failed.Add(1)
 	p.log.Error("history refuses this for good; the journal's records of it are set aside", "server_id", server, "error", err)
-	if len(b.Windows) == 1 {
-		win := p.windows[windowKey{server, b.Windows[0].T0.UnixMicro()}]
-		for _, seq := range win.seqs {
-			if err := p.journal.Quarantine(seq); err != nil {
-				return err
-			}
+	for _, seq := range from {
+		if err := p.journal.Quarantine(seq); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -281,7 +293,7 @@ func (p *packer) one(ctx context.Context, server target.ID, b sample.Batch) erro
 
 // wrote lets records go that have nothing left to write.
 func (p *packer) wrote(keys []windowKey) {
-	p.others = nil
+	p.others, p.sources = nil, nil
 	for _, key := range keys {
 		for _, seq := range p.windows[key].seqs {
 			if rec := p.records[seq]; rec != nil {

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"sync"
@@ -44,9 +45,7 @@ func (r *roster) begin(ctx context.Context, c *Collector) error {
 
 // refresh looks whether any server changed, and takes the changes over.
 func (r *roster) refresh(ctx context.Context, c *Collector) {
-	ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("read servers: deadline %s", catalogTimeout))
-	defer cancel()
-	revision, err := c.cfg.Catalog.Revision(ctx)
+	revision, err := revisionOf(ctx, c.cfg.Catalog)
 	if err != nil {
 		return // stats_db is away; Append reports it
 	}
@@ -61,29 +60,43 @@ func (r *roster) refresh(ctx context.Context, c *Collector) {
 	}
 }
 
-func (r *roster) load(ctx context.Context, c *Collector) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("read servers: deadline %s", catalogTimeout))
+var errCatalogDeadline = errors.New("read servers: deadline 5s")
+
+func revisionOf(ctx context.Context, from Catalog) (int64, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, errCatalogDeadline)
 	defer cancel()
-	revision, err := c.cfg.Catalog.Revision(ctx)
+	return from.Revision(ctx)
+}
+
+func targetsOf(ctx context.Context, from Catalog) ([]target.Target, []byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, errCatalogDeadline)
+	defer cancel()
+	return from.Targets(ctx)
+}
+
+func (r *roster) load(ctx context.Context, c *Collector) error {
+	revision, err := revisionOf(ctx, c.cfg.Catalog)
 	if err != nil {
 		return err
 	}
-	targets, sealed, err := c.cfg.Catalog.Targets(ctx)
+	targets, sealed, err := targetsOf(ctx, c.cfg.Catalog)
 	if err != nil {
 		return err
 	}
-	r.set(ctx, c, targets, true)
+	whole := r.set(ctx, c, targets, true)
 	if err := c.cfg.Journal.PutTargets(sealed); err != nil {
 		c.cfg.Log.WarnContext(ctx, "servers cannot be kept for a start without stats_db", "error", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.revision, r.loaded = revision, true
+	r.revision, r.loaded = revision, whole
 	return nil
 }
 
-// set makes the roster hold exactly the enabled ones of targets.
-func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target, online bool) {
+// set makes the roster hold exactly the enabled ones of targets; it is not
+// whole if some cannot be watched yet.
+func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target, online bool) (whole bool) {
+	whole = true
 	wanted := make(map[target.ID]bool, len(targets))
 	for _, t := range targets {
 		if !t.Enabled {
@@ -92,7 +105,12 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 		wanted[t.ID] = true
 		w := r.watch(t.ID)
 		if w == nil {
-			w = newWatch(ctx, c, t, online)
+			var err error
+			if w, err = newWatch(ctx, c, t, online); err != nil {
+				c.cfg.Log.WarnContext(ctx, "server cannot be watched yet", "server", t.Name, "server_id", t.ID, "error", err)
+				whole = false
+				continue
+			}
 			r.mu.Lock()
 			r.watches[t.ID] = w
 			r.mu.Unlock()
@@ -115,6 +133,7 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 			c.cfg.Log.InfoContext(ctx, "no longer watching server", "server_id", id)
 		}
 	}
+	return whole
 }
 
 func (r *roster) slot(slot int) []*watch {
@@ -127,6 +146,20 @@ func (r *roster) watch(id target.ID) *watch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.watches[id]
+}
+
+// expects gives the instant before which no tick can come any more, of each
+// server that has one.
+func (r *roster) expects() map[target.ID]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[target.ID]time.Time, len(r.watches))
+	for id, w := range r.watches {
+		if planned, ok := w.expects(); ok {
+			out[id] = planned
+		}
+	}
+	return out
 }
 
 func (r *roster) count() (servers, connected int) {

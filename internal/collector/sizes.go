@@ -28,21 +28,22 @@ func (w *watch) beginSizes(t target.Target, iv target.Intervals) {
 	}
 	w.due.sizes = w.next(at, iv.Sizes)
 	w.sizing = true
+	var round context.Context
+	round, w.endSizes = context.WithTimeout(w.c.run, maxRound)
 	w.c.visits.Add(1)
-	go w.sizes(t, slices.Clone(w.databases))
+	go w.sizes(round, w.endSizes, t, slices.Clone(w.databases))
 }
 
 // sizes asks for one database after the other on the second connection, which
 // it opens and closes, so that ticks never wait for it.
-func (w *watch) sizes(t target.Target, databases []sample.Database) {
+func (w *watch) sizes(ctx context.Context, end context.CancelFunc, t target.Target, databases []sample.Database) {
 	defer w.c.visits.Done()
 	defer func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.sizing = false
+		end()
 	}()
-	ctx, cancel := context.WithTimeout(w.c.run, maxRound)
-	defer cancel()
 	conn, reason, err := w.c.cfg.Dialer.Dial(ctx, t, ForSizes)
 	if err != nil {
 		w.c.cfg.Log.DebugContext(ctx, "sizes cannot be read", "server", t.Name, "reason", reason.String(), "error", err)
@@ -69,8 +70,8 @@ func (w *watch) sizes(t target.Target, databases []sample.Database) {
 		err := conn.Size(one, d.OID, &size)
 		cancel()
 		size.Duration = time.Since(start)
-		if w.c.run.Err() != nil {
-			return
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return // it was not the server that did not answer
 		}
 		v.Sizes = append(v.Sizes, size)
 		if err != nil {

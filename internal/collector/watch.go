@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type watch struct {
 	window      time.Time
 	windowEnd   time.Time
 	sizing      bool
+	endSizes    context.CancelFunc
 	line        line
 }
 
@@ -45,15 +47,24 @@ type due struct{ databases, inventory, sizes time.Time }
 // tick; after a longer one it counts as not running.
 const maxLate = 10 * time.Minute
 
+// errForgotten says that a server cannot be watched: its ids could get a
+// second meaning.
+var errForgotten = errors.New("neither stats_db nor the journal can tell which ids are taken")
+
 // newWatch prepares a server's visits; online says that stats_db can be asked
 // what it remembers.
-func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *watch {
+func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (*watch, error) {
 	h := phaseOf(t.ID)
 	w := &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400)}
 	var resume sample.Resume
 	if online {
+		ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("resume server: deadline %s", catalogTimeout))
+		defer cancel()
 		var err error
 		if resume, err = c.cfg.History.Resume(ctx, t.ID); err != nil {
+			if c.cfg.Journal.NextIDs(t.ID) == (sample.NextIDs{}) {
+				return nil, fmt.Errorf("%w: %w", errForgotten, err)
+			}
 			c.cfg.Log.WarnContext(ctx, "history of the server cannot be read; its counters start a new epoch", "server", t.Name, "error", err)
 		}
 	}
@@ -62,7 +73,7 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *
 	c.cfg.Journal.Ahead(t.ID, w.dict.Next())
 	w.visit.Server = t.ID
 	w.line.init(c)
-	return w
+	return w, nil
 }
 
 // intervals gives the server's own or the collector's. The lock is held.
@@ -93,12 +104,13 @@ func (w *watch) update(t target.Target) bool {
 	defer w.mu.Unlock()
 	changed := w.paused || w.t.Revision != t.Revision
 	if !w.t.SameEndpoint(t) {
-		w.line.reset()
+		w.disconnect()
 	}
 	before := w.intervals().Activity
 	w.t, w.paused = t, false
 	if w.intervals().Activity != before {
 		w.lastPlanned = time.Time{}
+		w.disconnect() // a connection has the limits of its interval
 	}
 	return changed
 }
@@ -110,17 +122,34 @@ func (w *watch) pause() bool {
 	defer w.mu.Unlock()
 	was := w.paused
 	w.paused, w.lastPlanned = true, time.Time{}
-	w.line.reset()
+	w.disconnect()
 	return !was
+}
+
+// disconnect ends both connections. The lock is held.
+func (w *watch) disconnect() {
+	w.line.reset()
+	if w.sizing {
+		w.endSizes()
+	}
 }
 
 func (w *watch) connected() bool { return w.line.connected() }
 
-// inFlight gives the planned instant of the visit under way.
-func (w *watch) inFlight() (time.Time, bool) {
+// expects gives the planned instant of the earliest tick that is not in the
+// journal yet: of the visit under way or, as a hold-up is written down
+// afterwards, of the next one. It is not known of a server that has no
+// schedule just now.
+func (w *watch) expects() (planned time.Time, known bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.planned, w.busy
+	switch {
+	case w.busy:
+		return w.planned, true
+	case w.lastPlanned.IsZero():
+		return time.Time{}, false
+	}
+	return w.lastPlanned.Add(w.intervals().Activity), true
 }
 
 // plan begins the tick of this instant if the server has one then, or writes

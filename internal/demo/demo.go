@@ -61,7 +61,7 @@ func (l *Load) Prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("prepare demo: %w", err)
 	}
-	defer l.close(conn)
+	defer l.close(conn) //nolint:contextcheck // The end of a session must not hang on the reason for it.
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		var there bool
 		err := tx.QueryRow(ctx, "select exists (select from pg_catalog.pg_namespace where nspname = 'shop')").Scan(&there)

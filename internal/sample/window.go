@@ -1,7 +1,6 @@
 package sample
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -97,22 +96,14 @@ func (w *Window) ledger(ticks []Tick) {
 
 func (w *Window) samples(ticks []Tick) {
 	n := int(w.Minute.Samples)
-	type place struct {
-		session   int32
-		tick, pos int16
-	}
-	order := make([]place, 0, n)
+	// Session, tick and place in the tick, in one number that sorts.
+	order := make([]uint64, 0, n)
 	for i, t := range ticks {
-		for j, s := range t.Sessions {
-			order = append(order, place{s.Session, int16(i), int16(j)})
+		for j := range t.Sessions {
+			order = append(order, uint64(t.Sessions[j].Session)<<32|uint64(i)<<16|uint64(j)) //nolint:gosec // not negative
 		}
 	}
-	slices.SortFunc(order, func(a, b place) int {
-		if c := cmp.Compare(a.session, b.session); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.tick, b.tick)
-	})
+	slices.Sort(order)
 	shorts := make([]int16, 2*n)
 	ints := make([]int32, 7*n)
 	w.Tick, w.Wait = shorts[:n], shorts[n:]
@@ -122,8 +113,9 @@ func (w *Window) samples(ticks []Tick) {
 	t0 := w.T0.UnixMicro()
 	var lag, age, blocked bool
 	for i, p := range order {
-		s := &ticks[p.tick].Sessions[p.pos]
-		w.Tick[i], w.Wait[i], w.Session[i], w.Blocker[i] = p.tick+1, s.Wait, s.Session, s.Blocker
+		tick := int(p >> 16 & 0xffff)
+		s := &ticks[tick].Sessions[p&0xffff]
+		w.Tick[i], w.Wait[i], w.Session[i], w.Blocker[i] = int16(tick+1), s.Wait, s.Session, s.Blocker //nolint:gosec // at most a minute's ticks
 		w.Query[i] = s.Query
 		if s.Query == 0 {
 			w.Query[i] = Unset
@@ -134,7 +126,7 @@ func (w *Window) samples(ticks []Tick) {
 		if w.StateLag[i] == 0 {
 			w.StateLag[i] = Unset
 		}
-		w.XminAge[i] = w.xminAge(ticks, int(p.tick), s.Xmin)
+		w.XminAge[i] = w.xminAge(ticks, tick, s.Xmin)
 		lag = lag || w.StateLag[i] != Unset
 		age = age || w.XminAge[i] != Unset
 		blocked = blocked || s.Blocker != Unset

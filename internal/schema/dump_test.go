@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite migrations/schema.sql")
 
 const dumpFile = "../../migrations/schema.sql"
 
-const dumpHead = `-- The schema of stats_db after all migrations, for reading: what pg_dump says.
+const dumpHead = `-- The schema of stats_db after all migrations, for reading: what pg_dump 15 says.
 -- A test keeps it so; rewrite it with: go test ./internal/schema -run TestDump -update
 `
 
@@ -45,7 +45,11 @@ func TestDump(t *testing.T) {
 
 func dump(t *testing.T, dsn string) string {
 	t.Helper()
-	program := filepath.Join(pgtest.Local(t).Dir, "pg_dump")
+	local := pgtest.Local(t)
+	if local.Major != "15" {
+		t.Skipf("pg_dump %s may write the same schema in other words than version 15", local.Major)
+	}
+	program := filepath.Join(local.Dir, "pg_dump")
 	if _, err := os.Stat(program); err != nil {
 		if os.Getenv("CI") == "true" { //nolint:forbidigo // As pgtest does.
 			t.Fatal(err)

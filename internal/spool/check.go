@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"runtime/debug"
@@ -39,27 +40,13 @@ func check(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
-	return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return touch(b) })
-}
-
-// touch reads something of every page of a bucket.
-func touch(b *bbolt.Bucket) error {
-	const page = 4096
-	var read byte
-	err := b.ForEach(func(k, v []byte) error {
-		for i := 0; i < len(v); i += page {
-			read ^= v[i]
+	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+		if b == nil {
+			return fmt.Errorf("%w: %q is no bucket", errGarbled, name)
 		}
-		if len(v) > 0 {
-			read ^= v[len(v)-1]
-		}
-		if len(k) == 0 {
-			return errGarbled
-		}
-		return nil
+		return b.ForEach(func(k, v []byte) error {
+			_, _ = crc32.ChecksumIEEE(k), crc32.ChecksumIEEE(v) // reads every byte
+			return nil
+		})
 	})
-	if err == nil && read == 0 {
-		return nil
-	}
-	return err
 }

@@ -94,7 +94,7 @@ func Open(cfg Config) (*Spool, error) {
 		return nil, fmt.Errorf("make data folder %s: %w: give a folder that this user may write in PGAM_DATA_DIR", cfg.Dir, err)
 	}
 	path := filepath.Join(cfg.Dir, fileName)
-	s := &Spool{cfg: cfg, sizes: make(map[uint64]int64), next: make(map[target.ID]sample.NextIDs), dirty: make(map[target.ID]bool)}
+	s := &Spool{cfg: cfg, dirty: make(map[target.ID]bool)}
 	err := s.open(path)
 	switch {
 	case err == nil:
@@ -148,6 +148,7 @@ func (s *Spool) open(path string) (err error) {
 
 // load learns what is waiting.
 func (s *Spool) load(tx *bbolt.Tx) error {
+	s.sizes, s.bytes, s.next = make(map[uint64]int64), 0, make(map[target.ID]sample.NextIDs)
 	c := tx.Bucket(bucketRecords).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		s.last = binary.BigEndian.Uint64(k)

@@ -103,7 +103,7 @@ func (f *folder) takeLock() error {
 	if err != nil {
 		return unusable(err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // A descriptor fits.
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(f.path("lock"))
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {

@@ -204,7 +204,7 @@ func TestPlaceCluster(t *testing.T) {
 
 		return &Stack{folder: open(t, dir), cfg: Config{Say: t.Logf}}
 	}
-	made, err := os.MkdirTemp("", "pgam-place-")
+	made, err := os.MkdirTemp("", "pgam-place-") //nolint:usetesting // Nobody else may enter t.TempDir.
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func (f *folder) openKeys() (keys, error) {
 func (f *folder) makeOnce(name string, generate func() ([]byte, error)) error {
 	path := f.path("keys", name)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil //nolint:nilerr // Whoever reads it says what is wrong with it.
+		return nil // Whoever reads it says what is wrong with it.
 	}
 	content, err := generate()
 	if err != nil {

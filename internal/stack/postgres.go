@@ -112,7 +112,7 @@ func (s *Stack) startCluster(ctx context.Context) error {
 	cfg := cluster.Config{
 		Dir: dir, Binaries: programs, SocketDir: s.folder.path("run"), Listen: true,
 		Password: s.keys.superuser.Reveal(), LogFile: s.folder.path("log", "postgresql.log"), Logger: s.cfg.Log,
-		Settings: map[string]string{"track_io_timing": "on", "password_encryption": "scram-sha-256"},
+		Settings: map[string]string{"track_io_timing": "on", "password_encryption": "scram-sha-256"}, //nolint:gosec // A method, not a password.
 	}
 	if filepath.IsAbs(s.folder.state.ClusterDir) {
 		cfg.SocketDir = filepath.Join(filepath.Dir(dir), "run")

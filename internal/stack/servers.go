@@ -21,7 +21,7 @@ const (
 
 // register makes the first user and the servers, where they are missing.
 func (s *Stack) register(ctx context.Context) error {
-	stats, err := store.New(store.Config{DSN: s.statsDSN, Keyring: s.keys.ring, Application: "pgam-up", MaxConns: 2})
+	stats, err := store.New(store.Config{DSN: s.statsDSN, Keyring: s.keys.ring, Application: "pgam-up", MaxConns: 2}) //nolint:contextcheck // It connects later.
 	if err != nil {
 		return err
 	}

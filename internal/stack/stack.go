@@ -245,7 +245,7 @@ func (s *Stack) startDemo(ctx context.Context) error {
 	if err := load.Prepare(ctx); err != nil {
 		return err
 	}
-	load.Start()
+	load.Start() //nolint:contextcheck // It lives until its Stop.
 	s.stop.Add("demo", load.Stop)
 	s.folder.state.DemoDatabase = true
 

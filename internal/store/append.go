@@ -39,7 +39,10 @@ func (s *Store) append(ctx context.Context, b sample.Batch) error {
 		return err
 	}
 	defer conn.Release()
-	w := writer{ctx: ctx, conn: conn.Conn()}
+	w, err := newWriter(ctx, conn.Conn())
+	if err != nil {
+		return err
+	}
 	for _, v := range b.Visits {
 		w.entries(v.Server, &v.Entries)
 		if v.Identity != nil {
@@ -58,38 +61,74 @@ func (s *Store) append(ctx context.Context, b sample.Batch) error {
 	for i := range b.Windows {
 		w.window(&b.Windows[i])
 	}
-	if w.err != nil {
-		return w.err
-	}
-	// One batch is one implicit transaction: it commits as a whole.
-	return conn.Conn().PgConn().ExecBatch(ctx, &w.batch).Close()
+	return w.end()
 }
 
-// writer collects statements; the first error stops it.
+// writer sends statements as they come, in one implicit transaction: the
+// server works on the first while the next are still being built.
 type writer struct {
-	ctx   context.Context //nolint:containedctx // lives for one call
-	conn  *pgx.Conn
-	batch pgconn.Batch
-	p     params
-	err   error
-	// statSQL is insertDatabaseStat's text, once it was needed.
-	statSQL string
+	pipe       *pgconn.Pipeline
+	statements map[string]*pgconn.StatementDescription
+	p          params
+	unflushed  int
+	err        error
 }
+
+// flushBytes is how much is built before it is sent.
+const flushBytes = 256 << 10
 
 var binaryFormat = []int16{1} //nolint:gochecknoglobals // constant
 
+// newWriter begins on a connection, which it has to itself until end.
+func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
+	w := &writer{statements: make(map[string]*pgconn.StatementDescription)}
+	for name, sql := range map[string]string{
+		"pgam_session": insertSession, "pgam_wait": insertWait, "pgam_query": insertQuery, "pgam_window": insertWindow,
+		"pgam_identity": insertIdentity, "pgam_database": upsertDatabase, "pgam_database_drop": dropDatabases,
+		"pgam_database_stat": insertDatabaseStat(), "pgam_size": insertSize,
+	} {
+		stmt, err := conn.Prepare(ctx, name, sql) // known from the second time on
+		if err != nil {
+			return nil, err
+		}
+		w.statements[name] = stmt
+	}
+	w.pipe = conn.PgConn().StartPipeline(ctx)
+	return w, nil
+}
+
 // send adds one statement with the parameters in w.p.
-func (w *writer) send(name, sql string) {
-	if w.err != nil {
-		return
+func (w *writer) send(name string) {
+	if w.err == nil {
+		w.pipe.SendQueryStatement(w.statements[name], w.p.list(), binaryFormat, binaryFormat)
+		if w.unflushed += len(w.p.buf); w.unflushed >= flushBytes {
+			w.err, w.unflushed = w.pipe.Flush(), 0
+		}
 	}
-	stmt, err := w.conn.Prepare(w.ctx, name, sql)
-	if err != nil {
-		w.err = err
-		return
-	}
-	w.batch.ExecStatement(stmt, w.p.list(), binaryFormat, binaryFormat)
 	w.p.reset()
+}
+
+// end commits, and gives the first error.
+func (w *writer) end() error {
+	if w.err == nil {
+		w.err = w.pipe.Sync()
+	}
+	for w.err == nil {
+		result, err := w.pipe.GetResults()
+		if err != nil {
+			w.err = err
+			break
+		}
+		if r, ok := result.(*pgconn.ResultReader); ok {
+			_, w.err = r.Close()
+			continue
+		}
+		break // the sync point: it is committed
+	}
+	if err := w.pipe.Close(); w.err == nil {
+		w.err = err
+	}
+	return w.err
 }
 
 const insertSession = `/* pgam:append */
@@ -130,7 +169,7 @@ func (w *writer) entries(server target.ID, e *sample.Entries) {
 		orNull(p, n.ClientAddr, "", p.text)
 		p.text(n.BackendType)
 		orNull(p, n.LeaderPID, 0, p.int4)
-		w.send("pgam_session", insertSession)
+		w.send("pgam_session")
 	}
 	for i := range e.Waits {
 		n := &e.Waits[i]
@@ -139,7 +178,7 @@ func (w *writer) entries(server target.ID, e *sample.Entries) {
 		p.text(n.State)
 		p.text(n.Type)
 		p.text(n.Event)
-		w.send("pgam_wait", insertWait)
+		w.send("pgam_wait")
 	}
 	for i := range e.Queries {
 		n := &e.Queries[i]
@@ -149,7 +188,7 @@ func (w *writer) entries(server target.ID, e *sample.Entries) {
 		p.bool(n.Own)
 		orNull(p, n.Text, "", p.text)
 		p.day(n.Day)
-		w.send("pgam_query", insertQuery)
+		w.send("pgam_query")
 	}
 }
 
@@ -222,7 +261,7 @@ func (w *writer) window(n *sample.Window) {
 	for _, v := range m.Classes {
 		p.int4(v)
 	}
-	w.send("pgam_window", insertWindow)
+	w.send("pgam_window")
 }
 
 const insertIdentity = `/* pgam:append */
@@ -240,7 +279,7 @@ func (w *writer) identity(server target.ID, i *sample.Identity) {
 	orNull(p, i.TimelineID, 0, p.int4)
 	p.time(i.PostmasterStart)
 	p.bool(i.InRecovery)
-	w.send("pgam_identity", insertIdentity)
+	w.send("pgam_identity")
 }
 
 // The inventory is complete: a name that is not in it any more was dropped or
@@ -276,11 +315,11 @@ func (w *writer) inventory(server target.ID, inv *sample.Inventory) {
 		} else {
 			p.time(inv.At)
 		}
-		w.send("pgam_database", upsertDatabase)
+		w.send("pgam_database")
 	}
 	p.int8(int64(server))
 	p.time(inv.At)
-	w.send("pgam_database_drop", dropDatabases)
+	w.send("pgam_database_drop")
 }
 
 // The columns of pg_stat_database, in the order of sample's counters and
@@ -339,10 +378,7 @@ func (w *writer) database(server target.ID, d *sample.DatabaseStat) {
 		p.knownFloat(d.Timers[i])
 		p.knownFloat(d.TimerDeltas[i])
 	}
-	if w.statSQL == "" {
-		w.statSQL = insertDatabaseStat()
-	}
-	w.send("pgam_database_stat", w.statSQL)
+	w.send("pgam_database_stat")
 }
 
 const insertSize = `/* pgam:append */
@@ -358,5 +394,5 @@ func (w *writer) size(server target.ID, z *sample.DatabaseSize) {
 	p.knownInt(z.Bytes)
 	p.int4(int32(min(z.Duration.Milliseconds(), int64(time.Hour/time.Millisecond)))) //nolint:gosec // bounded
 	p.int2(int16(z.Reason))
-	w.send("pgam_size", insertSize)
+	w.send("pgam_size")
 }

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
 )
 
@@ -49,4 +53,20 @@ func partitionsAround(t *testing.T, s *Store, instants ...time.Time) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// storeOn gives a store on a server of the test's own, so that it can be
+// stopped, of a major version.
+func storeOn(t *testing.T, version string) (*pgtest.Server, *Store) {
+	t.Helper()
+	server := pgtest.Target(t, pgtest.WithTrust(), pgtest.WithVersion(version))
+	conn, err := pgx.Connect(t.Context(), server.SuperuserDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if err := schema.Up(t.Context(), conn, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	return server, openStoreAt(t, server.SuperuserDSN(), newKeyring(t))
 }
