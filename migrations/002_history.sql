@@ -249,8 +249,8 @@ select w.server_id,
        q.query_id,
        q.text as query,
        w.t0 + u.query_start_ms * interval '1 millisecond' as query_start,
-       w.t0 + (u.query_start_ms - u.xact_lead_ms) * interval '1 millisecond' as xact_start,
-       w.t0 + (u.query_start_ms + coalesce(u.state_lag_ms, 0)) * interval '1 millisecond' as state_change,
+       w.t0 + (u.query_start_ms::bigint - u.xact_lead_ms) * interval '1 millisecond' as xact_start,
+       w.t0 + (u.query_start_ms::bigint + coalesce(u.state_lag_ms, 0)) * interval '1 millisecond' as state_change,
        u.xmin_age,
        b.pid as blocked_by_pid
   from history.activity_window w

@@ -1,4 +1,4 @@
--- The schema of stats_db after all migrations, for reading: what pg_dump says.
+-- The schema of stats_db after all migrations, for reading: what pg_dump 15 says.
 -- A test keeps it so; rewrite it with: go test ./internal/schema -run TestDump -update
 
 CREATE SCHEMA history;
@@ -373,8 +373,8 @@ CREATE VIEW report.activity AS
     q.query_id,
     q.text AS query,
     (w.t0 + ((u.query_start_ms)::double precision * '00:00:00.001'::interval)) AS query_start,
-    (w.t0 + (((u.query_start_ms - u.xact_lead_ms))::double precision * '00:00:00.001'::interval)) AS xact_start,
-    (w.t0 + (((u.query_start_ms + COALESCE(u.state_lag_ms, 0)))::double precision * '00:00:00.001'::interval)) AS state_change,
+    (w.t0 + ((((u.query_start_ms)::bigint - u.xact_lead_ms))::double precision * '00:00:00.001'::interval)) AS xact_start,
+    (w.t0 + ((((u.query_start_ms)::bigint + COALESCE(u.state_lag_ms, 0)))::double precision * '00:00:00.001'::interval)) AS state_change,
     u.xmin_age,
     b.pid AS blocked_by_pid
    FROM ((((((history.activity_window w

@@ -1,0 +1,195 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// collectorProcess is the real collector with its journal's folder.
+type collectorProcess struct {
+	env []string
+	cmd *exec.Cmd
+	log strings.Builder
+}
+
+func (c *collectorProcess) start(t *testing.T) {
+	t.Helper()
+	c.cmd = exec.Command(programs.path(t, "pgam-collector"))
+	c.cmd.Env = append(plainEnvironment(t), c.env...)
+	c.cmd.Stderr = &c.log
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *collectorProcess) kill(t *testing.T) {
+	t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.cmd.Wait() // killed
+}
+
+// TestOutage: an outage of stats_db, with a kill -9 of the collector in the
+// middle of it, loses at most the second of the kill and doubles nothing.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	storage, watched := pgtest.Target(t), pgtest.Target(t)
+	storage.Exec(t, "create database stats_db")
+	dsn := storage.DatabaseDSN(pgtest.Superuser, "stats_db")
+	if out := runProgram(t, []string{"PGAM_STATS_DSN=" + dsn}, "pgam", "migrate"); out.code != 0 {
+		t.Fatalf("migrate: %s", out.stderr)
+	}
+	dir := t.TempDir()
+	c := &collectorProcess{env: []string{
+		"PGAM_STATS_DSN=" + dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json"), "PGAM_DATA_DIR=" + dir,
+		"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_WINDOW=5s",
+	}}
+	register(t, dsn, filepath.Join(dir, "keyring.json"), watched)
+	open := holdOpen(t, watched)
+
+	c.start(t)
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		if t.Failed() {
+			t.Log(c.log.String())
+		}
+	})
+	pgtest.WaitFor(t, 30*time.Second, func() bool { return ticks(t, dsn) >= 5 }, "a first window")
+	storage.Stop(t)
+	stopped := time.Now()
+	awaitClock(t, 8*time.Second)
+	c.kill(t)
+	killed := time.Now()
+	c.start(t) // with stats_db away: from the journal
+	awaitClock(t, 8*time.Second)
+	storage.Start(t)
+	back := time.Now()
+	pgtest.WaitFor(t, 60*time.Second, func() bool {
+		return pgtest.Value[bool](t, dsn, "select coalesce(max(time) > $1, false) from report.tick", back.Add(6*time.Second))
+	}, "the journal to drain")
+	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	asked := time.Now()
+	if err := c.cmd.Wait(); err != nil {
+		t.Errorf("collector: %v", err)
+	}
+	if took := time.Since(asked); took > 5*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+
+	type gap struct {
+		From, To time.Time
+	}
+	rows := query(t, dsn, `
+select p, n from (select date_trunc('second', time) as p, lead(date_trunc('second', time)) over (order by time) as n from report.tick) x
+ where n - p <> interval '1 second'`)
+	gaps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[gap])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range gaps {
+		if g.From.Before(killed.Add(-3*time.Second)) || g.To.After(killed.Add(4*time.Second)) {
+			t.Errorf("ticks are missing or doubled from %s to %s; stats_db was away from %s to %s, the kill was at %s",
+				g.From.Format(time.TimeOnly), g.To.Format(time.TimeOnly), stopped.Format(time.TimeOnly), back.Format(time.TimeOnly), killed.Format(time.TimeOnly))
+		}
+	}
+	if n := pgtest.Value[int64](t, dsn, "select count(*) - count(distinct time) from report.activity where pid = $1", open); n != 0 {
+		t.Errorf("%d samples of the session are doubled", n)
+	}
+	if n := pgtest.Value[int64](t, dsn, `select count(*) from report.tick k where k.outcome <> 'skipped' and not exists
+ (select from report.activity a where a.t0 = k.t0 and a.time = k.time and a.pid = $1 and a.application_name = 'open' and a.user_name = 'postgres')`, open); n != 0 {
+		t.Errorf("%d ticks do not show the session that was there all the time", n)
+	}
+	if n := pgtest.Value[int64](t, dsn, `select count(*) from history.activity_minute m where ticks_planned <>
+ (select count(*) from report.tick k where date_trunc('minute', k.t0) = m.minute)`); n != 0 {
+		t.Errorf("%d minutes disagree with their windows", n)
+	}
+	if n := pgtest.Value[int64](t, dsn, "select count(*) from history.database_stat where xact_commit < 0"); n != 0 {
+		t.Errorf("%d negative deltas", n)
+	}
+}
+
+func register(t *testing.T, dsn, key string, watched *pgtest.Server) {
+	t.Helper()
+	if err := secret.WriteKeyring(key); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := secret.ReadKeyring(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: ring, Application: "pgam-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stats.Close()
+	tg := target.Target{Name: "watched", Enabled: true, Endpoint: target.Endpoint{
+		Host: watched.Host(), Port: watched.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
+	}}
+	tg.Defaults()
+	if _, err := stats.CreateServer(t.Context(), tg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holdOpen keeps a transaction open until the test ends, and gives its pid.
+func holdOpen(t *testing.T, watched *pgtest.Server) uint32 {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(watched.SuperuserDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.RuntimeParams["application_name"] = "open"
+	conn, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	if _, err := conn.Exec(t.Context(), "begin; select 1", pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	return conn.PgConn().PID()
+}
+
+func ticks(t *testing.T, dsn string) int64 {
+	t.Helper()
+	return pgtest.Value[int64](t, dsn, "select count(*) from report.tick")
+}
+
+func query(t *testing.T, dsn, sql string) pgx.Rows {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	rows, err := conn.Query(t.Context(), sql)
+	if err != nil {
+		t.Fatal(fmt.Errorf("%s: %w", sql, err))
+	}
+	return rows
+}
+
+// awaitClock lets an outage last: what is tested is the stretch of time.
+func awaitClock(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}

@@ -1,0 +1,388 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/secret"
+)
+
+// eachVersion runs a test on a stats_db of every version that was asked for.
+func eachVersion(t *testing.T, test func(t *testing.T, s *Store, dsn string)) {
+	t.Helper()
+	for _, version := range pgtest.Versions(t) {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			if version == pgtest.Local(t).Major {
+				s, dsn := openStore(t)
+				test(t, s, dsn)
+				return
+			}
+			server, s := storeOn(t, version)
+			test(t, s, server.SuperuserDSN())
+		})
+	}
+}
+
+// bounds lists the partitions of the schema history with their bounds in UTC.
+func bounds(t *testing.T, dsn string) []string {
+	t.Helper()
+	return pgtest.Value[[]string](t, dsn+"&timezone=UTC", `
+select coalesce(array_agg(format('%s %s', c.relname, pg_get_expr(c.relpartbound, c.oid)) order by c.relname), '{}')
+  from pg_class c
+  join pg_inherits i on i.inhrelid = c.oid
+ where c.relnamespace = 'history'::regnamespace and c.relkind = 'r'`)
+}
+
+func tables(t *testing.T, dsn, pattern string) []string {
+	t.Helper()
+	return pgtest.Value[[]string](t, dsn, `
+select coalesce(array_agg(c.relname::text order by c.relname), '{}')
+  from pg_class c
+ where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' and c.relname like $1`, pattern)
+}
+
+// oddSession gives a store with one connection whose time zone is 12:45 hours
+// or more ahead of UTC, where the last hours of a month are the next one.
+func oddSession(t *testing.T, dsn string) *Store {
+	t.Helper()
+	pgtest.Exec(t, dsn, "do $$ begin execute format('alter database %I set timezone = ''Pacific/Chatham''', current_database()); end $$")
+	s, err := New(Config{DSN: secret.New(dsn), Application: "pgam-test", MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if _, err := s.pool.Exec(t.Context(), "set timezone = 'Pacific/Chatham'"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformancePartitionBounds(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, _ *Store, dsn string) {
+		s := oddSession(t, dsn)
+		from := time.Date(2024, 12, 31, 12, 0, 0, 0, time.FixedZone("", -12*3600)) // New Year, 0:00 in UTC
+		want := []string{
+			"activity_minute_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"activity_minute_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"activity_window_p20241231 FOR VALUES FROM ('2024-12-31 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"activity_window_p20250101 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-01-02 00:00:00+00')",
+			"database_size_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"database_size_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"database_stat_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"database_stat_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"session_p20241231 FOR VALUES FROM ('2024-12-31') TO ('2025-01-01')",
+			"session_p20250101 FOR VALUES FROM ('2025-01-01') TO ('2025-01-02')",
+		}
+		for _, span := range [][2]time.Time{{from.Add(-time.Microsecond), from}, {from, from}, {from.Add(-24 * time.Hour), from.Add(24*time.Hour - 1)}} {
+			if err := s.EnsurePartitions(t.Context(), span[0], span[1]); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, bounds(t, dsn)); diff != "" {
+				t.Fatalf("from %s to %s (-want +got):\n%s", span[0], span[1], diff)
+			}
+		}
+		// Month ends of a leap year, and the windows on both sides of midnight.
+		server := newServer(t, s, "db1")
+		for _, at := range []time.Time{
+			time.Date(2024, 2, 29, 23, 59, 45, 0, time.UTC), time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 12, 31, 23, 59, 45, 0, time.UTC),
+		} {
+			mustAppend(t, s, plainWindow(server, at))
+		}
+		got := pgtest.Value[[]string](t, dsn, `
+select array_agg(format('%s %s %s', w.tableoid::regclass, m.tableoid::regclass, d.tableoid::regclass) order by w.t0)
+  from history.activity_window w
+  join history.activity_minute m on m.minute = date_trunc('minute', w.t0)
+  join history.session d on d.day = (w.t0 at time zone 'UTC')::date and d.id = 1`)
+		want = []string{
+			"history.activity_window_p20240229 history.activity_minute_p202402 history.session_p20240229",
+			"history.activity_window_p20240301 history.activity_minute_p202403 history.session_p20240301",
+			"history.activity_window_p20241231 history.activity_minute_p202412 history.session_p20241231",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("rows (-want +got):\n%s", diff)
+		}
+		// A partition has what its table has.
+		if n := pgtest.Value[int](t, dsn, "select count(*) from pg_index where indrelid = 'history.activity_window_p20240229'::regclass and indisprimary and indisvalid"); n != 1 {
+			t.Error("a partition has no primary key")
+		}
+	})
+}
+
+func TestEnsurePartitionsConcurrently(t *testing.T) {
+	t.Parallel()
+	_, dsn := openStore(t)
+	errs := make(chan error, 6)
+	for range cap(errs) {
+		s := openStoreAt(t, dsn, nil)
+		go func() { errs <- s.EnsurePartitions(t.Context(), noon, noon.AddDate(0, 0, 4)) }()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := bounds(t, dsn); len(got) != 2*5+3 {
+		t.Errorf("%d partitions: %v", len(got), got)
+	}
+}
+
+func TestEnsurePartitionsAttachesOrphan(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := newServer(t, s, "db1")
+	mustAppend(t, s, plainWindow(server, noon))
+	pgtest.Exec(t, dsn, "alter table history.activity_window detach partition history.activity_window_p20241122",
+		"create table history.session_p20241123 (like history.session including all)")
+	if err := s.EnsurePartitions(t.Context(), noon, noon.AddDate(0, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := pgtest.Value[int](t, dsn, "select count(*) from history.activity_window"); n != 1 {
+		t.Errorf("%d windows: the orphan's did not come back", n)
+	}
+	mustAppend(t, s, plainWindow(server, noon), plainWindow(server, noon.AddDate(0, 0, 1)))
+	if n := pgtest.Value[int](t, dsn, "select count(*) from history.activity_window"); n != 2 {
+		t.Errorf("%d windows", n)
+	}
+}
+
+// keepDays is a retention by days.
+func keepDays(windows, minutes, databases int, concurrently bool) Retention {
+	const day = 24 * time.Hour
+	return Retention{
+		Windows: time.Duration(windows) * day, Minutes: time.Duration(minutes) * day, Databases: time.Duration(databases) * day,
+		DetachConcurrently: concurrently,
+	}
+}
+
+func TestConformanceDropExpired(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *Store, dsn string) {
+		strangers := []string{"activity_window_archive", "activity_window_p2024", "activity_window_p20240101_kept", "activity_window_pold", "wait_p20240101", "session_p20240102"}
+		for _, name := range strangers {
+			pgtest.Exec(t, dsn, "create table history."+name+" (a integer)")
+		}
+		for i, concurrently := range []bool{true, false} {
+			if err := s.EnsurePartitions(t.Context(), noon.AddDate(0, 0, -40), noon); err != nil {
+				t.Fatal(err)
+			}
+			pgtest.Exec(t, dsn, "truncate history.query", `
+insert into history.query (server_id, id, query_id, own, first_seen_on, last_seen_on)
+select 1, n, n, false, '2024-01-01', date '2024-11-22' - n from generate_series(0, 40) n`)
+			got, err := s.DropExpired(t.Context(), noon, keepDays(30, 22, 31, concurrently))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// October's minutes ended 21 and a half days before noon.
+			want := 2 * 10
+			if len(got) != want {
+				t.Errorf("dropped %d, want %d: %v", len(got), want, got)
+			}
+			if all := tables(t, dsn, "activity\\_window\\_p2024____"); len(all) != 31 || all[0] != "activity_window_p20241023" {
+				t.Errorf("windows kept: %v", all)
+			}
+			if got := pgtest.Value[int](t, dsn, "select count(*) from history.query"); got != 32 {
+				t.Errorf("%d statements kept, want those of 31 days and today", got)
+			}
+			got, err = s.DropExpired(t.Context(), noon, keepDays(31+i, 21, 90, concurrently))
+			if diff := cmp.Diff([]string{"activity_minute_p202410"}, got); err != nil || diff != "" {
+				t.Errorf("minutes dropped (-want +got):\n%s%v", diff, err)
+			}
+		}
+		for _, name := range strangers {
+			if len(tables(t, dsn, strings.ReplaceAll(name, "_", "\\_"))) != 1 {
+				t.Errorf("%s is gone", name)
+			}
+		}
+	})
+}
+
+// reader opens a transaction that has read a partition; the function ends it.
+func reader(t *testing.T, dsn, sql string) func() {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := sync.OnceFunc(func() { _ = conn.Close(context.Background()) })
+	t.Cleanup(end)
+	for _, q := range []string{"begin", sql} {
+		if _, err := conn.Exec(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return end
+}
+
+// A report that takes three seconds is in the way of the partition's end, and
+// neither may be in the way of those who write.
+func TestConformanceDropBesideReaders(t *testing.T) {
+	t.Parallel()
+	for _, concurrently := range []bool{true, false} {
+		t.Run(fmt.Sprintf("concurrently %t", concurrently), func(t *testing.T) {
+			t.Parallel()
+			eachVersion(t, func(t *testing.T, s *Store, dsn string) {
+				server := newServer(t, s, "db1")
+				old := noon.AddDate(0, 0, -40)
+				partitionsAround(t, s, old, noon)
+				mustAppend(t, s, plainWindow(server, old), plainWindow(server, noon))
+				end := reader(t, dsn, "select count(*) from history.activity_window")
+				timer := time.AfterFunc(3*time.Second, end)
+				defer timer.Stop()
+
+				type result struct {
+					dropped []string
+					err     error
+					took    time.Duration
+				}
+				done := make(chan result, 1)
+				go func() {
+					start := time.Now()
+					dropped, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, concurrently))
+					done <- result{dropped, err, time.Since(start)}
+				}()
+				var (
+					slowest time.Duration
+					r       result
+					count   int
+				)
+				for running := true; running; count++ {
+					start := time.Now()
+					mustAppend(t, s, plainWindow(server, noon.Add(time.Duration(count+1)*15*time.Second)))
+					slowest = max(slowest, time.Since(start))
+					select {
+					case r = <-done:
+						running = false
+					case <-time.After(5 * time.Millisecond):
+					}
+				}
+				if diff := cmp.Diff([]string{"activity_window_p20241013", "session_p20241013"}, r.dropped); diff != "" || r.err != nil {
+					t.Errorf("dropped (-want +got):\n%s%v", diff, r.err)
+				}
+				if r.took < 2*time.Second {
+					t.Errorf("the reader was in nobody's way: dropped after %s", r.took)
+				}
+				// lock_timeout is 0.2 s; the rest is for a busy machine.
+				if slowest > 1200*time.Millisecond {
+					t.Errorf("an insert took %s", slowest)
+				}
+				t.Logf("%d inserts, the slowest took %s; dropped after %s", count, slowest, r.took)
+			})
+		})
+	}
+}
+
+// pendingDetach leaves the partition of old detached by half.
+func pendingDetach(t *testing.T, s *Store, dsn, name string, now time.Time) {
+	t.Helper()
+	end := reader(t, dsn, "select count(*) from history.activity_window")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.DropExpired(ctx, now, keepDays(30, 90, 90, true))
+		done <- err
+	}()
+	pending := func() bool {
+		return pgtest.Value[bool](t, dsn, "select exists(select from pg_inherits where inhrelid = ('history.' || $1)::regclass and inhdetachpending)", name)
+	}
+	pgtest.WaitFor(t, 20*time.Second, pending, "a detach that waits for a reader")
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("a cancelled DropExpired says nothing")
+	}
+	pgtest.WaitFor(t, 20*time.Second, func() bool {
+		return pgtest.Value[int](t, dsn, "select count(*) from pg_stat_activity where datname = current_database() and query like 'alter table % concurrently' and state = 'active'") == 0
+	}, "the end of the detach in the server")
+	if !pending() {
+		t.Fatal("nothing is pending")
+	}
+	end()
+}
+
+func TestConformanceInterruptedDetach(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *Store, dsn string) {
+		server := newServer(t, s, "db1")
+		old := noon.AddDate(0, 0, -40)
+		partitionsAround(t, s, old, old.AddDate(0, 0, 1), noon)
+		mustAppend(t, s, plainWindow(server, old), plainWindow(server, old.AddDate(0, 0, 1)))
+		// The newer one of two, which must be finished before the older.
+		pgtest.Exec(t, dsn, "create table history.aside (like history.activity_window including all)")
+		pendingDetach(t, s, dsn, "activity_window_p20241013", noon)
+
+		if err := s.EnsurePartitions(t.Context(), noon, noon.AddDate(0, 0, 2)); err != nil {
+			t.Errorf("partitions ahead, beside an interrupted detach: %v", err)
+		}
+		// An earlier day that has expired too sorts before it.
+		partitionsAround(t, s, old.AddDate(0, 0, -1))
+		got, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"activity_window_p20241013", "activity_window_p20241012", "activity_window_p20241014",
+			"session_p20241012", "session_p20241013", "session_p20241014",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("dropped (-want +got):\n%s", diff)
+		}
+		if left := tables(t, dsn, "%\\_p202410__"); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// What waited in the journal may belong to a day that is on its way out.
+func TestConformanceAppendToDetaching(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *Store, dsn string) {
+		server := newServer(t, s, "db1")
+		old := noon.AddDate(0, 0, -40)
+		mustAppend(t, s, plainWindow(server, old))
+		pendingDetach(t, s, dsn, "activity_window_p20241013", noon)
+		mustAppend(t, s, plainWindow(server, old.Add(15*time.Second)))
+		if n := pgtest.Value[int](t, dsn, "select count(*) from history.activity_window"); n != 2 {
+			t.Errorf("%d windows", n)
+		}
+		if got, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil || len(got) != 2 {
+			t.Errorf("dropped %v, %v", got, err)
+		}
+	})
+}
+
+// A process may end between detaching and dropping; what an operator detached
+// to keep it stays.
+func TestDropExpiredDetached(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	old := noon.AddDate(0, 0, -40)
+	partitionsAround(t, s, old, old.AddDate(0, 0, 1), noon)
+	pgtest.Exec(t, dsn, "alter table history.activity_window detach partition history.activity_window_p20241014")
+	// As TestConformanceInterruptedDetach, but stopped by a reader of the
+	// detached table itself, until the tries are used up.
+	end := reader(t, dsn, "select count(*) from history.session_p20241013")
+	pgtest.Exec(t, dsn, "alter table history.session detach partition history.session_p20241013 concurrently",
+		"comment on table history.session_p20241013 is '"+expiredComment+"'")
+	end()
+	got, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"session_p20241013", "activity_window_p20241013", "session_p20241014"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("dropped (-want +got):\n%s", diff)
+	}
+	if left := tables(t, dsn, "%\\_p202410__"); len(left) != 1 || left[0] != "activity_window_p20241014" {
+		t.Errorf("left: %v", left)
+	}
+}
