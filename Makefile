@@ -27,11 +27,12 @@ build: ## build bin/pgam, bin/pgam-collector and bin/pgam-api
 	$(GO_BUILD) -o $(BIN)/pgam-api ./cmd/api
 
 # The address of a server holds a password, so it goes by standard input and not
-# by a command line that everybody can read.
+# by a command line that everybody can read. exec: a signal to make reaches pgam.
 .PHONY: run
 run: build ## run everything on a private PostgreSQL in ./data; TARGET=postgres://… also watches a server of yours
-	@if [ -n "$$TARGET" ]; then printf '%s\n' "$$TARGET" | $(BIN)/pgam up --data $(DATA) --target - $(UP); \
-	else $(BIN)/pgam up --data $(DATA) $(UP); fi
+	@set --; if [ -n "$$TARGET" ]; then \
+		file=$$(mktemp) && printf '%s\n' "$$TARGET" >"$$file" && exec <"$$file" && rm "$$file" && set -- --target -; \
+	fi; exec $(BIN)/pgam up --data $(DATA) $(UP) "$$@"
 
 .PHONY: demo
 demo: UP += --demo

@@ -80,12 +80,10 @@ func apply(ctx context.Context, conn *pgx.Conn, log *slog.Logger, try time.Durat
 		errTimeout = errors.Join(errTimeout, err)
 	}
 	err = errors.Join(m.Migrate(ctx), errTimeout)
-	var bad migrate.BadVersionError
-	if errors.As(err, &bad) {
+	if _, ok := errors.AsType[migrate.BadVersionError](err); ok {
 		return fmt.Errorf("%w: install the newer pgam", ErrNewer)
 	}
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Hint != "" {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Hint != "" {
 		return fmt.Errorf("migrate: %w: %s", err, pgErr.Hint)
 	}
 	if err != nil {

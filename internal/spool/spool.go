@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -27,7 +28,6 @@ const (
 	lockTimeout    = 2 * time.Second
 	maxUnsynced    = 64 << 20 // bytes kept in memory while the disk fails
 	maxQuarantined = 1000     // records
-	compactAbove   = 64 << 20 // bytes of file, when mostly empty
 )
 
 // The buckets.
@@ -103,6 +103,8 @@ func Open(cfg Config) (*Spool, error) {
 		return nil, fmt.Errorf("open %s: %w: stop it, or give this one another PGAM_DATA_DIR", path, ErrLocked)
 	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("open %s: %w: give a folder that this user may write in PGAM_DATA_DIR", path, err)
+	case errors.As(err, new(syscall.Errno)):
+		return nil, fmt.Errorf("open %s: %w", path, err) // the disk is full or broken, not what is in the file
 	}
 	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405Z"))
 	if renameErr := os.Rename(path, aside); renameErr != nil {
@@ -122,28 +124,47 @@ func (s *Spool) open(path string) (err error) {
 			err = fmt.Errorf("damaged: %v", r)
 		}
 	}()
-	if err := check(path); err != nil {
+	if err := rebuild(path, s.cfg.Log); err != nil {
 		return err
 	}
-	opts := &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true}
-	db, err := bbolt.Open(path, 0o600, opts)
+	db, err := bbolt.Open(path, 0o600, options())
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		return s.load(tx)
-	})
-	if err != nil {
+	if err = errors.Join(makeBuckets(db), db.View(s.load)); err != nil {
 		_ = db.Close() // the first error counts
 		return err
 	}
 	s.db = db
-	return s.compact(path, opts)
+	return nil
+}
+
+// options are those of a file that is written. Free pages are not listed in
+// it, which would cost a page or more a Sync.
+func options() *bbolt.Options {
+	return &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true}
+}
+
+// makeBuckets writes only to a new file: an existing journal can be opened
+// when the disk is full.
+func makeBuckets(db *bbolt.DB) error {
+	buckets := [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine}
+	missing := false
+	err := db.View(func(tx *bbolt.Tx) error {
+		missing = slices.ContainsFunc(buckets, func(name []byte) bool { return tx.Bucket(name) == nil })
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // load learns what is waiting.
@@ -167,30 +188,6 @@ func (s *Spool) load(tx *bbolt.Tx) error {
 		s.next[target.ID(binary.BigEndian.Uint64(k))] = ids //nolint:gosec // as written
 		return nil
 	})
-}
-
-// compact rewrites a file that an outage made large and that is empty again:
-// bbolt never gives space back.
-func (s *Spool) compact(path string, opts *bbolt.Options) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Size() < compactAbove+4*s.bytes {
-		return err
-	}
-	tmp := path + ".compact"
-	_ = os.Remove(tmp) // of an earlier try
-	dst, err := bbolt.Open(tmp, 0o600, opts)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(bbolt.Compact(dst, s.db, 1<<20), dst.Close()); err != nil {
-		s.cfg.Log.Warn("journal stays larger than it has to be", "bytes", info.Size(), "error", err)
-		return os.Remove(tmp)
-	}
-	if err := errors.Join(s.db.Close(), os.Rename(tmp, path)); err != nil {
-		return err
-	}
-	s.db, err = bbolt.Open(path, 0o600, opts)
-	return err
 }
 
 // Close syncs what is pending and releases the file.

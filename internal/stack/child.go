@@ -36,6 +36,7 @@ const (
 type childConfig struct {
 	name string   // for people, such as "pgam-api"
 	path string   // of the program
+	args []string // none for the programs of ours
 	env  []string // all of its environment
 	log  string   // file for what it says
 	// pause is firstPause but for tests.
@@ -131,7 +132,7 @@ func (c *child) runOnce() (said string, err error) {
 		return "", err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(c.cfg.path) //nolint:gosec,noctx // A program of ours; Stop ends it.
+	cmd := exec.Command(c.cfg.path, c.cfg.args...) //nolint:gosec,noctx // A program of ours; Stop ends it.
 	cmd.Env = c.cfg.env
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = childAttributes()

@@ -25,12 +25,9 @@ type program struct {
 func start(t *testing.T, script string) *program {
 	t.Helper()
 	p := &program{failed: make(chan error, 1), dir: t.TempDir()}
-	path := filepath.Join(p.dir, "program")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	p.child = startChild(childConfig{
-		name: "program", path: path, log: filepath.Join(p.dir, "log"), env: []string{"DIR=" + p.dir, "PATH=/usr/bin:/bin"},
+		name: "program", path: "/bin/sh", args: []string{"-c", script}, log: filepath.Join(p.dir, "log"),
+		env:    []string{"DIR=" + p.dir, "PATH=/usr/bin:/bin"},
 		pause:  time.Millisecond,
 		failed: func(err error) { p.failed <- err },
 		say: func(format string, args ...any) {

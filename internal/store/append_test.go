@@ -132,6 +132,36 @@ func TestAppendTwice(t *testing.T) {
 	}
 }
 
+// The most of a minute is the most of its windows, in whatever order they
+// come, and known if it was in one of them.
+func TestAppendMinuteMaxima(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string][]int{"first": {0, 1, 2}, "last": {1, 2, 0}, "between": {2, 0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, dsn := openStore(t)
+			server := newServer(t, s, "db1")
+			for i, what := range order {
+				t0 := noon.Add(time.Duration(i) * 15 * time.Second)
+				tick := sample.Tick{Planned: t0, Started: t0, Window: t0, Span: 15 * time.Second, Cadence: time.Second}
+				switch what {
+				case 0:
+					tick.Backends, tick.Sessions = 9, []sample.Session{{Session: 1, Wait: 1}, {Session: 2, Wait: 1}}
+				case 1:
+					tick.Backends = 3
+				case 2:
+					tick.Backends, tick.Outcome, tick.Reason = sample.Unset, sample.Skipped, sample.Overrun
+				}
+				mustAppend(t, s, sample.Batch{Windows: []sample.Window{sample.NewWindow(server, []sample.Tick{tick})}})
+			}
+			want := fmt.Sprintf("%d 12:00: 3 planned, 2/0/0/1, 2 samples, cpu 2, lock 0, max 2 of 9", server)
+			if got := minutes(t, dsn); got != want {
+				t.Errorf("minute\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
 func TestAppendConcurrently(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
@@ -235,14 +265,14 @@ func TestAppendEntries(t *testing.T) {
 	}
 	check := func(when string) {
 		t.Helper()
-		if diff := cmp.Diff(wantSession, row(t, dsn, "select * from history.session where id = 9")); diff != "" {
+		if diff := cmp.Diff(wantSession, rows(t, dsn, "table history.session order by id")[0]); diff != "" {
 			t.Errorf("%s: session (-want +got):\n%s", when, diff)
 		}
-		if diff := cmp.Diff(wantQuery, row(t, dsn, "select * from history.query")); diff != "" {
+		if diff := cmp.Diff(wantQuery, row(t, dsn, "table history.query")); diff != "" {
 			t.Errorf("%s: query (-want +got):\n%s", when, diff)
 		}
 		want := map[string]any{"server_id": int64(server), "id": int16(32767), "state": odd, "wait_event_type": odd, "wait_event": odd}
-		if diff := cmp.Diff(want, row(t, dsn, "select * from history.wait")); diff != "" {
+		if diff := cmp.Diff(want, row(t, dsn, "table history.wait")); diff != "" {
 			t.Errorf("%s: wait (-want +got):\n%s", when, diff)
 		}
 	}
@@ -252,7 +282,7 @@ func TestAppendEntries(t *testing.T) {
 		"server_id": int64(server), "day": noon.Truncate(24 * time.Hour), "id": int32(10), "pid": int32(-1),
 		"application_name": "", "backend_type": "",
 	}
-	if diff := cmp.Diff(want, row(t, dsn, "select * from history.session where id = 10")); diff != "" {
+	if diff := cmp.Diff(want, rows(t, dsn, "table history.session order by id")[1]); diff != "" {
 		t.Errorf("session of which nothing is known (-want +got):\n%s", diff)
 	}
 
@@ -262,6 +292,16 @@ func TestAppendEntries(t *testing.T) {
 	check("with names")
 	mustAppend(t, s, first, named, other, first)
 	check("after replays")
+
+	// A text that comes with an older day fills in the text only.
+	text := func(day int32, text string) sample.Batch {
+		return entries(sample.Entries{Queries: []sample.QueryEntry{{ID: 4, Day: day, QueryID: 5, Text: text}}})
+	}
+	mustAppend(t, s, text(day+2, ""), text(day, "late"))
+	got := pgtest.Value[string](t, dsn, "select text || ' ' || (last_seen_on - first_seen_on) || ' ' || last_seen_on from history.query where id = 4")
+	if got != "late 0 2024-11-24" {
+		t.Errorf("a late text makes it %q", got)
+	}
 }
 
 func TestAppendDataError(t *testing.T) {

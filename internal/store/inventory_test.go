@@ -59,6 +59,10 @@ select string_agg(format('%s %s: created %s, seen %s to %s, dropped %s', oid, na
 		}
 	}
 	// All of it again, as after a crash, one by one and in one transaction.
+	mustAppend(t, s, history[1])
+	if diff := cmp.Diff(steps[3], got()); diff != "" {
+		t.Errorf("after a replay of an older one (-want +got):\n%s", diff)
+	}
 	mustAppend(t, s, history...)
 	mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{history[1].Visits[0], history[2].Visits[0], history[3].Visits[0]}})
 	if diff := cmp.Diff(steps[3], got()); diff != "" {
@@ -96,7 +100,7 @@ func TestAppendIdentity(t *testing.T) {
 			"postmaster_start": noon, "in_recovery": false,
 		},
 	}
-	if diff := cmp.Diff(want, rows(t, dsn, "select * from history.server_identity order by since")); diff != "" {
+	if diff := cmp.Diff(want, rows(t, dsn, "table history.server_identity order by since")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -157,7 +161,7 @@ func TestAppendDatabaseStat(t *testing.T) {
 	if len(want) != 8+2*int(sample.NumCounters)+2*int(sample.NumTimers) {
 		t.Fatalf("%d columns are compared", len(want))
 	}
-	got := rows(t, dsn, "select * from history.database_stat order by sampled_at")
+	got := rows(t, dsn, "table history.database_stat order by sampled_at")
 	if len(got) != 2 {
 		t.Fatalf("%d rows", len(got))
 	}
@@ -183,7 +187,7 @@ func TestAppendSizes(t *testing.T) {
 		{"server_id": int64(server), "sampled_at": noon, "database_oid": uint32(5), "duration_ms": int32(3600000), "reason": int16(2)},
 		{"server_id": int64(server), "sampled_at": noon, "database_oid": uint32(4000000000), "size_bytes": int64(1 << 50), "duration_ms": int32(1234), "reason": int16(0)},
 	}
-	if diff := cmp.Diff(want, rows(t, dsn, "select * from history.database_size order by database_oid")); diff != "" {
+	if diff := cmp.Diff(want, rows(t, dsn, "table history.database_size order by database_oid")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -125,7 +125,7 @@ func (l *Lease) Keep(ctx context.Context) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // asked to end
 		}
 		l.held = false
 		got, err := l.try(ctx)

@@ -326,8 +326,7 @@ func (s *Store) detach(ctx context.Context, parent, child string, state partitio
 		how = " finalize"
 	}
 	_, err = conn.Exec(ctx, "alter table "+parent+" detach partition "+child+how)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pgErr.Code {
 		case "42601", "42704": // before PostgreSQL 14
 			return nil

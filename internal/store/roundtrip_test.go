@@ -63,7 +63,9 @@ func newScenario(r *rand.Rand, t0 time.Time) *scenario {
 		sc.entries.Sessions = append(sc.entries.Sessions, e)
 	}
 	for id, e := range []sample.WaitEntry{
-		{State: "active", Type: sample.CPU}, {State: "active", Type: "Lock", Event: "tuple"}, {State: "idle in transaction", Type: "Client", Event: "ClientRead"},
+		{State: "active", Type: sample.CPU},
+		{State: "active", Type: "Lock", Event: "tuple"},
+		{State: "idle in transaction", Type: "Client", Event: "ClientRead"},
 		{State: "fastpath function call", Type: "IO", Event: text()},
 	} {
 		e.ID = int16(id + 1)

@@ -1,0 +1,246 @@
+package collector
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// TestHistoryAway has the history refuse everything for a while.
+func TestHistoryAway(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.pass(40 * time.Second)
+		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		before := len(w.history.keys(1))
+		w.pass(5 * time.Minute)
+		if n := len(w.history.keys(1)); n != before {
+			t.Errorf("%d windows came while the history was away", n-before)
+		}
+		if n := w.history.appends; n > 60 {
+			t.Errorf("%d attempts to write in five minutes", n)
+		}
+		w.history.fail(nil, nil)
+		w.pass(maxPauses + 20*time.Second)
+		if n := w.journal.waiting(); n > 40 {
+			t.Errorf("%d records wait though the history is back", n)
+		}
+		w.stop()
+		for _, id := range []target.ID{1, 2} {
+			w.wantWhole(id, time.Second)
+			w.wantStored(id)
+		}
+		if w.c.Counts().FlushErrors == 0 {
+			t.Error("no error was counted")
+		}
+	}, server(1), server(2))
+}
+
+// TestLostReplies has the history keep a batch and say that it did not.
+func TestLostReplies(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		n := 0
+		w.history.fail(nil, func(sample.Batch) error {
+			if n++; n%3 != 0 {
+				return errAway
+			}
+			return nil
+		})
+		w.start()
+		w.pass(3 * time.Minute)
+		w.history.fail(nil, nil)
+		w.stop()
+		for _, id := range []target.ID{1, 2} {
+			w.wantWhole(id, time.Second)
+			w.wantStored(id)
+		}
+		if w.history.appends < 20 {
+			t.Errorf("only %d batches: no reply was lost", w.history.appends)
+		}
+	}, server(1), server(2))
+}
+
+// TestKilled kills collectors in all parts of a window: whatever was synced is
+// in the history at last, once, and no two runs share a window.
+func TestKilled(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		slow := server(3)
+		slow.Intervals.Activity = 5 * time.Second
+		w.catalog.set(server(1), server(2), slow)
+		known := make(map[target.ID]int)
+		owner := make(map[windowKey]int) // the run that a window belongs to
+		for run := range 12 {
+			if run%4 == 2 { // nothing of this run gets away but by the next
+				w.history.fail(func(sample.Batch) error { return errAway }, nil)
+			}
+			w.start()
+			w.pass(time.Duration(17+7*run)*time.Second + time.Duration(run)*130*time.Millisecond)
+			w.kill()
+			for id := target.ID(1); id <= 3; id++ {
+				all := w.journal.ticksOf(id)
+				for _, tick := range all[known[id]:] {
+					key := windowKey{id, tick.Window.UnixMicro()}
+					if r, taken := owner[key]; taken && r != run {
+						t.Errorf("server %d: runs %d and %d share the window of %s", id, r, run, tick.Window)
+					}
+					owner[key] = run
+				}
+				known[id] = len(all)
+			}
+		}
+		w.start()
+		w.pass(10 * time.Second)
+		w.stop()
+		for id := target.ID(1); id <= 3; id++ {
+			seen := make(map[time.Time]bool)
+			for _, tick := range w.journal.ticksOf(id) {
+				if seen[tick.Planned] {
+					t.Errorf("server %d: two ticks of %s", id, tick.Planned)
+				}
+				seen[tick.Planned] = true
+			}
+			w.wantStored(id)
+		}
+		if n := w.journal.waiting(); n != 0 {
+			t.Errorf("%d records are left", n)
+		}
+	}, server(1), server(2))
+}
+
+// TestSlowVisitAtTheEnd has visits end at any instant around the end of their
+// window and the sync of the journal: no window is written without them.
+func TestSlowVisitAtTheEnd(t *testing.T) {
+	var targets []target.Target
+	for id := target.ID(1); id <= 30; id++ {
+		s := server(id)
+		s.Intervals.Activity = 10 * time.Second
+		targets = append(targets, s)
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		for id := target.ID(1); id <= 30; id++ {
+			w.fleet.server(id).visit = func(_ context.Context, n int, _ *sample.Visit) error {
+				time.Sleep(time.Duration((n*371+int(id)*137)%4900) * time.Millisecond)
+				return nil
+			}
+		}
+		// Writing takes long, and visits end meanwhile.
+		w.history.fail(func(sample.Batch) error { time.Sleep(700 * time.Millisecond); return nil }, nil)
+		w.start()
+		w.pass(10 * time.Minute)
+		w.stop()
+		for id := target.ID(1); id <= 30; id++ {
+			w.wantWhole(id, 10*time.Second)
+			w.wantStored(id)
+		}
+	}, targets...)
+}
+
+// TestVisitEndsBetweenSyncAndFlush has a visit end after the journal was
+// synced and before it is read: it is in no record, and under way no more.
+func TestVisitEndsBetweenSyncAndFlush(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.pass(20 * time.Second)
+		w.stop()
+		p, at := w.c.packer, time.Now().UTC().Truncate(15*time.Second)
+		tick := func(sec int) *sample.Visit {
+			planned := at.Add(time.Duration(sec) * time.Second)
+			return &sample.Visit{Server: 9, Tick: &sample.Tick{Window: at, Span: 15 * time.Second, Planned: planned, Started: planned, Cadence: time.Second}}
+		}
+		w.journal.Append(tick(13))
+		if err := w.journal.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		w.journal.Append(tick(14)) // ended just now
+		if err := p.flush(t.Context(), at.Add(20*time.Second), false); err != nil {
+			t.Fatal(err)
+		}
+		w.wantStored(9)
+	}, server(1))
+}
+
+// TestPoison has the history refuse one server's windows, and another's
+// entries, for good: everything else is stored, and copies are kept.
+func TestPoison(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		bad := func(b sample.Batch) bool {
+			return slices.ContainsFunc(b.Windows, func(win sample.Window) bool { return win.Server == 2 }) ||
+				slices.ContainsFunc(b.Visits, func(v *sample.Visit) bool { return v.Server == 3 })
+		}
+		w.start()
+		w.pass(20 * time.Second)
+		w.history.fail(func(b sample.Batch) error {
+			if bad(b) {
+				return errPoison
+			}
+			return nil
+		}, nil)
+		w.pass(40 * time.Second)
+		stored := len(w.history.keys(2))
+		w.history.fail(nil, nil)
+		w.pass(40 * time.Second)
+		w.stop()
+		for _, id := range []target.ID{1, 3} {
+			w.wantWhole(id, time.Second)
+			w.wantStored(id)
+		}
+		if n := len(w.history.keys(2)); n <= stored || stored > 2 {
+			t.Errorf("%d windows of the refused server while it was refused, %d at last", stored, n)
+		}
+		if n := len(w.journal.quarantined); n < 30 {
+			t.Errorf("%d records are quarantined, want those of about 40 s", n)
+		}
+		if n := w.journal.waiting(); n != 0 {
+			t.Errorf("%d records are left", n)
+		}
+	}, server(1), server(2), server(3))
+}
+
+// TestBacklog drains a long outage: a chunk at a time, with few windows in
+// memory, and all of them whole.
+func TestBacklog(t *testing.T) {
+	var targets []target.Target
+	for id := target.ID(1); id <= 40; id++ {
+		targets = append(targets, server(id))
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.start()
+		w.pass(20 * time.Minute) // 48 000 visits, of which a chunk has 4 096
+		w.kill()
+		total := 0
+		for id := range target.ID(40) {
+			total += len(w.journal.ticksOf(id + 1))
+		}
+		most := 0
+		w.history.fail(func(sample.Batch) error {
+			held := 0
+			for _, win := range w.c.packer.windows {
+				held += len(win.ticks)
+			}
+			most = max(most, held)
+			return nil
+		}, nil)
+		c, err := New(w.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.c = c
+		if err := c.packer.drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for id := range target.ID(40) {
+			w.wantStored(id + 1)
+		}
+		if most == 0 || most > 3*4096 {
+			t.Errorf("%d of %d ticks were in memory at once", most, total)
+		}
+		if n := w.journal.waiting(); n != 0 {
+			t.Errorf("%d records are left", n)
+		}
+	}, targets...)
+}

@@ -1,0 +1,566 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a collector with everything around it made of memory, in a bubble
+// of fake time.
+type world struct {
+	t       *testing.T
+	fleet   *fleet
+	catalog *catalog
+	history *history
+	journal *journal
+	change  func(*Config)
+	c       *Collector
+}
+
+// inWorld runs a test in a bubble.
+func inWorld(t *testing.T, f func(t *testing.T, w *world), targets ...target.Target) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f(t, &world{
+			t: t, fleet: newFleet(), catalog: &catalog{targets: targets, revision: 1}, history: newHistory(), journal: newJournal(),
+			change: func(*Config) {},
+		})
+	})
+}
+
+func server(id target.ID) target.Target {
+	return target.Target{ID: id, Name: fmt.Sprint("db", id), Endpoint: target.Endpoint{Host: "a", Port: 5432}, Enabled: true, Revision: 1}
+}
+
+func (w *world) config() Config {
+	cfg := Config{
+		Dialer: w.fleet, Catalog: w.catalog, History: w.history, Journal: w.journal, Log: discard(),
+		Intervals: target.Intervals{Activity: time.Second, Databases: 10 * time.Second, Inventory: time.Minute, Sizes: 30 * time.Minute},
+		Window:    15 * time.Second, MaxConnecting: 100,
+	}
+	w.change(&cfg)
+	return cfg
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	c, err := New(w.config())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := c.Start(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.c = c
+}
+
+func (w *world) stop() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	begun := time.Now()
+	if err := w.c.Stop(ctx); err != nil {
+		w.t.Error(err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		w.t.Errorf("stopping took %s", took)
+	}
+	synctest.Wait()
+}
+
+// kill ends a run as a kill would: what is not synced is lost, and nothing
+// more is written. Only the schedule has to end for the bubble's sake.
+func (w *world) kill() {
+	w.t.Helper()
+	w.journal.die()
+	w.history.die()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = w.c.Stop(ctx) // the journal is dead
+	synctest.Wait()
+	w.journal, w.history = w.journal.survivor(), w.history.survivor()
+}
+
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// wantWhole checks that the journal got each tick of a server exactly once,
+// and gives their outcomes.
+func (w *world) wantWhole(id target.ID, cadence time.Duration) []sample.Tick {
+	w.t.Helper()
+	ticks := w.journal.ticksOf(id)
+	for i := 1; i < len(ticks); i++ {
+		if gap := ticks[i].Planned.Sub(ticks[i-1].Planned); gap != cadence {
+			w.t.Errorf("server %d: tick of %s comes %s after the one before", id, ticks[i].Planned, gap)
+		}
+	}
+	return ticks
+}
+
+// wantStored checks that the history has exactly the ticks that the journal
+// was given.
+func (w *world) wantStored(id target.ID) {
+	w.t.Helper()
+	var want, got []int64
+	planned := 0
+	for _, tick := range w.journal.ticksOf(id) {
+		planned++
+		for _, s := range tick.Sessions {
+			want = append(want, int64(s.Session))
+		}
+	}
+	stored, minutes := 0, 0
+	w.history.mu.Lock()
+	defer w.history.mu.Unlock()
+	for key, win := range w.history.windows {
+		if key.server != id {
+			continue
+		}
+		stored += len(win.TickOffset)
+		minutes += int(win.Minute.Planned)
+		for _, s := range win.Session {
+			got = append(got, int64(s))
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if stored != planned || minutes != planned || !slices.Equal(want, got) {
+		w.t.Errorf("server %d: %d ticks, %d in minutes, %d samples stored; want %d, %d, %d", id, stored, minutes, len(got), planned, planned, len(want))
+	}
+}
+
+func reasons(ticks []sample.Tick) map[sample.Reason]int {
+	out := make(map[sample.Reason]int)
+	for _, tick := range ticks {
+		out[tick.Reason]++
+	}
+	return out
+}
+
+// fleet is all servers.
+type fleet struct {
+	mu      sync.Mutex
+	servers map[target.ID]*machine
+}
+
+// machine is one server, and what was done to it.
+type machine struct {
+	// dial and visit, if set, say how it answers; pids count connections.
+	dial  func(ctx context.Context, n int) (sample.Reason, error)
+	visit func(ctx context.Context, n int, v *sample.Visit) error
+	size  func(ctx context.Context) error
+
+	mu        sync.Mutex
+	dials     []time.Time
+	hosts     []string
+	dialing   int
+	mostDials int
+	visits    []time.Time
+	excluded  []uint32
+	sized     []uint32
+	sizePIDs  []uint32
+	open      int
+	pids      uint32
+}
+
+func newFleet() *fleet { return &fleet{servers: make(map[target.ID]*machine)} }
+
+func (f *fleet) server(id target.ID) *machine {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.servers[id] == nil {
+		f.servers[id] = &machine{}
+	}
+	return f.servers[id]
+}
+
+var errDial = errors.New("cannot connect")
+
+func (f *fleet) Dial(ctx context.Context, t target.Target, p Purpose) (Conn, sample.Reason, error) {
+	m := f.server(t.ID)
+	m.mu.Lock()
+	n := len(m.dials)
+	if p == ForTicks {
+		m.dials, m.hosts = append(m.dials, time.Now()), append(m.hosts, t.Endpoint.Host)
+		m.dialing++
+		m.mostDials = max(m.mostDials, m.dialing)
+	}
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if p == ForTicks {
+			m.dialing--
+		}
+	}()
+	if m.dial != nil && p == ForTicks {
+		if reason, err := m.dial(ctx, n); err != nil {
+			return nil, reason, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open++
+	m.pids++
+	c := &link{m: m, pid: m.pids}
+	if p == ForSizes {
+		m.sizePIDs = append(m.sizePIDs, c.pid)
+	}
+	return c, sample.None, nil
+}
+
+// link is a connection to a machine.
+type link struct {
+	m       *machine
+	pid    uint32
+	mu     sync.Mutex
+	closed bool
+}
+
+func (l *link) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionary, v *sample.Visit) error {
+	l.m.mu.Lock()
+	n := len(l.m.visits)
+	l.m.visits = append(l.m.visits, time.Now())
+	l.m.mu.Unlock()
+	dict.Begin(time.Now())
+	// Every tick has a session of its own, so that each can be told.
+	id := dict.Session([]byte(v.Tick.Planned.String()), 1, func(*sample.SessionEntry) {})
+	v.Entries = dict.Take()
+	v.Tick.Sessions = append(v.Tick.Sessions, sample.Session{Session: id, Wait: 1, Blocker: sample.Unset})
+	if ask.Inventory {
+		v.Inventory = &sample.Inventory{At: v.Tick.Planned, Databases: []sample.Database{{OID: 5}, {OID: 6}}}
+	}
+	if l.m.visit != nil {
+		return l.m.visit(ctx, n, v)
+	}
+	time.Sleep(5 * time.Millisecond)
+	return nil
+}
+
+func (l *link) Size(ctx context.Context, oid uint32, out *sample.DatabaseSize) error {
+	if l.m.size != nil {
+		return l.m.size(ctx)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.m.sized = append(l.m.sized, oid)
+	out.Bytes = sample.Int{V: int64(oid), Known: true}
+	return nil
+}
+
+func (l *link) PID() uint32 { return l.pid }
+
+func (l *link) Exclude(pid uint32) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.m.excluded = append(l.m.excluded, pid)
+}
+
+func (l *link) Alive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed
+}
+
+func (l *link) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed = true
+		l.m.mu.Lock()
+		defer l.m.mu.Unlock()
+		l.m.open--
+	}
+}
+
+// catalog is what is watched.
+type catalog struct {
+	mu       sync.Mutex
+	targets  []target.Target
+	revision int64
+	away     bool
+}
+
+var errAway = errors.New("stats_db is away")
+
+func (c *catalog) set(targets ...target.Target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revision++
+	for i := range targets {
+		targets[i].Revision = c.revision
+	}
+	c.targets = targets
+}
+
+func (c *catalog) Revision(context.Context) (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		return 0, errAway
+	}
+	return c.revision, nil
+}
+
+func (c *catalog) Targets(context.Context) ([]target.Target, []byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		return nil, nil, errAway
+	}
+	return slices.Clone(c.targets), []byte("sealed"), nil
+}
+
+func (c *catalog) Unseal(sealed []byte) ([]target.Target, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if string(sealed) != "sealed" {
+		return nil, errors.New("not what was kept")
+	}
+	return slices.Clone(c.targets), nil
+}
+
+// history keeps windows by their key: writing one twice stores it once.
+type history struct {
+	mu      sync.Mutex
+	windows map[windowKey]sample.Window
+	ids     map[target.ID]sample.NextIDs
+	sizes   []sample.DatabaseSize
+	entries int
+	appends int
+	most    int // windows in one batch
+	dead    bool
+	// before, if set, may refuse a batch; after may lose the reply.
+	before, after func(b sample.Batch) error
+	resume        func(target.ID) error
+}
+
+var errPoison = errors.New("this is not for me")
+
+func newHistory() *history {
+	return &history{windows: make(map[windowKey]sample.Window), ids: make(map[target.ID]sample.NextIDs)}
+}
+
+func (h *history) die() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dead = true
+}
+
+func (h *history) survivor() *history { return &history{windows: h.windows, ids: h.ids} }
+
+func (h *history) fail(before, after func(sample.Batch) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.before, h.after = before, after
+}
+
+func (h *history) Append(_ context.Context, b sample.Batch) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.appends++
+	h.most = max(h.most, len(b.Windows))
+	if h.dead {
+		return errAway
+	}
+	if h.before != nil {
+		if err := h.before(b); err != nil {
+			return err
+		}
+	}
+	for _, w := range b.Windows {
+		key := windowKey{w.Server, w.T0.UnixMicro()}
+		if _, there := h.windows[key]; !there {
+			h.windows[key] = w
+		}
+	}
+	for _, v := range b.Visits {
+		h.sizes = append(h.sizes, v.Sizes...)
+		h.entries += len(v.Entries.Sessions)
+		for _, e := range v.Entries.Sessions {
+			h.ids[v.Server] = h.ids[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
+		}
+	}
+	if h.after != nil {
+		return h.after(b)
+	}
+	return nil
+}
+
+func (h *history) Retryable(err error) bool { return !errors.Is(err, errPoison) }
+
+func (h *history) Resume(_ context.Context, id target.ID) (sample.Resume, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.resume != nil {
+		if err := h.resume(id); err != nil {
+			return sample.Resume{}, err
+		}
+	}
+	return sample.Resume{Next: h.ids[id]}, nil
+}
+
+// journal keeps records in memory. Those that were synced survive a kill.
+type journal struct {
+	mu          sync.Mutex
+	pending     []sample.Visit
+	records     []sample.Record
+	last        uint64
+	seen        map[target.ID][]sample.Tick // of records, for good
+	next        map[target.ID]sample.NextIDs
+	sealed      []byte
+	quarantined []uint64
+	mostLoaded  int
+	dead        bool
+}
+
+func newJournal() *journal {
+	return &journal{next: make(map[target.ID]sample.NextIDs), seen: make(map[target.ID][]sample.Tick)}
+}
+
+func (j *journal) die() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.dead = true
+}
+
+func (j *journal) survivor() *journal {
+	return &journal{records: j.records, last: j.last, seen: j.seen, next: j.next, sealed: j.sealed}
+}
+
+// ticksOf gives a server's ticks in the order of time.
+func (j *journal) ticksOf(id target.ID) []sample.Tick {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.SortedStableFunc(slices.Values(j.seen[id]), func(a, b sample.Tick) int { return a.Planned.Compare(b.Planned) })
+}
+
+func (j *journal) Append(v *sample.Visit) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	kept := *v
+	if v.Tick != nil {
+		tick := *v.Tick
+		tick.Sessions = slices.Clone(tick.Sessions)
+		kept.Tick = &tick
+	}
+	kept.Sizes, kept.Databases = slices.Clone(v.Sizes), slices.Clone(v.Databases)
+	for _, e := range v.Entries.Sessions {
+		j.next[v.Server] = j.next[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
+	}
+	j.pending = append(j.pending, kept)
+}
+
+func (j *journal) Sync() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.dead || len(j.pending) == 0 {
+		return nil
+	}
+	j.last++
+	j.records = append(j.records, sample.Record{Seq: j.last, Visits: j.pending})
+	for i := range j.pending {
+		if t := j.pending[i].Tick; t != nil {
+			j.seen[j.pending[i].Server] = append(j.seen[j.pending[i].Server], *t)
+		}
+	}
+	j.pending = nil
+	return nil
+}
+
+// Next takes a visit for a kilobyte.
+func (j *journal) Next(seq uint64, maxBytes int64) (out []sample.Record, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for _, r := range j.records {
+		if r.Seq > seq && int64(n)*1024 < maxBytes {
+			out = append(out, sample.Record{Seq: r.Seq, Visits: slices.Clone(r.Visits)})
+			n += len(r.Visits)
+		}
+	}
+	return out, nil
+}
+
+func (j *journal) Done(seqs ...uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.dead {
+		j.records = slices.DeleteFunc(j.records, func(r sample.Record) bool { return slices.Contains(seqs, r.Seq) })
+	}
+}
+
+func (j *journal) Quarantine(seq uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !slices.Contains(j.quarantined, seq) {
+		j.quarantined = append(j.quarantined, seq)
+	}
+	return nil
+}
+
+func (j *journal) NextIDs(id target.ID) sample.NextIDs {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.next[id]
+}
+
+func (j *journal) Ahead(id target.ID, n sample.NextIDs) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.next[id] = j.next[id].Max(n)
+}
+
+func (j *journal) PutTargets(sealed []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sealed = sealed
+	return nil
+}
+
+func (j *journal) Targets() ([]byte, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.sealed, nil
+}
+
+// waiting counts the records that are not done.
+func (j *journal) waiting() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.records)
+}
+
+// keys gives the windows of a server that are stored, in the order of time.
+func (h *history) keys(id target.ID) (out []windowKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key := range h.windows {
+		if key.server == id {
+			out = append(out, key)
+		}
+	}
+	slices.SortFunc(out, func(a, b windowKey) int { return cmp.Compare(a.t0, b.t0) })
+	return out
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
