@@ -43,7 +43,7 @@ func crowd(tb testing.TB, server *pgtest.Server, backends, active int) {
 		}
 		go func() {
 			defer func() {
-				end, stop := context.WithTimeout(context.Background(), time.Second)
+				end, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 				defer stop()
 				_ = conn.Close(end)
 				ended <- struct{}{}

@@ -40,10 +40,10 @@ type load struct {
 }
 
 func newLoad(seed uint64) *load {
-	rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // synthetic
+	rnd := rand.New(rand.NewPCG(seed, 1))
 	l := &load{rnd: rnd, zipf: rand.NewZipf(rnd, 1.2, 4, 299), xid: 1_000_000}
 	for i := range 50 {
-		w := worker{id: int32(i + 1)} //nolint:gosec // small
+		w := worker{id: int32(i + 1)}
 		switch {
 		case i < 8:
 			w.life, w.longestLife = 300, 6000
@@ -70,7 +70,7 @@ func (l *load) tick(at, window time.Time) sample.Tick {
 			if w.longestLife > w.life {
 				w.left += l.rnd.IntN(w.longestLife - w.life)
 			}
-			w.query = int32(l.zipf.Uint64()) + 1 //nolint:gosec // small
+			w.query = int32(l.zipf.Uint64()) + 1
 			w.queryStart = at.UnixMicro() - int64(l.rnd.IntN(900_000))
 			w.xactStart = w.queryStart
 			if l.rnd.IntN(3) == 0 { // not the first statement of its transaction
@@ -81,11 +81,11 @@ func (l *load) tick(at, window time.Time) sample.Tick {
 		if w.waitsLeft--; w.waitsLeft < 0 {
 			w.waitsLeft = l.rnd.IntN(max(1, w.life/3))
 			w.wait = int16(min(l.rnd.ExpFloat64()*6, 42)) + 1
-			w.class = sample.WaitClass(uint8(w.wait) % uint8(sample.ClassOther)) //nolint:gosec // small
+			w.class = sample.WaitClass(uint8(w.wait) % uint8(sample.ClassOther))
 		}
 		t.Sessions = append(t.Sessions, sample.Session{
 			Session: w.id, Wait: w.wait, Class: w.class, Query: w.query, QueryStart: w.queryStart, XactStart: w.xactStart,
-			StateChange: w.queryStart, Xmin: uint32(t.NextXID - int64(l.rnd.IntN(100))), Blocker: sample.Unset, //nolint:gosec // synthetic
+			StateChange: w.queryStart, Xmin: uint32(t.NextXID - int64(l.rnd.IntN(100))), Blocker: sample.Unset,
 		})
 	}
 	return t
@@ -117,8 +117,8 @@ func BenchmarkWrite(b *testing.B) {
 			t0 := base.Add(time.Duration(w) * 15 * time.Second)
 			all := make([][]sample.Tick, servers)
 			for s := range all {
-				l := newLoad(uint64(round*1_000_000 + s*1000 + w)) //nolint:gosec // small
-				for i := range 40 + ticks {                        // the first forty settle the mix
+				l := newLoad(uint64(round*1_000_000 + s*1000 + w))
+				for i := range 40 + ticks { // the first forty settle the mix
 					at := t0.Add(time.Duration(i-40) * time.Second)
 					if t := l.tick(at, t0); i >= 40 {
 						all[s] = append(all[s], t)

@@ -96,11 +96,7 @@ func (l *line) release(conn Conn) {
 
 // close ends a connection without waiting for it.
 func (l *line) close(conn Conn) {
-	l.c.closes.Add(1)
-	go func() {
-		defer l.c.closes.Done()
-		conn.Close()
-	}()
+	l.c.closes.Go(conn.Close)
 }
 
 // dial makes one attempt.
@@ -110,19 +106,19 @@ func (l *line) dial(ctx context.Context, t target.Target, generation int, done c
 	select {
 	case l.c.dialing <- struct{}{}:
 	case <-ctx.Done():
-		l.end(generation, done, nil, sample.NotRunning)
+		l.end(generation, nil, sample.NotRunning)
 		return
 	}
 	l.c.counts.dials.Add(1)
 	conn, reason, err := l.c.cfg.Dialer.Dial(ctx, t, ForTicks)
 	<-l.c.dialing
-	l.end(generation, done, conn, reason)
+	l.end(generation, conn, reason)
 	if err != nil && ctx.Err() == nil {
-		l.c.cfg.Log.Debug("cannot connect", "server", t.Name, "reason", reason.String(), "error", err)
+		l.c.cfg.Log.DebugContext(ctx, "cannot connect", "server", t.Name, "reason", reason.String(), "error", err)
 	}
 }
 
-func (l *line) end(generation int, done chan struct{}, conn Conn, reason sample.Reason) {
+func (l *line) end(generation int, conn Conn, reason sample.Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if generation != l.generation {

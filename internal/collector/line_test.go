@@ -156,7 +156,7 @@ func TestMaxConnecting(t *testing.T) {
 				if a, b := w.fleet.server(1), w.fleet.server(2); a.dialing+b.dialing > 1 {
 					t.Error("two attempts at once")
 				}
-				time.Sleep(3 * time.Second)
+				<-time.After(3 * time.Second)
 				return sample.None, nil
 			}
 		}

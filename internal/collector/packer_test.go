@@ -74,7 +74,7 @@ func TestKilled(t *testing.T) {
 		known := make(map[target.ID]int)
 		owner := make(map[windowKey]int) // the run that a window belongs to
 		for run := range 12 {
-			if run%4 == 2 { // nothing of this run gets away but by the next
+			if run%4 >= 2 { // nothing of these runs gets away but by the next
 				w.history.fail(func(sample.Batch) error { return errAway }, nil)
 			}
 			w.start()
@@ -96,8 +96,14 @@ func TestKilled(t *testing.T) {
 		w.pass(10 * time.Second)
 		w.stop()
 		for id := target.ID(1); id <= 3; id++ {
-			seen := make(map[time.Time]bool)
+			seen, ids := make(map[time.Time]bool), make(map[int32]bool)
 			for _, tick := range w.journal.ticksOf(id) {
+				for _, s := range tick.Sessions {
+					if ids[s.Session] {
+						t.Errorf("server %d: the id %d has a second meaning", id, s.Session)
+					}
+					ids[s.Session] = true
+				}
 				if seen[tick.Planned] {
 					t.Errorf("server %d: two ticks of %s", id, tick.Planned)
 				}
@@ -122,13 +128,18 @@ func TestSlowVisitAtTheEnd(t *testing.T) {
 	}
 	inWorld(t, func(t *testing.T, w *world) {
 		for id := target.ID(1); id <= 30; id++ {
-			w.fleet.server(id).visit = func(_ context.Context, n int, _ *sample.Visit) error {
-				time.Sleep(time.Duration((n*371+int(id)*137)%4900) * time.Millisecond)
-				return nil
+			w.fleet.server(id).visit = func(ctx context.Context, n int, v *sample.Visit) error {
+				select {
+				case <-time.After(time.Duration((n*371+int(id)*137)%4900) * time.Millisecond):
+					return nil
+				case <-ctx.Done():
+					v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.Timeout, nil
+					return context.Cause(ctx)
+				}
 			}
 		}
 		// Writing takes long, and visits end meanwhile.
-		w.history.fail(func(sample.Batch) error { time.Sleep(700 * time.Millisecond); return nil }, nil)
+		w.history.fail(func(sample.Batch) error { <-time.After(700 * time.Millisecond); return nil }, nil)
 		w.start()
 		w.pass(10 * time.Minute)
 		w.stop()
@@ -139,25 +150,63 @@ func TestSlowVisitAtTheEnd(t *testing.T) {
 	}, targets...)
 }
 
+// stopped gives a world whose collector has stopped, so that only the test
+// writes to the journal, and visits of a server nobody schedules.
+func stopped(w *world) (at time.Time, tick func(sec int) *sample.Visit) {
+	w.start()
+	w.pass(20 * time.Second)
+	w.stop()
+	at = time.Now().UTC().Truncate(15 * time.Second)
+	return at, func(sec int) *sample.Visit {
+		planned := at.Add(time.Duration(sec) * time.Second)
+		return &sample.Visit{Server: 9, Tick: &sample.Tick{Window: at, Span: 15 * time.Second, Planned: planned, Started: planned, Cadence: time.Second}}
+	}
+}
+
 // TestVisitEndsBetweenSyncAndFlush has a visit end after the journal was
 // synced and before it is read: it is in no record, and under way no more.
 func TestVisitEndsBetweenSyncAndFlush(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.start()
-		w.pass(20 * time.Second)
-		w.stop()
-		p, at := w.c.packer, time.Now().UTC().Truncate(15*time.Second)
-		tick := func(sec int) *sample.Visit {
-			planned := at.Add(time.Duration(sec) * time.Second)
-			return &sample.Visit{Server: 9, Tick: &sample.Tick{Window: at, Span: 15 * time.Second, Planned: planned, Started: planned, Cadence: time.Second}}
-		}
+		at, tick := stopped(w)
 		w.journal.Append(tick(13))
 		if err := w.journal.Sync(); err != nil {
 			t.Fatal(err)
 		}
 		w.journal.Append(tick(14)) // ended just now
-		if err := p.flush(t.Context(), at.Add(20*time.Second), false); err != nil {
-			t.Fatal(err)
+		for sec := 20; sec < 22; sec++ {
+			if err := w.c.packer.flush(t.Context(), at.Add(time.Duration(sec)*time.Second), false); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.journal.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(w.journal.ticksOf(9)); n != 2 {
+			t.Errorf("%d ticks are in the journal, want 2", n)
+		}
+		w.wantStored(9)
+	}, server(1))
+}
+
+// TestWindowsSettle says that a window stays open for a moment where no
+// schedule tells which tick is next.
+func TestWindowsSettle(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		at, tick := stopped(w)
+		for i, c := range []struct {
+			late    time.Duration
+			windows int
+		}{{-time.Second, 0}, {settle - time.Millisecond, 0}, {settle, 1}} {
+			w.journal.Append(tick(12 + i))
+			if err := w.c.packer.flush(t.Context(), at.Add(15*time.Second+c.late), false); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(w.history.keys(9)); n != c.windows {
+				t.Errorf("%s after its end %d windows are stored, want %d", c.late, n, c.windows)
+			}
+		}
+		if settle < time.Second {
+			t.Errorf("settle is %s, less than a job may be late", settle)
 		}
 		w.wantStored(9)
 	}, server(1))

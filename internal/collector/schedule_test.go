@@ -22,7 +22,7 @@ func TestEveryTickHasOneOutcome(t *testing.T) {
 		}
 		w.fleet.server(3).dial = func(context.Context, int) (sample.Reason, error) { return sample.AuthFailed, errDial }
 		w.fleet.server(4).dial = func(context.Context, int) (sample.Reason, error) {
-			time.Sleep(3200 * time.Millisecond)
+			<-time.After(3200 * time.Millisecond)
 			return sample.None, nil
 		}
 		w.start()

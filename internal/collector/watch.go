@@ -198,7 +198,7 @@ func (w *watch) place(t *sample.Tick, planned time.Time, cadence time.Duration) 
 func (w *watch) skip(planned time.Time, cadence time.Duration, why sample.Reason) {
 	t := sample.Tick{Outcome: sample.Skipped, Reason: why}
 	w.place(&t, planned, cadence)
-	w.record(&sample.Visit{Server: w.visit.Server, Tick: &t})
+	w.record(&sample.Visit{Server: w.t.ID, Tick: &t})
 }
 
 func (w *watch) record(v *sample.Visit) {

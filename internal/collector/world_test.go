@@ -64,10 +64,10 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.c = c
 	if err := c.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
-	w.c = c
 }
 
 func (w *world) stop() {
@@ -98,7 +98,7 @@ func (w *world) kill() {
 }
 
 func (w *world) pass(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 
@@ -229,7 +229,7 @@ func (f *fleet) Dial(ctx context.Context, t target.Target, p Purpose) (Conn, sam
 
 // link is a connection to a machine.
 type link struct {
-	m       *machine
+	m      *machine
 	pid    uint32
 	mu     sync.Mutex
 	closed bool
@@ -251,7 +251,7 @@ func (l *link) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 	if l.m.visit != nil {
 		return l.m.visit(ctx, n, v)
 	}
-	time.Sleep(5 * time.Millisecond)
+	<-time.After(5 * time.Millisecond)
 	return nil
 }
 
@@ -259,7 +259,7 @@ func (l *link) Size(ctx context.Context, oid uint32, out *sample.DatabaseSize) e
 	if l.m.size != nil {
 		return l.m.size(ctx)
 	}
-	time.Sleep(1500 * time.Millisecond)
+	<-time.After(1500 * time.Millisecond)
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	l.m.sized = append(l.m.sized, oid)
@@ -429,7 +429,6 @@ type journal struct {
 	next        map[target.ID]sample.NextIDs
 	sealed      []byte
 	quarantined []uint64
-	mostLoaded  int
 	dead        bool
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // start is the instant that tests count from.
-var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // constant
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // stat is a sample of database 5 at start plus seconds.
 func stat(seconds int, commits int64, change ...func(*DatabaseStat)) *DatabaseStat {
@@ -93,7 +93,7 @@ func TestSinceForgetsItself(t *testing.T) {
 func TestDeltasAddUp(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test wants the same numbers again
+		r := rand.New(rand.NewPCG(seed, 1))
 		var prev *DatabaseStat
 		first, sum, epochs := [NumCounters]int64{}, [NumCounters]int64{}, 0
 		at := start

@@ -15,7 +15,7 @@ func tickAt(seconds int, sessions ...Session) Tick {
 	at := start.Add(time.Duration(seconds) * time.Second)
 	return Tick{
 		Planned: at, Started: at.Add(5 * time.Millisecond), Window: start, Span: 15 * time.Second, Cadence: time.Second,
-		Duration: 3 * time.Millisecond, Backends: int32(10 + seconds), NextXID: 1000 + int64(seconds), Sessions: sessions, //nolint:gosec // small
+		Duration: 3 * time.Millisecond, Backends: int32(10 + seconds), NextXID: 1000 + int64(seconds), Sessions: sessions,
 	}
 }
 
@@ -144,7 +144,7 @@ func TestNewWindowXmin(t *testing.T) {
 func TestWindowRoundTrip(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // a test wants the same numbers again
+		r := rand.New(rand.NewPCG(seed, 3))
 		ticks := randomTicks(r)
 		want := make(map[[2]int64]Session) // by planned instant and session
 		var classes [NumClasses]int32
@@ -208,7 +208,7 @@ func randomTicks(r *rand.Rand) []Tick {
 				continue
 			}
 			s := Session{
-				Session: id, Wait: int16(r.IntN(9)), Class: WaitClass(r.IntN(int(NumClasses))), Query: int32(r.IntN(4)), //nolint:gosec // small
+				Session: id, Wait: int16(r.IntN(9)), Class: WaitClass(r.IntN(int(NumClasses))), Query: int32(r.IntN(4)),
 				QueryStart: t0 - 1000*r.Int64N(1e6), Blocker: Unset,
 			}
 			if r.IntN(2) == 0 {
@@ -216,7 +216,7 @@ func randomTicks(r *rand.Rand) []Tick {
 			}
 			s.StateChange = s.QueryStart + 1000*r.Int64N(3)
 			if r.IntN(5) == 0 {
-				s.Blocker = int32(r.IntN(40)) //nolint:gosec // small
+				s.Blocker = int32(r.IntN(40))
 			}
 			tick.Sessions = append(tick.Sessions, s)
 		}

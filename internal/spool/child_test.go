@@ -44,7 +44,7 @@ func runChild(what string) int {
 
 func child(t *testing.T, name, dir string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$") //nolint:gosec // this very program
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), childEnv+"="+name+":"+dir)
 	cmd.Stderr = os.Stderr
 	return cmd

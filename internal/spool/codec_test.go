@@ -21,7 +21,7 @@ func sameVisit() cmp.Options { return cmp.Options{cmpopts.EquateEmpty(), cmpopts
 type dice struct{ *rand.Rand }
 
 func newDice(seed uint64) dice {
-	return dice{rand.New(rand.NewPCG(seed, 5))} //nolint:gosec // a test wants the same numbers again
+	return dice{rand.New(rand.NewPCG(seed, 5))}
 }
 
 func (d dice) often() bool { return d.IntN(3) > 0 }
@@ -34,10 +34,10 @@ func (d dice) int64() int64 {
 	case 1:
 		return []int64{math.MinInt64, math.MaxInt64, -1, 1}[d.IntN(4)]
 	}
-	return int64(d.Uint64()) >> d.IntN(64) //nolint:gosec // any bits
+	return int64(d.Uint64()) >> d.IntN(64)
 }
 
-func (d dice) int32() int32    { return int32(d.int64()) } //nolint:gosec // any bits
+func (d dice) int32() int32    { return int32(d.int64()) }
 func (d dice) uint32() uint32  { return d.Uint32() >> d.IntN(32) }
 func (d dice) time() time.Time { return time.UnixMicro(d.Int64N(1 << 52)).UTC() }
 
@@ -116,12 +116,12 @@ func (d dice) tick() *sample.Tick {
 	planned := window.Add(time.Duration(d.Int64N(int64(15 * time.Second))))
 	t := &sample.Tick{
 		Window: window, Span: 15 * time.Second, Cadence: time.Second, Planned: planned, Started: planned.Add(time.Duration(d.Int64N(1e9))),
-		Outcome: sample.Outcome(d.IntN(4)), Reason: sample.Reason(d.IntN(21)), Duration: time.Duration(d.int64()), //nolint:gosec // small
+		Outcome: sample.Outcome(d.IntN(4)), Reason: sample.Reason(d.IntN(21)), Duration: time.Duration(d.int64()),
 		Backends: d.int32(), NextXID: d.int64(),
 	}
 	for range d.IntN(8) {
 		s := sample.Session{
-			Session: d.int32(), Wait: int16(d.int32()), Class: sample.WaitClass(d.IntN(int(sample.NumClasses))), Query: d.int32(), //nolint:gosec // any bits
+			Session: d.int32(), Wait: int16(d.int32()), Class: sample.WaitClass(d.IntN(int(sample.NumClasses))), Query: d.int32(),
 			Xmin: d.uint32(), Blocker: d.int32(), QueryStart: d.int64(), XactStart: d.int64(), StateChange: d.int64(),
 		}
 		if d.IntN(4) == 0 {
@@ -138,7 +138,7 @@ func (d dice) entries() (e sample.Entries) {
 			ID: d.int32(), Day: d.int32(), PID: d.int32(), BackendStart: d.int64(), DatabaseOID: d.uint32(), UserOID: d.uint32(), LeaderPID: d.int32(),
 			Database: d.str(), User: d.str(), Application: d.str(), ClientAddr: d.str(), BackendType: d.str(),
 		})
-		e.Waits = append(e.Waits, sample.WaitEntry{ID: int16(d.int32()), State: d.str(), Type: d.str(), Event: d.str()}) //nolint:gosec // any bits
+		e.Waits = append(e.Waits, sample.WaitEntry{ID: int16(d.int32()), State: d.str(), Type: d.str(), Event: d.str()})
 		e.Queries = append(e.Queries, sample.QueryEntry{ID: d.int32(), Day: d.int32(), QueryID: d.int64(), Own: d.often(), Text: d.str()})
 	}
 	return e

@@ -59,9 +59,7 @@ func (s *Store) Lease(ctx context.Context, log *slog.Logger) (*Lease, error) {
 const leaseLock = `k.locktype = 'advisory' and k.granted and k.classid = 0 and k.objid = $1 and k.objsubid = 1
    and k.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())`
 
-// try takes the lease if it is free. A backend of our own that still holds it,
-// because the server has not noticed that its connection is gone, is ended:
-// the next try gets the lease.
+// try takes the lease if it is free.
 func (l *Lease) try(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
@@ -98,24 +96,29 @@ func (l *Lease) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
-// ownGhost reports whether the lease is held by a backend that this Lease lost
-// the connection to, and ends that backend.
-func (l *Lease) ownGhost(ctx context.Context) (bool, error) {
+// taken reports whether another collector holds the lease now. It ends a
+// backend of our own that does.
+func (l *Lease) taken(ctx context.Context) (bool, error) {
 	const sql = `/* pgam:lease */
-select count(pg_terminate_backend(a.pid)) > 0
-  from pg_catalog.pg_locks k
-  join pg_catalog.pg_stat_activity a on a.pid = k.pid
- where a.pid = $2 and a.backend_start = $3 and ` + leaseLock
+select coalesce(bool_or(not h.own), false), count(case when h.own then pg_terminate_backend(h.pid) end)
+  from (select k.pid, (k.pid = $2 and a.backend_start = $3) is true as own
+          from pg_catalog.pg_locks k
+          left join pg_catalog.pg_stat_activity a on a.pid = k.pid
+         where ` + leaseLock + `) h`
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
-	var ghost bool
-	err := l.conn.QueryRow(ctx, sql, uint32(leaseKey), int32(l.pid), l.born).Scan(&ghost) //nolint:gosec // a process id
-	return ghost, err
+	var (
+		taken bool
+		ended int64
+	)
+	err := l.conn.QueryRow(ctx, sql, uint32(leaseKey), int32(l.pid), l.born).Scan(&taken, &ended) //nolint:gosec // a process id
+	return taken, err
 }
 
 // Keep watches over the lease until ctx ends. When stats_db went away it takes
 // the lease again as soon as it is back; the error is ErrLeaseTaken if another
-// collector was faster.
+// collector was faster. A backend of our own that still holds it, because the
+// server has not noticed that its connection is gone, is no other collector.
 func (l *Lease) Keep(ctx context.Context) error {
 	for {
 		if err := pause(ctx); err != nil {
@@ -132,7 +135,7 @@ func (l *Lease) Keep(ctx context.Context) error {
 		if err != nil || got {
 			continue // stats_db is away, or all is well again
 		}
-		if ghost, err := l.ownGhost(ctx); err == nil && !ghost {
+		if taken, err := l.taken(ctx); err == nil && taken {
 			return ErrLeaseTaken
 		}
 	}

@@ -365,6 +365,9 @@ func TestConformanceAppendToDetaching(t *testing.T) {
 		if n := pgtest.Value[int](t, dsn, "select count(*) from history.activity_window"); n != 2 {
 			t.Errorf("%d windows", n)
 		}
+		if n := pgtest.Value[int](t, dsn, "select count(*) from pg_description where description = $1", expiredComment); n != 0 {
+			t.Error("a partition in use is marked as expired")
+		}
 		if got, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil || len(got) != 2 {
 			t.Errorf("dropped %v, %v", got, err)
 		}
