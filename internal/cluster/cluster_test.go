@@ -401,7 +401,7 @@ func TestCluster_interruptedInit(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- c.Init(ctx) }()
 	for {
-		if _, err := os.Stat(filepath.Join(cfg.Dir+".unfinished", "PG_VERSION")); err == nil {
+		if begun, _ := filepath.Glob(filepath.Join(cfg.Dir+".unfinished-*", "PG_VERSION")); len(begun) > 0 {
 			break
 		}
 		select {

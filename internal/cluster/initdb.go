@@ -113,14 +113,23 @@ func (c *Cluster) checkEmpty() error {
 // makeDataDir runs initdb on a folder beside the data folder and renames it
 // when it is complete.
 func (c *Cluster) makeDataDir(ctx context.Context, o owner) error {
-	unfinished := c.cfg.Dir + ".unfinished"
-	if err := os.RemoveAll(unfinished); err != nil {
-		return fmt.Errorf("%w: remove what an interrupted run left: %w", ErrDataDir, err)
+	// The folder's name is new each time: an initdb that outlived a kill of
+	// this process may still be writing into the one before.
+	parent, prefix := filepath.Dir(c.cfg.Dir), filepath.Base(c.cfg.Dir)+".unfinished"
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
-	if err := os.Mkdir(unfinished, 0o700); err != nil {
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			_ = os.RemoveAll(filepath.Join(parent, e.Name())) // what cannot go now goes the next time
+		}
+	}
+	unfinished, err := os.MkdirTemp(parent, prefix+"-")
+	if err != nil {
 		return fmt.Errorf("%w: %w: choose a place that you may write to", ErrDataDir, err)
 	}
-	err := o.give(unfinished)
+	err = o.give(unfinished)
 	if err == nil {
 		err = c.initdb(ctx, o, unfinished)
 	}

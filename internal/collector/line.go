@@ -57,7 +57,7 @@ func (l *line) acquire(ctx context.Context, t target.Target) (Conn, sample.Reaso
 		var attempt context.Context
 		attempt, l.giveUp = context.WithCancel(l.c.run)
 		l.c.visits.Add(1)
-		go l.dial(attempt, t, l.generation, l.dialing)
+		go l.dial(attempt, t, l.generation, l.dialing) //nolint:contextcheck // an attempt outlives the visit that began it
 	}
 	dialing := l.dialing
 	l.mu.Unlock()

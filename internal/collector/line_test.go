@@ -42,21 +42,21 @@ func TestBreaker(t *testing.T) {
 		w.start()
 		w.pass(10 * time.Minute)
 		w.stop()
-		mute := w.fleet.server(1).dials
+		mute := w.fleet.server(1).did().dials
 		if n := within(mute, 55*time.Second); n != muteLimit {
 			t.Errorf("%d attempts in the first minute at a server that does not answer, want %d", n, muteLimit)
 		}
 		if n := len(mute); n < muteLimit+8 || n > muteLimit+10 {
 			t.Errorf("%d attempts in ten minutes at a server that does not answer, want three and then one a minute", n)
 		}
-		refused := w.fleet.server(2).dials
+		refused := w.fleet.server(2).did().dials
 		if gap := longestGap(refused); gap > quickPause+time.Second {
 			t.Errorf("a server at which nobody listens is left alone for %s", gap)
 		}
 		if n := len(refused); n > 600/2 {
 			t.Errorf("%d attempts in ten minutes at a server at which nobody listens", n)
 		}
-		locked := w.fleet.server(3).dials
+		locked := w.fleet.server(3).did().dials
 		if gap := longestGap(locked); gap < 30*time.Second || gap > 92*time.Second {
 			t.Errorf("pauses grow to %s at a server that lets nobody in", gap)
 		}
@@ -84,7 +84,7 @@ func TestBackFromFailure(t *testing.T) {
 		if last := ticks[len(ticks)-1]; last.Outcome != sample.OK {
 			t.Errorf("after the server was up: %s", last.Reason)
 		}
-		if n := len(w.fleet.server(1).dials); n != 9 {
+		if n := len(w.fleet.server(1).did().dials); n != 9 {
 			t.Errorf("%d attempts, want 9", n)
 		}
 	}, server(1))
@@ -112,8 +112,8 @@ func TestLostConnection(t *testing.T) {
 		w.pass(20 * time.Second)
 		w.stop()
 		r := reasons(w.wantWhole(1, time.Second))
-		if r[sample.ConnectionLost] != 1 || len(r) != 2 || len(m.dials) != 2 || m.open != 0 {
-			t.Errorf("reasons %v, %d attempts, %d open", r, len(m.dials), m.open)
+		if r[sample.ConnectionLost] != 1 || len(r) != 2 || len(m.did().dials) != 2 || m.did().open != 0 {
+			t.Errorf("reasons %v, %d attempts, %d open", r, len(m.did().dials), m.did().open)
 		}
 	}, server(1))
 }
@@ -129,19 +129,19 @@ func TestOneAttemptAtATime(t *testing.T) {
 		}
 		w.start()
 		w.pass(10 * time.Second)
-		if len(m.dials) != 1 || m.dialing != 1 {
-			t.Fatalf("%d attempts, %d under way; want one that goes on", len(m.dials), m.dialing)
+		if len(m.did().dials) != 1 || m.did().dialing != 1 {
+			t.Fatalf("%d attempts, %d under way; want one that goes on", len(m.did().dials), m.did().dialing)
 		}
 		moved := server(1)
 		moved.Endpoint.Host = "b"
 		w.catalog.set(moved)
 		w.pass(3 * time.Second)
-		if !slices.Equal(m.hosts, []string{"a", "b"}) || m.dialing != 1 || m.mostDials != 1 {
-			t.Errorf("attempts at %v, %d under way, %d at once", m.hosts, m.dialing, m.mostDials)
+		if !slices.Equal(m.did().hosts, []string{"a", "b"}) || m.did().dialing != 1 || m.did().mostDials != 1 {
+			t.Errorf("attempts at %v, %d under way, %d at once", m.did().hosts, m.did().dialing, m.did().mostDials)
 		}
 		w.catalog.set()
 		w.pass(2 * time.Second)
-		if m.dialing != 0 {
+		if m.did().dialing != 0 {
 			t.Error("an attempt goes on at a server that is not watched")
 		}
 		w.stop()
@@ -153,7 +153,7 @@ func TestMaxConnecting(t *testing.T) {
 		w.change = func(c *Config) { c.MaxConnecting = 1 }
 		for _, id := range []target.ID{1, 2} {
 			w.fleet.server(id).dial = func(context.Context, int) (sample.Reason, error) {
-				if a, b := w.fleet.server(1), w.fleet.server(2); a.dialing+b.dialing > 1 {
+				if a, b := w.fleet.server(1), w.fleet.server(2); a.did().dialing+b.did().dialing > 1 {
 					t.Error("two attempts at once")
 				}
 				<-time.After(3 * time.Second)
@@ -175,22 +175,22 @@ func TestSizes(t *testing.T) {
 		w.start()
 		w.pass(150 * time.Second)
 		m := w.fleet.server(1)
-		if m.open != 1 {
-			t.Errorf("%d connections are open between rounds, want 1", m.open)
+		if m.did().open != 1 {
+			t.Errorf("%d connections are open between rounds, want 1", m.did().open)
 		}
 		w.stop()
-		if !slices.Equal(m.sized, []uint32{5, 6, 5, 6, 5, 6}) {
-			t.Errorf("sizes were read of %v", m.sized)
+		if !slices.Equal(m.did().sized, []uint32{5, 6, 5, 6, 5, 6}) {
+			t.Errorf("sizes were read of %v", m.did().sized)
 		}
-		if len(m.sizePIDs) != 3 || len(m.dials) != 1 {
-			t.Errorf("%d second connections, %d first ones", len(m.sizePIDs), len(m.dials))
+		if len(m.did().sizePIDs) != 3 || len(m.did().dials) != 1 {
+			t.Errorf("%d second connections, %d first ones", len(m.did().sizePIDs), len(m.did().dials))
 		}
-		for _, pid := range m.sizePIDs {
-			if !slices.Contains(m.excluded, pid) {
+		for _, pid := range m.did().sizePIDs {
+			if !slices.Contains(m.did().excluded, pid) {
 				t.Errorf("the second connection %d was not left out of any visit", pid)
 			}
 		}
-		if m.excluded[len(m.excluded)-1] != 0 {
+		if m.did().excluded[len(m.did().excluded)-1] != 0 {
 			t.Error("a pid is left out after its connection ended")
 		}
 		if n := len(w.history.sizes); n != 6 {
@@ -211,13 +211,13 @@ func TestSizesEnd(t *testing.T) {
 		m.size = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		w.start()
 		w.pass(5 * time.Second)
-		if m.open != 2 {
-			t.Fatalf("%d connections are open while sizes are read, want 2", m.open)
+		if m.did().open != 2 {
+			t.Fatalf("%d connections are open while sizes are read, want 2", m.did().open)
 		}
 		w.catalog.set()
 		w.pass(2 * time.Second)
-		if m.open != 0 {
-			t.Errorf("%d connections are open to a server that is not watched", m.open)
+		if m.did().open != 0 {
+			t.Errorf("%d connections are open to a server that is not watched", m.did().open)
 		}
 		w.stop()
 		if n := len(w.history.sizes); n != 0 {
@@ -243,7 +243,7 @@ func TestStop(t *testing.T) {
 		w.fleet.server(3).dial = func(ctx context.Context, _ int) (sample.Reason, error) { hang(ctx); return sample.Timeout, errDial }
 		w.fleet.server(1).size = func(ctx context.Context) error { hang(ctx); return ctx.Err() }
 		w.start()
-		for len(w.fleet.server(2).visits) < 2 {
+		for len(w.fleet.server(2).did().visits) < 2 {
 			w.pass(100 * time.Millisecond)
 		}
 		begun := time.Now()
@@ -260,8 +260,8 @@ func TestStop(t *testing.T) {
 		}
 		for id := range target.ID(3) {
 			w.wantStored(id + 1) // partial windows too
-			if m := w.fleet.server(id + 1); m.open != 0 || m.dialing != 0 {
-				t.Errorf("server %d: %d open, %d dialing", id+1, m.open, m.dialing)
+			if m := w.fleet.server(id + 1); m.did().open != 0 || m.did().dialing != 0 {
+				t.Errorf("server %d: %d open, %d dialing", id+1, m.did().open, m.did().dialing)
 			}
 		}
 	}, server(1), server(2), server(3))

@@ -21,7 +21,7 @@ func TestHistoryAway(t *testing.T) {
 		if n := len(w.history.keys(1)); n != before {
 			t.Errorf("%d windows came while the history was away", n-before)
 		}
-		if n := w.history.appends; n > 60 {
+		if n := w.history.batches(); n > 60 {
 			t.Errorf("%d attempts to write in five minutes", n)
 		}
 		w.history.fail(nil, nil)
@@ -58,8 +58,8 @@ func TestLostReplies(t *testing.T) {
 			w.wantWhole(id, time.Second)
 			w.wantStored(id)
 		}
-		if w.history.appends < 20 {
-			t.Errorf("only %d batches: no reply was lost", w.history.appends)
+		if w.history.batches() < 20 {
+			t.Errorf("only %d batches: no reply was lost", w.history.batches())
 		}
 	}, server(1), server(2))
 }

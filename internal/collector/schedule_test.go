@@ -14,7 +14,7 @@ func TestEveryTickHasOneOutcome(t *testing.T) {
 		w.fleet.server(2).visit = func(ctx context.Context, n int, v *sample.Visit) error {
 			if n%10 == 5 {
 				<-ctx.Done()
-				time.Sleep(2500 * time.Millisecond) // longer than it may
+				<-time.After(2500 * time.Millisecond) // longer than it may
 				v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.Timeout, nil
 				return context.Cause(ctx)
 			}
@@ -162,9 +162,8 @@ func TestStartsAreSpreadAndStay(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		at := func(id target.ID) time.Duration {
 			m := w.fleet.server(id)
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			last := m.visits[len(m.visits)-1]
+			visits := m.did().visits
+			last := visits[len(visits)-1]
 			return last.Sub(last.Truncate(time.Second))
 		}
 		var first [201]time.Duration
@@ -237,8 +236,8 @@ func TestIntervalChanges(t *testing.T) {
 		if r := reasons(w.journal.ticksOf(1)); len(r) != 1 {
 			t.Errorf("reasons: %v", r)
 		}
-		if m := w.fleet.server(1); len(m.dials) != 2 || m.open != 0 {
-			t.Errorf("%d connections were made, %d are open; want a new one with the new limits", len(m.dials), m.open)
+		if m := w.fleet.server(1); len(m.did().dials) != 2 || m.did().open != 0 {
+			t.Errorf("%d connections were made, %d are open; want a new one with the new limits", len(m.did().dials), m.did().open)
 		}
 		w.wantStored(1)
 	}, server(1))
@@ -257,29 +256,29 @@ func TestServersChange(t *testing.T) {
 		w.catalog.set(moved, renamed, paused, server(5)) // 4 is removed
 		w.pass(2 * time.Second)
 		three, four := w.fleet.server(3), w.fleet.server(4)
-		n3, n4 := len(three.visits), len(four.visits)
-		if three.open != 0 || four.open != 0 {
-			t.Errorf("connections to servers not watched: %d, %d", three.open, four.open)
+		n3, n4 := len(three.did().visits), len(four.did().visits)
+		if three.did().open != 0 || four.did().open != 0 {
+			t.Errorf("connections to servers not watched: %d, %d", three.did().open, four.did().open)
 		}
 		if got := w.c.Counts().Servers; got != 3 {
 			t.Errorf("%d servers are watched, want 3", got)
 		}
 		w.pass(10 * time.Second)
-		if len(three.visits) != n3 || len(four.visits) != n4 {
-			t.Errorf("visits of a paused server %d, of a removed one %d", len(three.visits)-n3, len(four.visits)-n4)
+		if len(three.did().visits) != n3 || len(four.did().visits) != n4 {
+			t.Errorf("visits of a paused server %d, of a removed one %d", len(three.did().visits)-n3, len(four.did().visits)-n4)
 		}
-		if m := w.fleet.server(1); len(m.hosts) != 2 || m.hosts[1] != "b" || m.open != 1 {
-			t.Errorf("a server that moved: hosts %v, %d open", m.hosts, m.open)
+		if m := w.fleet.server(1); len(m.did().hosts) != 2 || m.did().hosts[1] != "b" || m.did().open != 1 {
+			t.Errorf("a server that moved: hosts %v, %d open", m.did().hosts, m.did().open)
 		}
-		if m := w.fleet.server(2); len(m.hosts) != 1 {
-			t.Errorf("a server that got another name was connected to %d times", len(m.hosts))
+		if m := w.fleet.server(2); len(m.did().hosts) != 1 {
+			t.Errorf("a server that got another name was connected to %d times", len(m.did().hosts))
 		}
-		if m := w.fleet.server(5); len(m.visits) < 9 {
-			t.Errorf("a new server had %d visits in 12 s", len(m.visits))
+		if m := w.fleet.server(5); len(m.did().visits) < 9 {
+			t.Errorf("a new server had %d visits in 12 s", len(m.did().visits))
 		}
 		w.catalog.set(moved, renamed, server(3), server(5))
 		w.pass(4 * time.Second)
-		if len(three.visits) <= n3 {
+		if len(three.did().visits) <= n3 {
 			t.Error("a server that is no longer paused is not visited")
 		}
 		w.stop()
@@ -294,8 +293,8 @@ func TestServersChange(t *testing.T) {
 				}
 			}
 			w.wantStored(id)
-			if m := w.fleet.server(id); m.open != 0 {
-				t.Errorf("server %d: %d connections are left open", id, m.open)
+			if m := w.fleet.server(id); m.did().open != 0 {
+				t.Errorf("server %d: %d connections are left open", id, m.did().open)
 			}
 		}
 		w.wantWhole(1, time.Second)
@@ -315,10 +314,10 @@ func TestUnreadableHistory(t *testing.T) {
 		}
 		w.start()
 		w.pass(5 * time.Second)
-		if n := len(w.fleet.server(1).visits); n != 0 {
+		if n := len(w.fleet.server(1).did().visits); n != 0 {
 			t.Errorf("%d visits without knowing the ids", n)
 		}
-		if n := len(w.fleet.server(2).visits); n < 3 {
+		if n := len(w.fleet.server(2).did().visits); n < 3 {
 			t.Errorf("another server had %d visits", n)
 		}
 		w.history.mu.Lock()

@@ -168,7 +168,13 @@ type machine struct {
 	visit func(ctx context.Context, n int, v *sample.Visit) error
 	size  func(ctx context.Context) error
 
-	mu        sync.Mutex
+	mu sync.Mutex
+	deeds
+	pids uint32
+}
+
+// deeds is what was done to a machine.
+type deeds struct {
 	dials     []time.Time
 	hosts     []string
 	dialing   int
@@ -178,7 +184,16 @@ type machine struct {
 	sized     []uint32
 	sizePIDs  []uint32
 	open      int
-	pids      uint32
+}
+
+// did gives a copy of what was done so far.
+func (m *machine) did() deeds {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.deeds
+	d.dials, d.hosts, d.visits = slices.Clone(d.dials), slices.Clone(d.hosts), slices.Clone(d.visits)
+	d.excluded, d.sized, d.sizePIDs = slices.Clone(d.excluded), slices.Clone(d.sized), slices.Clone(d.sizePIDs)
+	return d
 }
 
 func newFleet() *fleet { return &fleet{servers: make(map[target.ID]*machine)} }
@@ -563,3 +578,10 @@ func (h *history) keys(id target.ID) (out []windowKey) {
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// batches counts the attempts to write.
+func (h *history) batches() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.appends
+}

@@ -146,7 +146,7 @@ func (d dice) entries() (e sample.Entries) {
 
 func TestCodecRoundTrip(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(3000) {
+	for seed := range uint64(300) {
 		v := newDice(seed).visit()
 		b := encodeVisit([]byte("before"), v)
 		got, err := decodeVisit(b[len("before"):])

@@ -214,3 +214,29 @@ func TestLeaseWithoutStatsDB(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Between a try that found the lease held and the look at its holder, the
+// holder may have gone: that is no take-over.
+func TestLeaseTaken(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	l := takeLease(t, s)
+	look := func(when string, want bool) {
+		t.Helper()
+		if got, err := l.taken(t.Context()); err != nil || got != want {
+			t.Errorf("%s: taken %t, %v", when, got, err)
+		}
+	}
+	if _, err := l.conn.Exec(t.Context(), "select pg_advisory_unlock($1)", int64(leaseKey)); err != nil {
+		t.Fatal(err)
+	}
+	look("free", false)
+	other := takeLease(t, openStoreAt(t, dsn, nil))
+	look("held by another", true)
+	// A process id that the server gave out again is not ours.
+	l.pid = other.pid
+	look("held by another with our old process id", true)
+	if other.conn.Ping(t.Context()) != nil {
+		t.Error("another collector's session was ended")
+	}
+}

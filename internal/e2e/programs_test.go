@@ -52,7 +52,7 @@ func build() (string, error) {
 		return "", err
 	}
 	for name, source := range map[string]string{"pgam": "pgam", "pgam-collector": "collector", "pgam-api": "api"} {
-		cmd := exec.Command("go", "build", "-tags", "nomsgpack", "-o", filepath.Join(dir, name), "../cmd/"+source)
+		cmd := exec.Command("go", "build", "-tags", "nomsgpack", "-o", filepath.Join(dir, name), "../../cmd/"+source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", errors.Join(fmt.Errorf("build %s: %w: %s", name, err, out), os.RemoveAll(dir))
