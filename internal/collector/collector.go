@@ -121,6 +121,8 @@ const (
 	syncPhase = 950 * time.Millisecond
 	// early is how far a job may run ahead of its nominal instant.
 	early = 30 * time.Millisecond
+	// firstDrain bounds how long what an earlier run left may delay sampling.
+	firstDrain = 2 * time.Second
 	// startAhead is how long making the jobs may take.
 	startAhead = 200 * time.Millisecond
 )
@@ -130,6 +132,9 @@ type Collector struct {
 	cfg       Config
 	scheduler gocron.Scheduler
 	packer    *packer
+	// drained says that the history had everything when this run began, so that
+	// counters may go on from there.
+	drained   bool
 	beat      atomic.Int64    // Unix seconds of the last tick, for the watchdog
 	run       context.Context //nolint:containedctx // ends visits when stopping
 	cancel    context.CancelFunc
@@ -159,8 +164,11 @@ func New(cfg Config) (*Collector, error) {
 // Start learns what is watched, from stats_db or, while that is away, from
 // the journal, drains what an earlier run left, and begins to visit.
 func (c *Collector) Start(ctx context.Context) error {
-	if err := c.packer.drain(ctx); err != nil {
-		c.cfg.Log.WarnContext(ctx, "what an earlier run left waits in the journal", "error", err)
+	soon, cancel := context.WithTimeoutCause(ctx, firstDrain, fmt.Errorf("drain journal before the first visit: deadline %s", firstDrain))
+	err := c.packer.drain(soon)
+	cancel()
+	if c.drained = err == nil; !c.drained {
+		c.cfg.Log.WarnContext(ctx, "what an earlier run left is written while sampling goes on; counters of databases start a new epoch", "error", err)
 	}
 	if err := c.roster.begin(ctx, c); err != nil {
 		return err

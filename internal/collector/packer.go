@@ -153,7 +153,11 @@ func (p *packer) stop() {
 // nobody adds to it.
 func (p *packer) drain(ctx context.Context) error {
 	p.forget()
-	return p.flush(ctx, time.Now(), true)
+	err := p.flush(ctx, time.Now(), true)
+	if err != nil {
+		p.forget()
+	}
+	return err
 }
 
 // flush loads the journal, a chunk at a time, and writes what is closed; all

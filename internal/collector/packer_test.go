@@ -293,3 +293,75 @@ func TestBacklog(t *testing.T) {
 		}
 	}, targets...)
 }
+
+// remembering is a history that knows a server's last counters.
+type remembering struct {
+	*history
+	resume sample.Resume
+}
+
+func (r remembering) Resume(context.Context, target.ID) (sample.Resume, error) { return r.resume, nil }
+
+// TestCountersGoOn: deltas go on from the history's last sample, but not while
+// the journal may hold newer ones, which would be counted twice.
+func TestCountersGoOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		before := time.Now().UTC()
+		identity := sample.Identity{At: before, SystemIdentifier: 1, PostmasterStart: before}
+		stat := func(at time.Time, commits int64) sample.DatabaseStat {
+			d := sample.DatabaseStat{At: at, OID: 5, Epoch: before}
+			d.Counters[sample.XactCommit] = sample.Int{V: commits, Known: true}
+			return d
+		}
+		cfg := w.config()
+		cfg.History = remembering{w.history, sample.Resume{Identity: &identity, Databases: []sample.DatabaseStat{stat(before, 100)}}}
+		for _, drained := range []bool{true, false} {
+			c, err := New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.drained = drained
+			watched, err := newWatch(t.Context(), c, server(1), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := identity
+			v := sample.Visit{Identity: &same, Databases: []sample.DatabaseStat{stat(before.Add(10*time.Second), 130)}}
+			watched.series.Advance(&v)
+			got, want := v.Databases[0].CounterDeltas[sample.XactCommit], sample.Int{}
+			if drained {
+				want = sample.Int{V: 30, Known: true}
+			}
+			if got != want {
+				t.Errorf("drained %v: delta %+v, want %+v", drained, got, want)
+			}
+		}
+	}, server(1))
+}
+
+// TestSlowDrain: a journal that takes long to write does not hold up sampling.
+func TestSlowDrain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.start()
+		w.pass(20 * time.Second)
+		w.kill()
+		known := len(w.journal.ticksOf(1))
+		w.history.fail(nil, nil)
+		w.history.slow.Store(int64(10 * time.Second))
+		began := time.Now()
+		w.start()
+		w.pass(6 * time.Second)
+		w.history.slow.Store(0)
+		all := w.journal.ticksOf(1)
+		if len(all) <= known {
+			t.Fatal("nothing was sampled")
+		}
+		if late := all[known].Planned.Sub(began); late > firstDrain+2*time.Second {
+			t.Errorf("the first tick came after %s", late)
+		}
+		w.pass(40 * time.Second)
+		w.stop()
+		w.wantStored(1)
+	}, server(1))
+}

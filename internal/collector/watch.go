@@ -68,6 +68,11 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (
 			c.cfg.Log.WarnContext(ctx, "history of the server cannot be read; its counters start a new epoch", "server", t.Name, "error", err)
 		}
 	}
+	if !c.drained {
+		// The journal may hold newer samples than the history: a delta against
+		// an older one would count twice what they have counted already.
+		resume.Databases, resume.Identity, resume.Listed = nil, nil, time.Time{}
+	}
 	w.dict = resume.Dictionary(c.cfg.Journal.NextIDs(t.ID))
 	w.series = resume.Series()
 	c.cfg.Journal.Ahead(t.ID, w.dict.Next())

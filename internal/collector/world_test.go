@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -356,6 +357,8 @@ func (c *catalog) Unseal(sealed []byte) ([]target.Target, error) {
 
 // history keeps windows by their key: writing one twice stores it once.
 type history struct {
+	slow atomic.Int64 // nanoseconds that an Append takes
+
 	mu      sync.Mutex
 	windows map[windowKey]sample.Window
 	ids     map[target.ID]sample.NextIDs
@@ -389,7 +392,14 @@ func (h *history) fail(before, after func(sample.Batch) error) {
 	h.before, h.after = before, after
 }
 
-func (h *history) Append(_ context.Context, b sample.Batch) error {
+func (h *history) Append(ctx context.Context, b sample.Batch) error {
+	if slow := time.Duration(h.slow.Load()); slow > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(slow):
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.appends++
