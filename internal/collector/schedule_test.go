@@ -389,3 +389,30 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestPanic: a fault that one server's answer brings to light costs that
+// server its tick, and nobody else anything.
+func TestPanic(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.fleet.server(1).visit = func(_ context.Context, n int, _ *sample.Visit) error {
+			if n == 3 {
+				panic("an answer nobody thought of")
+			}
+			return nil
+		}
+		w.start()
+		w.pass(20 * time.Second)
+		w.stop()
+		if got := reasons(w.wantWhole(1, time.Second)); got[sample.Malformed] != 1 {
+			t.Errorf("reasons of the server: %v", got)
+		}
+		if got := reasons(w.wantWhole(2, time.Second)); got[sample.Malformed] != 0 {
+			t.Errorf("reasons of another: %v", got)
+		}
+		w.wantStored(1)
+		w.wantStored(2)
+		if dials := len(w.fleet.server(1).did().dials); dials < 2 {
+			t.Errorf("the connection was kept: %d dials", dials)
+		}
+	}, server(1), server(2))
+}

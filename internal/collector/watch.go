@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -258,12 +259,31 @@ func (w *watch) ask(ctx context.Context, conn Conn, iv target.Intervals) error {
 		w.due.inventory = w.next(at, iv.Inventory)
 	}
 	conn.Exclude(w.line.slowPID())
-	err := conn.Visit(ctx, ask, w.dict, &w.visit)
+	err := w.guarded(ctx, conn, ask)
 	if inv := w.visit.Inventory; inv != nil {
 		w.databases = inv.Databases
 	}
 	w.series.Advance(&w.visit)
 	return err
+}
+
+// guarded visits over conn. A fault of ours that an answer brings to light
+// costs that server its tick and its connection, not every server theirs.
+func (w *watch) guarded(ctx context.Context, conn Conn, ask sample.Ask) (err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		w.c.cfg.Log.ErrorContext(ctx, "visit panicked; please report this", "server_id", w.visit.Server, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		conn.Close()
+		// Dictionary entries that were met stay for the next visit to give.
+		w.tick.Outcome, w.tick.Reason = sample.Failed, sample.Malformed
+		w.tick.Sessions, w.tick.Backends = w.tick.Sessions[:0], sample.Unset
+		w.visit = sample.Visit{Server: w.visit.Server, Tick: &w.tick, Entries: w.visit.Entries}
+		err = errors.New("visit panicked")
+	}()
+	return conn.Visit(ctx, ask, w.dict, &w.visit)
 }
 
 // next gives the instant of the server's next turn after at.
