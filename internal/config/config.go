@@ -17,6 +17,9 @@ type Shared struct {
 // Daemon is what both daemons read.
 type Daemon struct {
 	ShutdownTimeout Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"5s" min:"1s" max:"1m" desc:"Longest time a clean stop may take; keep it below systemd's TimeoutStopSec."`
+
+	SSHKnownHosts string   `envconfig:"SSH_KNOWN_HOSTS" check:"path" example:"/etc/pgam/known_hosts" desc:"File of host keys (known_hosts of OpenSSH) that are trusted beside those pinned to a server."`
+	SSHTimeout    Duration `envconfig:"SSH_TIMEOUT" default:"5s" min:"100ms" max:"1m" desc:"Longest time for each step over SSH: reaching and entering a host, and each command."`
 }
 
 // Collector is the configuration of pgam-collector.
@@ -31,6 +34,7 @@ type Collector struct {
 	DatabasesInterval Duration `envconfig:"DATABASES_INTERVAL" default:"10s" min:"1s" max:"1h" step:"1s" desc:"Time between two samples of pg_stat_database. A server may have its own."`
 	InventoryInterval Duration `envconfig:"INVENTORY_INTERVAL" default:"60s" min:"1s" max:"1d" step:"1s" desc:"Time between two looks at the list of databases. A server may have its own."`
 	SizesInterval     Duration `envconfig:"SIZES_INTERVAL" default:"30m" min:"10s" max:"7d" step:"1s" desc:"Time between two measurements of database sizes. A server may have its own."`
+	DisksInterval     Duration `envconfig:"DISKS_INTERVAL" default:"60s" min:"5s" max:"1d" step:"1s" desc:"Time between two looks at the file systems of a server's host. A server may have its own."`
 	Window            Duration `envconfig:"WINDOW" default:"15s" oneof:"5s,10s,15s,20s,30s,60s" desc:"Span of activity that becomes one row in stats_db."`
 
 	ConnectTimeout Duration `envconfig:"CONNECT_TIMEOUT" default:"5s" min:"100ms" max:"1m" desc:"Longest time for reaching and entering a monitored server."`
@@ -41,6 +45,8 @@ type Collector struct {
 	RetentionWindows            Duration `envconfig:"RETENTION_WINDOWS" default:"30d" min:"1h" max:"36500d" desc:"How long activity windows are kept."`
 	RetentionMinutes            Duration `envconfig:"RETENTION_MINUTES" default:"90d" min:"1h" max:"36500d" desc:"How long minute rollups are kept."`
 	RetentionDatabases          Duration `envconfig:"RETENTION_DATABASES" default:"730d" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
+	RetentionDisks              Duration `envconfig:"RETENTION_DISKS" default:"730d" min:"1h" max:"36500d" desc:"How long disk usage is kept."`
+	RetentionRollups            Duration `envconfig:"RETENTION_ROLLUPS" default:"730d" min:"1h" max:"36500d" desc:"How long hourly and daily rollups are kept."`
 	RetentionDetachConcurrently bool     `envconfig:"RETENTION_DETACH_CONCURRENTLY" default:"true" desc:"Detach old partitions concurrently before dropping them; false where stats_db does not know how (Citus)."`
 }
 
@@ -57,6 +63,8 @@ type API struct {
 	TokenIssuer      string       `envconfig:"TOKEN_ISSUER" default:"pgam" desc:"Issuer (iss) of tokens; tokens of another are refused."`
 	TokenAudience    string       `envconfig:"TOKEN_AUDIENCE" default:"pgam-api" desc:"Audience (aud) of tokens; tokens for another are refused."`
 
+	LoginRate int `envconfig:"LOGIN_RATE" default:"30" min:"0" max:"100000" desc:"Most logins a minute from one client address; 0: no limit. Behind a proxy, set PGAM_TRUSTED_PROXIES, or all clients share it."`
+
 	CORSOrigins    []string `envconfig:"CORS_ORIGINS" check:"origins" example:"https://pgam.example.org" desc:"Origins of web pages that may call the API."`
 	TrustedProxies []string `envconfig:"TRUSTED_PROXIES" check:"proxies" example:"10.0.0.0/8,127.0.0.1" desc:"Addresses or networks of proxies whose X-Forwarded-For is believed."`
 
@@ -66,6 +74,7 @@ type API struct {
 
 	StatusCacheTTL Duration `envconfig:"STATUS_CACHE_TTL" default:"5s" min:"100ms" max:"1h" python:"SERVER_STATUS_CACHE_TTL,s" desc:"How long the status of a server is shown again without asking it."`
 	SSHCacheTTL    Duration `envconfig:"SSH_CACHE_TTL" default:"30s" min:"100ms" max:"1h" python:"SSH_CACHE_TTL,s" desc:"How long what was learned over SSH is shown again without asking."`
+	SSHHostKeys    string   `envconfig:"SSH_HOST_KEYS" default:"strict" oneof:"strict,accept-new" desc:"What becomes of an SSH host whose key nobody has confirmed: strict refuses it, accept-new pins the key at first contact."`
 	LiveDeadline   Duration `envconfig:"LIVE_DEADLINE" default:"5s" min:"100ms" max:"1m" desc:"Longest time GET /servers waits for one server."`
 }
 

@@ -113,12 +113,16 @@ type Visit struct {
 	Databases []DatabaseStat
 	Inventory *Inventory
 	Sizes     []DatabaseSize
+	Disks     *Disks
+	// Locations are for the collector's next look at disks; they are not kept.
+	Locations []Location
 }
 
 // Ask says which questions are due besides the one about sessions.
 type Ask struct {
 	Databases bool
 	Inventory bool
+	Locations bool
 }
 
 // Record is the visits that went into the journal together.

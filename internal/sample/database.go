@@ -95,7 +95,17 @@ type DatabaseStat struct {
 	Interval      time.Duration
 	CounterDeltas [NumCounters]Int
 	TimerDeltas   [NumTimers]Float
+
+	// Held is how long the stored sample before stood, bounded by MaxHeld, and
+	// BackendSeconds the integral of its Backends over that time: what the
+	// rollups grow by. Both are 0 for the first sample of an epoch.
+	Held           time.Duration
+	BackendSeconds float64
 }
+
+// MaxHeld is how long a stored sample stands for what follows when no newer
+// one is stored: a little more than a quiet database goes without.
+const MaxHeld = 330 * time.Second
 
 // Since computes the deltas of cur against prev, the sample before of the
 // same database. sameInstance is false when the server restarted or is

@@ -61,12 +61,15 @@ const (
 	Other              Reason = 18 // anything else; the log has the SQLSTATE
 	BackingOff         Reason = 19 // waiting before the next attempt to connect
 	Truncated          Reason = 20 // more sessions than are read in one visit
+	HostKeyUnknown     Reason = 21 // nobody has confirmed the SSH host's key
+	HostKeyChanged     Reason = 22 // the SSH host shows another key than the pinned one
 )
 
 var reasonNames = [...]string{ //nolint:gochecknoglobals // constant table
 	"", "timeout", "lock_timeout", "connecting", "unreachable", "refused", "auth_failed",
 	"too_many_connections", "starting_up", "connection_lost", "no_privilege", "unsupported",
 	"no_database", "tls_failed", "overrun", "late", "not_running", "malformed", "other", "backing_off", "truncated",
+	"host_key_unknown", "host_key_changed",
 }
 
 // String gives the name used in the history and the API; empty for None.

@@ -61,12 +61,49 @@ type Endpoint struct {
 	Password secret.Value
 }
 
-// Shell is where and as whom the host is reached over SSH.
+// Shell is where and as whom the host is reached over SSH. Nothing else is
+// tried: no agent, no key of the user that runs the program.
 type Shell struct {
+	// Host is a name or an address; empty: the endpoint's host.
+	Host     string
 	User     string
 	Port     int
 	Password secret.Value
+	// Key logs in instead of the password; its ID is 0 for none.
+	Key ShellKey
+	// HostKey pins the host: one public key in the form of authorized_keys
+	// ("ssh-ed25519 AAAA…"), empty for none. Without it, and without an entry in
+	// the known_hosts file, nobody logs in.
+	HostKey string
+	// Tunnel sends the connection to PostgreSQL through SSH: the endpoint's host
+	// and port are then as the SSH host sees them.
+	Tunnel bool
 }
+
+// KeyID identifies a managed SSH key.
+type KeyID int64
+
+// ShellKey is a managed SSH key, bound to a server.
+type ShellKey struct {
+	ID KeyID
+	// Name, Private and Passphrase are filled where a server is read: Private
+	// is the private key in PEM, Passphrase opens it, empty where it is open.
+	Name       string
+	Private    secret.Value
+	Passphrase secret.Value
+}
+
+// DiskSource says how the file systems of a server's host are looked at.
+type DiskSource string
+
+// The sources. DiskAuto is what a client chooses that chooses nothing: ssh
+// where an SSH user is set, none otherwise.
+const (
+	DiskAuto  DiskSource = ""
+	DiskNone  DiskSource = "none"
+	DiskSSH   DiskSource = "ssh"
+	DiskLocal DiskSource = "local"
+)
 
 // Intervals say how often each question is asked; zero means the global
 // setting.
@@ -75,6 +112,7 @@ type Intervals struct {
 	Databases time.Duration
 	Inventory time.Duration
 	Sizes     time.Duration
+	Disks     time.Duration
 }
 
 // Target is one watched server.
@@ -88,6 +126,8 @@ type Target struct {
 	StatsDB   string
 	Intervals Intervals
 	Pool      PoolProfile
+	// DiskSource is as chosen; Disks gives what it comes to.
+	DiskSource DiskSource
 	// Enabled is false when collection is paused.
 	Enabled bool
 	// Revision grows with every change of any server; equal revisions mean
@@ -117,12 +157,40 @@ func (t *Target) Defaults() {
 	}
 }
 
-// SameEndpoint reports whether both are reached in the same way, passwords
-// included: if not, connections to the old one must go.
+// SameEndpoint reports whether PostgreSQL is reached in the same way, passwords
+// and the way of a tunnel included: if not, connections to the old one must go.
 func (t Target) SameEndpoint(o Target) bool {
 	a, b := t.Endpoint, o.Endpoint
 	return a.Host == b.Host && a.Port == b.Port && a.User == b.User && a.Database == b.Database &&
-		a.TLS == b.TLS && a.Password.Reveal() == b.Password.Reveal()
+		a.TLS == b.TLS && a.Password.Equal(b.Password) &&
+		t.Shell.Tunnel == o.Shell.Tunnel && (!t.Shell.Tunnel || t.SameShell(o))
+}
+
+// SameShell reports whether the host is reached over SSH in the same way,
+// secrets and pin included.
+func (t Target) SameShell(o Target) bool {
+	a, b := t.Shell, o.Shell
+	return t.ShellHost() == o.ShellHost() && a.Port == b.Port && a.User == b.User && a.Password.Equal(b.Password) &&
+		a.Key.ID == b.Key.ID && a.Key.Private.Equal(b.Key.Private) && a.Key.Passphrase.Equal(b.Key.Passphrase) && a.HostKey == b.HostKey
+}
+
+// ShellHost is the host that SSH goes to.
+func (t Target) ShellHost() string {
+	if t.Shell.Host != "" {
+		return t.Shell.Host
+	}
+	return t.Endpoint.Host
+}
+
+// Disks gives the source in force: never DiskAuto.
+func (t Target) Disks() DiskSource {
+	switch {
+	case t.DiskSource != DiskAuto:
+		return t.DiskSource
+	case t.Shell.User != "":
+		return DiskSSH
+	}
+	return DiskNone
 }
 
 // MaxNameBytes bounds a server's name.
@@ -186,6 +254,7 @@ func (iv Intervals) validate() (faults []error) {
 		{"databases interval", iv.Databases, time.Second, time.Hour},
 		{"inventory interval", iv.Inventory, time.Second, 24 * time.Hour},
 		{"sizes interval", iv.Sizes, time.Second, 7 * 24 * time.Hour},
+		{"disks interval", iv.Disks, time.Second, 24 * time.Hour},
 	} {
 		if f.d != 0 && (f.d < f.min || f.d > f.max || f.d%time.Second != 0) {
 			faults = append(faults, fmt.Errorf("%w: %s %s is not a whole number of seconds from %s to %s", ErrInvalid, f.name, f.d, f.min, f.max))
