@@ -63,7 +63,7 @@ type API struct {
 	TokenIssuer      string       `envconfig:"TOKEN_ISSUER" default:"pgam" desc:"Issuer (iss) of tokens; tokens of another are refused."`
 	TokenAudience    string       `envconfig:"TOKEN_AUDIENCE" default:"pgam-api" desc:"Audience (aud) of tokens; tokens for another are refused."`
 
-	LoginRate int `envconfig:"LOGIN_RATE" default:"30" min:"0" max:"100000" desc:"Most logins a minute from one client address; 0: no limit. Behind a proxy, set PGAM_TRUSTED_PROXIES, or all clients share it."`
+	LoginRate int `envconfig:"LOGIN_RATE" default:"30" min:"1" max:"1000000" desc:"Most logins a minute from one client address. Behind a proxy, set PGAM_TRUSTED_PROXIES, or all clients share it."`
 
 	CORSOrigins    []string `envconfig:"CORS_ORIGINS" check:"origins" example:"https://pgam.example.org" desc:"Origins of web pages that may call the API."`
 	TrustedProxies []string `envconfig:"TRUSTED_PROXIES" check:"proxies" example:"10.0.0.0/8,127.0.0.1" desc:"Addresses or networks of proxies whose X-Forwarded-For is believed."`
