@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what "make test" needs beside Go: PostgreSQL's server programs with
 # contrib and pgbench, a C compiler for the race detector, and npm for the other
-# PostgreSQL versions if WITH_NPM=1. Says nothing when all of it is there. Makes
+# PostgreSQL versions if WITH_NPM=1, OpenSSH's server and Chromium if WITH_SSHD=1
+# and WITH_BROWSER=1 (tests skip where they are missing, but not in CI). Says nothing when all of it is there. Makes
 # no cluster and starts no server.
 set -eu
 
@@ -41,6 +42,8 @@ dir=$(server_dir)
 command -v pgbench >/dev/null 2>&1 || { [ -n "$dir" ] && [ -x "$dir/pgbench" ]; } || missing="$missing pgbench"
 command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1 || missing="$missing compiler"
 [ "${WITH_NPM:-}" != 1 ] || command -v npm >/dev/null 2>&1 || missing="$missing npm"
+[ "${WITH_SSHD:-}" != 1 ] || [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null 2>&1 || missing="$missing sshd"
+[ "${WITH_BROWSER:-}" != 1 ] || command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || missing="$missing browser"
 [ -n "$missing" ] || exit 0
 
 if command -v apt-get >/dev/null 2>&1; then
@@ -59,6 +62,16 @@ else
 	fail "missing:$missing. No known package manager: install PostgreSQL's server and contrib, and gcc"
 fi
 case "$missing" in *npm*) packages="$packages npm" ;; esac
+case "$missing" in
+*sshd*)
+	case "$tool" in
+	apk | pacman) packages="$packages openssh" ;;
+	brew) ;;
+	*) packages="$packages openssh-server" ;;
+	esac
+	;;
+esac
+case "$missing" in *browser*) packages="$packages chromium" ;; esac
 
 sudo=
 if [ "$(id -u)" != 0 ] && [ "$tool" != brew ]; then
@@ -85,7 +98,15 @@ apt-get)
 	conf=/etc/postgresql-common/createcluster.d
 	$sudo mkdir -p "$conf"
 	echo "create_main_cluster = false" | $sudo tee "$conf/pgam-no-main-cluster.conf" >/dev/null
-	trap '$sudo rm -f "$conf/pgam-no-main-cluster.conf"' EXIT
+	# Nor shall a server start because its package is installed.
+	policy=/usr/sbin/policy-rc.d
+	if [ -e "$policy" ]; then
+		policy=
+	else
+		printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+		$sudo chmod 755 "$policy"
+	fi
+	trap '$sudo rm -f "$conf/pgam-no-main-cluster.conf" $policy' EXIT
 	install apt-get update
 	install apt-get install -y --no-install-recommends $packages
 	;;
