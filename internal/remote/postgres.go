@@ -28,11 +28,15 @@ type Limits struct {
 	Statement time.Duration
 	// Lock becomes lock_timeout.
 	Lock time.Duration
+	// Shells makes the tunnels of targets that have Shell.Tunnel; the
+	// connections of all others do without.
+	Shells *Shells
 }
 
 // PostgresConfig gives the driver's configuration for a target. It reads
 // nothing from the environment that could redirect the connection or add a
-// password, and the error never holds a secret.
+// password, and the error never holds a secret. Over a tunnel TLS still
+// verifies the endpoint's own name.
 func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 	e := t.Endpoint
 	settings := [][2]string{
@@ -61,6 +65,12 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 	cfg.MaxProtocolMessageBodyLen = maxMessageBytes
 	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	cfg.DialFunc = dialer.DialContext
+	if t.Shell.Tunnel {
+		if lim.Shells == nil {
+			return nil, errNoShells
+		}
+		lim.Shells.through(t, &cfg.Config)
+	}
 	cfg.RuntimeParams = map[string]string{
 		"application_name":                    lim.Application,
 		"statement_timeout":                   millis(lim.Statement),

@@ -1,0 +1,117 @@
+package disk
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgam/pgam/internal/remote"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// maxPathBytes is longer than any path that a file system takes.
+const maxPathBytes = 4096
+
+// Reader looks at the file systems of servers' hosts.
+type Reader struct {
+	shells *remote.Shells
+	local  *local
+}
+
+// New returns a Reader that reaches hosts through shells; nil is enough where
+// no server asks for SSH.
+func New(shells *remote.Shells) *Reader {
+	return &Reader{shells: shells, local: newLocal()}
+}
+
+// look is what was seen at one path.
+type look struct {
+	fs     sample.FileSystem // without Uses
+	reason sample.Reason     // not None: why there is nothing in fs
+}
+
+// Read looks at the file systems that hold locations, over SSH or on this
+// machine as t.Disks() says. Each location is in the answer: with a file system
+// or among the missing. The error, for remote.Classify and remote.Describe, is
+// for a look that saw nothing at all; one that was cut short gives what it saw.
+func (r *Reader) Read(ctx context.Context, t target.Target, locations []sample.Location) (sample.Disks, error) {
+	started := time.Now()
+	disks := sample.Disks{At: started.UTC(), Source: t.Disks()}
+	looks, paths := refuse(locations)
+	var err error
+	switch {
+	case disks.Source == target.DiskSSH && r.shells == nil:
+		err = fmt.Errorf("%w: disks are looked at over SSH, but this program makes no SSH connections", target.ErrInvalid)
+	case len(paths) == 0:
+	case disks.Source == target.DiskSSH:
+		err = r.overSSH(ctx, t, paths, looks)
+	case disks.Source == target.DiskLocal:
+		r.local.read(ctx, paths, looks)
+	default:
+		err = fmt.Errorf("%w: the disk source is none", target.ErrInvalid)
+	}
+	disks.FileSystems, disks.Missing = gather(locations, looks, remote.Classify(err))
+	disks.Duration = time.Since(started)
+	if err != nil && len(disks.FileSystems) == 0 {
+		return disks, fmt.Errorf("look at disks of %s: %w", t.Name, err)
+	}
+	return disks, nil
+}
+
+// refuse gives the paths to look at, each once, and a look for those that are
+// no paths.
+func refuse(locations []sample.Location) (looks map[string]look, paths []string) {
+	looks = make(map[string]look, len(locations))
+	for _, location := range locations {
+		path := location.Path
+		if _, ok := looks[path]; ok || slices.Contains(paths, path) {
+			continue
+		}
+		if !strings.HasPrefix(path, "/") || len(path) > maxPathBytes || strings.ContainsFunc(path, control) {
+			looks[path] = look{reason: sample.Malformed}
+			continue
+		}
+		paths = append(paths, path)
+	}
+	return looks, paths
+}
+
+// control reports bytes that have no place in a path: line breaks above all.
+func control(r rune) bool { return r < ' ' || r == 0x7f }
+
+// gather merges the looks by file system. Paths without a look get the reason.
+func gather(locations []sample.Location, looks map[string]look, otherwise sample.Reason) ([]sample.FileSystem, []sample.MissingLocation) {
+	if otherwise == sample.None {
+		otherwise = sample.Malformed
+	}
+	var (
+		systems []sample.FileSystem
+		missing []sample.MissingLocation
+	)
+	for _, location := range locations {
+		seen, ok := looks[location.Path]
+		if !ok {
+			seen.reason = otherwise
+		}
+		if seen.reason != sample.None {
+			missing = append(missing, sample.MissingLocation{Location: location, Reason: seen.reason})
+			continue
+		}
+		i := slices.IndexFunc(systems, func(f sample.FileSystem) bool { return f.MountPoint == seen.fs.MountPoint })
+		if i < 0 {
+			i = len(systems)
+			systems = append(systems, seen.fs)
+		}
+		if !slices.Contains(systems[i].Uses, location.Use) {
+			systems[i].Uses = append(systems[i].Uses, location.Use)
+		}
+	}
+	for i := range systems {
+		slices.Sort(systems[i].Uses)
+	}
+	slices.SortFunc(systems, func(a, b sample.FileSystem) int { return strings.Compare(a.MountPoint, b.MountPoint) })
+	return systems, missing
+}
