@@ -74,6 +74,13 @@ bench: deps ## measure what watching costs: servers, collector, stats_db (about 
 golden: ## write the golden files anew
 	$(GO_TEST) ./internal/httpapi ./internal/config -update
 
+# The checksums that the test compares say whether it is the right thing that came.
+.PHONY: docs-assets
+docs-assets: ## fetch anew what /docs and /redoc are made of; needs npm
+	cd web/apidocs && npm ci
+	$(GO_TEST) ./internal/httpapi/apidocs -run TestAssets -update -from $(CURDIR)/web/apidocs/node_modules
+	rm -rf web/apidocs/node_modules
+
 .PHONY: schema-dump
 schema-dump: deps ## write migrations/schema.sql anew
 	$(GO_TEST) ./internal/schema -run Dump -update

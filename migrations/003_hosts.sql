@@ -30,12 +30,13 @@ alter table pgam.server
     add column disk_source            text    not null default '' check (disk_source in ('', 'none', 'ssh', 'local')),
     add column disks_interval_seconds integer check (disks_interval_seconds > 0),
     add column purge                  boolean not null default false;
+comment on column pgam.server.password_sealed is 'AEAD ciphertext bound to id, host, port, user and TLS mode, and to the SSH host and ssh_port in a tunnel; the key is outside the database';
 comment on column pgam.server.ssh_password_sealed is 'AEAD ciphertext bound to id, SSH host, ssh_port and ssh_user';
 comment on column pgam.server.ssh_host is 'where SSH goes; empty: host';
 comment on column pgam.server.ssh_key_id is 'the managed key that logs in; null: the password does';
 comment on column pgam.server.ssh_host_key is 'the host''s pinned public key; empty: not pinned';
 comment on column pgam.server.ssh_tunnel is 'true: PostgreSQL is reached through SSH, and host and port are as the SSH host sees them';
-comment on column pgam.server.disk_source is 'how disks are looked at: none, ssh, local; empty: ssh where ssh_user is set';
+comment on column pgam.server.disk_source is 'how disks are looked at: none, ssh, local; empty: ssh where there are an ssh_user and a host to go to';
 comment on column pgam.server.disks_interval_seconds is 'seconds between looks at disks; null: the collector''s setting';
 comment on column pgam.server.purge is 'true: the server was deleted with its history, which the collector is removing';
 create index server_ssh_key_idx on pgam.server (ssh_key_id) where ssh_key_id is not null;

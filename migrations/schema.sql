@@ -108,6 +108,58 @@ COMMENT ON TABLE history.database IS 'inventory of databases; a rename makes a n
 COMMENT ON COLUMN history.database.created_at IS 'when it was created, to the inventory interval; null: it was there before the first look';
 COMMENT ON COLUMN history.database.dropped_at IS 'first inventory without it; null: it is there';
 
+CREATE TABLE history.database_rollup (
+    server_id bigint NOT NULL,
+    bucket timestamp with time zone NOT NULL,
+    step_seconds integer NOT NULL,
+    database_oid oid NOT NULL,
+    seconds double precision NOT NULL,
+    backend_seconds double precision NOT NULL,
+    samples integer NOT NULL,
+    backends_min integer,
+    backends_max integer,
+    backends_last integer,
+    last_sample_at timestamp with time zone,
+    xact_commit bigint,
+    size_bytes bigint,
+    size_at timestamp with time zone,
+    xact_rollback bigint,
+    blks_read bigint,
+    blks_hit bigint,
+    tup_returned bigint,
+    tup_fetched bigint,
+    tup_inserted bigint,
+    tup_updated bigint,
+    tup_deleted bigint,
+    conflicts bigint,
+    temp_files bigint,
+    temp_bytes bigint,
+    deadlocks bigint,
+    sessions bigint,
+    blk_read_time_ms double precision,
+    blk_write_time_ms double precision,
+    session_time_ms double precision,
+    active_time_ms double precision,
+    idle_in_transaction_time_ms double precision
+)
+PARTITION BY RANGE (step_seconds, bucket);
+
+COMMENT ON TABLE history.database_rollup IS 'database_stat and database_size by hour, four hours and day (UTC), all grown with every stored sample; a sample belongs to the bucket of its own instant, with all that happened since the one before. Partitioned by step, then time: give both';
+COMMENT ON COLUMN history.database_rollup.bucket IS 'start of the bucket, UTC';
+COMMENT ON COLUMN history.database_rollup.step_seconds IS 'width of the bucket: 3600, 14400 or 86400';
+COMMENT ON COLUMN history.database_rollup.database_oid IS 'oid in history.database; 0: shared objects';
+COMMENT ON COLUMN history.database_rollup.seconds IS 'seconds that backend_seconds covers';
+COMMENT ON COLUMN history.database_rollup.backend_seconds IS 'integral of connections over time; divide by seconds for the average';
+COMMENT ON COLUMN history.database_rollup.samples IS 'stored samples in the bucket; 0: only a size was measured';
+COMMENT ON COLUMN history.database_rollup.backends_min IS 'fewest connections in a sample; null: shared objects, or no sample';
+COMMENT ON COLUMN history.database_rollup.backends_max IS 'most connections in a sample; null as backends_min';
+COMMENT ON COLUMN history.database_rollup.backends_last IS 'connections in the newest sample; null as backends_min';
+COMMENT ON COLUMN history.database_rollup.last_sample_at IS 'the newest sample of the bucket; null: none';
+COMMENT ON COLUMN history.database_rollup.xact_commit IS 'commits in the bucket; the counters that follow are sums likewise, null where the server does not count them';
+COMMENT ON COLUMN history.database_rollup.size_bytes IS 'newest size of the bucket; null: none was measured in it';
+COMMENT ON COLUMN history.database_rollup.size_at IS 'when size_bytes was measured';
+COMMENT ON COLUMN history.database_rollup.blk_read_time_ms IS 'milliseconds; needs track_io_timing on the server';
+
 CREATE TABLE history.database_size (
     server_id bigint NOT NULL,
     sampled_at timestamp with time zone NOT NULL,
@@ -191,6 +243,37 @@ COMMENT ON COLUMN history.database_stat.interval_seconds IS 'seconds since the s
 COMMENT ON COLUMN history.database_stat.epoch IS 'instant of the first sample since the counters began anew (restart, reset, new oid, another instance, a counter that went back)';
 COMMENT ON COLUMN history.database_stat.sessions IS 'sessions established; PostgreSQL 14 and later';
 COMMENT ON COLUMN history.database_stat.blk_read_time_ms IS 'milliseconds; needs track_io_timing on the server';
+
+CREATE TABLE history.disk_usage (
+    server_id bigint NOT NULL,
+    sampled_at timestamp with time zone NOT NULL,
+    mount_point text NOT NULL,
+    total_bytes bigint,
+    free_bytes bigint,
+    inodes_total bigint,
+    inodes_free bigint
+)
+PARTITION BY RANGE (sampled_at);
+
+COMMENT ON TABLE history.disk_usage IS 'how full file systems are; one in which nothing changed is written every five minutes only';
+COMMENT ON COLUMN history.disk_usage.total_bytes IS 'size of the file system; null: unknown';
+COMMENT ON COLUMN history.disk_usage.free_bytes IS 'bytes that an unprivileged process can use; null: unknown';
+COMMENT ON COLUMN history.disk_usage.inodes_total IS 'null: the file system has no fixed number, or it is unknown';
+
+CREATE TABLE history.file_system (
+    server_id bigint NOT NULL,
+    mount_point text NOT NULL,
+    device text NOT NULL,
+    uses text[] NOT NULL,
+    source text NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE history.file_system IS 'file systems of the servers'' hosts that hold data of PostgreSQL';
+COMMENT ON COLUMN history.file_system.device IS 'what is mounted; empty: unknown';
+COMMENT ON COLUMN history.file_system.uses IS 'what it holds, as last seen: data, wal, tablespace:NAME';
+COMMENT ON COLUMN history.file_system.source IS 'how it was last looked at: ssh, local, or import';
 
 CREATE TABLE history.query (
     server_id bigint NOT NULL,
@@ -316,8 +399,17 @@ CREATE TABLE pgam.server (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
+    ssh_host text DEFAULT ''::text NOT NULL,
+    ssh_key_id bigint,
+    ssh_host_key text DEFAULT ''::text NOT NULL,
+    ssh_tunnel boolean DEFAULT false NOT NULL,
+    disk_source text DEFAULT ''::text NOT NULL,
+    disks_interval_seconds integer,
+    purge boolean DEFAULT false NOT NULL,
     CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
     CONSTRAINT server_databases_interval_seconds_check CHECK ((databases_interval_seconds > 0)),
+    CONSTRAINT server_disk_source_check CHECK ((disk_source = ANY (ARRAY[''::text, 'none'::text, 'ssh'::text, 'local'::text]))),
+    CONSTRAINT server_disks_interval_seconds_check CHECK ((disks_interval_seconds > 0)),
     CONSTRAINT server_inventory_interval_seconds_check CHECK ((inventory_interval_seconds > 0)),
     CONSTRAINT server_port_check CHECK (((port >= 1) AND (port <= 65535))),
     CONSTRAINT server_sizes_interval_seconds_check CHECK ((sizes_interval_seconds > 0)),
@@ -329,8 +421,8 @@ COMMENT ON COLUMN pgam.server.id IS 'never reused; every row of history belongs 
 COMMENT ON COLUMN pgam.server.name IS 'unique among the servers that are not deleted';
 COMMENT ON COLUMN pgam.server.host IS 'name, address, or absolute path of a Unix socket''s folder';
 COMMENT ON COLUMN pgam.server.tls_mode IS 'libpq''s sslmode';
-COMMENT ON COLUMN pgam.server.password_sealed IS 'AEAD ciphertext bound to id, host, port, user and TLS mode; the key is outside the database';
-COMMENT ON COLUMN pgam.server.ssh_password_sealed IS 'AEAD ciphertext bound to id, host, ssh_port and ssh_user';
+COMMENT ON COLUMN pgam.server.password_sealed IS 'AEAD ciphertext bound to id, host, port, user and TLS mode, and to the SSH host and ssh_port in a tunnel; the key is outside the database';
+COMMENT ON COLUMN pgam.server.ssh_password_sealed IS 'AEAD ciphertext bound to id, SSH host, ssh_port and ssh_user';
 COMMENT ON COLUMN pgam.server.stats_db IS 'kept for clients of the Python version; null for none';
 COMMENT ON COLUMN pgam.server.pool_profile IS 'size of the API''s pool: default, stats_db or high_load';
 COMMENT ON COLUMN pgam.server.activity_interval_seconds IS 'seconds between activity ticks; null: the collector''s setting';
@@ -340,9 +432,48 @@ COMMENT ON COLUMN pgam.server.sizes_interval_seconds IS 'seconds between rounds 
 COMMENT ON COLUMN pgam.server.enabled IS 'false pauses collection';
 COMMENT ON COLUMN pgam.server.revision IS 'from the sequence pgam.revision at the last change';
 COMMENT ON COLUMN pgam.server.deleted_at IS 'set when the server was removed: collection stops, history stays until retention';
+COMMENT ON COLUMN pgam.server.ssh_host IS 'where SSH goes; empty: host';
+COMMENT ON COLUMN pgam.server.ssh_key_id IS 'the managed key that logs in; null: the password does';
+COMMENT ON COLUMN pgam.server.ssh_host_key IS 'the host''s pinned public key; empty: not pinned';
+COMMENT ON COLUMN pgam.server.ssh_tunnel IS 'true: PostgreSQL is reached through SSH, and host and port are as the SSH host sees them';
+COMMENT ON COLUMN pgam.server.disk_source IS 'how disks are looked at: none, ssh, local; empty: ssh where there are an ssh_user and a host to go to';
+COMMENT ON COLUMN pgam.server.disks_interval_seconds IS 'seconds between looks at disks; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.purge IS 'true: the server was deleted with its history, which the collector is removing';
 
 ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pgam.server_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE pgam.ssh_key (
+    id bigint NOT NULL,
+    name text NOT NULL,
+    key_type text NOT NULL,
+    bits integer NOT NULL,
+    public_key text NOT NULL,
+    fingerprint text NOT NULL,
+    private_sealed bytea NOT NULL,
+    passphrase_sealed bytea,
+    description text DEFAULT ''::text NOT NULL,
+    created_by text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE pgam.ssh_key IS 'managed SSH keys; the private part is sealed';
+COMMENT ON COLUMN pgam.ssh_key.key_type IS 'algorithm as SSH names it: ssh-ed25519, ssh-rsa, ecdsa-sha2-nistp256 …';
+COMMENT ON COLUMN pgam.ssh_key.public_key IS 'the line for authorized_keys';
+COMMENT ON COLUMN pgam.ssh_key.fingerprint IS 'SHA256:… of the public key';
+COMMENT ON COLUMN pgam.ssh_key.private_sealed IS 'AEAD ciphertext of the private key in PEM, bound to id';
+COMMENT ON COLUMN pgam.ssh_key.passphrase_sealed IS 'AEAD ciphertext of the passphrase, bound to id; null: the private key has none';
+COMMENT ON COLUMN pgam.ssh_key.created_by IS 'login of the account that made or imported it';
+
+ALTER TABLE pgam.ssh_key ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pgam.ssh_key_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -421,6 +552,46 @@ CREATE VIEW report.activity_minute AS
 COMMENT ON VIEW report.activity_minute IS 'samples by wait class and minute, with coverage';
 COMMENT ON COLUMN report.activity_minute.average_active_sessions IS 'mean number of sessions that were not idle; null: no tick was answered';
 
+CREATE VIEW report.database_rollup AS
+ SELECT r.server_id,
+    s.name AS server,
+    r.bucket AS "time",
+    r.step_seconds,
+    n.name AS database_name,
+    (r.backend_seconds / NULLIF(r.seconds, (0)::double precision)) AS connections_average,
+    r.backends_min AS connections_min,
+    r.backends_max AS connections_max,
+    r.backends_last AS connections_last,
+    r.size_bytes,
+    r.xact_commit,
+    r.xact_rollback,
+    r.blks_read,
+    r.blks_hit,
+    r.tup_returned,
+    r.tup_fetched,
+    r.tup_inserted,
+    r.tup_updated,
+    r.tup_deleted,
+    r.conflicts,
+    r.temp_files,
+    r.temp_bytes,
+    r.deadlocks,
+    r.sessions,
+    r.blk_read_time_ms,
+    r.blk_write_time_ms,
+    r.session_time_ms,
+    r.active_time_ms,
+    r.idle_in_transaction_time_ms
+   FROM ((history.database_rollup r
+     JOIN pgam.server s ON ((s.id = r.server_id)))
+     LEFT JOIN LATERAL ( SELECT i.name
+           FROM history.database i
+          WHERE ((i.server_id = r.server_id) AND (i.oid = r.database_oid) AND (i.first_seen_at < (r.bucket + ((r.step_seconds)::double precision * '00:00:01'::interval))))
+          ORDER BY i.first_seen_at DESC
+         LIMIT 1) n ON (true));
+
+COMMENT ON VIEW report.database_rollup IS 'what each database did by hour (step_seconds 3600), four hours (14400) or day (86400); choose one step_seconds and give time a range';
+
 CREATE VIEW report.database_size AS
  SELECT z.server_id,
     s.name AS server,
@@ -482,6 +653,23 @@ CREATE VIEW report.database_stat AS
 
 COMMENT ON VIEW report.database_stat IS 'what each database did since the sample before; a database without change has a row every five minutes only';
 
+CREATE VIEW report.disk_usage AS
+ SELECT d.server_id,
+    s.name AS server,
+    d.sampled_at AS "time",
+    d.mount_point,
+    f.device,
+    f.uses,
+    d.total_bytes,
+    d.free_bytes,
+    d.inodes_total,
+    d.inodes_free
+   FROM ((history.disk_usage d
+     JOIN pgam.server s ON ((s.id = d.server_id)))
+     LEFT JOIN history.file_system f ON (((f.server_id = d.server_id) AND (f.mount_point = d.mount_point))));
+
+COMMENT ON VIEW report.disk_usage IS 'how full the file systems of each server were';
+
 CREATE VIEW report.server AS
  SELECT s.id AS server_id,
     s.name AS server,
@@ -521,11 +709,20 @@ ALTER TABLE ONLY history.activity_window
 ALTER TABLE ONLY history.database
     ADD CONSTRAINT database_pkey PRIMARY KEY (server_id, oid, name);
 
+ALTER TABLE ONLY history.database_rollup
+    ADD CONSTRAINT database_rollup_pkey PRIMARY KEY (server_id, step_seconds, database_oid, bucket);
+
 ALTER TABLE ONLY history.database_size
     ADD CONSTRAINT database_size_pkey PRIMARY KEY (server_id, sampled_at, database_oid);
 
 ALTER TABLE ONLY history.database_stat
     ADD CONSTRAINT database_stat_pkey PRIMARY KEY (server_id, sampled_at, database_oid);
+
+ALTER TABLE ONLY history.disk_usage
+    ADD CONSTRAINT disk_usage_pkey PRIMARY KEY (server_id, sampled_at, mount_point);
+
+ALTER TABLE ONLY history.file_system
+    ADD CONSTRAINT file_system_pkey PRIMARY KEY (server_id, mount_point);
 
 ALTER TABLE ONLY history.query
     ADD CONSTRAINT query_pkey PRIMARY KEY (server_id, id);
@@ -551,9 +748,23 @@ ALTER TABLE ONLY pgam.account
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY pgam.ssh_key
+    ADD CONSTRAINT ssh_key_fingerprint_key UNIQUE (fingerprint);
+
+ALTER TABLE ONLY pgam.ssh_key
+    ADD CONSTRAINT ssh_key_name_key UNIQUE (name);
+
+ALTER TABLE ONLY pgam.ssh_key
+    ADD CONSTRAINT ssh_key_pkey PRIMARY KEY (id);
+
 CREATE UNIQUE INDEX server_name_key ON pgam.server USING btree (name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX server_revision_idx ON pgam.server USING btree (revision);
+
+CREATE INDEX server_ssh_key_idx ON pgam.server USING btree (ssh_key_id) WHERE (ssh_key_id IS NOT NULL);
+
+ALTER TABLE ONLY pgam.server
+    ADD CONSTRAINT server_ssh_key_id_fkey FOREIGN KEY (ssh_key_id) REFERENCES pgam.ssh_key(id);
 
 GRANT USAGE ON SCHEMA report TO pgam_read;
 
@@ -561,9 +772,13 @@ GRANT SELECT ON TABLE report.activity TO pgam_read;
 
 GRANT SELECT ON TABLE report.activity_minute TO pgam_read;
 
+GRANT SELECT ON TABLE report.database_rollup TO pgam_read;
+
 GRANT SELECT ON TABLE report.database_size TO pgam_read;
 
 GRANT SELECT ON TABLE report.database_stat TO pgam_read;
+
+GRANT SELECT ON TABLE report.disk_usage TO pgam_read;
 
 GRANT SELECT ON TABLE report.server TO pgam_read;
 

@@ -18,8 +18,10 @@ import (
 	"github.com/pgam/pgam/internal/auth"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/httpapi"
 	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
@@ -55,10 +57,12 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err := checkSchema(ctx, stats); err != nil {
 		return err
 	}
-	now, err := live.New(live.Config{
-		Catalog: stats, Log: log, Application: program, Pools: poolSizes(cfg),
-		Deadline: cfg.LiveDeadline.Std(), StatusTTL: cfg.StatusCacheTTL.Std(),
-	})
+	shells, err := remote.NewShells(remote.ShellsConfig{KnownHosts: cfg.SSHKnownHosts, Timeout: cfg.SSHTimeout.Std(), Log: log}) //nolint:contextcheck // they live as long as the process
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
+	now, err := newLive(cfg, log, stats, shells)
 	if err != nil {
 		return daemon.Configuration(err)
 	}
@@ -113,6 +117,19 @@ func beating(now *live.Live) func() error {
 	}
 }
 
+// newLive makes what answers questions about now.
+func newLive(cfg config.API, log *slog.Logger, stats *store.Store, shells *remote.Shells) (*live.Live, error) {
+	asked := live.Config{
+		Catalog: stats, Log: log, Application: program, Pools: poolSizes(cfg),
+		Deadline: cfg.LiveDeadline.Std(), StatusTTL: cfg.StatusCacheTTL.Std(),
+		Shells: shells, Disks: disk.New(shells), DiskTTL: cfg.SSHCacheTTL.Std(),
+	}
+	if cfg.SSHHostKeys == "accept-new" {
+		asked.Pins = stats
+	}
+	return live.New(asked)
+}
+
 func poolSizes(cfg config.API) map[target.PoolProfile]live.Size {
 	return map[target.PoolProfile]live.Size{
 		target.PoolDefault:  live.Size(cfg.PoolDefault),
@@ -140,11 +157,12 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 	}
 	return httpapi.New(httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Databases: stats, Accounts: stats,
+			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Databases: stats, Disks: stats,
+			Keys: stats, Keysmith: keysmith{}, Accounts: stats,
 			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version,
 		},
-		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,
 		Liveness: daemon.Liveness(program), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
 	})
 }

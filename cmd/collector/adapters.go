@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/collector"
+	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
@@ -14,8 +15,10 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// dialer connects to targets, with limits by purpose.
+// dialer connects to targets, through SSH where that is asked for, with limits
+// by purpose.
 type dialer struct {
+	shells        *remote.Shells
 	connect       time.Duration
 	globalCadence time.Duration
 }
@@ -33,7 +36,9 @@ func (d dialer) Dial(ctx context.Context, t target.Target, p collector.Purpose) 
 	if t.Intervals.Activity != 0 {
 		cadence = t.Intervals.Activity
 	}
-	lim := remote.Limits{Application: "pgam-collector", Connect: d.connect, Lock: lockLimit, Statement: collector.VisitDeadline(cadence) * 3 / 4}
+	lim := remote.Limits{
+		Application: "pgam-collector", Connect: d.connect, Lock: lockLimit, Statement: collector.VisitDeadline(cadence) * 3 / 4, Shells: d.shells,
+	}
 	if p == collector.ForSizes {
 		lim.Statement = sizeLimit
 	}
@@ -46,6 +51,21 @@ func (d dialer) Dial(ctx context.Context, t target.Target, p collector.Purpose) 
 	}
 	return conn, sample.None, nil
 }
+
+// disks looks at the file systems of targets' hosts.
+type disks struct {
+	reader *disk.Reader
+	shells *remote.Shells
+}
+
+// Read implements collector.Disks.
+func (d disks) Read(ctx context.Context, t target.Target, locations []sample.Location) (sample.Disks, sample.Reason, error) {
+	seen, err := d.reader.Read(ctx, t, locations)
+	return seen, remote.Classify(err), err
+}
+
+// Forget implements collector.Disks.
+func (d disks) Forget(server target.ID) { d.shells.Forget(server) }
 
 // catalog reads the servers from stats_db.
 type catalog struct {
@@ -82,15 +102,23 @@ type history struct{ *store.Store }
 // Retryable implements collector.History.
 func (history) Retryable(err error) bool { return errors.Is(err, store.ErrUnavailable) }
 
-// upkeep makes partitions ahead and drops old ones.
+// upkeep makes partitions ahead, drops old ones, and removes what was kept of
+// servers that were deleted with their history.
 type upkeep struct {
 	stats     *store.Store
 	retention store.Retention
 	log       *slog.Logger
 }
 
-// partitionsAhead is how far ahead partitions are made.
-const partitionsAhead = 4 * 24 * time.Hour
+const (
+	// partitionsAhead is how far ahead partitions are made.
+	partitionsAhead = 4 * 24 * time.Hour
+	// maxPurge bounds the removal of history by rows, so that partitions are
+	// seen to again; what is left comes an hour later.
+	maxPurge = 30 * time.Minute
+)
+
+var errPurgeDeadline = errors.New("remove history of deleted servers: not done after 30m")
 
 func (u upkeep) run(ctx context.Context) error {
 	now := time.Now().UTC()
@@ -100,6 +128,16 @@ func (u upkeep) run(ctx context.Context) error {
 	dropped, err := u.stats.DropExpired(ctx, now, u.retention)
 	if len(dropped) > 0 {
 		u.log.InfoContext(ctx, "dropped expired partitions", "partitions", dropped)
+	}
+	return errors.Join(err, u.purge(ctx))
+}
+
+func (u upkeep) purge(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxPurge, errPurgeDeadline)
+	defer cancel()
+	rows, err := u.stats.PurgeDeleted(ctx)
+	if rows > 0 {
+		u.log.InfoContext(ctx, "removed history of deleted servers", "rows", rows)
 	}
 	return err
 }

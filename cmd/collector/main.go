@@ -14,6 +14,8 @@ import (
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/disk"
+	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/spool"
 	"github.com/pgam/pgam/internal/store"
@@ -49,6 +51,11 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return daemon.Configuration(err)
 	}
 	frame.OnStop("journal", func(context.Context) error { return journal.Close() })
+	shells, err := remote.NewShells(remote.ShellsConfig{KnownHosts: cfg.SSHKnownHosts, Timeout: cfg.SSHTimeout.Std(), Log: log})
+	if err != nil {
+		return daemon.Configuration(err)
+	}
+	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
 	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, daemon.Check{Name: "stats_db", Run: stats.CheckSchema})
@@ -64,14 +71,15 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return err
 	}
 	c, err := collector.New(collector.Config{
-		Dialer:  dialer{connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
+		Dialer:  dialer{shells: shells, connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
 		Catalog: catalog{stats, log},
 		History: history{stats},
 		Journal: journal,
+		Disks:   disks{disk.New(shells), shells},
 		Log:     log,
 		Intervals: target.Intervals{
 			Activity: cfg.ActivityInterval.Std(), Databases: cfg.DatabasesInterval.Std(),
-			Inventory: cfg.InventoryInterval.Std(), Sizes: cfg.SizesInterval.Std(),
+			Inventory: cfg.InventoryInterval.Std(), Sizes: cfg.SizesInterval.Std(), Disks: cfg.DisksInterval.Std(),
 		},
 		Window:        cfg.Window.Std(),
 		MaxConnecting: cfg.MaxConnecting,
@@ -119,6 +127,7 @@ func beating(c *collector.Collector) func() error {
 func retention(cfg config.Collector) store.Retention {
 	return store.Retention{
 		Windows: cfg.RetentionWindows.Std(), Minutes: cfg.RetentionMinutes.Std(), Databases: cfg.RetentionDatabases.Std(),
+		Disks: cfg.RetentionDisks.Std(), Rollups: cfg.RetentionRollups.Std(),
 		DetachConcurrently: cfg.RetentionDetachConcurrently,
 	}
 }

@@ -14,8 +14,8 @@ type metrics struct {
 	c       *collector.Collector
 	journal *spool.Spool
 
-	ticks, sessions, dials, windows, flushErrors, dropped, quarantined *prometheus.Desc
-	servers, connected, records, bytes, memory, failing                *prometheus.Desc
+	ticks, sessions, dials, looks, windows, flushErrors, dropped, quarantined *prometheus.Desc
+	servers, connected, records, bytes, memory, failing                       *prometheus.Desc
 }
 
 func newMetrics(c *collector.Collector, journal *spool.Spool) *metrics {
@@ -27,6 +27,7 @@ func newMetrics(c *collector.Collector, journal *spool.Spool) *metrics {
 		ticks:       d("ticks_total", "Planned ticks by outcome.", "outcome"),
 		sessions:    d("session_samples_total", "Session samples taken."),
 		dials:       d("connection_attempts_total", "Attempts to connect to a server."),
+		looks:       d("disk_looks_total", "Looks at the file systems of a server's host by outcome.", "outcome"),
 		windows:     d("windows_written_total", "Windows written to stats_db."),
 		flushErrors: d("write_errors_total", "Batches that stats_db did not take."),
 		dropped:     d("journal_dropped_visits_total", "Visits dropped because the journal was full."),
@@ -55,6 +56,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(m.sessions, n.Sessions)
 	counter(m.dials, n.Dials)
+	counter(m.looks, n.LooksOK, sample.OK.String())
+	counter(m.looks, n.LooksFailed, sample.Failed.String())
 	counter(m.windows, n.WindowsSaved)
 	counter(m.flushErrors, n.FlushErrors)
 	counter(m.dropped, st.DroppedVisits)

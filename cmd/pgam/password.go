@@ -73,8 +73,15 @@ func (t *tool) prompt(ctx context.Context, question string) (secret.Value, error
 		return secret.Value{}, fmt.Errorf("ask for the password: %w", err)
 	}
 	defer restore()
-	_, _ = fmt.Fprint(t.errOut, question)
 	defer func() { _, _ = fmt.Fprintln(t.errOut) }()
+	line, err := t.ask(ctx, question)
+
+	return secret.New(line), err
+}
+
+// ask asks for a line.
+func (t *tool) ask(ctx context.Context, question string) (string, error) {
+	_, _ = fmt.Fprint(t.errOut, question)
 	type answer struct {
 		line string
 		err  error
@@ -87,12 +94,12 @@ func (t *tool) prompt(ctx context.Context, question string) (secret.Value, error
 	select {
 	case a := <-answered:
 		if a.err != nil {
-			return secret.Value{}, fmt.Errorf("ask for the password: %w", a.err)
+			return "", fmt.Errorf("ask at the terminal: %w", a.err)
 		}
 
-		return secret.New(a.line), nil
+		return a.line, nil
 	case <-ctx.Done():
-		return secret.Value{}, errors.New("interrupted: nothing was changed")
+		return "", errors.New("interrupted: nothing was changed")
 	}
 }
 

@@ -4,142 +4,168 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgam/pgam/internal/probe"
-	"github.com/pgam/pgam/internal/remote"
-	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/stack"
+	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
-
-// testWithin bounds the test of a server.
-const testWithin = 10 * time.Second
 
 // grants is what makes a role good for watching.
 const grants = "create role pgam_monitor login password '…'; grant pg_monitor to pgam_monitor;"
 
 func (t *tool) serverCommand() *cobra.Command {
 	group := t.dataFlag(groupCommand("server", "Manage the servers that are watched",
-		t.serverAddCommand(), t.serverListCommand(), t.serverRemoveCommand(), t.serverTestCommand()))
+		t.serverAddCommand(), t.serverSetCommand(), t.serverListCommand(), t.serverRemoveCommand(), t.serverTestCommand(), t.serverPinCommand()))
 	group.Long = `Manages the servers that are watched. A change takes effect within seconds; no
 daemon needs a restart.
 
 On a server, as a superuser, make the role that watches it:
 
-  ` + grants
+  ` + grants + `
+
+Where pgam shall also see how full the server's disks are, let it log in over SSH
+as a user without rights of its own; it runs nothing but df there. Nothing is
+sent to a host before its key is confirmed: pgam server pin.`
 
 	return group
 }
 
-// endpointFlags describe a server on the command line.
-type endpointFlags struct {
-	url      string
-	endpoint target.Endpoint
-	tls      string
-	password passwordSource
-}
-
-func (f *endpointFlags) add(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.url, "dsn", "", "address as a `URL`: postgres://user:password@host:port/database?sslmode=…")
-	flags.StringVar(&f.endpoint.Host, "host", "", "`host`: a name, an address, or the folder of a Unix socket")
-	flags.IntVar(&f.endpoint.Port, "port", 0, "`port` (default 5432)")
-	flags.StringVar(&f.endpoint.User, "user", "", "`role` to log in as")
-	flags.StringVar(&f.endpoint.Database, "database", "", "`database` to connect to (default postgres)")
-	flags.StringVar(&f.tls, "tls", "", "`mode`: disable, allow, prefer, require, verify-ca or verify-full (default prefer)")
-	f.password.flags(cmd)
-}
-
-// given tells whether an address was given at all.
-func (f *endpointFlags) given() bool { return f.url != "" || f.endpoint.Host != "" }
-
-// read returns the address: the URL, over which the other flags win, and the
-// password, which is asked for where nothing holds it and a person is there.
-func (f *endpointFlags) read(ctx context.Context, t *tool) (target.Endpoint, error) {
-	var e target.Endpoint
-	if f.url != "" {
-		parsed, err := parseServerURL(f.url)
-		if err != nil {
-			return e, misconfigured{err}
-		}
-		e = parsed
-	}
-	for _, field := range []struct{ from, into *string }{
-		{&f.endpoint.Host, &e.Host}, {&f.endpoint.User, &e.User}, {&f.endpoint.Database, &e.Database}, {&f.tls, (*string)(&e.TLS)},
-	} {
-		if *field.from != "" {
-			*field.into = *field.from
-		}
-	}
-	if f.endpoint.Port != 0 {
-		e.Port = f.endpoint.Port
-	}
-	var err error
-	switch {
-	case f.password.file != "":
-		e.Password, err = t.passwordFromFile(f.password.file)
-	case e.Password.IsZero() && isTerminal(t.in):
-		e.Password, err = t.prompt(ctx, "Password (empty for none): ")
-	}
-
-	return e, err
-}
-
 func (t *tool) serverAddCommand() *cobra.Command {
-	var flags endpointFlags
+	var (
+		flags endpointFlags
+		shell shellFlags
+	)
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a server to watch, and say whether it can be",
 		Long: `Adds a server. Its password is taken from the URL, from a file, or asked for;
 it is stored sealed. The server is then tried, and what is missing is said; it
-stays added all the same.`,
+stays added all the same.
+
+With --ssh-user, pgam looks at the server's disks over SSH, and with --tunnel it
+goes to PostgreSQL through SSH too: --host and --port are then as the SSH host
+sees them. Confirm the host's key with pgam server pin, or give --ssh-host-key.`,
 		Example: `  pgam server add db1 --dsn 'postgres://pgam_monitor@db1.example.org/postgres?sslmode=require' --password-file /run/secrets/db1
-  pgam server add here --host /var/run/postgresql --user pgam_monitor`,
+  pgam server add here --host /var/run/postgresql --user pgam_monitor --disk-source local
+  pgam server add db2 --dsn postgres://pgam_monitor@db2.example.org/postgres --ssh-user watch --ssh-key fleet
+  pgam server add db3 --host 127.0.0.1 --user pgam_monitor --ssh-host db3.example.org --ssh-user watch --ssh-key fleet --tunnel`,
 		Args: one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !flags.given() {
 				return misconfigured{errors.New("no address: give --dsn URL, or --host and --user")}
 			}
+			if err := shell.sharesInput(flags.password); err != nil {
+				return err
+			}
+			stats, err := t.openStore(cmd.Context(), true)
+			if err != nil {
+				return err
+			}
+			defer stats.Close()
+			server := target.Target{Name: args[0], Enabled: true}
+			if server.Endpoint, err = flags.read(cmd.Context(), t); err != nil {
+				return err
+			}
+			if err := shell.read(cmd, t, &server.Shell.Password, shell.user != "" && shell.key == ""); err != nil {
+				return err
+			}
+			if err := shell.apply(cmd.Flags(), &server); err != nil {
+				return err
+			}
 
-			return t.addServer(cmd.Context(), args[0], flags)
+			return t.addServer(cmd.Context(), stats, server)
 		},
 	}
 	flags.add(cmd)
+	flags.password.flags(cmd)
+	shell.add(cmd)
 
 	return cmd
 }
 
-func (t *tool) addServer(ctx context.Context, name string, flags endpointFlags) error {
+func (t *tool) addServer(ctx context.Context, stats *store.Store, server target.Target) error {
+	made, err := stats.CreateServer(ctx, server)
+	if err != nil {
+		return serverError(server.Name, err)
+	}
+	t.say("added server %q", made.Name)
+
+	return t.sayWhatIsMissing(ctx, made)
+}
+
+// serverError says what became of a change of a server.
+func serverError(name string, err error) error {
+	if errors.Is(err, target.ErrInvalid) {
+		return misconfigured{err}
+	}
+
+	return fmt.Errorf("server %q: %w", name, err)
+}
+
+func (t *tool) serverSetCommand() *cobra.Command {
+	change := serverChange{}
+	cmd := &cobra.Command{
+		Use:   "set NAME",
+		Short: "Change a server, and say whether it can be watched",
+		Long: `Changes what is given and leaves the rest as it is; an empty value takes away.
+A stored password belongs to its address: with another one it is needed again,
+from a file or asked for. Another SSH host or port forgets the pinned host key.
+The server is then tried, and what is missing is said.`,
+		Example: `  pgam server set db1 --host db1.new.example.org --password-file /run/secrets/db1
+  pgam server set db1 --ssh-user watch --ssh-key fleet
+  pgam server set db1 --ssh-key '' --ask-ssh-password
+  pgam server set db1 --disk-source none
+  pgam server set db1 --name primary --enabled=false`,
+		Args: one("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().NFlag() == 0 {
+				return misconfigured{errors.New("nothing to change is given")}
+			}
+
+			return t.setServer(cmd, args[0], &change)
+		},
+	}
+	change.add(cmd)
+
+	return cmd
+}
+
+func (t *tool) setServer(cmd *cobra.Command, name string, change *serverChange) error {
+	ctx := cmd.Context()
 	stats, err := t.openStore(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer stats.Close()
-	endpoint, err := flags.read(ctx, t)
-	if err != nil {
+	before, err := stats.Server(ctx, name)
+	if _, broken := errors.AsType[*target.SecretsError](err); err != nil && !broken {
+		return serverError(name, err)
+	}
+	// All that is asked of a person is asked before the change begins.
+	if err := change.read(cmd, t, before); err != nil {
 		return err
 	}
-	made, err := stats.CreateServer(ctx, target.Target{Name: name, Endpoint: endpoint, Enabled: true})
-	switch {
-	case errors.Is(err, target.ErrInvalid):
-		return misconfigured{err}
-	case err != nil:
-		return fmt.Errorf("server %q: %w", name, err)
+	edit := func(server *target.Target) error { return change.apply(cmd.Flags(), server) }
+	changed, err := stats.UpdateServer(ctx, name, edit)
+	if pin := change.shell.hostKey; err == nil && pin != "" && changed.Shell.HostKey == "" {
+		// The pin is the one from before, and given for the new place too.
+		changed, err = stats.UpdateServer(ctx, changed.Name, func(server *target.Target) error {
+			return change.shell.apply(cmd.Flags(), server)
+		})
 	}
-	t.say("added server %q", name)
-	if findings, ok := testServer(ctx, made); !ok {
-		for _, finding := range findings {
-			t.say("server %q: %s", name, finding)
-		}
+	if err != nil {
+		return serverError(name, err)
+	}
+	t.say("changed server %q", changed.Name)
+	if before.Shell.HostKey != "" && changed.Shell.HostKey == "" && !cmd.Flags().Changed("ssh-host-key") {
+		t.say("the pinned host key was that of the old place, and is forgotten")
 	}
 
-	return nil
+	return t.sayWhatIsMissing(ctx, changed)
 }
 
 func (t *tool) serverListCommand() *cobra.Command {
@@ -159,16 +185,18 @@ func (t *tool) serverListCommand() *cobra.Command {
 				return err
 			}
 			table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(table, "NAME\tHOST\tPORT\tDATABASE\tUSER\tTLS\tPASSWORD\tWATCHED")
+			_, _ = fmt.Fprintln(table, "NAME\tHOST\tPORT\tDATABASE\tUSER\tTLS\tPASSWORD\tSSH\tDISKS\tWATCHED")
 			for _, s := range servers {
+				broken, _ := errors.AsType[*target.SecretsError](faults[s.ID])
 				stored := "none"
-				if faults[s.ID] != nil {
+				if broken != nil && broken.Password != nil {
 					stored = "unreadable: set it again"
 				} else if !s.Endpoint.Password.IsZero() {
 					stored = "sealed"
 				}
 				e := s.Endpoint
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%t\n", s.Name, e.Host, e.Port, e.Database, e.User, e.TLS, stored, s.Enabled)
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%t\n", s.Name, e.Host, e.Port, e.Database, e.User, e.TLS, stored,
+					describeShell(s, broken != nil && broken.Shell != nil), s.Disks(), s.Enabled)
 			}
 
 			return table.Flush()
@@ -176,124 +204,60 @@ func (t *tool) serverListCommand() *cobra.Command {
 	}
 }
 
+// describeShell says in a few words how a host is entered.
+func describeShell(s target.Target, broken bool) string {
+	if s.Shell.User == "" {
+		return "none"
+	}
+	by := "without password"
+	switch {
+	case broken:
+		by = "unreadable: set it again"
+	case s.Shell.Key.ID != 0:
+		by = "by key " + s.Shell.Key.Name
+	case !s.Shell.Password.IsZero():
+		by = "by password"
+	}
+	text := s.Shell.User + "@" + net.JoinHostPort(s.ShellHost(), strconv.Itoa(s.Shell.Port)) + " " + by
+	if s.Shell.HostKey == "" {
+		text += ", not pinned"
+	}
+	if s.Shell.Tunnel {
+		text += ", tunnel"
+	}
+
+	return text
+}
+
 func (t *tool) serverRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var purge bool
+	cmd := &cobra.Command{
 		Use:   "remove NAME",
-		Short: "Stop watching a server; its history stays until retention",
-		Long: `Stops watching a server and forgets its password. What was recorded stays until
-retention drops it.`,
-		Example: "  pgam server remove db1",
-		Args:    one("NAME"),
+		Short: "Stop watching a server; its history stays until retention, or goes with --purge",
+		Long: `Stops watching a server and forgets its secrets. What was recorded stays until
+retention drops it. With --purge the collector removes it, within the hour and
+a little at a time; that cannot be undone. The name is free at once.`,
+		Example: `  pgam server remove db1
+  pgam server remove db1 --purge`,
+		Args: one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stats, err := t.openStore(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
 			defer stats.Close()
-			if err := stats.DeleteServer(cmd.Context(), args[0]); err != nil {
+			if err := stats.DeleteServer(cmd.Context(), args[0], purge); err != nil {
 				return fmt.Errorf("server %q: %w", args[0], err)
 			}
 			t.say("removed server %q", args[0])
-
-			return nil
-		},
-	}
-}
-
-func (t *tool) serverTestCommand() *cobra.Command {
-	var flags endpointFlags
-	cmd := &cobra.Command{
-		Use:   "test [NAME]",
-		Short: "Connect to a server and say what is missing",
-		Long: `Connects to a server that was added, or to the one at --dsn, and says what is
-missing for watching it. Exit code 0 means that nothing is.`,
-		Example: `  pgam server test db1
-  pgam server test --dsn postgres://pgam_monitor@db1.example.org/postgres`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			server, err := t.serverToTest(cmd.Context(), args, flags)
-			if err != nil {
-				return err
-			}
-			findings, ok := testServer(cmd.Context(), server)
-			for _, finding := range findings {
-				t.printf("%s\n", finding)
-			}
-			if !ok {
-				return fmt.Errorf("server %q cannot be watched in full yet", server.Name)
+			if purge {
+				t.say("the collector will remove its history")
 			}
 
 			return nil
 		},
 	}
-	flags.add(cmd)
+	cmd.Flags().BoolVar(&purge, "purge", false, "have the history removed too")
 
 	return cmd
-}
-
-// serverToTest is a stored server, or one that only the command line knows.
-func (t *tool) serverToTest(ctx context.Context, args []string, flags endpointFlags) (target.Target, error) {
-	if (len(args) == 1) == flags.given() {
-		return target.Target{}, misconfigured{errors.New("give the NAME of a server, or an address with --dsn")}
-	}
-	if len(args) == 0 {
-		endpoint, err := flags.read(ctx, t)
-		if err != nil {
-			return target.Target{}, err
-		}
-		server := target.Target{Name: stack.ServerName(endpoint), Endpoint: endpoint}
-		server.Defaults()
-		if err := server.Validate(); err != nil {
-			return target.Target{}, misconfigured{err}
-		}
-
-		return server, nil
-	}
-	stats, err := t.openStore(ctx, true)
-	if err != nil {
-		return target.Target{}, err
-	}
-	defer stats.Close()
-	server, err := stats.Server(ctx, args[0])
-	if err != nil && !errors.Is(err, secret.ErrSealBroken) {
-		return target.Target{}, fmt.Errorf("server %q: %w", args[0], err)
-	}
-
-	return server, err
-}
-
-// testServer connects to a server as the collector does and says what it found,
-// a line each. ok means that it can be watched in full.
-func testServer(ctx context.Context, server target.Target) (findings []string, ok bool) {
-	conn, err := probe.Open(ctx, server, remote.Limits{
-		Application: "pgam-test", Connect: testWithin, Statement: testWithin / 2, Lock: time.Second,
-	})
-	switch {
-	case errors.Is(err, probe.ErrUnsupported):
-		return []string{remote.Explain(sample.Unsupported)}, false
-	case err != nil:
-		reason := remote.Classify(err)
-		if reason == sample.Other {
-			return []string{err.Error()}, false
-		}
-
-		return []string{remote.Explain(reason)}, false
-	}
-	defer conn.Close() //nolint:contextcheck // It is bounded by itself.
-	findings = []string{"connected to PostgreSQL " + versionText(conn.Version())}
-	if !conn.SeesAll() {
-		return append(findings, remote.Explain(sample.NoPrivilege)+": as a superuser: grant pg_monitor to "+server.Endpoint.User), false
-	}
-
-	return append(findings, "the sessions of all users can be seen"), true
-}
-
-// versionText writes server_version_num as people do: 15.18, 9.6.24.
-func versionText(number int32) string {
-	n := int(number)
-	if n >= 100000 {
-		return strconv.Itoa(n/10000) + "." + strconv.Itoa(n%10000)
-	}
-
-	return fmt.Sprintf("%d.%d.%d", n/10000, n/100%100, n%100)
 }

@@ -3,12 +3,16 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sshtest"
 )
 
 // terminal opens a pair of which one end is a terminal and the other the person
@@ -80,5 +84,52 @@ func TestPrompt(t *testing.T) {
 	}
 	if line, err := bufio.NewReader(person).ReadString('\n'); err != nil || line != "end\r\n" {
 		t.Errorf("the terminal shows %q, %v", line, err)
+	}
+}
+
+// Who sits at the terminal is asked about a host's key, and for the secrets that
+// a change needs.
+func TestAskAboutServers(t *testing.T) {
+	t.Parallel()
+	person, screen := terminal(t)
+	d := deskOn(t, pgtest.StatsDB(t))
+	host := sshtest.InProcess(t)
+	at := func(lines []string, args ...string) (int, string) {
+		t.Helper()
+		y := &typist{person: person, lines: lines}
+		code := run(t.Context(), &tool{environ: d.environ, in: screen, out: io.Discard, errOut: y}, args)
+		if len(y.lines) != 0 {
+			t.Errorf("pgam %s does not ask for %q: %s", strings.Join(args, " "), y.lines, y.asked.String())
+		}
+
+		return code, y.asked.String()
+	}
+	add := []string{"server", "add", "a", "--host", "127.0.0.1", "--port", "1", "--user", "mon", "--disk-source", "none"}
+	shell := []string{"--ssh-host", host.Host, "--ssh-port", strconv.Itoa(host.Port), "--ssh-user", host.User}
+	if code, said := at([]string{"pw1", "pw2"}, append(add, shell...)...); code != 0 || strings.Contains(said, "pw1") || strings.Contains(said, "pw2") {
+		t.Errorf("adding gives %d: %s", code, said)
+	}
+	if code, said := at([]string{"no"}, "server", "pin", "a"); code != 1 || !strings.Contains(said, "nothing was pinned") {
+		t.Errorf("no gives %d: %s", code, said)
+	}
+	if code, said := at([]string{"yes"}, "server", "pin", "a"); code != 0 || !strings.Contains(said, "pinned the host key") {
+		t.Errorf("yes gives %d: %s", code, said)
+	}
+	for _, test := range []struct{ lines, args []string }{
+		{nil, []string{"--disk-source", "auto"}},
+		{[]string{"pw"}, []string{"--port", "2"}},
+		{[]string{"pw"}, []string{"--ask-password"}},
+		{[]string{"pw"}, []string{"--ask-ssh-password"}},
+		{[]string{"pw"}, []string{"--tunnel"}},
+		{[]string{"pw", "pw"}, []string{"--ssh-user", "other", "--ssh-host", "127.0.0.2"}},
+		{nil, []string{"--dsn", "postgres://mon:pw@127.0.0.1:3"}},
+	} {
+		if code, said := at(test.lines, append([]string{"server", "set", "a"}, test.args...)...); code != 0 {
+			t.Errorf("set %v gives %d: %s", test.args, code, said)
+		}
+	}
+	private, _ := sshtest.NewKey(t, "ed25519", "open sesame")
+	if code, said := at([]string{"open sesame"}, "ssh-key", "import", "fleet", written(t, private)); code != 0 {
+		t.Errorf("importing gives %d: %s", code, said)
 	}
 }

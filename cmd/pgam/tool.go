@@ -51,6 +51,7 @@ func run(ctx context.Context, t *tool, args []string) int {
 		t.say("%s", line)
 	}
 	var wrong misconfigured
+	var rest incomplete
 	switch {
 	case !t.started:
 		t.say("see: %s --help", command.CommandPath())
@@ -58,6 +59,8 @@ func run(ctx context.Context, t *tool, args []string) int {
 		return daemon.ExitConfiguration
 	case errors.As(err, &wrong):
 		return daemon.ExitConfiguration
+	case errors.As(err, &rest):
+		return exitIncomplete
 	}
 
 	return daemon.ExitRuntime
@@ -84,8 +87,8 @@ Exit codes: 0 done, 1 it did not work, 2 the command line or a setting is wrong.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-		t.upCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.keyCommand(),
-		t.openapiCommand(), t.healthcheckCommand(), t.versionCommand(),
+		t.upCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.sshKeyCommand(), t.keyCommand(),
+		t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.versionCommand(),
 	)
 
 	return root
@@ -200,26 +203,36 @@ func (t *tool) openStore(ctx context.Context, keyring bool) (*store.Store, error
 // readLines returns the lines of a small file, "-" for standard input, without
 // the empty ones.
 func (t *tool) readLines(path string) ([]string, error) {
-	const most = 64 << 10
-	file := t.in
-	if path != "-" {
-		opened, err := os.Open(filepath.Clean(path))
-		if err != nil {
-			return nil, misconfigured{fmt.Errorf("read %s: %w", path, errors.Unwrap(err))}
-		}
-		defer func() { _ = opened.Close() }()
-		file = opened
-	}
-	content, err := io.ReadAll(io.LimitReader(file, most))
+	content, err := t.readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, err
 	}
 	var lines []string
-	for line := range strings.Lines(string(content)) {
+	for line := range strings.Lines(content) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			lines = append(lines, line)
 		}
 	}
 
 	return lines, nil
+}
+
+// readFile returns what is in a small file, "-" for standard input.
+func (t *tool) readFile(path string) (string, error) {
+	const most = 64 << 10
+	file := t.in
+	if path != "-" {
+		opened, err := os.Open(filepath.Clean(path))
+		if err != nil {
+			return "", misconfigured{fmt.Errorf("read %s: %w", path, errors.Unwrap(err))}
+		}
+		defer func() { _ = opened.Close() }()
+		file = opened
+	}
+	content, err := io.ReadAll(io.LimitReader(file, most))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+
+	return string(content), nil
 }

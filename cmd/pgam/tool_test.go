@@ -171,12 +171,18 @@ func TestServers(t *testing.T) {
 		t.Errorf("a role without rights gives %d: %s", code, errOut)
 	}
 	for _, name := range []string{"whole", "by file"} {
-		if out := d.do(t, "server", "test", name); !strings.Contains(out, "connected to PostgreSQL "+server.Version()+".") {
+		if out := d.do(t, "server", "test", name); !strings.Contains(out, "PostgreSQL "+server.Version()+".") || strings.Contains(out, "  no  ") {
 			t.Errorf("test of %s says %q", name, out)
 		}
 	}
-	if code, _, errOut := d.try(t, "server", "test", "blind"); code != 1 || !strings.Contains(errOut, "in full") {
-		t.Errorf("test of blind gives %d: %s", code, errOut)
+	if code, out, errOut := d.try(t, "server", "test", "blind"); code != 1 || !strings.Contains(errOut, "in full") || !strings.Contains(out, "grant pg_monitor to blind") {
+		t.Errorf("test of blind gives %d: %s%s", code, out, errOut)
+	}
+	if out := d.do(t, "server", "test", "--dsn", server.DSN(pgtest.User)); !strings.Contains(out, "PostgreSQL "+server.Version()+".") {
+		t.Errorf("test of an address says %q", out)
+	}
+	if code, out, _ := d.try(t, "server", "test", "--dsn", "postgres://nobody@"+server.Host()+":1/postgres"); code != 1 || !strings.Contains(out, "connection refused") {
+		t.Errorf("test of a closed port gives %d: %s", code, out)
 	}
 	if code, _, errOut := d.try(t, "server", "add", "whole", "--dsn", server.DSN(pgtest.User)); code != 1 || !strings.Contains(errOut, "already exists") {
 		t.Errorf("a second whole gives %d: %s", code, errOut)
@@ -191,8 +197,8 @@ func TestServers(t *testing.T) {
 	if list := other.do(t, "server", "list"); strings.Count(list, "unreadable") != 2 {
 		t.Errorf("with another keyring the list is\n%s", list)
 	}
-	if code, _, errOut := other.try(t, "server", "test", "whole"); code != 1 || !strings.Contains(errOut, "set the secret again") {
-		t.Errorf("with another keyring the test gives %d: %s", code, errOut)
+	if code, out, _ := other.try(t, "server", "test", "whole"); code != 1 || !strings.Contains(out, "set it again") {
+		t.Errorf("with another keyring the test gives %d: %s", code, out)
 	}
 }
 

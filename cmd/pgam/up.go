@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/stack"
 	"github.com/pgam/pgam/internal/target"
@@ -192,8 +193,15 @@ func (t *tool) testTargets(ctx context.Context, targets []target.Target) {
 	for _, server := range targets {
 		server.Name = stack.ServerName(server.Endpoint)
 		server.Defaults()
-		if findings, ok := testServer(ctx, server); !ok && ctx.Err() == nil {
-			t.say("server %s: %s", server.Name, findings[len(findings)-1])
+		found, err := checkServer(ctx, config.SSH{SSHTimeout: config.Duration(checkWithin)}, server, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			t.say("server %s: %s", server.Name, err)
+		}
+		for _, line := range found.missing() {
+			t.say("server %s: %s", server.Name, line)
 		}
 	}
 }

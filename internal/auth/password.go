@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -32,8 +33,9 @@ const (
 )
 
 const (
-	defaultCost  = 12
-	queuePerSlot = 8
+	defaultCost = 12
+	queuePerSlot = 64
+	defaultWait  = 15 * time.Second
 )
 
 var (
@@ -53,8 +55,11 @@ var (
 // HasherConfig tunes a Hasher. Its zero value is right for production.
 type HasherConfig struct {
 	Cost  int // bcrypt's cost of new hashes, 4 to 14; 0 is 12
-	Slots int // hashes at a time; 0 is half of the processors, at least 1
-	Queue int // callers that may wait for a slot; 0 is 8 a slot, negative is none
+	Slots int // hashes at a time; 0 is half of the processors, at least 1: the rest is for others
+	Queue int // callers that may wait for a slot; 0 is 64 a slot, negative is none
+	// Wait is how long they may; 0 is 15 s. It is half of the time that an
+	// answer may take, so that whoever waits in vain is told so.
+	Wait time.Duration
 }
 
 // Hasher makes and checks password hashes, a few at a time. It is safe for
@@ -64,6 +69,7 @@ type Hasher struct {
 	decoy   []byte
 	slots   chan struct{}
 	queue   int64
+	wait    time.Duration
 	waiting atomic.Int64
 }
 
@@ -76,17 +82,20 @@ func NewHasher(config HasherConfig) (*Hasher, error) {
 		return nil, fmt.Errorf("bcrypt cost %d is outside %d to %d", config.Cost, minStoredCost, maxStoredCost)
 	}
 	if config.Slots <= 0 {
-		config.Slots = max(1, runtime.NumCPU()/2)
+		config.Slots = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	if config.Queue == 0 {
 		config.Queue = queuePerSlot * config.Slots
+	}
+	if config.Wait <= 0 {
+		config.Wait = defaultWait
 	}
 	decoy, err := makeDecoy(config.Cost)
 	if err != nil {
 		return nil, err
 	}
 	return &Hasher{
-		cost: config.Cost, decoy: decoy, slots: make(chan struct{}, config.Slots), queue: int64(max(config.Queue, 0)),
+		cost: config.Cost, decoy: decoy, slots: make(chan struct{}, config.Slots), queue: int64(max(config.Queue, 0)), wait: config.Wait,
 	}, nil
 }
 
@@ -205,9 +214,13 @@ func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
 		return nil, ErrBusy
 	}
 	defer h.waiting.Add(-1)
+	timer := time.NewTimer(h.wait)
+	defer timer.Stop()
 	select {
 	case h.slots <- struct{}{}:
 		return release, nil
+	case <-timer.C:
+		return nil, ErrBusy
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for a password slot: %w", ctx.Err())
 	}

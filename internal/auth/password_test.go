@@ -225,6 +225,27 @@ func TestHasher_WaitsNoLongerThanItsContext(t *testing.T) {
 	}
 }
 
+// Whoever waits for too long is told so, although the queue has room.
+func TestHasher_BoundsTheWait(t *testing.T) {
+	t.Parallel()
+	hasher := newHasher(t, auth.HasherConfig{Cost: 12, Slots: 1, Queue: 100, Wait: 20 * time.Millisecond})
+	var busy atomic.Int64
+	var callers sync.WaitGroup
+	for range 20 {
+		callers.Go(func() {
+			if err := hasher.Verify(t.Context(), "", "x"); errors.Is(err, auth.ErrBusy) {
+				busy.Add(1)
+			} else if !errors.Is(err, auth.ErrInvalidCredentials) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	callers.Wait()
+	if busy.Load() < 10 { // one takes a hundred milliseconds and more
+		t.Errorf("%d of 20 were told that they wait too long", busy.Load())
+	}
+}
+
 func TestNewHasher_Refuses(t *testing.T) {
 	t.Parallel()
 	for _, cost := range []int{-1, 3, 15, 31} {

@@ -79,10 +79,12 @@ type Journal interface {
 // Config is what New needs. Intervals are the defaults for servers that have
 // none of their own.
 type Config struct {
-	Dialer    Dialer
-	Catalog   Catalog
-	History   History
-	Journal   Journal
+	Dialer  Dialer
+	Catalog Catalog
+	History History
+	Journal Journal
+	// Disks is nil where nobody looks at disks.
+	Disks     Disks
 	Log       *slog.Logger
 	Intervals target.Intervals
 	// Window is the length of a window, a divisor of a minute.
@@ -102,7 +104,11 @@ func (c Config) validate() error {
 	if c.Window < time.Second || time.Minute%c.Window != 0 {
 		faults = append(faults, fmt.Errorf("collector: a window of %s does not divide a minute", c.Window))
 	}
-	for _, d := range []time.Duration{c.Intervals.Activity, c.Intervals.Databases, c.Intervals.Inventory, c.Intervals.Sizes} {
+	intervals := []time.Duration{c.Intervals.Activity, c.Intervals.Databases, c.Intervals.Inventory, c.Intervals.Sizes}
+	if c.Disks != nil {
+		intervals = append(intervals, c.Intervals.Disks)
+	}
+	for _, d := range intervals {
 		if d < time.Second || d%time.Second != 0 {
 			faults = append(faults, fmt.Errorf("collector: interval %s is not a whole number of seconds", d))
 		}
@@ -135,7 +141,8 @@ type Collector struct {
 	// drained says that the history had everything when this run began, so that
 	// counters may go on from there.
 	drained   bool
-	beat      atomic.Int64    // Unix seconds of the last tick, for the watchdog
+	began     time.Time
+	beat      atomic.Int64    // nanoseconds from began to the last tick, for the watchdog
 	run       context.Context //nolint:containedctx // ends visits when stopping
 	cancel    context.CancelFunc
 	upkeep    context.Context //nolint:containedctx // ends the slow jobs when stopping
@@ -143,6 +150,7 @@ type Collector struct {
 	visits    sync.WaitGroup
 	closes    sync.WaitGroup // connections that are being closed
 	dialing   chan struct{}
+	looking   chan struct{}
 	roster    roster
 	stopped   atomic.Bool
 	counts    counts
@@ -153,7 +161,7 @@ func New(cfg Config) (*Collector, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Collector{cfg: cfg, dialing: make(chan struct{}, cfg.MaxConnecting)}
+	c := &Collector{cfg: cfg, began: time.Now(), dialing: make(chan struct{}, cfg.MaxConnecting), looking: make(chan struct{}, maxLooks)}
 	c.run, c.cancel = context.WithCancel(context.Background())
 	c.upkeep, c.endUpkeep = context.WithCancel(c.run)
 	c.roster.watches = make(map[target.ID]*watch)
@@ -201,7 +209,7 @@ func (c *Collector) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	c.beat.Store(time.Now().Unix())
+	c.beat.Store(int64(time.Since(c.began)))
 	c.packer.start(c.run) //nolint:contextcheck // outlives Start: it ends with Stop
 	s.Start()
 	return nil
@@ -225,7 +233,7 @@ func (c *Collector) slot(slot int) {
 	now := time.Now().UTC()
 	phase := time.Duration(slot) * slotLength
 	planned := now.Add(early - phase).Truncate(time.Second).Add(phase)
-	c.beat.Store(now.Unix())
+	c.beat.Store(int64(time.Since(c.began)))
 	for _, w := range c.roster.slot(slot) {
 		w.plan(planned)
 	}
@@ -249,8 +257,9 @@ func (c *Collector) maintain() {
 }
 
 // Beat gives the instant of the last tick of the schedule, which stands still
-// when the collector hangs.
-func (c *Collector) Beat() time.Time { return time.Unix(c.beat.Load(), 0) }
+// when the collector hangs. It has a monotonic reading: a clock that is set
+// neither hides a schedule that stands still nor feigns one.
+func (c *Collector) Beat() time.Time { return c.began.Add(time.Duration(c.beat.Load())) }
 
 // Stop ends the schedule, lets visits under way end, and writes what was seen
 // within the context's deadline; what cannot be written stays in the journal.

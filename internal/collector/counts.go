@@ -17,6 +17,8 @@ type counts struct {
 	sessions   atomic.Int64
 	syncFailed atomic.Int64
 	dials      atomic.Int64
+
+	looksOK, looksFailed atomic.Int64
 }
 
 // Counts are totals since the process started.
@@ -24,8 +26,10 @@ type Counts struct {
 	Ticks        map[sample.Outcome]int64
 	Sessions     int64 // session samples
 	Dials        int64 // attempts to connect
-	Servers      int   // watched now
-	Connected    int   // of those, with a connection
+	LooksOK      int64 // looks at disks
+	LooksFailed  int64
+	Servers      int // watched now
+	Connected    int // of those, with a connection
 	WindowsSaved int64
 	FlushErrors  int64
 }
@@ -34,6 +38,7 @@ type Counts struct {
 func (c *Collector) Counts() Counts {
 	out := Counts{
 		Ticks: make(map[sample.Outcome]int64), Sessions: c.counts.sessions.Load(), Dials: c.counts.dials.Load(),
+		LooksOK: c.counts.looksOK.Load(), LooksFailed: c.counts.looksFailed.Load(),
 		WindowsSaved: c.packer.saved.Load(), FlushErrors: c.packer.failed.Load(),
 	}
 	for o := range c.counts.outcomes {

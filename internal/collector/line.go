@@ -15,7 +15,8 @@ import (
 // attempt to make it, pauses between attempts that fail, and the pid of the
 // second connection while sizes are read.
 type line struct {
-	c *Collector
+	c      *Collector
+	server target.ID
 
 	mu         sync.Mutex
 	conn       Conn
@@ -42,8 +43,8 @@ const (
 	muteLimit = 3
 )
 
-func (l *line) init(c *Collector) {
-	l.c = c
+func (l *line) init(c *Collector, server target.ID) {
+	l.c, l.server = c, server
 	l.pauses = backoff.ExponentialBackOff{InitialInterval: firstPause, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: maxPause}
 	l.pauses.Reset()
 }
@@ -96,7 +97,7 @@ func (l *line) release(conn Conn) {
 
 // close ends a connection without waiting for it.
 func (l *line) close(conn Conn) {
-	l.c.closes.Go(conn.Close)
+	l.c.closes.Go(func() { l.c.guard(l.c.run, "close", l.server, conn.Close) })
 }
 
 // dial makes one attempt.
@@ -110,7 +111,7 @@ func (l *line) dial(ctx context.Context, t target.Target, generation int, done c
 		return
 	}
 	l.c.counts.dials.Add(1)
-	conn, reason, err := l.c.cfg.Dialer.Dial(ctx, t, ForTicks)
+	conn, reason, err := l.c.dial(ctx, t, ForTicks)
 	<-l.c.dialing
 	l.end(generation, conn, reason)
 	if err != nil && ctx.Err() == nil {

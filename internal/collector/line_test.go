@@ -173,16 +173,17 @@ func TestSizes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.change = func(c *Config) { c.Intervals.Sizes = time.Minute }
 		w.start()
-		w.pass(150 * time.Second)
+		w.pass(firstSizes + 150*time.Second)
 		m := w.fleet.server(1)
 		if m.did().open != 1 {
 			t.Errorf("%d connections are open between rounds, want 1", m.did().open)
 		}
 		w.stop()
-		if !slices.Equal(m.did().sized, []uint32{5, 6, 5, 6, 5, 6}) {
+		rounds := len(m.did().sizePIDs)
+		if !slices.Equal(m.did().sized, slices.Repeat([]uint32{5, 6}, rounds)) {
 			t.Errorf("sizes were read of %v", m.did().sized)
 		}
-		if len(m.did().sizePIDs) != 3 || len(m.did().dials) != 1 {
+		if rounds < 3 || rounds > 4 || len(m.did().dials) != 1 {
 			t.Errorf("%d second connections, %d first ones", len(m.did().sizePIDs), len(m.did().dials))
 		}
 		for _, pid := range m.did().sizePIDs {
@@ -193,14 +194,68 @@ func TestSizes(t *testing.T) {
 		if m.did().excluded[len(m.did().excluded)-1] != 0 {
 			t.Error("a pid is left out after its connection ended")
 		}
-		if n := len(w.history.sizes); n != 6 {
-			t.Errorf("%d sizes are stored, want 6", n)
+		if n := len(w.history.sizes); n != 2*rounds {
+			t.Errorf("%d sizes of %d rounds are stored", n, rounds)
 		}
 		w.wantWhole(1, time.Second)
 		if r := reasons(w.journal.ticksOf(1)); len(r) != 1 {
 			t.Errorf("ticks wait for sizes: %v", r)
 		}
 	}, server(1))
+}
+
+// TestSizesAfterRestart: a collector that is started often asks for sizes no
+// more often than one that runs, and an interval that is shortened is in force
+// at once.
+func TestSizesAfterRestart(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		m := w.fleet.server(1)
+		for range 5 {
+			w.start()
+			w.pass(firstSizes + 10*time.Second)
+			w.stop()
+		}
+		if n := len(m.did().sizePIDs); n != 1 {
+			t.Errorf("%d rounds in five starts within half an hour", n)
+		}
+		w.start()
+		w.pass(30 * time.Minute)
+		if n := len(m.did().sizePIDs); n != 2 {
+			t.Errorf("%d rounds half an hour later", n)
+		}
+		often := server(1)
+		often.Intervals.Sizes = time.Minute
+		w.catalog.set(often)
+		w.pass(150 * time.Second)
+		w.stop()
+		if n := len(m.did().sizePIDs); n != 4 {
+			t.Errorf("%d rounds, want two more in two minutes and a half", n)
+		}
+	}, server(1))
+}
+
+// TestSizesAreSpread: a start is no reason to ask all servers at once.
+func TestSizesAreSpread(t *testing.T) {
+	var targets []target.Target
+	for id := target.ID(1); id <= 60; id++ {
+		targets = append(targets, server(id))
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.pass(firstSizes + 5*time.Second)
+		w.stop()
+		seconds := make(map[time.Time]int)
+		for id := target.ID(1); id <= 60; id++ {
+			rounds := w.fleet.server(id).did().rounds
+			if len(rounds) == 0 {
+				t.Fatalf("the sizes of server %d were not asked for", id)
+			}
+			seconds[rounds[0].Truncate(time.Second)]++
+		}
+		if len(seconds) < 20 {
+			t.Errorf("first rounds by second: %v", seconds)
+		}
+	}, targets...)
 }
 
 // TestSizesEnd says that nothing goes on at a server that is not watched, and
@@ -210,7 +265,7 @@ func TestSizesEnd(t *testing.T) {
 		m := w.fleet.server(1)
 		m.size = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		w.start()
-		w.pass(5 * time.Second)
+		w.pass(firstSizes + 2*time.Second)
 		if m.did().open != 2 {
 			t.Fatalf("%d connections are open while sizes are read, want 2", m.did().open)
 		}
@@ -243,7 +298,7 @@ func TestStop(t *testing.T) {
 		w.fleet.server(3).dial = func(ctx context.Context, _ int) (sample.Reason, error) { hang(ctx); return sample.Timeout, errDial }
 		w.fleet.server(1).size = func(ctx context.Context) error { hang(ctx); return ctx.Err() }
 		w.start()
-		for len(w.fleet.server(2).did().visits) < 2 {
+		for len(w.fleet.server(2).did().visits) < 2 || w.fleet.server(1).did().open < 2 {
 			w.pass(100 * time.Millisecond)
 		}
 		begun := time.Now()

@@ -212,7 +212,7 @@ func (p *packer) load(r *sample.Record) {
 			}
 			v.Tick = nil
 		}
-		if !v.Entries.Empty() || v.Identity != nil || v.Inventory != nil || len(v.Databases) > 0 || len(v.Sizes) > 0 {
+		if !v.Entries.Empty() || v.Identity != nil || v.Inventory != nil || len(v.Databases) > 0 || len(v.Sizes) > 0 || v.Disks != nil {
 			p.others, p.sources = append(p.others, v), append(p.sources, r.Seq)
 		}
 	}

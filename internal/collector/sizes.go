@@ -15,27 +15,33 @@ const (
 	maxRound   = 5 * time.Minute
 	maxSize    = 30 * time.Second
 	sizesBatch = 20
+	// firstSizes spreads the first rounds of a run.
+	firstSizes = 30 * time.Second
 )
 
 var errSizeDeadline = errors.New("size of a database: deadline 30s")
 
 // beginSizes starts a round when it is due and the databases are known. The
 // lock is held.
-func (w *watch) beginSizes(t target.Target, iv target.Intervals) {
+func (w *watch) beginSizes(iv target.Intervals) {
 	at := w.tick.Planned
-	if w.sizing || w.paused || len(w.databases) == 0 || !w.tick.Outcome.Answered() || at.Before(w.due.sizes) || w.c.run.Err() != nil {
+	if w.sizing || w.paused || len(w.databases) == 0 || !w.tick.Outcome.Answered() || w.c.run.Err() != nil {
 		return
 	}
-	w.due.sizes = w.next(at, iv.Sizes)
+	if w.due.sizes.IsZero() {
+		w.due.sizes = w.next(at, min(iv.Sizes, firstSizes))
+	}
+	if !w.turn(&w.due.sizes, at, iv.Sizes) {
+		return
+	}
 	w.sizing = true
 	var round context.Context
 	round, w.endSizes = context.WithTimeout(w.c.run, maxRound)
 	w.c.visits.Add(1)
-	go w.sizes(round, w.endSizes, t, slices.Clone(w.databases))
+	go w.sizes(round, w.endSizes, w.t, slices.Clone(w.databases))
 }
 
-// sizes asks for one database after the other on the second connection, which
-// it opens and closes, so that ticks never wait for it.
+// sizes is a round, off the way of ticks.
 func (w *watch) sizes(ctx context.Context, end context.CancelFunc, t target.Target, databases []sample.Database) {
 	defer w.c.visits.Done()
 	defer func() {
@@ -43,8 +49,15 @@ func (w *watch) sizes(ctx context.Context, end context.CancelFunc, t target.Targ
 		defer w.mu.Unlock()
 		w.sizing = false
 		end()
+		w.missed(&w.due.sizes, w.intervals().Sizes)
 	}()
-	conn, reason, err := w.c.cfg.Dialer.Dial(ctx, t, ForSizes)
+	w.c.guard(ctx, "sizes", t.ID, func() { w.readSizes(ctx, t, databases) })
+}
+
+// readSizes asks for one database after the other on the second connection,
+// which it opens and closes.
+func (w *watch) readSizes(ctx context.Context, t target.Target, databases []sample.Database) {
+	conn, reason, err := w.c.dial(ctx, t, ForSizes)
 	if err != nil {
 		w.c.cfg.Log.DebugContext(ctx, "sizes cannot be read", "server", t.Name, "reason", reason.String(), "error", err)
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,13 +19,12 @@ type watch struct {
 	phase int64
 
 	// Of the visit under way only: there is one at a time.
-	dict      *sample.Dictionary
-	series    *sample.Series
-	visit     sample.Visit
-	tick      sample.Tick
-	databases []sample.Database
-	due       due
-	failing   sample.Reason
+	dict    *sample.Dictionary
+	series  *sample.Series
+	visit   sample.Visit
+	tick    sample.Tick
+	due     due
+	failing sample.Reason
 
 	mu          sync.Mutex
 	t           target.Target
@@ -36,12 +34,15 @@ type watch struct {
 	lastPlanned time.Time
 	window      time.Time
 	windowEnd   time.Time
+	databases   []sample.Database // as last listed
 	sizing      bool
 	endSizes    context.CancelFunc
+	looks       looks
 	line        line
 }
 
-// due is when the slower questions are asked next; zero is now.
+// due is when the slower questions are asked next; zero is now. The lock guards
+// sizes.
 type due struct{ databases, inventory, sizes time.Time }
 
 // maxLate is how long a hold-up of the collector is written down tick by
@@ -78,7 +79,13 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (
 	w.series = resume.Series()
 	c.cfg.Journal.Ahead(t.ID, w.dict.Next())
 	w.visit.Server = t.ID
-	w.line.init(c)
+	if now := time.Now(); resume.Sized.Before(now) {
+		if turn := w.next(resume.Sized, w.intervals().Sizes); turn.After(now) {
+			w.due.sizes = turn
+		}
+	}
+	w.line.init(c, t.ID)
+	w.looks.reset()
 	return w, nil
 }
 
@@ -93,7 +100,7 @@ func (w *watch) intervals() target.Intervals {
 	}
 	return target.Intervals{
 		Activity: pick(iv.Activity, d.Activity), Databases: pick(iv.Databases, d.Databases),
-		Inventory: pick(iv.Inventory, d.Inventory), Sizes: pick(iv.Sizes, d.Sizes),
+		Inventory: pick(iv.Inventory, d.Inventory), Sizes: pick(iv.Sizes, d.Sizes), Disks: pick(iv.Disks, d.Disks),
 	}
 }
 
@@ -111,6 +118,10 @@ func (w *watch) update(t target.Target) bool {
 	changed := w.paused || w.t.Revision != t.Revision
 	if !w.t.SameEndpoint(t) {
 		w.disconnect()
+		w.databases = nil
+	}
+	if !w.t.SameEndpoint(t) || !w.t.SameShell(t) || w.t.Disks() != t.Disks() {
+		w.looks.reset()
 	}
 	before := w.intervals().Activity
 	w.t, w.paused = t, false
@@ -129,6 +140,11 @@ func (w *watch) pause() bool {
 	was := w.paused
 	w.paused, w.lastPlanned = true, time.Time{}
 	w.disconnect()
+	w.looks.reset()
+	if disks := w.c.cfg.Disks; disks != nil && !was {
+		id := w.t.ID
+		w.c.closes.Go(func() { w.c.guard(w.c.run, "forget", id, func() { disks.Forget(id) }) })
+	}
 	return !was
 }
 
@@ -234,7 +250,7 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	if conn == nil {
 		w.tick.Started, w.tick.Outcome, w.tick.Reason = time.Now().UTC(), sample.Failed, reason
 	} else {
-		err = w.ask(ctx, conn, iv)
+		err = w.ask(ctx, conn, t, iv)
 		w.line.release(conn)
 	}
 	if w.c.run.Err() != nil && !w.tick.Outcome.Answered() {
@@ -245,45 +261,63 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.busy = false
-	w.beginSizes(t, iv)
+	if w.t.SameEndpoint(t) {
+		if inv := w.visit.Inventory; inv != nil {
+			w.databases = inv.Databases
+		}
+		w.looks.learn(w.visit.Locations)
+		w.beginSizes(iv)
+	}
+	w.beginLook()
 }
 
 // ask visits over conn and follows the counters.
-func (w *watch) ask(ctx context.Context, conn Conn, iv target.Intervals) error {
+func (w *watch) ask(ctx context.Context, conn Conn, t target.Target, iv target.Intervals) error {
 	at := w.tick.Planned
-	ask := sample.Ask{Databases: !at.Before(w.due.databases), Inventory: !at.Before(w.due.inventory)}
-	if ask.Databases {
-		w.due.databases = w.next(at, iv.Databases)
-	}
-	if ask.Inventory {
-		w.due.inventory = w.next(at, iv.Inventory)
+	ask := sample.Ask{
+		Databases: w.turn(&w.due.databases, at, iv.Databases),
+		Inventory: w.turn(&w.due.inventory, at, iv.Inventory),
+		Locations: w.asksLocations(t, iv),
 	}
 	conn.Exclude(w.line.slowPID())
 	err := w.guarded(ctx, conn, ask)
-	if inv := w.visit.Inventory; inv != nil {
-		w.databases = inv.Databases
-	}
 	w.series.Advance(&w.visit)
 	return err
 }
 
-// guarded visits over conn. A fault of ours that an answer brings to light
-// costs that server its tick and its connection, not every server theirs.
+// guarded visits over conn. A panic costs the server its tick and its
+// connection.
 func (w *watch) guarded(ctx context.Context, conn Conn, ask sample.Ask) (err error) {
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		w.c.cfg.Log.ErrorContext(ctx, "visit panicked; please report this", "server_id", w.visit.Server, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		conn.Close()
-		// Dictionary entries that were met stay for the next visit to give.
-		w.tick.Outcome, w.tick.Reason = sample.Failed, sample.Malformed
-		w.tick.Sessions, w.tick.Backends = w.tick.Sessions[:0], sample.Unset
-		w.visit = sample.Visit{Server: w.visit.Server, Tick: &w.tick, Entries: w.visit.Entries}
-		err = errors.New("visit panicked")
-	}()
-	return conn.Visit(ctx, ask, w.dict, &w.visit)
+	if w.c.guard(ctx, "visit", w.visit.Server, func() { err = conn.Visit(ctx, ask, w.dict, &w.visit) }) {
+		return err
+	}
+	w.c.guard(ctx, "close", w.visit.Server, conn.Close)
+	// Dictionary entries that were met stay for the next visit to give.
+	w.tick.Outcome, w.tick.Reason = sample.Failed, sample.Malformed
+	w.tick.Sessions, w.tick.Backends = w.tick.Sessions[:0], sample.Unset
+	w.visit = sample.Visit{Server: w.visit.Server, Tick: &w.tick, Entries: w.visit.Entries}
+	return errPanicked
+}
+
+// turn reports whether it is time for what is done every interval, and plans
+// the next one.
+func (w *watch) turn(due *time.Time, at time.Time, interval time.Duration) bool {
+	next := w.next(at, interval)
+	if !at.Before(*due) {
+		*due = next
+		return true
+	}
+	if due.After(next) { // the interval was longer
+		*due = next
+	}
+	return false
+}
+
+// missed leaves out the turns that came while the one before took its time.
+func (w *watch) missed(due *time.Time, interval time.Duration) {
+	if now := time.Now(); !now.Before(*due) {
+		*due = w.next(now, interval)
+	}
 }
 
 // next gives the instant of the server's next turn after at.

@@ -168,6 +168,8 @@ type machine struct {
 	dial  func(ctx context.Context, n int) (sample.Reason, error)
 	visit func(ctx context.Context, n int, v *sample.Visit) error
 	size  func(ctx context.Context) error
+	// places is where it keeps its data; nil: it does not tell.
+	places []sample.Location
 
 	mu sync.Mutex
 	deeds
@@ -184,6 +186,8 @@ type deeds struct {
 	excluded  []uint32
 	sized     []uint32
 	sizePIDs  []uint32
+	rounds    []time.Time // of sizes
+	located   []time.Time
 	open      int
 }
 
@@ -193,6 +197,7 @@ func (m *machine) did() deeds {
 	defer m.mu.Unlock()
 	d := m.deeds
 	d.dials, d.hosts, d.visits = slices.Clone(d.dials), slices.Clone(d.hosts), slices.Clone(d.visits)
+	d.located, d.rounds = slices.Clone(d.located), slices.Clone(d.rounds)
 	d.excluded, d.sized, d.sizePIDs = slices.Clone(d.excluded), slices.Clone(d.sized), slices.Clone(d.sizePIDs)
 	return d
 }
@@ -238,7 +243,7 @@ func (f *fleet) Dial(ctx context.Context, t target.Target, p Purpose) (Conn, sam
 	m.pids++
 	c := &link{m: m, pid: m.pids}
 	if p == ForSizes {
-		m.sizePIDs = append(m.sizePIDs, c.pid)
+		m.sizePIDs, m.rounds = append(m.sizePIDs, c.pid), append(m.rounds, time.Now())
 	}
 	return c, sample.None, nil
 }
@@ -263,6 +268,12 @@ func (l *link) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 	v.Tick.Sessions = append(v.Tick.Sessions, sample.Session{Session: id, Wait: 1, Blocker: sample.Unset})
 	if ask.Inventory {
 		v.Inventory = &sample.Inventory{At: v.Tick.Planned, Databases: []sample.Database{{OID: 5}, {OID: 6}}}
+	}
+	if ask.Locations {
+		l.m.mu.Lock()
+		v.Locations = l.m.places
+		l.m.located = append(l.m.located, time.Now())
+		l.m.mu.Unlock()
 	}
 	if l.m.visit != nil {
 		return l.m.visit(ctx, n, v)
@@ -363,6 +374,8 @@ type history struct {
 	windows map[windowKey]sample.Window
 	ids     map[target.ID]sample.NextIDs
 	sizes   []sample.DatabaseSize
+	sized   map[target.ID]time.Time
+	disks   map[lookKey]sample.FileSystem
 	entries int
 	appends int
 	most    int // windows in one batch
@@ -375,7 +388,7 @@ type history struct {
 var errPoison = errors.New("this is not for me")
 
 func newHistory() *history {
-	return &history{windows: make(map[windowKey]sample.Window), ids: make(map[target.ID]sample.NextIDs)}
+	return &history{windows: make(map[windowKey]sample.Window), ids: make(map[target.ID]sample.NextIDs), disks: make(map[lookKey]sample.FileSystem), sized: make(map[target.ID]time.Time)}
 }
 
 func (h *history) die() {
@@ -384,7 +397,9 @@ func (h *history) die() {
 	h.dead = true
 }
 
-func (h *history) survivor() *history { return &history{windows: h.windows, ids: h.ids} }
+func (h *history) survivor() *history {
+	return &history{windows: h.windows, ids: h.ids, disks: h.disks, sized: h.sized}
+}
 
 func (h *history) fail(before, after func(sample.Batch) error) {
 	h.mu.Lock()
@@ -420,6 +435,10 @@ func (h *history) Append(ctx context.Context, b sample.Batch) error {
 	}
 	for _, v := range b.Visits {
 		h.sizes = append(h.sizes, v.Sizes...)
+		for _, s := range v.Sizes {
+			h.sized[v.Server] = s.At
+		}
+		lookKeys(v, h.disks)
 		h.entries += len(v.Entries.Sessions)
 		for _, e := range v.Entries.Sessions {
 			h.ids[v.Server] = h.ids[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
@@ -441,137 +460,7 @@ func (h *history) Resume(_ context.Context, id target.ID) (sample.Resume, error)
 			return sample.Resume{}, err
 		}
 	}
-	return sample.Resume{Next: h.ids[id]}, nil
-}
-
-// journal keeps records in memory. Those that were synced survive a kill.
-type journal struct {
-	mu          sync.Mutex
-	pending     []sample.Visit
-	records     []sample.Record
-	last        uint64
-	seen        map[target.ID][]sample.Tick // of records, for good
-	next        map[target.ID]sample.NextIDs
-	sealed      []byte
-	quarantined []uint64
-	dead        bool
-}
-
-func newJournal() *journal {
-	return &journal{next: make(map[target.ID]sample.NextIDs), seen: make(map[target.ID][]sample.Tick)}
-}
-
-func (j *journal) die() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.dead = true
-}
-
-func (j *journal) survivor() *journal {
-	return &journal{records: j.records, last: j.last, seen: j.seen, next: j.next, sealed: j.sealed}
-}
-
-// ticksOf gives a server's ticks in the order of time.
-func (j *journal) ticksOf(id target.ID) []sample.Tick {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return slices.SortedStableFunc(slices.Values(j.seen[id]), func(a, b sample.Tick) int { return a.Planned.Compare(b.Planned) })
-}
-
-func (j *journal) Append(v *sample.Visit) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	kept := *v
-	if v.Tick != nil {
-		tick := *v.Tick
-		tick.Sessions = slices.Clone(tick.Sessions)
-		kept.Tick = &tick
-	}
-	kept.Sizes, kept.Databases = slices.Clone(v.Sizes), slices.Clone(v.Databases)
-	for _, e := range v.Entries.Sessions {
-		j.next[v.Server] = j.next[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
-	}
-	j.pending = append(j.pending, kept)
-}
-
-func (j *journal) Sync() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.dead || len(j.pending) == 0 {
-		return nil
-	}
-	j.last++
-	j.records = append(j.records, sample.Record{Seq: j.last, Visits: j.pending})
-	for i := range j.pending {
-		if t := j.pending[i].Tick; t != nil {
-			j.seen[j.pending[i].Server] = append(j.seen[j.pending[i].Server], *t)
-		}
-	}
-	j.pending = nil
-	return nil
-}
-
-// Next takes a visit for a kilobyte.
-func (j *journal) Next(seq uint64, maxBytes int64) (out []sample.Record, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n := 0
-	for _, r := range j.records {
-		if r.Seq > seq && int64(n)*1024 < maxBytes {
-			out = append(out, sample.Record{Seq: r.Seq, Visits: slices.Clone(r.Visits)})
-			n += len(r.Visits)
-		}
-	}
-	return out, nil
-}
-
-func (j *journal) Done(seqs ...uint64) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.dead {
-		j.records = slices.DeleteFunc(j.records, func(r sample.Record) bool { return slices.Contains(seqs, r.Seq) })
-	}
-}
-
-func (j *journal) Quarantine(seq uint64) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !slices.Contains(j.quarantined, seq) {
-		j.quarantined = append(j.quarantined, seq)
-	}
-	return nil
-}
-
-func (j *journal) NextIDs(id target.ID) sample.NextIDs {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.next[id]
-}
-
-func (j *journal) Ahead(id target.ID, n sample.NextIDs) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.next[id] = j.next[id].Max(n)
-}
-
-func (j *journal) PutTargets(sealed []byte) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.sealed = sealed
-	return nil
-}
-
-func (j *journal) Targets() ([]byte, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.sealed, nil
-}
-
-// waiting counts the records that are not done.
-func (j *journal) waiting() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return len(j.records)
+	return sample.Resume{Next: h.ids[id], Sized: h.sized[id]}, nil
 }
 
 // keys gives the windows of a server that are stored, in the order of time.

@@ -14,12 +14,16 @@ type Shared struct {
 	LogFormat string `envconfig:"LOG_FORMAT" default:"text" oneof:"text,json" desc:"Form of the log on standard error."`
 }
 
-// Daemon is what both daemons read.
-type Daemon struct {
-	ShutdownTimeout Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"5s" min:"1s" max:"1m" desc:"Longest time a clean stop may take; keep it below systemd's TimeoutStopSec."`
-
+// SSH is what every program reads that reaches hosts over SSH.
+type SSH struct {
 	SSHKnownHosts string   `envconfig:"SSH_KNOWN_HOSTS" check:"path" example:"/etc/pgam/known_hosts" desc:"File of host keys (known_hosts of OpenSSH) that are trusted beside those pinned to a server."`
 	SSHTimeout    Duration `envconfig:"SSH_TIMEOUT" default:"5s" min:"100ms" max:"1m" desc:"Longest time for each step over SSH: reaching and entering a host, and each command."`
+}
+
+// Daemon is what both daemons read.
+type Daemon struct {
+	SSH
+	ShutdownTimeout Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"5s" min:"1s" max:"1m" desc:"Longest time a clean stop may take; keep it below systemd's TimeoutStopSec."`
 }
 
 // Collector is the configuration of pgam-collector.
@@ -82,7 +86,10 @@ type API struct {
 // that need none; see NeedStatsDSN.
 type Tool struct {
 	Shared
+	SSH
 	StatsDSN secret.Value `envconfig:"STATS_DSN" check:"dsn" example:"postgres://pgam:PASSWORD@127.0.0.1:5432/stats_db" desc:"Where stats_db is: a libpq URL or keywords."`
+
+	RetentionDatabases Duration `envconfig:"RETENTION_DATABASES" default:"730d" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
 }
 
 // LoadCollector reads the configuration of pgam-collector from environ, a list

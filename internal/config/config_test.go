@@ -34,7 +34,7 @@ func TestLoadAPI_Defaults(t *testing.T) {
 	}
 	want := config.API{
 		Shared:   config.Shared{KeyFile: "/etc/pgam/keyring.json", LogLevel: config.Level(slog.LevelInfo), LogFormat: "text"},
-		Daemon:   config.Daemon{ShutdownTimeout: config.Duration(5 * time.Second), SSHTimeout: config.Duration(5 * time.Second)},
+		Daemon:   config.Daemon{SSH: config.SSH{SSHTimeout: config.Duration(5 * time.Second)}, ShutdownTimeout: config.Duration(5 * time.Second)},
 		StatsDSN: secret.New(dsn), Listen: "127.0.0.1:8000",
 		TokenKey: secret.New(tokenKey), TokenTTL: config.Duration(time.Hour), TokenIssuer: "pgam", TokenAudience: "pgam-api",
 		PoolDefault: config.PoolSize{Min: 1, Max: 5}, PoolStats: config.PoolSize{Min: 2, Max: 10}, PoolHighLoad: config.PoolSize{Min: 5, Max: 20},
@@ -55,7 +55,7 @@ func TestLoadCollector_Defaults(t *testing.T) {
 	const day = 24 * time.Hour
 	want := config.Collector{
 		Shared:   config.Shared{KeyFile: "/etc/pgam/keyring.json", LogLevel: config.Level(slog.LevelInfo), LogFormat: "text"},
-		Daemon:   config.Daemon{ShutdownTimeout: config.Duration(5 * time.Second), SSHTimeout: config.Duration(5 * time.Second)},
+		Daemon:   config.Daemon{SSH: config.SSH{SSHTimeout: config.Duration(5 * time.Second)}, ShutdownTimeout: config.Duration(5 * time.Second)},
 		StatsDSN: secret.New(dsn), DataDir: "/var/lib/pgam", HealthListen: "127.0.0.1:8001",
 		ActivityInterval: config.Duration(time.Second), DatabasesInterval: config.Duration(10 * time.Second),
 		InventoryInterval: config.Duration(time.Minute), SizesInterval: config.Duration(30 * time.Minute), DisksInterval: config.Duration(time.Minute),

@@ -72,20 +72,21 @@ type output struct {
 // what is given. One that does not end within a minute fails the test.
 func runProgram(t *testing.T, env []string, name string, args ...string) output {
 	t.Helper()
+	program := programs.path(t, name) // Which may have to be built.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, programs.path(t, name), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(plainEnvironment(t), env...)
 	cmd.Dir = t.TempDir()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
 	if ctx.Err() != nil {
 		t.Fatalf("%s %s does not end; it said:\n%s", name, strings.Join(args, " "), stderr.String())
+	}
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
 	}
 
 	return output{code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}

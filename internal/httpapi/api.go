@@ -28,6 +28,8 @@ type Config struct {
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For is
 	// believed; none by default.
 	TrustedProxies []string
+	// LoginsPerMinute bounds the logins from one client address; 0: unbounded.
+	LoginsPerMinute int
 	// Liveness, Readiness and Metrics answer /healthz, /readyz and /metrics; a
 	// nil one is not served.
 	Liveness, Readiness, Metrics http.Handler
@@ -53,6 +55,9 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	engine.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) })
+	if err := servePages(engine); err != nil {
+		return nil, err
+	}
 	for path, handler := range map[string]http.Handler{"/healthz": cfg.Liveness, "/readyz": cfg.Readiness, "/metrics": cfg.Metrics} {
 		if handler != nil {
 			engine.GET(path, gin.WrapH(handler))
@@ -75,10 +80,19 @@ func register(engine *gin.Engine, services *Services) (huma.API, error) {
 	cfg := huma.DefaultConfig("pgam, the PostgreSQL Activity Monitor", services.Version)
 	cfg.Info.Description = "Live questions to PostgreSQL servers, and their history. " +
 		"The routes outside /api/v1 are the contract of the Python version; the same are served under /api."
+	cfg.Tags = []*huma.Tag{
+		{Name: "health", Description: "Whether it works; the first two need no token."},
+		{Name: "Python contract", Description: "What clients of the Python version know."},
+		{Name: "Python contract under /api", Description: "The same, where its later version has it."},
+		{Name: "servers", Description: "Which servers are watched, and how."},
+		{Name: "SSH keys", Description: "Keys that pgam logs in to servers' hosts with; a private part is never given out."},
+		{Name: "now", Description: "Asked of the servers themselves."},
+		{Name: "history", Description: "Asked of stats_db; every answer says how much of its time was sampled."},
+	}
 	cfg.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	// The document and its viewers are served by us; answers name no schema.
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", "", nil
-	cfg.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
+	cfg.Formats = map[string]huma.Format{"application/json": jsonFormat(), "json": jsonFormat()}
 	cfg.Components = &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
 	api := humagin.New(engine, cfg)
 	python, native, err := face.NewFaces(api, services)
@@ -87,6 +101,7 @@ func register(engine *gin.Engine, services *Services) (huma.API, error) {
 	}
 	compat.Register(python)
 	v1.Register(native)
+	documentRevalidation(api.OpenAPI())
 	return api, nil
 }
 
@@ -100,6 +115,24 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Python" + name
 	}
 	return name
+}
+
+// documentRevalidation adds to each operation that reads what answers gives it.
+func documentRevalidation(document *huma.OpenAPI) {
+	for _, item := range document.Paths {
+		if item.Get == nil || item.Get.Responses["200"] == nil {
+			continue
+		}
+		ok := item.Get.Responses["200"]
+		if ok.Headers == nil {
+			ok.Headers = map[string]*huma.Param{}
+		}
+		ok.Headers["ETag"] = &huma.Param{
+			Description: "Of the body; sent back as If-None-Match it gives 304 while nothing has changed.",
+			Schema:      &huma.Schema{Type: huma.TypeString},
+		}
+		item.Get.Responses["304"] = &huma.Response{Description: "The body is still the one of If-None-Match"}
+	}
 }
 
 func documentOf(api huma.API) ([]byte, error) {

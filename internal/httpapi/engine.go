@@ -36,7 +36,7 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 	// Segments are split before they are unescaped, so that a slash in a name
 	// stays in it; gin's own unescaping would turn a plus into a space.
 	engine.UseEscapedPath, engine.UnescapePathValues = true, false
-	engine.HandleMethodNotAllowed = true
+	engine.HandleMethodNotAllowed, engine.RedirectTrailingSlash = true, false
 	if err := engine.SetTrustedProxies(cfg.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("set trusted proxies: %w", err)
 	}
@@ -45,8 +45,9 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 		return nil, err
 	}
 	log := cfg.Services.Log
-	engine.Use(identified, accessLog(log, measured), recovered(log), guarded, cors(cfg.CORSOrigins), unescaped)
-	engine.NoRoute(func(c *gin.Context) { writeFault(c, http.StatusNotFound, "Not Found") })
+	engine.Use(identified, accessLog(log, measured), recovered(log), guarded(), cors(cfg.CORSOrigins), unescaped,
+		limitLogins(cfg.LoginsPerMinute), newAnswers().handle)
+	engine.NoRoute(unslashed(engine))
 	engine.NoMethod(func(c *gin.Context) { writeFault(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
 	return engine, nil
 }
@@ -120,15 +121,25 @@ func recovered(log *slog.Logger) gin.HandlerFunc {
 	}
 }
 
-// guarded sets the headers of every answer and bounds the body.
-func guarded(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
-	c.Header("X-Content-Type-Options", "nosniff")
-	c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	c.Header("Referrer-Policy", "no-referrer")
-	// A little more than the operations' own limits, which answer in their form.
-	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBodyBytes+1024)
-	c.Next()
+// guarded sets the headers of every answer and bounds the body. All answers
+// share the values, which nobody changes in place.
+func guarded() gin.HandlerFunc {
+	var (
+		noStore   = []string{"no-store"}
+		noSniff   = []string{"nosniff"}
+		policy    = []string{"default-src 'none'; frame-ancestors 'none'"}
+		noReferer = []string{"no-referrer"}
+	)
+	return func(c *gin.Context) {
+		header := c.Writer.Header()
+		header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
+		header["Content-Security-Policy"], header["Referrer-Policy"] = policy, noReferer
+		if c.Request.Body != http.NoBody {
+			// A little more than the operations' own limits, which answer in their form.
+			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBodyBytes+1024)
+		}
+		c.Next()
+	}
 }
 
 // cors lets web pages of these origins call the API.
@@ -151,16 +162,27 @@ func cors(origins []string) gin.HandlerFunc {
 		}
 		c.Header("Access-Control-Allow-Origin", origin)
 		c.Header("Access-Control-Allow-Credentials", "true")
-		c.Header("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+		c.Header("Access-Control-Expose-Headers", "ETag, Retry-After, X-Request-Id")
 		if preflight {
 			c.Header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
-			c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
+			c.Header("Access-Control-Allow-Headers", allowedHeaders(c.GetHeader("Access-Control-Request-Headers")))
 			c.Header("Access-Control-Max-Age", "600")
-			c.AbortWithStatus(http.StatusNoContent)
+			c.Data(http.StatusOK, "text/plain; charset=utf-8", []byte("OK"))
+			c.Abort()
 			return
 		}
 		c.Next()
 	}
+}
+
+// allowedHeaders allows what is asked for, as the Python version does: the
+// origin is trusted. What is no list of names is not repeated.
+func allowedHeaders(asked string) string {
+	const names = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, "
+	if asked == "" || len(asked) > 1024 || strings.Trim(asked, names) != "" {
+		return "Accept, Authorization, Content-Type, If-None-Match"
+	}
+	return asked
 }
 
 // unescaped turns the path's parameters into what they stand for. No name is

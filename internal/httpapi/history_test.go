@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgam/pgam/internal/httpapi"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -72,21 +74,51 @@ select %[1]d, timestamptz '2024-11-22 11:00Z' + i * interval '1 minute', 1000, 6
 insert into history.database (server_id, oid, name, is_template, allow_connect, encoding, created_at, first_seen_at, last_seen_at, dropped_at) values
   (%[1]d, 100, 'shop', false, true, 'UTF8', null, '2024-11-22 11:00Z', '2024-11-22 13:00Z', null),
   (%[1]d, 101, 'a/b?', false, true, 'UTF8', '2024-11-22 12:10Z', '2024-11-22 12:10Z', '2024-11-22 13:00Z', null),
-  (%[1]d, 102, 'old', false, true, 'UTF8', null, '2024-11-22 11:00Z', '2024-11-22 12:19Z', '2024-11-22 12:20Z');
-insert into history.database_stat (server_id, sampled_at, database_oid, numbackends, interval_seconds, epoch, xact_commit, xact_commit_total) values
-  (%[1]d, '2024-11-22 12:00Z', 100, 4, 10, '2024-11-22 11:00Z', 10, 1000),
-  (%[1]d, '2024-11-22 12:00Z', 102, 1, 10, '2024-11-22 11:00Z', 5, 50),
-  (%[1]d, '2024-11-22 12:59:00.5Z', 100, 6, 10, '2024-11-22 11:00Z', 20, 1020),
-  (%[1]d, '2024-11-22 12:59:50Z', 101, 2, null, '2024-11-22 12:59:50Z', null, 7);
-insert into history.database_size (server_id, sampled_at, database_oid, size_bytes, duration_ms, reason) values
-  (%[1]d, '2024-11-22 11:59Z', 100, 1073741824, 3, 0),
-  (%[1]d, '2024-11-22 12:10Z', 100, 2147483648, 3, 0),
-  (%[1]d, '2024-11-22 12:59Z', 101, 8388608, 3, 0)`, id))
+  (%[1]d, 102, 'old', false, true, 'UTF8', null, '2024-11-22 11:00Z', '2024-11-22 12:19Z', '2024-11-22 12:20Z')`, id))
+	a.seedDatabases(target.ID(id))
 	if err := a.live.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a.token = a.tokenOf("viewer")
 	return a
+}
+
+// seedDatabases stores what was seen of databases and disks, as the collector
+// does: with their rollups.
+func (a *api) seedDatabases(id target.ID) {
+	a.t.Helper()
+	at := func(clock string) time.Time {
+		a.t.Helper()
+		return must[time.Time](a.t)(time.Parse(time.RFC3339Nano, "2024-11-22T"+clock+"Z"))
+	}
+	known := func(n int64) sample.Int { return sample.Int{V: n, Known: true} }
+	stat := func(clock string, oid uint32, before, backends, commits, total int64) sample.DatabaseStat {
+		d := sample.DatabaseStat{At: at(clock), OID: oid, Backends: known(backends), Epoch: at(clock)}
+		d.Counters[sample.XactCommit] = known(total)
+		if commits > 0 { // it goes on from a sample ten seconds before
+			d.Epoch, d.Interval, d.Held, d.BackendSeconds = at("11:00:00"), 10*time.Second, 10*time.Second, 10*float64(before)
+			d.CounterDeltas[sample.XactCommit] = known(commits)
+		}
+		return d
+	}
+	visits := []*sample.Visit{{Server: id, Databases: []sample.DatabaseStat{
+		stat("12:00:00", 100, 4, 4, 10, 1000), stat("12:00:00", 102, 1, 1, 5, 50),
+		stat("12:59:00.5", 100, 4, 6, 20, 1020), stat("12:59:50", 101, 0, 2, 0, 7),
+	}, Sizes: []sample.DatabaseSize{
+		{At: at("11:59:00"), OID: 100, Bytes: known(1 << 30)},
+		{At: at("12:10:00"), OID: 100, Bytes: known(2 << 30)},
+		{At: at("12:59:00"), OID: 101, Bytes: known(8 << 20)},
+	}}}
+	for clock, free := range map[string]int64{"12:00:00": 500, "12:20:00": 100, "12:40:00": 300} {
+		visits = append(visits, &sample.Visit{Server: id, Disks: &sample.Disks{At: at(clock), Source: target.DiskSSH, FileSystems: []sample.FileSystem{
+			{MountPoint: "/", Device: "/dev/sda1", Uses: []string{"data", "wal"}, Total: known(1000), Free: known(free), Inodes: known(100), InodesFree: known(free / 10)},
+			{MountPoint: "/größe", Uses: []string{"tablespace:größe"}, Total: known(10)},
+		}}})
+	}
+	slices.SortFunc(visits[1:], func(a, b *sample.Visit) int { return a.Disks.At.Compare(b.Disks.At) })
+	if err := a.store.Append(a.t.Context(), sample.Batch{Visits: visits}); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 func TestHistory(t *testing.T) {
@@ -103,6 +135,8 @@ func TestHistory(t *testing.T) {
 		{"database_stats_unknown", py + "/db/nosuchdb/stats"},
 		{"history_activity_minute", v1 + "/activity?from=2024-11-22T11:30:00Z&to=2024-11-22T13:00:00Z&step=15m"},
 		{"history_activity_window", v1 + "/activity?from=2024-11-22T12:00:00Z&to=2024-11-22T12:00:20Z&step=5s"},
+		{"history_disks", v1 + "/disks?from=2024-11-22T12:00:00Z&to=2024-11-22T12:40:00Z"},
+		{"history_disks_hour", v1 + "/disks?from=2024-11-20T00:00:00Z&to=2024-11-23T00:00:00Z"},
 		{"history_at", v1 + "/at?at=2024-11-22T12:00:09Z"},
 		{"history_at_none", v1 + "/at?at=2024-11-22T11:50:00%2B00:00"},
 	} {
@@ -126,6 +160,7 @@ func TestHistoryRefused(t *testing.T) {
 		v1 + "/activity?from=2024-11-22T13:00:00Z&to=2024-11-22T12:00:00Z":         "from must be before to",
 		v1 + "/activity?from=2024-11-01T00:00:00Z&step=1s":                         "at most 6h0m0s",
 		v1 + "/activity?from=1970-01-01T00:00:00Z&to=2199-01-01T00:00:00Z&step=1m": "ask for a shorter range",
+		v1 + "/disks?from=garbage-canary":                                          "from is not an instant",
 		v1 + "/at?at=garbage-canary":                                               "at is not an instant",
 	} {
 		r := a.want(400, a.get(path))

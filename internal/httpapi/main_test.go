@@ -23,9 +23,11 @@ import (
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
 	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/httpapi"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
@@ -89,9 +91,12 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 	keys := must[*secret.Keyring](t)(secret.ParseKeyring(must[[]byte](t)(secret.GenerateKeyring())))
 	a.store = must[*store.Store](t)(store.New(store.Config{DSN: secret.New(a.dsn), Keyring: keys, Application: "pgam-api", MaxConns: 4}))
 	t.Cleanup(a.store.Close)
+	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: time.Second, Log: log}))
+	t.Cleanup(shells.Close)
 	a.live = must[*live.Live](t)(live.New(live.Config{
 		Catalog: a.store, Log: log, Application: "pgam-api", Deadline: 3 * time.Second, StatusTTL: 5 * time.Second,
-		Pools: map[target.PoolProfile]live.Size{target.PoolDefault: {Min: 1, Max: 5}, target.PoolStatsDB: {Min: 2, Max: 10}},
+		Pools:  map[target.PoolProfile]live.Size{target.PoolDefault: {Min: 1, Max: 5}, target.PoolStatsDB: {Min: 2, Max: 10}},
+		Shells: shells, Disks: disk.New(shells), DiskTTL: 5 * time.Second,
 	}))
 	if err := a.live.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -115,7 +120,8 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 	registry := prometheus.NewRegistry()
 	cfg := httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: a.store, Roster: a.live, Live: a.live, Pools: a.live, History: a.store, Databases: a.store, Accounts: a.store,
+			Catalog: a.store, Roster: a.live, Live: a.live, Pools: a.live, History: a.store, Databases: a.store, Disks: a.store,
+			Keys: a.store, Keysmith: keysmith{}, Accounts: a.store,
 			Passwords: hasher, Tokens: a.tokens, Unavailable: store.ErrUnavailable,
 			Healthy: func(ctx context.Context) bool { return ready.Report(ctx).Ready }, Log: log, Version: "test",
 		},

@@ -45,4 +45,12 @@ func TestOpenAPIGolden(t *testing.T) {
 	if err := parsed.Validate(t.Context()); err != nil {
 		t.Errorf("the document is not valid: %v", err)
 	}
+	// The pages show the operations in the order of their tags.
+	for path, item := range parsed.Paths.Map() {
+		for method, op := range item.Operations() {
+			if len(op.Tags) != 1 || parsed.Tags.Get(op.Tags[0]) == nil || parsed.Tags.Get(op.Tags[0]).Description == "" {
+				t.Errorf("%s %s has the tags %q: api.go must describe the one it has", method, path, op.Tags)
+			}
+		}
+	}
 }

@@ -21,7 +21,7 @@ type row = map[string]any
 func bodyOf(s *pgtest.Server, name string) row {
 	return row{
 		"name": name, "host": s.Host(), "port": s.Port(), "user": pgtest.User, "password": pgtest.Password,
-		"stats_db": nil, "ssh_user": "root", "ssh_password": "", "ssh_port": 22,
+		"stats_db": nil, "ssh_user": "", "ssh_password": "", "ssh_port": 22,
 	}
 }
 
@@ -124,7 +124,7 @@ func TestPythonServerRefused(t *testing.T) {
 		"empty name":     {400, strings.Replace(`{`+good+`,"port":1}`, `"a"`, `""`, 1), "name is empty"},
 		"several faults": {400, strings.Replace(strings.Replace(`{`+good+`,"port":1}`, `"a"`, `""`, 1), `"h"`, `""`, 1), "; host is empty"},
 		"too large":      {413, `{` + good + `,"port":1,"x":"` + strings.Repeat("p-canary ", 130_000) + `"}`, ""},
-		"another type":   {415, "name=a", ""},
+		"another type":   {422, "name=a", "application/json"},
 	} {
 		contentType := "application/json"
 		if name == "another type" {
@@ -143,7 +143,7 @@ func TestV1Servers(t *testing.T) {
 	a := startAPI(t)
 	made := a.row(a.want(201, a.json(http.MethodPost, "/api/v1/servers", row{
 		"name": "db 1", "host": server.Host(), "port": server.Port(), "user": pgtest.User, "password": pgtest.Password,
-		"tls_mode": "prefer", "intervals": row{"activity_seconds": 5}, "ssh": row{"user": "root", "password": "s"},
+		"tls_mode": "prefer", "intervals": row{"activity_seconds": 5}, "ssh": row{"user": "root", "password": "s"}, "disk_source": "none",
 	})))
 	if made["name"] != "db 1" || made["database"] != "postgres" || made["enabled"] != true || made["has_password"] != true ||
 		made["ssh"].(row)["has_password"] != true || made["intervals"].(row)["activity_seconds"] != 5.0 || made["password_broken"] != false {
@@ -382,8 +382,34 @@ func TestOutsideOperations(t *testing.T) {
 			t.Errorf("%s: %d", bad, res.StatusCode)
 		}
 	}
+	// A slash at the end leads to the route itself, whatever the method.
+	client := *a.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, tt := range []struct{ method, path, location string }{
+		{http.MethodGet, "/servers/", "/servers"},
+		{http.MethodPost, "/token/?a=%20b", "/token?a=%20b"},
+		{http.MethodPut, "/api/servers/a%2Fb%3F//", "/api/servers/a%2Fb%3F"},
+		{http.MethodGet, "/nothing/", ""},
+		{http.MethodGet, "//servers/", ""},
+		{http.MethodGet, "//evil.example.org/", ""},
+	} {
+		req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), tt.method, a.URL, http.NoBody))
+		req.URL.Opaque = strings.Replace(a.URL, "http:", "", 1) + tt.path
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		want := http.StatusTemporaryRedirect
+		if tt.location == "" {
+			want = http.StatusNotFound
+		}
+		if res.StatusCode != want || res.Header.Get("Location") != tt.location || res.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s %s: %d to %q", tt.method, tt.path, res.StatusCode, res.Header.Get("Location"))
+		}
+	}
 	r := a.get("/servers?token=query-canary")
-	for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
+	for name, want := range map[string]string{"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
 		if r.Header.Get(name) != want {
 			t.Errorf("%s: %q", name, r.Header.Get(name))
 		}
@@ -412,8 +438,8 @@ func TestCORS(t *testing.T) {
 		return a.do(req)
 	}
 	const ui = "https://ui.example.org"
-	r := a.want(204, ask(http.MethodOptions, ui, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization"))
-	if r.Header.Get("Access-Control-Allow-Origin") != ui || !strings.Contains(r.Header.Get("Access-Control-Allow-Headers"), "Authorization") ||
+	r := a.want(200, ask(http.MethodOptions, ui, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization"))
+	if r.Header.Get("Access-Control-Allow-Origin") != ui || string(r.Body) != "OK" || !strings.EqualFold(r.Header.Get("Access-Control-Allow-Headers"), "authorization") ||
 		!strings.Contains(r.Header.Get("Access-Control-Allow-Methods"), "PUT") {
 		t.Errorf("preflight %v", r.Header)
 	}

@@ -192,6 +192,12 @@ func TestRoles(t *testing.T) {
 		"POST /api/servers": true, "PUT /api/servers/x": true, "DELETE /api/servers/x": true,
 		"POST /api/v1/servers": true, "PATCH /api/v1/servers/x": true, "DELETE /api/v1/servers/x": true, "POST /api/v1/servers/x/test": true,
 	}
+	for _, op := range []string{"GET", "POST"} {
+		operator[op+" /api/v1/ssh-keys"] = true
+	}
+	for _, op := range []string{"GET", "PATCH", "DELETE"} {
+		operator[op+" /api/v1/ssh-keys/x"] = true
+	}
 	open := map[string]bool{"GET /": true, "GET /api/health": true, "POST /token": true, "POST /api/token": true}
 	var document struct {
 		Paths map[string]map[string]any `json:"paths"`
@@ -199,7 +205,7 @@ func TestRoles(t *testing.T) {
 	a.want(200, a.get("/openapi.json")).into(t, &document)
 	checked := 0
 	for path, operations := range document.Paths {
-		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x").Replace(path)
+		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x", "{key}", "x").Replace(path)
 		for method := range operations {
 			method = strings.ToUpper(method)
 			op := method + " " + concrete

@@ -2,6 +2,8 @@ package live
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -49,9 +52,33 @@ const hiddenQuery = "<insufficient privilege>"
 // HiddenNote says what to do about hidden sessions.
 const HiddenNote = "the monitoring user may not see all sessions: grant pg_monitor to it"
 
-// Activity asks for the sessions of a server: those that are not idle, or all.
-// The error is an *Error.
+// activityKey names a question for sessions.
+type activityKey struct {
+	statusKey
+	all bool
+}
+
+// Activity gives the sessions of a server: those that are not idle, or all.
+// Those who ask at the same time share an answer, none of which was begun
+// before the call; it must not be changed. The error is an *Error, or wraps
+// context.Canceled where who asked has left.
 func (l *Live) Activity(ctx context.Context, t target.Target, all bool) (Activity, error) {
+	late := fmt.Errorf("deadline %s", l.deadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, l.deadline, late)
+	defer cancel()
+	answer, err := l.sessions.do(ctx, activityKey{statusKey{t.ID, t.Revision}, all}, func(ctx context.Context) (Activity, error) {
+		return l.askActivity(ctx, t, all)
+	})
+	switch _, known := errors.AsType[*Error](err); {
+	case err == nil || known:
+		return answer, err
+	case errors.Is(err, late):
+		return answer, &Error{Reason: sample.Timeout, err: fmt.Errorf("activity of %s: %w", t.Name, err)}
+	}
+	return answer, fmt.Errorf("activity of %s: %w", t.Name, err)
+}
+
+func (l *Live) askActivity(ctx context.Context, t target.Target, all bool) (Activity, error) {
 	answer := Activity{At: time.Now().UTC()}
 	err := l.ask(ctx, t, "activity", func(ctx context.Context, conn *pgxpool.Conn) error {
 		found, err := rowsOf[Session](ctx, conn.Conn(), "activity", all)

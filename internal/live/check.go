@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,7 +15,7 @@ import (
 
 // Finding is one thing that a server needs to be watched.
 type Finding struct {
-	Name string // connection, version, privileges, data_directory, superuser
+	Name string // connection, version, privileges, data_directory, superuser, host_key, ssh, disks
 	OK   bool
 	// Detail says what is wrong and what to do, or what was found.
 	Detail string
@@ -24,65 +25,167 @@ type Finding struct {
 type Report struct {
 	Findings []Finding
 	// OK is set when nothing that matters is missing.
-	OK       bool
-	Status   Status
+	OK     bool
+	Status Status
+	// HostKey is what the host shows over SSH; nil: it was not asked, or showed
+	// none.
+	HostKey  *HostKey
 	Duration time.Duration
 }
 
-// Test connects to a server anew, past pools and caches, and says what is
-// missing.
+func (r *Report) add(name string, ok bool, detail string) {
+	r.Findings = append(r.Findings, Finding{name, ok, detail})
+}
+
+// Test connects to a server and its host anew, past pools and caches, and says
+// what is missing. The host's key is pinned where that is done at first
+// contact.
 func (l *Live) Test(ctx context.Context, t target.Target) Report {
 	begun := time.Now()
-	status := l.tryStatus(ctx, t)
-	report := Report{Status: status, Duration: time.Since(begun)}
-	add := func(name string, ok bool, good, bad string) {
-		detail := good
-		if !ok {
-			detail = bad
+	ctx, cancel := context.WithTimeoutCause(ctx, lookTimeout, fmt.Errorf("test of %s: deadline %s", t.Name, lookTimeout))
+	defer cancel()
+	var host Report
+	entered := true
+	// A number of its own keeps it apart from the SSH connection that is kept.
+	apart := t
+	apart.ID = target.ID(-l.tests.Add(1))
+	defer l.shells.Forget(apart.ID)
+	if t.Shell.Tunnel || t.Disks() == target.DiskSSH {
+		if l.brokenShell(t.ID) {
+			host.add("ssh", false, brokenShellAdvice)
+			entered = false
+		} else {
+			entered = l.testShell(ctx, t, &apart, &host)
 		}
-		report.Findings = append(report.Findings, Finding{name, ok, detail})
 	}
-	reached := status.Reason == sample.None || status.Reason == sample.NoPrivilege
-	connected := reached || status.Reason == sample.Unsupported
-	add("connection", connected, "connected and authenticated", status.Explanation)
-	report.OK = status.Reason == sample.None
-	if connected {
-		version := ""
-		if status.Version != nil {
-			version = "PostgreSQL " + *status.Version
+	report := Report{Status: l.tryStatus(ctx, t, apart), HostKey: host.HostKey}
+	report.judgeStatus()
+	report.Findings = append(report.Findings, host.Findings...)
+	if entered && t.Disks() != target.DiskNone && report.Status.Version != nil {
+		l.testDisks(ctx, apart, &report)
+	}
+	report.OK = report.Status.Reason == sample.None
+	for _, f := range report.Findings {
+		if f.Name == "host_key" || f.Name == "ssh" || f.Name == "disks" {
+			report.OK = report.OK && f.OK
 		}
-		add("version", reached, version, remote.Explain(sample.Unsupported))
 	}
-	if !reached {
-		return report
-	}
-	add("privileges", status.Reason == sample.None, "sessions of all users can be seen", remote.Explain(sample.NoPrivilege))
-	add("data_directory", status.DataDir != nil, "the data directory can be read",
-		"the data directory cannot be read: grant pg_monitor, or pg_read_all_settings, to the monitoring user")
-	add("superuser", !status.Superuser, "the monitoring user is no superuser",
-		"the monitoring user is a superuser: pgam needs no more than pg_monitor")
+	report.Duration = time.Since(begun)
 	return report
 }
 
-// tryStatus asks for the status on a connection of its own.
-func (l *Live) tryStatus(ctx context.Context, t target.Target) Status {
-	if l.SecretBroken(t.ID) {
-		return Status{Reason: sample.AuthFailed, Explanation: brokenAdvice}.finish(nil)
+// judgeStatus says what the status tells.
+func (r *Report) judgeStatus() {
+	s := r.Status
+	choose := func(name string, ok bool, good, bad string) {
+		if !ok {
+			good = bad
+		}
+		r.add(name, ok, good)
+	}
+	reached := s.Reason == sample.None || s.Reason == sample.NoPrivilege
+	connected := reached || s.Reason == sample.Unsupported
+	choose("connection", connected, "connected and authenticated", s.Explanation)
+	if connected {
+		version := ""
+		if s.Version != nil {
+			version = "PostgreSQL " + *s.Version
+		}
+		choose("version", reached, version, remote.Explain(sample.Unsupported))
+	}
+	if !reached {
+		return
+	}
+	choose("privileges", s.Reason == sample.None, "sessions of all users can be seen", remote.Explain(sample.NoPrivilege))
+	choose("data_directory", s.DataDir != nil, "the data directory can be read",
+		"the data directory cannot be read: grant pg_monitor, or pg_read_all_settings, to the monitoring user")
+	choose("superuser", !s.Superuser, "the monitoring user is no superuser",
+		"the monitoring user is a superuser: pgam needs no more than pg_monitor")
+}
+
+// testShell asks for the host's key and logs in. apart is brought up to date
+// where the key was pinned.
+func (l *Live) testShell(ctx context.Context, t target.Target, apart *target.Target, report *Report) (entered bool) {
+	shown, err := l.shells.ScanHostKey(ctx, *apart)
+	if err != nil {
+		report.add("host_key", false, remote.Describe(err))
+		return false
+	}
+	report.HostKey = &shown
+	err = l.shells.CheckHostKey(*apart, shown)
+	if l.firstContact(err) {
+		if t, err = l.pin(ctx, t); err == nil {
+			apart.Shell.HostKey = t.Shell.HostKey
+			err = l.shells.CheckHostKey(*apart, shown)
+		}
+	}
+	switch reason := remote.Classify(err); {
+	case err == nil:
+		report.add("host_key", true, shown.Type+" "+shown.Fingerprint+" is the key that was confirmed")
+	case reason == sample.HostKeyUnknown:
+		report.add("host_key", false, "the host shows "+shown.Type+" "+shown.Fingerprint+
+			", which nobody has confirmed: compare it on the host with ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub, then store ssh.host_key "+shown.Line)
+		return false
+	default:
+		report.add("host_key", false, remote.Describe(err))
+		return false
+	}
+	if _, err := l.shells.Run(ctx, *apart, "exit 0\n"); err != nil {
+		report.add("ssh", false, remote.Describe(err))
+		return false
+	}
+	report.add("ssh", true, "logged in")
+	return true
+}
+
+// testDisks looks at the file systems.
+func (l *Live) testDisks(ctx context.Context, t target.Target, report *Report) {
+	if len(report.Status.Locations) == 0 {
+		report.add("disks", false, noLocations)
+		return
+	}
+	seen, err := l.reader.Read(ctx, t, report.Status.Locations)
+	found := l.judge(ctx, t, seen, err)
+	if found.Reason != sample.None {
+		report.add("disks", false, found.Explanation)
+		return
+	}
+	report.add("disks", true, describeDisks(found.Disks))
+}
+
+// describeDisks says what was seen, in a line.
+func describeDisks(d sample.Disks) string {
+	var parts []string
+	for _, f := range d.FileSystems {
+		text := strings.Join(f.Uses, ", ") + " on " + f.MountPoint
+		if f.Total.Known && f.Free.Known {
+			text += fmt.Sprintf(": %.1f of %.1f GiB free", float64(f.Free.V)/(1<<30), float64(f.Total.V)/(1<<30))
+		}
+		parts = append(parts, text)
+	}
+	for _, m := range d.Missing {
+		parts = append(parts, m.Use+" cannot be looked at ("+m.Reason.String()+")")
+	}
+	return validText(strings.Join(parts, "; "))
+}
+
+// tryStatus asks for the status of t on a connection of its own, by the SSH
+// connection of apart.
+func (l *Live) tryStatus(ctx context.Context, t, apart target.Target) Status {
+	if advice := l.cannotAsk(t); advice != "" {
+		return Status{Reason: sample.AuthFailed, Explanation: advice}.finish(nil)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, l.deadline, fmt.Errorf("test of %s: deadline %s", t.Name, l.deadline))
 	defer cancel()
-	fail := func(err error) Status {
-		return Status{}.finish(&Error{Reason: remote.Classify(err), err: err})
-	}
-	cfg, err := remote.PostgresConfig(t, remote.Limits{
-		Application: l.pools.application, Connect: l.deadline, Statement: l.deadline, Lock: lockWait,
+	cfg, err := remote.PostgresConfig(apart, remote.Limits{
+		Application: l.pools.application, Connect: l.deadline, Statement: l.deadline, Lock: lockWait, Shells: l.shells,
 	})
 	if err != nil {
-		return fail(err)
+		return Status{}.finish(failure(err))
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return fail(err)
+		return Status{}.finish(failure(err))
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -94,7 +197,10 @@ func (l *Live) tryStatus(ctx context.Context, t target.Target) Status {
 	}
 	status, err := statusOf(ctx, conn)
 	if err != nil {
-		return fail(err)
+		return Status{}.finish(failure(err))
+	}
+	if t.Disks() != target.DiskNone {
+		status.Locations = locationsOf(ctx, conn)
 	}
 	return status.finish(nil)
 }

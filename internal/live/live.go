@@ -49,6 +49,16 @@ type Config struct {
 	Deadline time.Duration
 	// StatusTTL is how long a status is shown again.
 	StatusTTL time.Duration
+	// Shells are the SSH connections to the servers' hosts. Live uses them, and
+	// leaves closing them to who made them.
+	Shells *remote.Shells
+	// Disks looks at file systems.
+	Disks DiskReader
+	// DiskTTL is how long a look at file systems is shown again.
+	DiskTTL time.Duration
+	// Pins stores the key of a host at first contact; nil: a host whose key
+	// nobody has confirmed is refused.
+	Pins Pins
 }
 
 // Live answers questions about now. It is safe for concurrent use.
@@ -57,19 +67,28 @@ type Live struct {
 	log      *slog.Logger
 	deadline time.Duration
 	pools    *pools
+	shells   *remote.Shells
+	reader   DiskReader
+	pins     Pins // nil: none are made
 	statuses *otter.Cache[statusKey, Status]
+	looks    *otter.Cache[statusKey, Disks]
+	places   *otter.Cache[statusKey, []sample.Location] // as last read
+	sessions shared[activityKey, Activity]
+	tests    atomic.Int64
 
-	stop    context.CancelFunc
 	running sync.WaitGroup
-	beat    atomic.Int64 // Unix time of the last turn of follow
+	quit    chan struct{} // closed by Stop
+	beat    atomic.Int64  // Unix time of the last turn of follow
 
 	loading sync.Mutex // one list of servers is read at a time
 
 	mu       sync.RWMutex
+	stopped  bool
 	revision int64
 	loaded   bool
 	servers  []target.Target // by name
 	byName   map[string]target.Target
+	byID     map[target.ID]target.Target
 	broken   map[target.ID]error
 }
 
@@ -78,8 +97,10 @@ func New(cfg Config) (*Live, error) {
 	switch {
 	case cfg.Catalog == nil || cfg.Log == nil:
 		return nil, errors.New("live without a catalog or a log")
-	case cfg.Deadline <= 0 || cfg.StatusTTL <= 0:
-		return nil, errors.New("live without a deadline or a time to keep a status")
+	case cfg.Deadline <= 0 || cfg.StatusTTL <= 0 || cfg.DiskTTL <= 0:
+		return nil, errors.New("live without a deadline or a time to keep a status or disks")
+	case cfg.Shells == nil || cfg.Disks == nil:
+		return nil, errors.New("live without SSH or a reader of disks")
 	case cfg.Pools[target.PoolDefault].Max < 1:
 		return nil, errors.New("live without a size of the default pool")
 	}
@@ -91,9 +112,21 @@ func New(cfg Config) (*Live, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cache of statuses: %w", err)
 	}
+	places, err := otter.New(&otter.Options[statusKey, []sample.Location]{MaximumSize: 100_000, Logger: &otter.NoopLogger{}})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of locations: %w", err)
+	}
+	looks, err := newLooks(cfg.DiskTTL, cfg.StatusTTL)
+	if err != nil {
+		return nil, err
+	}
 	return &Live{
-		catalog: cfg.Catalog, log: cfg.Log, deadline: cfg.Deadline, statuses: statuses,
-		pools: &pools{sizes: cfg.Pools, application: cfg.Application, deadline: cfg.Deadline, byID: make(map[target.ID]*serverPool)},
+		catalog: cfg.Catalog, log: cfg.Log, deadline: cfg.Deadline,
+		shells: cfg.Shells, reader: cfg.Disks, pins: cfg.Pins,
+		statuses: statuses, looks: looks, places: places, quit: make(chan struct{}),
+		pools: &pools{
+			sizes: cfg.Pools, application: cfg.Application, deadline: cfg.Deadline, shells: cfg.Shells, byID: make(map[target.ID]*serverPool),
+		},
 	}, nil
 }
 
@@ -104,20 +137,63 @@ func (l *Live) Start(ctx context.Context) error {
 		return err
 	}
 	l.beat.Store(time.Now().Unix())
-	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
-	l.running.Go(func() { l.follow(ctx) })
+	ctx, end, ok := l.behind(ctx, 0, "list of servers")
+	if !ok {
+		return errStopped
+	}
+	go func() {
+		defer end()
+		l.follow(ctx)
+	}()
 	return nil
 }
 
-// Stop closes all pools once the questions under way are answered, or ctx ends.
+// Stop ends what goes on behind requests and closes all pools once the
+// questions under way are answered, or ctx ends.
 func (l *Live) Stop(ctx context.Context) error {
-	if l.stop != nil {
-		l.stop()
+	l.mu.Lock()
+	if !l.stopped {
+		l.stopped = true
+		close(l.quit)
 	}
+	l.mu.Unlock()
 	l.running.Wait()
 	err := l.pools.close(ctx)
 	l.statuses.StopAllGoroutines()
+	l.looks.StopAllGoroutines()
+	l.places.StopAllGoroutines()
 	return err
+}
+
+// behind gives the context of work that goes on when the request that began it
+// has ended, for limit at most (0: no limit), and ends with Stop, which waits
+// for end to be called. ok is false after Stop.
+func (l *Live) behind(ctx context.Context, limit time.Duration, what string) (_ context.Context, end func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return ctx, nil, false
+	}
+	l.running.Add(1)
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	release := func() {}
+	if limit > 0 {
+		ctx, release = context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s: deadline %s", what, limit))
+	}
+	ended := make(chan struct{})
+	go func() {
+		select {
+		case <-l.quit:
+			cancel(errStopped)
+		case <-ended:
+		}
+	}()
+	return ctx, func() {
+		close(ended)
+		release()
+		cancel(nil)
+		l.running.Done()
+	}, true
 }
 
 // follow reads the list again whenever its revision grows.
@@ -185,9 +261,15 @@ func (l *Live) Refresh(ctx context.Context) error {
 		byName[t.Name], byID[t.ID] = t, t
 	}
 	l.mu.Lock()
-	l.revision, l.loaded, l.servers, l.byName, l.broken = revision, true, servers, byName, broken
+	before := l.byID
+	l.revision, l.loaded, l.servers, l.byName, l.byID, l.broken = revision, true, servers, byName, byID, broken
 	l.mu.Unlock()
 	l.pools.keep(byID)
+	for id := range before {
+		if _, ok := byID[id]; !ok {
+			l.shells.Forget(id)
+		}
+	}
 	for id, fault := range broken {
 		l.log.WarnContext(ctx, "a stored password does not open", "server", byID[id].Name, "error", fault)
 	}
@@ -213,11 +295,21 @@ func (l *Live) Server(name string) (target.Target, error) {
 	return t, nil
 }
 
-// SecretBroken reports whether a stored password of the server does not open.
-func (l *Live) SecretBroken(id target.ID) bool {
+// SecretsBroken reports which stored secrets of the server do not open: the
+// password of PostgreSQL, and the password or the key of SSH.
+func (l *Live) SecretsBroken(id target.ID) (password, shell bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.broken[id] != nil
+	fault := l.broken[id]
+	if one, ok := errors.AsType[*target.SecretsError](fault); ok {
+		return one.Password != nil, one.Shell != nil
+	}
+	return fault != nil, fault != nil
+}
+
+func (l *Live) brokenShell(id target.ID) bool {
+	_, broken := l.SecretsBroken(id)
+	return broken
 }
 
 // Pools says what is known of every pool.
@@ -247,14 +339,18 @@ func (e *Error) Explain() string {
 	return remote.Explain(e.Reason)
 }
 
-const brokenAdvice = "the stored password cannot be opened: set it again"
+const (
+	brokenAdvice      = "the stored password cannot be opened: set it again"
+	brokenShellAdvice = "the stored secret for SSH cannot be opened: set it again"
+)
 
 // ask runs a question on a connection of the server's pool, within the
-// deadline. It is asked once more where the connection turned out to be dead.
-// what names it: "activity".
+// deadline. It is asked once more where the connection turned out to be dead,
+// or the host of a tunnel was met for the first time. what names it:
+// "activity".
 func (l *Live) ask(ctx context.Context, t target.Target, what string, question func(context.Context, *pgxpool.Conn) error) error {
-	if l.SecretBroken(t.ID) {
-		return &Error{Reason: sample.AuthFailed, Advice: brokenAdvice, err: fmt.Errorf("%s of %s: stored password does not open", what, t.Name)}
+	if advice := l.cannotAsk(t); advice != "" {
+		return &Error{Reason: sample.AuthFailed, Advice: advice, err: fmt.Errorf("%s of %s: a stored secret does not open", what, t.Name)}
 	}
 	late := fmt.Errorf("deadline %s", l.deadline)
 	ctx, cancel := context.WithTimeoutCause(ctx, l.deadline, late)
@@ -268,22 +364,52 @@ func (l *Live) ask(ctx context.Context, t target.Target, what string, question f
 		if err = askOn(ctx, pool, question); err == nil {
 			return nil
 		}
-		lost := remote.Classify(err) == sample.ConnectionLost
-		if ctx.Err() != nil || (!lost && !pool.dismissed.Load()) {
+		reason := remote.Classify(err)
+		if ctx.Err() != nil {
+			break
+		}
+		if l.firstContact(err) {
+			if t, err = l.pin(ctx, t); err != nil {
+				break
+			}
+			continue
+		}
+		lost := reason == sample.ConnectionLost
+		if !lost && !pool.dismissed.Load() {
 			break
 		}
 		if lost {
 			pool.Reset() // the others died with it
 		}
 	}
-	reason := remote.Classify(err)
-	if errors.Is(err, errUnsupported) {
-		reason = sample.Unsupported
-	}
-	if reason == sample.Timeout {
+	failed := failure(err)
+	if failed.Reason == sample.Timeout {
 		err = fmt.Errorf("%w: %w", late, err)
 	}
-	return &Error{Reason: reason, err: fmt.Errorf("%s of %s: %w", what, t.Name, err)}
+	failed.err = fmt.Errorf("%s of %s: %w", what, t.Name, err)
+	return failed
+}
+
+// cannotAsk says why the server is not asked at all; empty: it is.
+func (l *Live) cannotAsk(t target.Target) string {
+	switch password, shell := l.SecretsBroken(t.ID); {
+	case password:
+		return brokenAdvice
+	case shell && t.Shell.Tunnel:
+		return brokenShellAdvice
+	}
+	return ""
+}
+
+// failure gives what a failed question is to a client.
+func failure(err error) *Error {
+	failed := &Error{Reason: remote.Classify(err), err: err}
+	if errors.Is(err, errUnsupported) {
+		failed.Reason = sample.Unsupported
+		return failed
+	}
+	failed.Advice = remote.Describe(err)
+	return failed
 }
 
 func askOn(ctx context.Context, pool *serverPool, question func(context.Context, *pgxpool.Conn) error) error {

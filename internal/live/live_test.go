@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,12 +71,17 @@ func serverOf(id target.ID, name string, s *pgtest.Server) target.Target {
 	return t
 }
 
-func startLive(t *testing.T, c *catalog, deadline time.Duration) *Live {
+func startLive(t *testing.T, c *catalog, deadline time.Duration, change ...func(*Config)) *Live {
 	t.Helper()
-	l, err := New(Config{
+	cfg := Config{
 		Catalog: c, Log: slog.New(slog.DiscardHandler), Application: "pgam-test", Deadline: deadline, StatusTTL: time.Minute,
-		Pools: map[target.PoolProfile]Size{target.PoolDefault: {1, 5}, target.PoolHighLoad: {2, 20}},
-	})
+		Pools:  map[target.PoolProfile]Size{target.PoolDefault: {1, 5}, target.PoolHighLoad: {2, 20}},
+		Shells: shellsFor(t), Disks: &reader{read: refused}, DiskTTL: time.Minute,
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	l, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +291,7 @@ func TestHungServer(t *testing.T) {
 	hung, well := pgtest.Target(t), pgtest.Target(t)
 	c := &catalog{servers: []target.Target{serverOf(1, "hung", hung), serverOf(2, "well", well)}}
 	l := startLive(t, c, deadline)
-	if s := l.Statuses(t.Context(), c.servers); s[0].Reason != sample.None || s[1].Reason != sample.None {
+	if s := l.Views(t.Context(), c.servers, nil); s[0].Reason != sample.None || s[1].Reason != sample.None {
 		t.Fatalf("before: %+v", s)
 	}
 	hung.Pause(t)
@@ -305,7 +312,7 @@ func TestHungServer(t *testing.T) {
 			t.Errorf("a question to the other server took %s", took)
 		}
 	}
-	statuses := l.Statuses(t.Context(), c.servers)
+	statuses := l.Views(t.Context(), c.servers, nil)
 	if statuses[0].Reason != sample.Timeout || statuses[0].Explanation != "timeout" || statuses[1].Reason != sample.None {
 		t.Errorf("statuses %+v", statuses)
 	}
@@ -410,7 +417,7 @@ func TestFailures(t *testing.T) {
 	l := startLive(t, c, 5*time.Second)
 	l.log = slog.New(slog.NewTextHandler(&log, nil))
 	want := []sample.Reason{sample.Refused, sample.NoDatabase, sample.Unreachable, sample.AuthFailed}
-	for i, s := range l.Statuses(t.Context(), c.servers) {
+	for i, s := range l.Views(t.Context(), c.servers, nil) {
 		if s.Reason != want[i] || s.Version != nil || s.Connections != nil {
 			t.Errorf("%s: %+v", c.servers[i].Name, s)
 		}
@@ -483,7 +490,7 @@ func FuzzParseVersion(f *testing.F) {
 
 func TestStatementFor(t *testing.T) {
 	t.Parallel()
-	for _, q := range []string{"activity", "status", "connections", "size"} {
+	for _, q := range []string{"activity", "status", "connections", "locations", "size"} {
 		for _, v := range []int32{90600, 90624, 100000, 120005, 130000, 150020, 180001, 990000} {
 			if sql, ok := statementFor(q, v); !ok || !strings.HasPrefix(sql, "/* pgam:live_") {
 				t.Errorf("%s of %d: %q, %v", q, v, sql, ok)
@@ -503,7 +510,7 @@ func TestEveryStatementRuns(t *testing.T) {
 	conn := session(t, server.SuperuserDSN())
 	local := parseVersion(conn.PgConn().ParameterStatus("server_version"))
 	columns := map[string][]string{}
-	for _, q := range []string{"activity", "status", "connections", "size"} {
+	for _, q := range []string{"activity", "status", "connections", "locations", "size"} {
 		for _, v := range []int32{90600, 100000, 130000, 140000} {
 			sql, ok := statementFor(q, v)
 			if !ok || v > local {
@@ -525,5 +532,83 @@ func TestEveryStatementRuns(t *testing.T) {
 				t.Errorf("%s of %d has the columns %v, another form %v", q, v, names, columns[q])
 			}
 		}
+	}
+}
+
+// A dead server costs one attempt in the time that its status is kept; a test
+// asks anew.
+func TestFailuresAreRemembered(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	var attempts atomic.Int64
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			attempts.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	dead := target.Target{ID: 1, Name: "dead", Endpoint: target.Endpoint{Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port, User: "x"}}
+	dead.Defaults()
+	servers := []target.Target{dead}
+	l := startLive(t, &catalog{servers: servers}, 5*time.Second, func(cfg *Config) {
+		cfg.Pools = map[target.PoolProfile]Size{target.PoolDefault: {0, 5}}
+		cfg.StatusTTL = 500 * time.Millisecond
+	})
+	v := l.Views(t.Context(), servers, nil)
+	kept := time.Now()
+	if v[0].Reason != sample.ConnectionLost || attempts.Load() == 0 {
+		t.Fatalf("view %+v", v[0])
+	}
+	before := attempts.Load()
+	for range 100 {
+		_ = l.Views(t.Context(), servers, nil)
+	}
+	if n := attempts.Load(); n != before && time.Since(kept) < 400*time.Millisecond {
+		t.Errorf("%d more attempts", n-before)
+	}
+	pgtest.WaitFor(t, 10*time.Second, func() bool {
+		_ = l.Views(t.Context(), servers, nil)
+		return attempts.Load() > before
+	}, "another attempt when the status has expired")
+	before = attempts.Load()
+	if r := l.Test(t.Context(), dead); r.OK || attempts.Load() == before {
+		t.Errorf("test made no attempt: %+v", r)
+	}
+}
+
+// Those who ask for sessions at the same time share answers, and nobody is
+// given an old one.
+func TestActivityIsShared(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Target(t)
+	server.Exec(t, "create extension if not exists pg_stat_statements")
+	db1 := serverOf(1, "db1", server)
+	l := startLive(t, &catalog{servers: []target.Target{db1}}, 10*time.Second)
+	var asking sync.WaitGroup
+	const askers, turns = 8, 50
+	for range askers {
+		asking.Go(func() {
+			for range turns {
+				came := time.Now()
+				got, err := l.Activity(t.Context(), db1, true)
+				if err != nil || got.At.Before(came.Add(-time.Millisecond)) {
+					t.Errorf("asked at %s, answered of %s: %v", came, got.At, err)
+				}
+			}
+		})
+	}
+	asking.Wait()
+	calls := pgtest.Value[int64](t, server.SuperuserDSN(),
+		"select coalesce(sum(calls), 0)::int8 from pg_stat_statements where query like '/* pgam:live_activity */%'")
+	if calls < turns || calls > askers*turns*3/4 {
+		t.Errorf("%d questions for %d who asked", calls, askers*turns)
 	}
 }

@@ -1,9 +1,11 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,7 @@ type pools struct {
 	sizes       map[target.PoolProfile]Size
 	application string
 	deadline    time.Duration
+	shells      *remote.Shells // of tunnels
 
 	mu      sync.Mutex
 	byID    map[target.ID]*serverPool
@@ -70,7 +73,7 @@ func (p *serverPool) fits(t target.Target) bool {
 
 func (p *pools) open(t target.Target) (*serverPool, error) {
 	conn, err := remote.PostgresConfig(t, remote.Limits{
-		Application: p.application, Connect: p.deadline, Statement: p.deadline, Lock: lockWait,
+		Application: p.application, Connect: p.deadline, Statement: p.deadline, Lock: lockWait, Shells: p.shells,
 	})
 	if err != nil {
 		return nil, err
@@ -150,6 +153,7 @@ type PoolStatus struct {
 	WaitTime time.Duration
 }
 
+// status gives all pools, the oldest servers first.
 func (p *pools) status() []PoolStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,5 +167,6 @@ func (p *pools) status() []PoolStatus {
 			Waits: stat.EmptyAcquireCount(), WaitTime: stat.EmptyAcquireWaitTime(),
 		})
 	}
+	slices.SortFunc(list, func(a, b PoolStatus) int { return cmp.Compare(a.Server, b.Server) })
 	return list
 }

@@ -39,6 +39,10 @@ type Status struct {
 	DataDir     *string
 	InRecovery  bool
 	Superuser   bool
+	// Locations are where the data lies: data directory, WAL and tablespaces,
+	// without those that the role may not know. Asked for only where file
+	// systems are looked at.
+	Locations []sample.Location
 }
 
 type statusRow struct {
@@ -94,8 +98,14 @@ func (l *Live) askStatus(ctx context.Context, t target.Target) Status {
 	var status Status
 	err := l.ask(ctx, t, "status", func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		status, err = statusOf(ctx, conn.Conn())
+		if err == nil && t.Disks() != target.DiskNone {
+			status.Locations = locationsOf(ctx, conn.Conn())
+		}
 		return err
 	})
+	if len(status.Locations) > 0 {
+		l.places.Set(statusKey{t.ID, t.Revision}, status.Locations)
+	}
 	return status.finish(err)
 }
 

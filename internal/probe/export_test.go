@@ -32,3 +32,6 @@ func PrepareAll(ctx context.Context, c *Conn) error {
 	}
 	return errors.Join(errs...)
 }
+
+// LocationPath is how a path is taken over.
+func LocationPath(told, data string) string { return locationPath(told, data) }

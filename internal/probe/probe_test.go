@@ -156,6 +156,7 @@ func TestConformance(t *testing.T) {
 			t.Run("odd names", func(t *testing.T) { testOddNames(t, server) })
 			t.Run("no privilege", func(t *testing.T) { testNoPrivilege(t, server) })
 			t.Run("locked catalogs", func(t *testing.T) { testLockedCatalogs(t, server) })
+			t.Run("locations", func(t *testing.T) { testLocations(t, server) })
 			t.Run("every question", func(t *testing.T) { testQuestions(t, server) })
 		})
 	}

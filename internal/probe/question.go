@@ -26,6 +26,7 @@ const (
 	askIdentityPlain question = "identity_plain"
 	askDatabases     question = "databases"
 	askInventory     question = "inventory"
+	askLocations     question = "locations"
 	askSize          question = "size"
 	askQueryText     question = "query_text"
 	askBlockers      question = "blockers"

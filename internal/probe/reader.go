@@ -45,6 +45,7 @@ type found struct {
 	identity  *sample.Identity
 	databases []sample.DatabaseStat
 	inventory *sample.Inventory
+	locations []sample.Location
 }
 
 func (r *reader) pulse(rr *pgconn.ResultReader) error {

@@ -83,6 +83,10 @@ func (r *reader) steps(ask sample.Ask) (steps []step, answered int) {
 	if ask.Inventory {
 		steps = append(steps, step{q: askInventory, read: r.inventory, keep: func() { r.visit.Inventory = r.found.inventory }})
 	}
+	// Last: what goes wrong with it costs nothing else.
+	if ask.Locations {
+		steps = append(steps, step{q: askLocations, read: r.locations, keep: func() { r.visit.Locations = r.found.locations }})
+	}
 	return steps, answered
 }
 

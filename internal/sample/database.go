@@ -98,7 +98,8 @@ type DatabaseStat struct {
 
 	// Held is how long the stored sample before stood, bounded by MaxHeld, and
 	// BackendSeconds the integral of its Backends over that time: what the
-	// rollups grow by. Both are 0 for the first sample of an epoch.
+	// rollups grow by. Both are 0 for the first sample of an epoch, and where
+	// Backends is unknown.
 	Held           time.Duration
 	BackendSeconds float64
 }

@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pgam/pgam/internal/target"
@@ -53,4 +54,45 @@ func (d *Disks) Of(use string) (FileSystem, bool) {
 		}
 	}
 	return FileSystem{}, false
+}
+
+// DiskSeries follows the file systems of one server's host from look to look.
+// It is for one goroutine at a time.
+type DiskSeries struct {
+	stored map[string]storedFileSystem // by mount point
+}
+
+type storedFileSystem struct {
+	at     time.Time
+	source target.DiskSource
+	FileSystem
+}
+
+// NewDiskSeries starts with nothing known: the first look is all news.
+func NewDiskSeries() *DiskSeries {
+	return &DiskSeries{stored: make(map[string]storedFileSystem)}
+}
+
+// Advance leaves in d only what is new: the file systems that changed since
+// they were last left, or that were quiet for five minutes. Missing stays.
+func (s *DiskSeries) Advance(d *Disks) {
+	kept := make([]FileSystem, 0, len(d.FileSystems))
+	next := make(map[string]storedFileSystem, len(d.FileSystems))
+	for _, f := range d.FileSystems {
+		before, known := s.stored[f.MountPoint]
+		if known && before.source == d.Source && before.same(f) && d.At.Sub(before.at) < quietFor {
+			next[f.MountPoint] = before
+			continue
+		}
+		next[f.MountPoint] = storedFileSystem{d.At, d.Source, f}
+		kept = append(kept, f)
+	}
+	s.stored = next
+	d.FileSystems = kept
+}
+
+// same reports whether nothing differs.
+func (f FileSystem) same(o FileSystem) bool {
+	return f.MountPoint == o.MountPoint && f.Device == o.Device && f.Total == o.Total && f.Free == o.Free &&
+		f.Inodes == o.Inodes && f.InodesFree == o.InodesFree && slices.Equal(f.Uses, o.Uses)
 }

@@ -11,17 +11,23 @@ const quietFor = 5 * time.Minute
 type Series struct {
 	identity *Identity
 	prev     map[uint32]*DatabaseStat
-	stored   map[uint32]time.Time
+	stored   map[uint32]standing
 	listed   time.Time
+}
+
+// standing is what the newest stored sample of a database says until the next.
+type standing struct {
+	at       time.Time
+	backends Int
 }
 
 // NewSeries starts with what is known of the server from before, which may be
 // nothing.
 func NewSeries(identity *Identity, last []DatabaseStat, listed time.Time) *Series {
-	s := &Series{identity: identity, prev: make(map[uint32]*DatabaseStat), stored: make(map[uint32]time.Time), listed: listed}
+	s := &Series{identity: identity, prev: make(map[uint32]*DatabaseStat), stored: make(map[uint32]standing), listed: listed}
 	for i := range last {
 		s.prev[last[i].OID] = &last[i]
-		s.stored[last[i].OID] = last[i].At
+		s.stored[last[i].OID] = standing{last[i].At, last[i].Backends}
 	}
 	return s
 }
@@ -61,8 +67,9 @@ func (s *Series) Advance(v *Visit) {
 		before := s.prev[cur.OID]
 		cur.Since(before, same)
 		next[cur.OID] = cur
-		if !cur.Unchanged(before) || cur.At.Sub(s.stored[cur.OID]) >= quietFor {
-			s.stored[cur.OID] = cur.At
+		if !cur.Unchanged(before) || cur.At.Sub(s.stored[cur.OID].at) >= quietFor {
+			cur.hold(s.stored[cur.OID])
+			s.stored[cur.OID] = standing{cur.At, cur.Backends}
 			kept = append(kept, *cur)
 		}
 	}
@@ -75,6 +82,16 @@ func (s *Series) Advance(v *Visit) {
 	v.Databases = kept
 }
 
+// hold says what the stored sample before stood for until cur.
+func (cur *DatabaseStat) hold(before standing) {
+	cur.Held, cur.BackendSeconds = 0, 0
+	if cur.Interval == 0 || !before.backends.Known || !cur.At.After(before.at) {
+		return
+	}
+	cur.Held = min(cur.At.Sub(before.at), MaxHeld)
+	cur.BackendSeconds = cur.Held.Seconds() * float64(before.backends.V)
+}
+
 // Resume is what the history remembers of a server, to go on from after a
 // restart: without it everything starts anew, correctly but with an epoch and
 // new ids.
@@ -85,6 +102,8 @@ type Resume struct {
 	Identity  *Identity
 	Databases []DatabaseStat
 	Listed    time.Time
+	// Sized is when a database's size was last asked for; zero: not lately.
+	Sized time.Time
 }
 
 // Dictionary starts the server's dictionaries, with ids no smaller than next.

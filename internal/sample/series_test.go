@@ -142,3 +142,49 @@ func TestSeriesInventory(t *testing.T) {
 		t.Errorf("the inventory of another instance follows one of %s", since)
 	}
 }
+
+// TestSeriesHolds says for how long, and with how many backends, a stored
+// sample stands: until the next stored one, whatever was left out in between.
+func TestSeriesHolds(t *testing.T) {
+	t.Parallel()
+	backends := func(n int64) func(*DatabaseStat) { return func(d *DatabaseStat) { d.Backends = Int{n, true} } }
+	shared := func(d *DatabaseStat) { d.OID, d.Backends = 0, Int{} }
+	started, s := start, NewSeries(nil, nil, time.Time{})
+	for _, tt := range []struct {
+		name  string
+		look  func(s *Series) *Visit
+		held  time.Duration // -1: not stored
+		total float64
+	}{
+		{"first", func(*Series) *Visit { return look(instance(0, started), stat(0, 1, backends(4))) }, 0, 0},
+		{"changed", func(*Series) *Visit { return look(nil, stat(10, 2, backends(6))) }, 10 * time.Second, 40},
+		{"quiet", func(*Series) *Visit { return look(nil, stat(20, 2, backends(6))) }, -1, 0},
+		{"quiet still", func(*Series) *Visit { return look(nil, stat(300, 2, backends(6))) }, -1, 0},
+		{"quiet for five minutes", func(*Series) *Visit { return look(nil, stat(310, 2, backends(6))) }, 300 * time.Second, 1800},
+		{"after a pause", func(*Series) *Visit { return look(nil, stat(5000, 2, backends(1))) }, MaxHeld, 330 * 6},
+		{"reset", func(*Series) *Visit { return look(nil, stat(5010, 1, backends(1))) }, 0, 0},
+		{"after a reset", func(*Series) *Visit { return look(nil, stat(5020, 2, backends(9))) }, 10 * time.Second, 10},
+		{"restart", func(*Series) *Visit { return look(instance(5030, started.Add(time.Hour)), stat(5030, 3, backends(9))) }, 0, 0},
+		{"unknown backends", func(*Series) *Visit { return look(nil, stat(5040, 4, func(d *DatabaseStat) { d.Backends = Int{} })) }, 10 * time.Second, 90},
+		{"after unknown backends", func(*Series) *Visit { return look(nil, stat(5050, 5, backends(9))) }, 0, 0},
+		{"resumed", func(s *Series) *Visit {
+			last := *stat(5050, 5, backends(7))
+			*s = *NewSeries(instance(5050, started), []DatabaseStat{last}, time.Time{})
+			return look(instance(5090, started), stat(5090, 6, backends(9)))
+		}, 40 * time.Second, 280},
+		{"shared objects", func(*Series) *Visit { return look(nil, stat(5100, 6, shared)) }, 0, 0},
+		{"shared objects again", func(*Series) *Visit { return look(nil, stat(5110, 7, shared)) }, 0, 0},
+	} {
+		v := advance(s, tt.look(s))
+		switch {
+		case tt.held < 0:
+			if len(v.Databases) != 0 {
+				t.Errorf("%s: stored", tt.name)
+			}
+		case len(v.Databases) != 1:
+			t.Errorf("%s: %d samples are stored", tt.name, len(v.Databases))
+		case v.Databases[0].Held != tt.held || v.Databases[0].BackendSeconds != tt.total:
+			t.Errorf("%s: held %s, %g backend seconds; want %s, %g", tt.name, v.Databases[0].Held, v.Databases[0].BackendSeconds, tt.held, tt.total)
+		}
+	}
+}

@@ -14,8 +14,13 @@ import (
 // errGarbled says that a record cannot be read back.
 var errGarbled = errors.New("journal record is garbled")
 
-// codecVersion is the first byte of every encoded visit.
-const codecVersion = 1
+// codecVersion is the first byte of every encoded visit. Older versions are
+// read too, because the journal of the program before must drain: 1 had no
+// disks, no Held and no BackendSeconds.
+const (
+	codecVersion    = 2
+	codecVersionOld = 1
+)
 
 // The parts of a visit that may follow, by bit.
 const (
@@ -25,6 +30,7 @@ const (
 	hasDatabases
 	hasInventory
 	hasSizes
+	hasDisks
 )
 
 type encoder struct{ b []byte }
@@ -52,7 +58,8 @@ func (e *encoder) time(t time.Time) {
 	e.int(t.UnixMicro())
 }
 
-// encodeVisit appends v to b.
+// encodeVisit appends v to b: all but what is of no use later, where data are
+// and what could not be looked at.
 func encodeVisit(b []byte, v *sample.Visit) []byte {
 	e := encoder{append(b, codecVersion)}
 	e.int(int64(v.Server))
@@ -60,6 +67,7 @@ func encodeVisit(b []byte, v *sample.Visit) []byte {
 	for bit, there := range map[uint64]bool{
 		hasTick: v.Tick != nil, hasEntries: !v.Entries.Empty(), hasIdentity: v.Identity != nil,
 		hasDatabases: len(v.Databases) > 0, hasInventory: v.Inventory != nil, hasSizes: len(v.Sizes) > 0,
+		hasDisks: v.Disks != nil,
 	} {
 		if there {
 			parts |= bit
@@ -93,6 +101,9 @@ func encodeVisit(b []byte, v *sample.Visit) []byte {
 			e.int(int64(s.Duration))
 			e.int(int64(s.Reason))
 		}
+	}
+	if parts&hasDisks != 0 {
+		e.disks(v.Disks)
 	}
 	return e.b
 }
@@ -204,6 +215,28 @@ func (e *encoder) database(d *sample.DatabaseStat) {
 		e.knownFloat(d.Timers[i])
 		e.knownFloat(d.TimerDeltas[i])
 	}
+	e.int(int64(d.Held))
+	e.float(d.BackendSeconds)
+}
+
+func (e *encoder) disks(d *sample.Disks) {
+	e.time(d.At)
+	e.str(string(d.Source))
+	e.int(int64(d.Duration))
+	e.count(len(d.FileSystems))
+	for i := range d.FileSystems {
+		f := &d.FileSystems[i]
+		e.str(f.MountPoint)
+		e.str(f.Device)
+		e.count(len(f.Uses))
+		for _, u := range f.Uses {
+			e.str(u)
+		}
+		e.known(f.Total)
+		e.known(f.Free)
+		e.known(f.Inodes)
+		e.known(f.InodesFree)
+	}
 }
 
 func (e *encoder) inventory(inv *sample.Inventory) {
@@ -221,8 +254,9 @@ func (e *encoder) inventory(inv *sample.Inventory) {
 
 // decoder reads what encoder wrote; after the first fault it gives zeros.
 type decoder struct {
-	b   []byte
-	bad bool
+	b       []byte
+	bad     bool
+	version byte
 }
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }
@@ -300,14 +334,14 @@ func (d *decoder) int16() int16            { return int16(d.int()) }   //nolint:
 func (d *decoder) uint32() uint32          { return uint32(d.uint()) } //nolint:gosec // as written
 func (d *decoder) duration() time.Duration { return time.Duration(d.int()) }
 
-// minDatabase is the least that an encoded DatabaseStat takes.
+// minDatabase is the least that an encoded DatabaseStat takes in any version.
 const minDatabase = 7 + 2*int(sample.NumCounters) + 2*int(sample.NumTimers)
 
 // decodeVisit reads one visit.
 func decodeVisit(b []byte) (sample.Visit, error) {
 	d := decoder{b: b}
-	if v := d.byte(); v != codecVersion {
-		return sample.Visit{}, fmt.Errorf("%w: version %d", errGarbled, v)
+	if d.version = d.byte(); d.version != codecVersion && d.version != codecVersionOld {
+		return sample.Visit{}, fmt.Errorf("%w: version %d", errGarbled, d.version)
 	}
 	v := sample.Visit{Server: target.ID(d.int())}
 	parts := d.uint()
@@ -337,6 +371,9 @@ func decodeVisit(b []byte) (sample.Visit, error) {
 		for i := range v.Sizes {
 			v.Sizes[i] = sample.DatabaseSize{At: d.time(), OID: d.uint32(), Bytes: d.known(), Duration: d.duration(), Reason: sample.Reason(d.int16())}
 		}
+	}
+	if parts&hasDisks != 0 {
+		v.Disks = d.disks()
 	}
 	if d.bad || len(d.b) > 0 {
 		return sample.Visit{}, errGarbled
@@ -419,6 +456,24 @@ func (d *decoder) database(s *sample.DatabaseStat) {
 	for i := range s.Timers {
 		s.Timers[i], s.TimerDeltas[i] = d.knownFloat(), d.knownFloat()
 	}
+	if d.version > codecVersionOld {
+		s.Held, s.BackendSeconds = d.duration(), d.float()
+	}
+}
+
+func (d *decoder) disks() *sample.Disks {
+	v := &sample.Disks{At: d.time(), Source: target.DiskSource(d.str()), Duration: d.duration()}
+	v.FileSystems = make([]sample.FileSystem, d.count(7))
+	for i := range v.FileSystems {
+		f := &v.FileSystems[i]
+		f.MountPoint, f.Device = d.str(), d.str()
+		f.Uses = make([]string, d.count(1))
+		for k := range f.Uses {
+			f.Uses[k] = d.str()
+		}
+		f.Total, f.Free, f.Inodes, f.InodesFree = d.known(), d.known(), d.known(), d.known()
+	}
+	return v
 }
 
 func (d *decoder) inventory() *sample.Inventory {

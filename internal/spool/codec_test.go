@@ -1,9 +1,12 @@
 package spool
 
 import (
+	"encoding/hex"
 	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,7 +88,7 @@ func (d dice) visit() *sample.Visit {
 	for range d.IntN(3) {
 		s := sample.DatabaseStat{
 			At: d.time(), OID: d.uint32(), Backends: d.known(), StatsReset: d.int64(), ChecksumLastFailure: d.int64(),
-			Epoch: d.time(), Interval: time.Duration(d.int64()),
+			Epoch: d.time(), Interval: time.Duration(d.int64()), Held: time.Duration(d.int64()), BackendSeconds: d.NormFloat64() * 1e9,
 		}
 		for i := range s.Counters {
 			s.Counters[i], s.CounterDeltas[i] = d.known(), d.known()
@@ -107,6 +110,23 @@ func (d dice) visit() *sample.Visit {
 		v.Sizes = append(v.Sizes, sample.DatabaseSize{
 			At: d.time(), OID: d.uint32(), Bytes: d.known(), Duration: time.Duration(d.int64()), Reason: sample.Reason(d.IntN(20)),
 		})
+	}
+	if d.often() {
+		v.Disks = d.disks()
+	}
+	return v
+}
+
+func (d dice) disks() *sample.Disks {
+	v := &sample.Disks{At: d.time(), Source: target.DiskSource(d.str()), Duration: time.Duration(d.int64())}
+	for range d.IntN(4) {
+		f := sample.FileSystem{
+			MountPoint: d.str(), Device: d.str(), Total: d.known(), Free: d.known(), Inodes: d.known(), InodesFree: d.known(),
+		}
+		for range d.IntN(3) {
+			f.Uses = append(f.Uses, d.str())
+		}
+		v.FileSystems = append(v.FileSystems, f)
 	}
 	return v
 }
@@ -181,10 +201,78 @@ func TestCodecRefuses(t *testing.T) {
 	if _, err := decodeVisit(encodeVisit(nil, v)); !errors.Is(err, errGarbled) {
 		t.Errorf("an outcome that is none: %v", err)
 	}
-	b := encodeVisit(nil, &sample.Visit{})
-	b[0]++
-	if _, err := decodeVisit(b); !errors.Is(err, errGarbled) {
-		t.Errorf("another version: %v", err)
+	for _, version := range []byte{0, codecVersion + 1} {
+		b := encodeVisit(nil, &sample.Visit{})
+		b[0] = version
+		if _, err := decodeVisit(b); !errors.Is(err, errGarbled) {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}
+
+// visitOfVersion1 is what testdata/visit_v1.hex holds, as the first version of
+// the codec wrote it.
+func visitOfVersion1() *sample.Visit {
+	at := time.Date(2026, 11, 22, 12, 0, 7, 123456000, time.UTC)
+	v := &sample.Visit{
+		Server: 4711,
+		Tick: &sample.Tick{
+			Planned: at, Started: at.Add(3 * time.Millisecond), Window: at.Truncate(15 * time.Second), Span: 15 * time.Second, Cadence: time.Second,
+			Outcome: sample.Degraded, Reason: sample.LockTimeout, Duration: 900 * time.Microsecond, Backends: 77, NextXID: 1 << 33,
+			Sessions: []sample.Session{{
+				Session: 9, Wait: 3, Class: sample.ClassLock, Query: 12, QueryStart: at.UnixMicro() - 5_000_000,
+				XactStart: at.UnixMicro() - 6_000_000, StateChange: at.UnixMicro() - 5_000_000, Xmin: 4_000_000_000, Blocker: sample.Unset,
+			}},
+		},
+		Entries: sample.Entries{
+			Sessions: []sample.SessionEntry{{ID: 9, Day: 20779, PID: 1234, BackendStart: at.UnixMicro() - 1, DatabaseOID: 5, UserOID: 10, Database: "shop", User: "größe", BackendType: "client backend"}},
+			Waits:    []sample.WaitEntry{{ID: 3, State: "active", Type: "Lock", Event: "tuple"}},
+			Queries:  []sample.QueryEntry{{ID: 12, Day: 20779, QueryID: -8123456789012345678, Text: "select $1"}},
+		},
+		Identity:  &sample.Identity{At: at, VersionNum: 150018, Version: "15.18", SystemIdentifier: -5, TimelineID: 2, PostmasterStart: at.Add(-time.Hour)},
+		Inventory: &sample.Inventory{At: at, Since: at.Add(-time.Minute), Databases: []sample.Database{{OID: 5, Name: "shop", AllowConnect: true, Encoding: "UTF8"}}},
+		Sizes:     []sample.DatabaseSize{{At: at, OID: 5, Bytes: sample.Int{V: 1 << 40, Known: true}, Duration: time.Millisecond}, {At: at, OID: 6, Reason: sample.LockTimeout}},
+	}
+	for oid := range uint32(2) {
+		d := sample.DatabaseStat{
+			At: at, OID: oid, StatsReset: at.UnixMicro() - 9, Epoch: at.Add(-time.Minute), Interval: 10 * time.Second,
+		}
+		if oid > 0 {
+			d.Backends = sample.Int{V: 3, Known: true}
+		}
+		for i := 1; i < len(d.Counters); i += 2 {
+			d.Counters[i], d.CounterDeltas[i-1] = sample.Int{V: int64(i) * 1000, Known: true}, sample.Int{V: int64(i), Known: true}
+		}
+		for i := 1; i < len(d.Timers); i++ {
+			d.Timers[i], d.TimerDeltas[i-1] = sample.Float{V: float64(i) * 1.5, Known: true}, sample.Float{V: float64(i) / 3, Known: true}
+		}
+		v.Databases = append(v.Databases, d)
+	}
+	return v
+}
+
+// TestCodecReadsVersion1 says that a journal drains after an upgrade.
+func TestCodecReadsVersion1(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/visit_v1.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeVisit(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(visitOfVersion1(), &got, sameVisit()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for n := range b {
+		if _, err := decodeVisit(b[:n]); !errors.Is(err, errGarbled) {
+			t.Fatalf("%d of %d bytes are read: %v", n, len(b), err)
+		}
 	}
 }
 
@@ -192,6 +280,7 @@ func FuzzDecodeVisit(f *testing.F) {
 	for seed := range uint64(30) {
 		f.Add(encodeVisit(nil, newDice(seed).visit()))
 	}
+	f.Add(append([]byte{codecVersionOld}, encodeVisit(nil, newDice(1).visit())[1:]...))
 	f.Add([]byte{codecVersion, 0, hasSizes, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := decodeVisit(b)

@@ -78,7 +78,8 @@ func (s *Stack) registerUser(ctx context.Context, stats *store.Store) error {
 }
 
 // registerLocal makes the cluster a server of its own, once, and follows its
-// port afterwards. One that was deleted stays deleted.
+// port afterwards. Its disks are those of this machine, unless someone chose
+// otherwise. One that was deleted stays deleted.
 func (s *Stack) registerLocal(ctx context.Context, stats *store.Store) error {
 	endpoint := target.Endpoint{
 		Host: loopback, Port: s.cluster.Port(), User: monitorRole, Database: "postgres", TLS: target.TLSDisable, Password: s.keys.monitor,
@@ -97,8 +98,19 @@ func (s *Stack) registerLocal(ctx context.Context, stats *store.Store) error {
 		}
 		s.folder.state.LocalServer = known.ID
 		s.report.Servers = append(s.report.Servers, known.Name)
-		if known.Endpoint.User == monitorRole && !known.SameEndpoint(target.Target{Endpoint: endpoint}) {
-			_, err = stats.UpdateServer(ctx, known.Name, func(t *target.Target) error { t.Endpoint = endpoint; return nil })
+		moved := known.Endpoint.User == monitorRole && !known.SameEndpoint(target.Target{Endpoint: endpoint, Shell: known.Shell})
+		undecided := known.DiskSource == target.DiskAuto && known.Disks() == target.DiskNone
+		if moved || undecided {
+			_, err = stats.UpdateServer(ctx, known.Name, func(t *target.Target) error {
+				if moved {
+					t.Endpoint = endpoint
+				}
+				if undecided {
+					t.DiskSource = target.DiskLocal
+				}
+
+				return nil
+			})
 		}
 
 		return errors.Join(err, s.folder.save())
@@ -106,7 +118,7 @@ func (s *Stack) registerLocal(ctx context.Context, stats *store.Store) error {
 	if s.folder.state.LocalServer != 0 {
 		return nil
 	}
-	made, err := stats.CreateServer(ctx, target.Target{Name: localServer, Endpoint: endpoint, Enabled: true})
+	made, err := stats.CreateServer(ctx, target.Target{Name: localServer, Endpoint: endpoint, DiskSource: target.DiskLocal, Enabled: true})
 	if err != nil {
 		return fmt.Errorf("register server %s: %w", localServer, err)
 	}
@@ -131,7 +143,7 @@ func registerTarget(ctx context.Context, stats *store.Store, t target.Target) (s
 		if a.Host != b.Host || a.Port != b.Port || a.Database != b.Database {
 			continue
 		}
-		if known.SameEndpoint(t) {
+		if known.SameEndpoint(target.Target{Endpoint: a, Shell: known.Shell}) {
 			return known.Name, nil
 		}
 		_, err := stats.UpdateServer(ctx, known.Name, func(stored *target.Target) error { stored.Endpoint = a; return nil })

@@ -92,6 +92,11 @@ func TestRegister(t *testing.T) {
 	if diff := cmp.Diff([]string{"local", "db1"}, first.Servers); diff != "" {
 		t.Error(diff)
 	}
+	for name, want := range map[string]target.DiskSource{"local": target.DiskLocal, "db1": target.DiskAuto} {
+		if server, err := stats.Server(t.Context(), name); err != nil || server.DiskSource != want {
+			t.Errorf("disks of %s are looked at by %q, want %q: %v", name, server.DiskSource, want, err)
+		}
+	}
 
 	// The next start: another port, another password of the server's.
 	next := s.again(t, 6001)
@@ -117,6 +122,34 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// TestRegister_disks: a server of an older version's making learns that its
+// disks are here; one whose disks nobody is to look at stays so.
+func TestRegister_disks(t *testing.T) {
+	t.Parallel()
+	s := stackOn(t, pgtest.StatsDB(t))
+	mustRegister(t, s)
+	stats := s.store(t)
+	for chosen, want := range map[target.DiskSource]target.DiskSource{
+		target.DiskAuto: target.DiskLocal, target.DiskNone: target.DiskNone, target.DiskSSH: target.DiskSSH,
+	} {
+		_, err := stats.UpdateServer(t.Context(), "local", func(t *target.Target) error {
+			t.DiskSource, t.Shell.User = chosen, ""
+			if chosen == target.DiskSSH {
+				t.Shell.User = "watcher"
+			}
+
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRegister(t, s.again(t, 5999))
+		if server, err := stats.Server(t.Context(), "local"); err != nil || server.DiskSource != want {
+			t.Errorf("disks by %q become %q, want %q: %v", chosen, server.DiskSource, want, err)
+		}
+	}
+}
+
 func TestRegister_respects_changes(t *testing.T) {
 	t.Parallel()
 	s := stackOn(t, pgtest.StatsDB(t))
@@ -132,7 +165,7 @@ func TestRegister_respects_changes(t *testing.T) {
 	if server, err := stats.Server(t.Context(), "renamed"); err != nil || server.Endpoint.Port != 6002 {
 		t.Errorf("the renamed server is at port %d, %v", server.Endpoint.Port, err)
 	}
-	if err := stats.DeleteServer(t.Context(), "renamed"); err != nil {
+	if err := stats.DeleteServer(t.Context(), "renamed", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := mustRegister(t, s.again(t, 6003)).Servers; len(got) != 0 {

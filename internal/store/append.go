@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,7 +14,7 @@ import (
 
 // Append writes a batch in one transaction. Doing it twice stores it once: the
 // rows' own keys say what is there already, and a window's share of its
-// minute is added only with the window. An error that wraps ErrUnavailable is
+// minute, and a sample's of its rollups, is added only with it. An error that wraps ErrUnavailable is
 // for later; any other is about the data. A missing partition is made.
 func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	err := s.append(ctx, b)
@@ -51,11 +49,10 @@ func (s *Store) append(ctx context.Context, b sample.Batch) error {
 		if v.Inventory != nil {
 			w.inventory(v.Server, v.Inventory)
 		}
-		for i := range v.Databases {
-			w.database(v.Server, &v.Databases[i])
-		}
-		for i := range v.Sizes {
-			w.size(v.Server, &v.Sizes[i])
+		w.databases(v.Server, v.Databases)
+		w.sizes(v.Server, v.Sizes)
+		if v.Disks != nil {
+			w.disks(v.Server, v.Disks)
 		}
 	}
 	for i := range b.Windows {
@@ -85,7 +82,8 @@ func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 	for name, sql := range map[string]string{
 		"pgam_session": insertSession, "pgam_wait": insertWait, "pgam_query": insertQuery, "pgam_window": insertWindow,
 		"pgam_identity": insertIdentity, "pgam_database": upsertDatabase, "pgam_database_drop": dropDatabases,
-		"pgam_database_stat": insertDatabaseStat(), "pgam_size": insertSize,
+		"pgam_database_stat": insertDatabaseStats(), "pgam_size": insertSizes,
+		"pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
 	} {
 		stmt, err := conn.Prepare(ctx, name, sql) // known from the second time on
 		if err != nil {
@@ -322,77 +320,38 @@ func (w *writer) inventory(server target.ID, inv *sample.Inventory) {
 	w.send("pgam_database_drop")
 }
 
-// The columns of pg_stat_database, in the order of sample's counters and
-// timers.
-func counterColumns() []string {
-	return []string{
-		"xact_commit", "xact_rollback", "blks_read", "blks_hit", "tup_returned", "tup_fetched", "tup_inserted", "tup_updated",
-		"tup_deleted", "conflicts", "temp_files", "temp_bytes", "deadlocks", "checksum_failures", "sessions", "sessions_abandoned",
-		"sessions_fatal", "sessions_killed", "parallel_workers_to_launch", "parallel_workers_launched",
-	}
-}
+const upsertFileSystem = `/* pgam:append */
+insert into history.file_system as f (server_id, mount_point, device, uses, source, first_seen_at, last_seen_at)
+values ($1, $2, $3, $4, $5, $6, $6)
+on conflict (server_id, mount_point) do update
+   set device = excluded.device, uses = excluded.uses, source = excluded.source, last_seen_at = excluded.last_seen_at
+ where f.last_seen_at < excluded.last_seen_at
+   and ((f.device, f.uses, f.source) is distinct from (excluded.device, excluded.uses, excluded.source)
+        or f.last_seen_at <= excluded.last_seen_at - interval '5 minutes')`
 
-func timerColumns() []string {
-	return []string{"blk_read_time_ms", "blk_write_time_ms", "session_time_ms", "active_time_ms", "idle_in_transaction_time_ms"}
-}
+const insertDiskUsage = `/* pgam:append */
+insert into history.disk_usage (server_id, sampled_at, mount_point, total_bytes, free_bytes, inodes_total, inodes_free)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (server_id, sampled_at, mount_point) do nothing`
 
-// insertDatabaseStat lists the columns once, for their totals and deltas.
-func insertDatabaseStat() string {
-	cols := []string{
-		"server_id", "sampled_at", "database_oid", "numbackends", "interval_seconds", "epoch", "stats_reset", "checksum_last_failure",
-	}
-	for _, c := range append(counterColumns(), timerColumns()...) {
-		cols = append(cols, c+"_total", c)
-	}
-	var b strings.Builder
-	b.WriteString("/* pgam:append */\ninsert into history.database_stat (" + strings.Join(cols, ", ") + ")\nvalues (")
-	for i := range cols {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "$%d", i+1)
-	}
-	b.WriteString(")\non conflict (server_id, sampled_at, database_oid) do nothing")
-	return b.String()
-}
-
-func (w *writer) database(server target.ID, d *sample.DatabaseStat) {
+func (w *writer) disks(server target.ID, d *sample.Disks) {
 	p := &w.p
-	p.int8(int64(server))
-	p.time(d.At)
-	p.oid(d.OID)
-	if d.Backends.Known {
-		p.int4(int32(d.Backends.V)) //nolint:gosec // a number of backends
-	} else {
-		p.null()
+	for i := range d.FileSystems {
+		f := &d.FileSystems[i]
+		p.int8(int64(server))
+		p.text(f.MountPoint)
+		p.text(f.Device)
+		p.texts(f.Uses)
+		p.text(string(d.Source))
+		p.time(d.At)
+		w.send("pgam_file_system")
+		p.int8(int64(server))
+		p.time(d.At)
+		p.text(f.MountPoint)
+		p.knownInt(f.Total)
+		p.knownInt(f.Free)
+		p.knownInt(f.Inodes)
+		p.knownInt(f.InodesFree)
+		w.send("pgam_disk_usage")
 	}
-	orNull(p, d.Interval.Seconds(), 0, p.float8)
-	p.time(d.Epoch)
-	orNull(p, d.StatsReset, 0, p.micros)
-	orNull(p, d.ChecksumLastFailure, 0, p.micros)
-	for i := range d.Counters {
-		p.knownInt(d.Counters[i])
-		p.knownInt(d.CounterDeltas[i])
-	}
-	for i := range d.Timers {
-		p.knownFloat(d.Timers[i])
-		p.knownFloat(d.TimerDeltas[i])
-	}
-	w.send("pgam_database_stat")
-}
-
-const insertSize = `/* pgam:append */
-insert into history.database_size (server_id, sampled_at, database_oid, size_bytes, duration_ms, reason)
-values ($1, $2, $3, $4, $5, $6)
-on conflict (server_id, sampled_at, database_oid) do nothing`
-
-func (w *writer) size(server target.ID, z *sample.DatabaseSize) {
-	p := &w.p
-	p.int8(int64(server))
-	p.time(z.At)
-	p.oid(z.OID)
-	p.knownInt(z.Bytes)
-	p.int4(int32(min(z.Duration.Milliseconds(), int64(time.Hour/time.Millisecond)))) //nolint:gosec // bounded
-	p.int2(int16(z.Reason))
-	w.send("pgam_size")
 }

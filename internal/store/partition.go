@@ -22,56 +22,97 @@ type span int
 const (
 	daily span = iota
 	monthly
+	yearly
 )
 
-// partitioned is a table of the schema history that is partitioned by time.
+// partitioned is a table of the schema history that is partitioned by time, or
+// the part of one with this step.
 type partitioned struct {
 	table string
+	part  string // of the partitions' names, where the table has several
+	step  int    // seconds; the first column of the partitions' key; 0: time alone
 	span  span
 	kept  func(Retention) time.Duration
+	// with are storage parameters. Rows that grow in place find room in their
+	// page when it was not filled.
+	with string
 }
 
 func partitionedTables() []partitioned {
 	windows := func(r Retention) time.Duration { return r.Windows }
 	minutes := func(r Retention) time.Duration { return r.Minutes }
 	databases := func(r Retention) time.Duration { return r.Databases }
+	disks := func(r Retention) time.Duration { return r.Disks }
+	rollups := func(r Retention) time.Duration { return r.Rollups }
 	return []partitioned{
-		{"activity_window", daily, windows},
-		{"session", daily, windows},
-		{"activity_minute", monthly, minutes},
-		{"database_stat", monthly, databases},
-		{"database_size", monthly, databases},
+		{table: "activity_window", span: daily, kept: windows},
+		{table: "session", span: daily, kept: windows},
+		{table: "activity_minute", span: monthly, kept: minutes},
+		{table: "database_stat", span: monthly, kept: databases},
+		{table: "database_size", span: monthly, kept: databases},
+		{table: "disk_usage", span: monthly, kept: disks},
+		{table: "database_rollup", part: "_hour", step: 3600, span: monthly, kept: rollups, with: "fillfactor = 80"},
+		{table: "database_rollup", part: "_4hour", step: 14400, span: yearly, kept: rollups, with: "fillfactor = 80"},
+		{table: "database_rollup", part: "_day", step: 86400, span: yearly, kept: rollups, with: "fillfactor = 80"},
 	}
 }
 
-// Retention says how long each kind of history is kept.
+// Retention says how long each kind of history is kept; zero is for ever.
 type Retention struct {
-	Windows, Minutes, Databases time.Duration
+	Windows, Minutes, Databases, Disks, Rollups time.Duration
 	// DetachConcurrently detaches before dropping, so that no reader is ever
 	// in the way of a writer; off where the database cannot (Citus).
 	DetachConcurrently bool
 }
 
-// bounds gives the partition of an instant: its name's suffix and its range.
-func (s span) bounds(t time.Time) (suffix string, from, to time.Time) {
-	t = t.UTC()
-	if s == monthly {
-		from = time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
-		return from.Format("200601"), from, from.AddDate(0, 1, 0)
-	}
-	from = time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
-	return from.Format("20060102"), from, from.AddDate(0, 0, 1)
+// layout is how the start of a partition is written in its name.
+func (s span) layout() string {
+	return [...]string{daily: "20060102", monthly: "200601", yearly: "2006"}[s]
 }
 
-// end gives the upper bound of the partition with this suffix.
-func (s span) end(suffix string) (time.Time, error) {
-	layout := map[span]string{daily: "20060102", monthly: "200601"}[s]
-	from, err := time.Parse(layout, suffix)
-	if err != nil {
-		return time.Time{}, err
+// bounds gives the range of the partition that holds an instant.
+func (s span) bounds(t time.Time) (from, to time.Time) {
+	t = t.UTC()
+	switch s {
+	case yearly:
+		from = time.Date(t.Year(), 1, 1, 0, 0, 0, 0, time.UTC)
+		return from, from.AddDate(1, 0, 0)
+	case monthly:
+		from = time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+		return from, from.AddDate(0, 1, 0)
+	case daily:
 	}
-	_, _, to := s.bounds(from)
-	return to, nil
+	from = time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	return from, from.AddDate(0, 0, 1)
+}
+
+// name is that of the partition that begins at from.
+func (p partitioned) name(from time.Time) string {
+	return p.table + p.part + "_p" + from.Format(p.span.layout())
+}
+
+// bound writes an end of a partition's range in SQL.
+func (p partitioned) bound(at time.Time) string {
+	instant := "'" + at.Format(time.RFC3339) + "'"
+	if p.step > 0 {
+		return fmt.Sprintf("%d, %s", p.step, instant)
+	}
+	return instant
+}
+
+// end gives the upper bound of the partition with this name; ok is false if it
+// is none of p's.
+func (p partitioned) end(name string) (to time.Time, ok bool) {
+	suffix, ok := strings.CutPrefix(name, p.table+p.part+"_p")
+	if !ok {
+		return to, false
+	}
+	from, err := time.Parse(p.span.layout(), suffix)
+	if err != nil {
+		return to, false
+	}
+	_, to = p.span.bounds(from)
+	return to, true
 }
 
 // ddlTries and ddlLock bound how long changing partitions waits for others,
@@ -98,20 +139,27 @@ func (s *Store) EnsurePartitions(ctx context.Context, from, to time.Time) error 
 		return fmt.Errorf("list partitions: %w", dbError(err))
 	}
 	for _, t := range partitionedTables() {
-		for at := from; ; {
-			suffix, lower, upper := t.span.bounds(at)
-			if lower.After(to) {
-				break
-			}
-			if existing[t.table+"_p"+suffix] != attached {
-				if err := s.createPartition(ctx, t.table, suffix, lower, upper); err != nil {
-					return fmt.Errorf("create partition %s_p%s: %w", t.table, suffix, dbError(err))
-				}
-			}
-			at = upper
+		if err := s.ensurePartitions(ctx, t, existing, from, to); err != nil {
+			return fmt.Errorf("create partitions of %s: %w", t.table+t.part, dbError(err))
 		}
 	}
 	return nil
+}
+
+// ensurePartitions does it for one table; the error is the driver's.
+func (s *Store) ensurePartitions(ctx context.Context, t partitioned, existing map[string]partitionState, from, to time.Time) error {
+	for at := from; ; {
+		lower, upper := t.span.bounds(at)
+		if lower.After(to) {
+			return nil
+		}
+		if existing[t.name(lower)] != attached {
+			if err := s.createPartition(ctx, t, lower, upper); err != nil {
+				return err
+			}
+		}
+		at = upper
+	}
 }
 
 // partitionsFor makes what a batch needs, however old it is.
@@ -130,6 +178,9 @@ func (s *Store) partitionsFor(ctx context.Context, b sample.Batch) error {
 		}
 		for i := range v.Sizes {
 			add(v.Sizes[i].At)
+		}
+		if v.Disks != nil {
+			add(v.Disks.At)
 		}
 	}
 	for day := range seen {
@@ -179,9 +230,13 @@ select c.relname,
 	return found, err
 }
 
-func (s *Store) createPartition(ctx context.Context, table, suffix string, from, to time.Time) error {
-	parent := pgx.Identifier{"history", table}.Sanitize()
-	child := pgx.Identifier{"history", table + "_p" + suffix}.Sanitize()
+func (s *Store) createPartition(ctx context.Context, t partitioned, from, to time.Time) error {
+	parent := pgx.Identifier{"history", t.table}.Sanitize()
+	child := pgx.Identifier{"history", t.name(from)}.Sanitize()
+	with := ""
+	if t.with != "" {
+		with = " with (" + t.with + ")"
+	}
 	return s.ddl(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", int64(partitionLock)); err != nil {
 			return err
@@ -204,10 +259,9 @@ select (to_jsonb(i) ->> 'inhdetachpending')::boolean is true
 		}
 		// It may be there, detached and not dropped yet: what it holds comes back.
 		for _, ddl := range []string{
-			"create table if not exists " + child + " (like " + parent + " including all)",
+			"create table if not exists " + child + " (like " + parent + " including all)" + with,
 			"comment on table " + child + " is null",
-			fmt.Sprintf("alter table %s attach partition %s for values from ('%s') to ('%s')",
-				parent, child, from.Format(time.RFC3339), to.Format(time.RFC3339)),
+			fmt.Sprintf("alter table %s attach partition %s for values from (%s) to (%s)", parent, child, t.bound(from), t.bound(to)),
 		} {
 			if _, err := tx.Exec(ctx, ddl); err != nil {
 				return err
@@ -242,7 +296,8 @@ func (s *Store) ddl(ctx context.Context, f func(pgx.Tx) error) error {
 }
 
 // DropExpired drops the partitions that hold nothing younger than what r
-// keeps, and forgets statements that no kept window can hold. It returns the
+// keeps, and forgets statements that no kept window can hold and file systems
+// without a sample. It returns the
 // names of the partitions dropped; one that somebody reads is left for the
 // next time and named in the error.
 func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dropped []string, err error) {
@@ -270,9 +325,17 @@ func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dr
 		}
 		dropped = append(dropped, name)
 	}
-	_, err = s.pool.Exec(ctx, "/* pgam:expire */ delete from history.query where last_seen_on < $1::date - 1", now.Add(-r.Windows).UTC())
-	if err != nil {
-		faults = append(faults, fmt.Errorf("expire statements: %w", dbError(err)))
+	if r.Windows > 0 {
+		_, err = s.pool.Exec(ctx, "/* pgam:expire */ delete from history.query where last_seen_on < $1::date - 1", now.Add(-r.Windows).UTC())
+		if err != nil {
+			faults = append(faults, fmt.Errorf("expire statements: %w", dbError(err)))
+		}
+	}
+	if r.Disks > 0 {
+		_, err = s.pool.Exec(ctx, "/* pgam:expire */ delete from history.file_system where last_seen_at < $1::timestamptz - interval '31 days'", now.Add(-r.Disks).UTC())
+		if err != nil {
+			faults = append(faults, fmt.Errorf("expire file systems: %w", dbError(err)))
+		}
 	}
 	return dropped, errors.Join(faults...)
 }
@@ -280,12 +343,10 @@ func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dr
 // expired reports whether a table is a partition of ours that is due.
 func expired(name string, now time.Time, r Retention) (partitioned, bool) {
 	for _, t := range partitionedTables() {
-		suffix, ok := strings.CutPrefix(name, t.table+"_p")
-		if !ok {
-			continue
+		if end, ok := t.end(name); ok {
+			kept := t.kept(r)
+			return t, kept > 0 && now.Sub(end) >= kept
 		}
-		end, err := t.span.end(suffix)
-		return t, err == nil && now.Sub(end) >= t.kept(r)
 	}
 	return partitioned{}, false
 }

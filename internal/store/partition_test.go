@@ -85,10 +85,18 @@ func TestConformancePartitionBounds(t *testing.T) {
 			"activity_minute_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
 			"activity_window_p20241231 FOR VALUES FROM ('2024-12-31 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"activity_window_p20250101 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-01-02 00:00:00+00')",
+			"database_rollup_4hour_p2024 FOR VALUES FROM (14400, '2024-01-01 00:00:00+00') TO (14400, '2025-01-01 00:00:00+00')",
+			"database_rollup_4hour_p2025 FOR VALUES FROM (14400, '2025-01-01 00:00:00+00') TO (14400, '2026-01-01 00:00:00+00')",
+			"database_rollup_day_p2024 FOR VALUES FROM (86400, '2024-01-01 00:00:00+00') TO (86400, '2025-01-01 00:00:00+00')",
+			"database_rollup_day_p2025 FOR VALUES FROM (86400, '2025-01-01 00:00:00+00') TO (86400, '2026-01-01 00:00:00+00')",
+			"database_rollup_hour_p202412 FOR VALUES FROM (3600, '2024-12-01 00:00:00+00') TO (3600, '2025-01-01 00:00:00+00')",
+			"database_rollup_hour_p202501 FOR VALUES FROM (3600, '2025-01-01 00:00:00+00') TO (3600, '2025-02-01 00:00:00+00')",
 			"database_size_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"database_size_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
 			"database_stat_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"database_stat_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"disk_usage_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"disk_usage_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
 			"session_p20241231 FOR VALUES FROM ('2024-12-31') TO ('2025-01-01')",
 			"session_p20250101 FOR VALUES FROM ('2025-01-01') TO ('2025-01-02')",
 		}
@@ -140,7 +148,7 @@ func TestEnsurePartitionsConcurrently(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := bounds(t, dsn); len(got) != 2*5+3 {
+	if got := bounds(t, dsn); len(got) != 2*5+4+3 {
 		t.Errorf("%d partitions: %v", len(got), got)
 	}
 }

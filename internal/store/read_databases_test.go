@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -29,35 +31,37 @@ insert into history.database (server_id, oid, name, is_template, allow_connect, 
 	return server
 }
 
-// seedStat stores samples of a database at seconds after noon.
-func seedStat(t *testing.T, dsn string, server target.ID, oid uint32, seconds, backends, commits int, total string) {
+// seedStat stores a sample of a database at seconds after noon.
+func seedStat(t *testing.T, s *Store, server target.ID, oid uint32, seconds, backends, commits int, total int64) {
 	t.Helper()
-	pgtest.Exec(t, dsn, fmt.Sprintf(`
-insert into history.database_stat (server_id, sampled_at, database_oid, numbackends, interval_seconds, epoch, xact_commit, xact_commit_total)
-values (%d, timestamptz '2024-11-22 12:00Z' + interval '%d s', %d, %d, 10, '2024-11-22 11:00Z', %d, %s)`,
-		server, seconds, oid, backends, commits, total))
+	d := sample.DatabaseStat{
+		At: noon.Add(time.Duration(seconds) * time.Second), OID: oid, Backends: sample.Int{V: int64(backends), Known: true},
+		Interval: 10 * time.Second, Epoch: noon.Add(-time.Hour),
+	}
+	d.Counters[sample.XactCommit] = sample.Int{V: total, Known: true}
+	d.CounterDeltas[sample.XactCommit] = sample.Int{V: int64(commits), Known: true}
+	mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{{Server: server, Databases: []sample.DatabaseStat{d}}}})
 }
 
-func seedSize(t *testing.T, dsn string, server target.ID, oid uint32, seconds, bytes int) {
+func seedSize(t *testing.T, s *Store, server target.ID, oid uint32, seconds, bytes int) {
 	t.Helper()
-	pgtest.Exec(t, dsn, fmt.Sprintf(`
-insert into history.database_size (server_id, sampled_at, database_oid, size_bytes, duration_ms, reason)
-values (%d, timestamptz '2024-11-22 12:00Z' + interval '%d s', %d, %d, 3, 0)`, server, seconds, oid, bytes))
+	z := sample.DatabaseSize{At: noon.Add(time.Duration(seconds) * time.Second), OID: oid, Bytes: sample.Int{V: int64(bytes), Known: true}}
+	mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{{Server: server, Sizes: []sample.DatabaseSize{z}}}})
 }
 
 func TestServerTimelineRaw(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	server := seedDatabases(t, s, dsn)
-	seedStat(t, dsn, server.ID, 100, 0, 4, 10, "1000")
-	seedStat(t, dsn, server.ID, 102, 0, 1, 5, "50")
-	seedStat(t, dsn, server.ID, 1, 0, 9, 99, "99")
-	seedStat(t, dsn, server.ID, 100, 1200, 6, 20, "1020")
-	seedStat(t, dsn, server.ID, 101, 1210, 2, 7, "7")
-	seedSize(t, dsn, server.ID, 100, -60, 5*mib)
-	seedSize(t, dsn, server.ID, 100, 600, 8*mib)
-	seedSize(t, dsn, server.ID, 101, 1220, 1*mib)
-	seedSize(t, dsn, server.ID, 102, 1, 3*mib)
+	seedStat(t, s, server.ID, 100, 0, 4, 10, 1000)
+	seedStat(t, s, server.ID, 102, 0, 1, 5, 50)
+	seedStat(t, s, server.ID, 1, 0, 9, 99, 99)
+	seedStat(t, s, server.ID, 100, 1200, 6, 20, 1020)
+	seedStat(t, s, server.ID, 101, 1210, 2, 7, 7)
+	seedSize(t, s, server.ID, 100, -60, 5*mib)
+	seedSize(t, s, server.ID, 100, 600, 8*mib)
+	seedSize(t, s, server.ID, 101, 1220, 1*mib)
+	seedSize(t, s, server.ID, 102, 1, 3*mib)
 
 	r := history.Range{From: noon, To: noon.Add(time.Hour)}
 	got, err := s.ServerTimeline(t.Context(), server.ID, r)
@@ -105,28 +109,43 @@ func TestTimelineAveragesOverTime(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	server := seedDatabases(t, s, dsn)
-	// 12:00 to 12:30: ten connections, a row each ten seconds; then none, a row
-	// each five minutes.
-	for second := 0; second < 1800; second += 10 {
-		seedStat(t, dsn, server.ID, 100, second, 10, 1, "1")
+	// 12:00 to 12:30: ten connections and a commit each ten seconds; then none,
+	// and a row each five minutes; at 13:00:10 two and three commits.
+	series := sample.NewSeries(nil, nil, time.Time{})
+	commits := int64(1000)
+	for second := 0; second <= 3610; second += 10 {
+		d := sample.DatabaseStat{At: noon.Add(time.Duration(second) * time.Second), OID: 100, Backends: sample.Int{V: 0, Known: true}}
+		switch {
+		case second < 1800:
+			d.Backends.V = 10
+			commits++
+		case second == 3610:
+			d.Backends.V = 2
+			commits += 3
+		}
+		d.Counters[sample.XactCommit] = sample.Int{V: commits, Known: true}
+		v := &sample.Visit{Server: server.ID, Databases: []sample.DatabaseStat{d}}
+		if series.Advance(v); len(v.Databases) > 0 {
+			mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{v}})
+		}
 	}
-	for second := 1800; second < 3600; second += 300 {
-		seedStat(t, dsn, server.ID, 100, second, 0, 0, "1")
+	if n := pgtest.Value[int](t, dsn, "select count(*) from history.database_stat where sampled_at >= '2024-11-22 12:30:10Z'"); n != 7 {
+		t.Fatalf("%d rows for 40 minutes", n)
 	}
-	seedStat(t, dsn, server.ID, 100, 3600, 2, 3, "4")
 	r := history.Range{From: noon.Add(-71 * time.Hour), To: noon.Add(61 * time.Minute)}
 	got, err := s.DatabaseTimeline(t.Context(), server.ID, "shop", r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []history.DatabasePoint{
-		{At: noon, Database: "shop", Connections: 5, MinConnections: 0, MaxConnections: 10, Commits: 180},
-		{At: noon.Add(time.Hour), Database: "shop", Connections: 2, MinConnections: 2, MaxConnections: 2, Commits: 3},
+		// Ten connections stood for 1800 of the 3300 seconds between samples.
+		{At: noon, Database: "shop", Connections: 18000.0 / 3300, MinConnections: 0, MaxConnections: 10, Commits: 179},
+		{At: noon.Add(time.Hour), Database: "shop", Connections: 0, MinConnections: 0, MaxConnections: 2, Commits: 3},
 	}
-	if diff := cmp.Diff(want, got.Points); diff != "" {
+	if diff := cmp.Diff(want, got.Points, cmpopts.EquateApprox(1e-9, 0)); diff != "" {
 		t.Errorf("points (-want +got):\n%s", diff)
 	}
-	if got.Aggregation != history.Hourly || got.Connections != 2 || got.Commits != 183 || got.MaxConnections != 10 || got.MinConnections != 0 {
+	if got.Aggregation != history.Hourly || got.Connections != 2 || got.Commits != 182 || got.MaxConnections != 10 || got.MinConnections != 0 {
 		t.Errorf("sums: %+v", got)
 	}
 }
@@ -140,8 +159,8 @@ func TestTimelineOfRenamed(t *testing.T) {
 insert into history.database (server_id, oid, name, is_template, allow_connect, first_seen_at, last_seen_at, dropped_at) values
   (%[1]d, 100, 'before', false, true, '2024-11-22 11:00Z', '2024-11-22 12:04Z', '2024-11-22 12:05Z'),
   (%[1]d, 100, 'after', false, true, '2024-11-22 12:05Z', '2024-11-22 13:00Z', null)`, server.ID))
-	seedStat(t, dsn, server.ID, 100, 0, 1, 1, "1")
-	seedStat(t, dsn, server.ID, 100, 400, 2, 2, "3")
+	seedStat(t, s, server.ID, 100, 0, 1, 1, 1)
+	seedStat(t, s, server.ID, 100, 400, 2, 2, 3)
 	r := history.Range{From: noon, To: noon.Add(time.Hour)}
 	for name, commits := range map[string]int64{"before": 1, "after": 2, "never": 0} {
 		got, err := s.DatabaseTimeline(t.Context(), server.ID, name, r)
@@ -166,9 +185,9 @@ func TestDatabaseNow(t *testing.T) {
 	if err != nil || got.SampledAt != nil || got.Connections != nil || got.SizeBytes != nil {
 		t.Errorf("without a sample: %+v, %v", got, err)
 	}
-	seedStat(t, dsn, server.ID, 100, 3500, 4, 10, "1000")
-	seedStat(t, dsn, server.ID, 100, 3590, 6, 20, "1020")
-	seedSize(t, dsn, server.ID, 100, 1800, 8*mib)
+	seedStat(t, s, server.ID, 100, 3500, 4, 10, 1000)
+	seedStat(t, s, server.ID, 100, 3590, 6, 20, 1020)
+	seedSize(t, s, server.ID, 100, 1800, 8*mib)
 	got, err = s.DatabaseNow(t.Context(), server.ID, "shop")
 	if err != nil || got.SampledAt == nil || !got.SampledAt.Equal(noon.Add(3590*time.Second)) || *got.Connections != 6 ||
 		*got.CommitsTotal != 1020 || *got.SizeBytes != 8*mib || !got.SizeAt.Equal(noon.Add(30*time.Minute)) || got.Database.DroppedAt != nil {

@@ -20,7 +20,7 @@ const maxKnownQueries = 20_000
 func (s *Store) Resume(ctx context.Context, server target.ID) (sample.Resume, error) {
 	var r sample.Resume
 	for _, read := range []func(context.Context, target.ID, *sample.Resume) error{
-		s.resumeNext, s.resumeWaits, s.resumeQueries, s.resumeIdentity, s.resumeDatabases,
+		s.resumeNext, s.resumeWaits, s.resumeQueries, s.resumeIdentity, s.resumeDatabases, s.resumeSized,
 	} {
 		if err := read(ctx, server, &r); err != nil {
 			return sample.Resume{}, fmt.Errorf("resume server %d: %w", server, dbError(err))
@@ -121,6 +121,24 @@ select distinct on (database_oid)
 	}
 	r.Databases, err = pgx.CollectRows(rows, scanDatabaseStat)
 	return err
+}
+
+// resumeSized finds when sizes were last asked for, so that a collector that is
+// started often does not ask often.
+func (s *Store) resumeSized(ctx context.Context, server target.ID, r *sample.Resume) error {
+	const sql = `/* pgam:resume */
+select max(sampled_at)
+  from history.database_size
+ where server_id = $1
+   and sampled_at > now() - interval '8 days'`
+	var sized *time.Time
+	if err := s.pool.QueryRow(ctx, sql, server).Scan(&sized); err != nil {
+		return err
+	}
+	if sized != nil {
+		r.Sized = sized.UTC()
+	}
+	return nil
 }
 
 func scanDatabaseStat(row pgx.CollectableRow) (sample.DatabaseStat, error) {

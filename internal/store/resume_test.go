@@ -74,6 +74,7 @@ func TestResume(t *testing.T) {
 	for _, v := range []sample.Visit{
 		{Identity: &old, Databases: []sample.DatabaseStat{dropped, quiet, earlier}},
 		{Identity: &identity, Databases: []sample.DatabaseStat{full, shared}, Inventory: &sample.Inventory{At: micro.Add(3 * time.Second), Databases: []sample.Database{dbNamed(5, "a")}}},
+		{Sizes: []sample.DatabaseSize{{At: micro, OID: 5}, {At: micro.Add(time.Second), OID: 6, Reason: sample.Timeout}}},
 	} {
 		v.Server = server
 		mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{&v}})
@@ -103,11 +104,12 @@ func TestResume(t *testing.T) {
 		Identity:  &identity,
 		Databases: []sample.DatabaseStat{shared, quiet, full},
 		Listed:    micro.Add(3 * time.Second),
+		Sized:     micro.Add(time.Second),
 	}
 	if diff := cmp.Diff(want, got, cmpopts.SortSlices(func(a, b sample.WaitEntry) bool { return a.ID < b.ID })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, at := range []time.Time{got.Identity.At, got.Identity.PostmasterStart, got.Listed, got.Databases[0].At, got.Databases[0].Epoch} {
+	for _, at := range []time.Time{got.Identity.At, got.Identity.PostmasterStart, got.Listed, got.Sized, got.Databases[0].At, got.Databases[0].Epoch} {
 		if at.Location() != time.UTC {
 			t.Errorf("%s is not in UTC", at)
 		}

@@ -9,12 +9,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/target"
 )
 
-// serverRow is a row of pgam.server. Its JSON form is the collector's offline
-// copy: it holds ciphertext only.
+// serverRow is a row of pgam.server with the SSH key bound to it. Its JSON form
+// is the collector's offline copy: it holds ciphertext only, and all that is
+// needed to open it but the keyring.
 type serverRow struct {
 	ID          int64     `db:"id"                         json:"id"`
 	Name        string    `db:"name"                       json:"name"`
@@ -24,44 +24,57 @@ type serverRow struct {
 	Database    string    `db:"database_name"              json:"database_name"`
 	TLS         string    `db:"tls_mode"                   json:"tls_mode"`
 	Password    []byte    `db:"password_sealed"            json:"password_sealed"`
+	SSHHost     string    `db:"ssh_host"                   json:"ssh_host"`
 	SSHUser     string    `db:"ssh_user"                   json:"ssh_user"`
 	SSHPort     int       `db:"ssh_port"                   json:"ssh_port"`
 	SSHPassword []byte    `db:"ssh_password_sealed"        json:"ssh_password_sealed"`
+	SSHKeyID    *int64    `db:"ssh_key_id"                 json:"ssh_key_id"`
+	SSHKey      *string   `db:"ssh_key_name"               json:"ssh_key_name"` // null: there is none of this id
+	Private     []byte    `db:"ssh_key_private_sealed"     json:"ssh_key_private_sealed"`
+	Passphrase  []byte    `db:"ssh_key_passphrase_sealed"  json:"ssh_key_passphrase_sealed"`
+	SSHHostKey  string    `db:"ssh_host_key"               json:"ssh_host_key"`
+	SSHTunnel   bool      `db:"ssh_tunnel"                 json:"ssh_tunnel"`
 	StatsDB     *string   `db:"stats_db"                   json:"stats_db"`
 	Pool        string    `db:"pool_profile"               json:"pool_profile"`
+	DiskSource  string    `db:"disk_source"                json:"disk_source"`
 	Activity    *int64    `db:"activity_interval_seconds"  json:"activity_interval_seconds"`
 	Databases   *int64    `db:"databases_interval_seconds" json:"databases_interval_seconds"`
 	Inventory   *int64    `db:"inventory_interval_seconds" json:"inventory_interval_seconds"`
 	Sizes       *int64    `db:"sizes_interval_seconds"     json:"sizes_interval_seconds"`
+	Disks       *int64    `db:"disks_interval_seconds"     json:"disks_interval_seconds"`
 	Enabled     bool      `db:"enabled"                    json:"enabled"`
 	Revision    int64     `db:"revision"                   json:"revision"`
 	CreatedAt   time.Time `db:"created_at"                 json:"created_at"`
 	UpdatedAt   time.Time `db:"updated_at"                 json:"updated_at"`
 }
 
-const serverColumns = `
-	id, name, host, port, user_name, database_name, tls_mode, password_sealed, ssh_user, ssh_port, ssh_password_sealed,
-	stats_db, pool_profile, activity_interval_seconds, databases_interval_seconds, inventory_interval_seconds,
-	sizes_interval_seconds, enabled, revision, created_at, updated_at`
+const selectServers = `
+select s.id, s.name, s.host, s.port, s.user_name, s.database_name, s.tls_mode, s.password_sealed,
+       s.ssh_host, s.ssh_user, s.ssh_port, s.ssh_password_sealed, s.ssh_key_id, s.ssh_host_key, s.ssh_tunnel,
+       k.name as ssh_key_name, k.private_sealed as ssh_key_private_sealed, k.passphrase_sealed as ssh_key_passphrase_sealed,
+       s.stats_db, s.pool_profile, s.disk_source, s.activity_interval_seconds, s.databases_interval_seconds,
+       s.inventory_interval_seconds, s.sizes_interval_seconds, s.disks_interval_seconds,
+       s.enabled, s.revision, s.created_at, s.updated_at
+  from pgam.server s
+  left join pgam.ssh_key k on k.id = s.ssh_key_id`
 
-const serversSQL = `/* pgam:servers */ select` + serverColumns + `
-  from pgam.server
- where deleted_at is null
- order by name collate "C"`
+const serversSQL = `/* pgam:servers */` + selectServers + `
+ where s.deleted_at is null
+ order by s.name collate "C"`
 
-const serverSQL = `/* pgam:server */ select` + serverColumns + `
-  from pgam.server
- where name = $1
-   and deleted_at is null`
+const serverSQL = `/* pgam:server */` + selectServers + `
+ where s.name = $1
+   and s.deleted_at is null`
 
-// Changes of servers are made one at a time, so that revisions become visible
+// Changes of servers and of SSH keys are made one at a time, so that revisions become visible
 // in the order in which they were drawn: a reader that has seen one has seen
 // all before it.
 const lockServersSQL = `/* pgam:server_lock */ lock table pgam.server in share row exclusive mode`
 
 // ListServers gives every server that was not deleted, by name, with its
-// secrets opened. A server whose secret does not open is listed without it
-// and its fault, which wraps secret.ErrSealBroken, is in faults.
+// secrets and its SSH key opened. A server of which one does not open is listed
+// without that one, and its fault, a *target.SecretsError that wraps
+// secret.ErrSealBroken, is in faults.
 func (s *Store) ListServers(ctx context.Context) (targets []target.Target, faults map[target.ID]error, err error) {
 	rows, err := s.serverRows(ctx)
 	if err != nil {
@@ -97,7 +110,8 @@ func (s *Store) openRows(rows []serverRow) ([]target.Target, map[target.ID]error
 }
 
 // Server gives the server of this name. The error is target.ErrNotFound, or
-// wraps secret.ErrSealBroken, and then the server is given without its secrets.
+// is a *target.SecretsError that wraps secret.ErrSealBroken, and then the server
+// is given without the secrets that do not open.
 func (s *Store) Server(ctx context.Context, name string) (target.Target, error) {
 	row, err := serverNamed(ctx, s.pool, name)
 	if err != nil {
@@ -128,20 +142,26 @@ func serverNamed(ctx context.Context, q rowQuerier, name string) (serverRow, err
 	return row, nil
 }
 
-// CreateServer stores a new server and gives it as stored. The error wraps
-// target.ErrInvalid or is target.ErrConflict.
+// CreateServer stores a new server and gives it as stored. An SSH key is bound
+// by its ID or its Name. The error wraps target.ErrInvalid or is
+// target.ErrConflict.
 func (s *Store) CreateServer(ctx context.Context, t target.Target) (target.Target, error) {
 	t.Defaults()
 	if err := t.Validate(); err != nil {
 		return target.Target{}, err
 	}
 	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+		var err error
+		if t.Shell.Key, err = s.bindKey(ctx, tx, target.ShellKey{}, t.Shell.Key); err != nil {
+			return err
+		}
 		const sql = `/* pgam:server_create */
-insert into pgam.server (name, host, port, user_name, database_name, tls_mode, ssh_user, ssh_port, stats_db, pool_profile,
-       activity_interval_seconds, databases_interval_seconds, inventory_interval_seconds, sizes_interval_seconds, enabled)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+insert into pgam.server (name, host, port, user_name, database_name, tls_mode, ssh_host, ssh_user, ssh_port, ssh_key_id,
+       ssh_host_key, ssh_tunnel, stats_db, pool_profile, disk_source, activity_interval_seconds, databases_interval_seconds,
+       inventory_interval_seconds, sizes_interval_seconds, disks_interval_seconds, enabled)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 returning id, revision, created_at, updated_at`
-		err := tx.QueryRow(ctx, sql, serverArguments(t)...).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
+		err = tx.QueryRow(ctx, sql, serverArguments(t)...).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
 		if err != nil {
 			return err
 		}
@@ -156,10 +176,13 @@ returning id, revision, created_at, updated_at`
 // UpdateServer lets change edit the server of this name and stores the result.
 // change is given the server without its passwords: one that it leaves empty
 // keeps the stored one. A stored password belongs to the address it was given
-// for, so a change of the host, port, user or TLS mode needs it again: without
-// it the error wraps target.ErrInvalid, as for any other fault of the result.
-// The other errors are target.ErrNotFound, target.ErrConflict for a new name
-// that is taken, and what change returns.
+// for, so a change of the host, port, user or TLS mode, or of the SSH host that
+// a tunnel goes through, needs it again: without it the error wraps
+// target.ErrInvalid, as for any other fault of the result. Another SSH host or
+// port drops the pinned host key, unless change brings another one. An SSH key
+// is bound by its ID or its Name; the zero ShellKey unbinds. The other errors are
+// target.ErrNotFound, target.ErrConflict for a new name that is taken, and what
+// change returns.
 func (s *Store) UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error) {
 	var t target.Target
 	err := s.changeServers(ctx, func(tx pgx.Tx) error {
@@ -170,20 +193,27 @@ func (s *Store) UpdateServer(ctx context.Context, name string, change func(*targ
 		old := row.target()
 		t = old
 		if err := change(&t); err != nil {
-			return err
+			return refusedError{err}
 		}
 		t.ID, t.CreatedAt = old.ID, old.CreatedAt
 		t.Defaults()
+		if shellPlace(t) != shellPlace(old) && t.Shell.HostKey == old.Shell.HostKey {
+			t.Shell.HostKey = ""
+		}
 		if err := errors.Join(t.Validate(), row.keeps(old, t)); err != nil {
+			return err
+		}
+		if t.Shell.Key, err = s.bindKey(ctx, tx, old.Shell.Key, t.Shell.Key); err != nil {
 			return err
 		}
 		const sql = `/* pgam:server_update */
 update pgam.server
-   set name = $1, host = $2, port = $3, user_name = $4, database_name = $5, tls_mode = $6, ssh_user = $7, ssh_port = $8,
-       stats_db = $9, pool_profile = $10, activity_interval_seconds = $11, databases_interval_seconds = $12,
-       inventory_interval_seconds = $13, sizes_interval_seconds = $14, enabled = $15,
+   set name = $1, host = $2, port = $3, user_name = $4, database_name = $5, tls_mode = $6, ssh_host = $7, ssh_user = $8,
+       ssh_port = $9, ssh_key_id = $10, ssh_host_key = $11, ssh_tunnel = $12, stats_db = $13, pool_profile = $14,
+       disk_source = $15, activity_interval_seconds = $16, databases_interval_seconds = $17,
+       inventory_interval_seconds = $18, sizes_interval_seconds = $19, disks_interval_seconds = $20, enabled = $21,
        revision = nextval('pgam.revision'), updated_at = now()
- where id = $16
+ where id = $22
 returning revision, updated_at`
 		if err := tx.QueryRow(ctx, sql, append(serverArguments(t), t.ID)...).Scan(&t.Revision, &t.UpdatedAt); err != nil {
 			return err
@@ -200,20 +230,48 @@ returning revision, updated_at`
 	return inUTC(t), nil
 }
 
-// DeleteServer hides the server of this name, forgets its secrets and leaves
-// its history to retention. The error is target.ErrNotFound if there is none.
-func (s *Store) DeleteServer(ctx context.Context, name string) error {
+// PinHostKey pins the key that an SSH host has shown, in the form that
+// target.ValidateHostKey accepts. It pins nothing, and says so, where a key is
+// pinned already, or where SSH goes to another host or port than it did for t,
+// which is the server as it was when it was asked.
+func (s *Store) PinHostKey(ctx context.Context, t target.Target, hostKey string) (pinned bool, err error) {
+	if err := target.ValidateHostKey(hostKey); err != nil {
+		return false, err
+	}
+	err = s.changeServers(ctx, func(tx pgx.Tx) error {
+		const sql = `/* pgam:server_pin */
+update pgam.server
+   set ssh_host_key = $2, revision = nextval('pgam.revision'), updated_at = now()
+ where id = $1
+   and deleted_at is null
+   and ssh_host_key = ''
+   and coalesce(nullif(ssh_host, ''), host) = $3
+   and ssh_port = $4`
+		tag, err := tx.Exec(ctx, sql, t.ID, hostKey, t.ShellHost(), t.Shell.Port)
+		pinned = tag.RowsAffected() > 0
+		return err
+	})
+	if err != nil {
+		return false, serverChangeError("pin host key", err)
+	}
+	return pinned, nil
+}
+
+// DeleteServer hides the server of this name, forgets its secrets and unbinds its
+// SSH key; the name is free at once. Its history is left to retention or, with
+// purge, to PurgeDeleted. The error is target.ErrNotFound if there is none.
+func (s *Store) DeleteServer(ctx context.Context, name string, purge bool) error {
 	if target.ValidateName(name) != nil {
 		return target.ErrNotFound
 	}
 	err := s.changeServers(ctx, func(tx pgx.Tx) error {
 		const sql = `/* pgam:server_delete */
 update pgam.server
-   set deleted_at = now(), updated_at = now(), revision = nextval('pgam.revision'),
-       password_sealed = null, ssh_password_sealed = null
+   set deleted_at = now(), updated_at = now(), revision = nextval('pgam.revision'), purge = $2,
+       password_sealed = null, ssh_password_sealed = null, ssh_key_id = null
  where name = $1
    and deleted_at is null`
-		tag, err := tx.Exec(ctx, sql, name)
+		tag, err := tx.Exec(ctx, sql, name, purge)
 		if err == nil && tag.RowsAffected() == 0 {
 			return target.ErrNotFound
 		}
@@ -276,7 +334,14 @@ func (s *Store) changeServers(ctx context.Context, change func(pgx.Tx) error) er
 	})
 }
 
+// refusedError is what the caller's own part of a change returned: no fault of
+// stats_db.
+type refusedError struct{ error }
+
 func serverChangeError(what string, err error) error {
+	if refused, ok := errors.AsType[refusedError](err); ok {
+		return refused.error
+	}
 	switch {
 	case isUnique(err, "server_name_key"):
 		return target.ErrConflict
@@ -289,26 +354,23 @@ func serverChangeError(what string, err error) error {
 func serverArguments(t target.Target) []any {
 	return []any{
 		t.Name, t.Endpoint.Host, t.Endpoint.Port, t.Endpoint.User, t.Endpoint.Database, string(t.Endpoint.TLS),
-		t.Shell.User, t.Shell.Port, serverText(t.StatsDB), string(t.Pool),
-		wholeSeconds(t.Intervals.Activity), wholeSeconds(t.Intervals.Databases),
-		wholeSeconds(t.Intervals.Inventory), wholeSeconds(t.Intervals.Sizes), t.Enabled,
+		t.Shell.Host, t.Shell.User, t.Shell.Port, orNil(int64(t.Shell.Key.ID)), t.Shell.HostKey, t.Shell.Tunnel,
+		orNil(t.StatsDB), string(t.Pool), string(t.DiskSource),
+		wholeSeconds(t.Intervals.Activity), wholeSeconds(t.Intervals.Databases), wholeSeconds(t.Intervals.Inventory),
+		wholeSeconds(t.Intervals.Sizes), wholeSeconds(t.Intervals.Disks), t.Enabled,
 	}
 }
 
-func serverText(text string) *string {
-	if text == "" {
+// orNil stores the zero value as null.
+func orNil[T comparable](v T) *T {
+	var zero T
+	if v == zero {
 		return nil
 	}
-	return &text
+	return &v
 }
 
-func wholeSeconds(d time.Duration) *int64 {
-	if d == 0 {
-		return nil
-	}
-	n := int64(d / time.Second)
-	return &n
-}
+func wholeSeconds(d time.Duration) *int64 { return orNil(int64(d / time.Second)) }
 
 func fromSeconds(n *int64) time.Duration {
 	if n == nil {
@@ -330,106 +392,28 @@ func (r serverRow) target() target.Target {
 		Endpoint: target.Endpoint{
 			Host: r.Host, Port: r.Port, User: r.User, Database: r.Database, TLS: target.TLSMode(r.TLS),
 		},
-		Shell: target.Shell{User: r.SSHUser, Port: r.SSHPort},
+		Shell: target.Shell{
+			Host: r.SSHHost, User: r.SSHUser, Port: r.SSHPort, HostKey: r.SSHHostKey, Tunnel: r.SSHTunnel,
+		},
 		Intervals: target.Intervals{
 			Activity: fromSeconds(r.Activity), Databases: fromSeconds(r.Databases),
-			Inventory: fromSeconds(r.Inventory), Sizes: fromSeconds(r.Sizes),
+			Inventory: fromSeconds(r.Inventory), Sizes: fromSeconds(r.Sizes), Disks: fromSeconds(r.Disks),
 		},
-		Pool:      target.PoolProfile(r.Pool),
-		Enabled:   r.Enabled,
-		Revision:  r.Revision,
-		CreatedAt: r.CreatedAt,
-		UpdatedAt: r.UpdatedAt,
+		Pool:       target.PoolProfile(r.Pool),
+		DiskSource: target.DiskSource(r.DiskSource),
+		Enabled:    r.Enabled,
+		Revision:   r.Revision,
+		CreatedAt:  r.CreatedAt,
+		UpdatedAt:  r.UpdatedAt,
+	}
+	if r.SSHKeyID != nil {
+		t.Shell.Key.ID = target.KeyID(*r.SSHKeyID)
+	}
+	if r.SSHKey != nil {
+		t.Shell.Key.Name = *r.SSHKey
 	}
 	if r.StatsDB != nil {
 		t.StatsDB = *r.StatsDB
 	}
 	return inUTC(t)
-}
-
-// keeps refuses to keep a stored secret for another address.
-func (r serverRow) keeps(old, t target.Target) error {
-	var faults []error
-	if len(r.Password) > 0 && t.Endpoint.Password.IsZero() && passwordBinding(old) != passwordBinding(t) {
-		faults = append(faults, fmt.Errorf("%w: the stored password is for the old host, port, user and TLS mode: send the password again", target.ErrInvalid))
-	}
-	if len(r.SSHPassword) > 0 && t.Shell.Password.IsZero() && sshPasswordBinding(old) != sshPasswordBinding(t) {
-		faults = append(faults, fmt.Errorf("%w: the stored ssh_password is for the old host, ssh_port and ssh_user: send the ssh_password again", target.ErrInvalid))
-	}
-	return errors.Join(faults...)
-}
-
-func passwordBinding(t target.Target) secret.Binding {
-	return secret.Binding{
-		Purpose: "pgam.server.password", RowID: int64(t.ID),
-		Host: t.Endpoint.Host, Port: t.Endpoint.Port, User: t.Endpoint.User, TLSMode: string(t.Endpoint.TLS),
-	}
-}
-
-func sshPasswordBinding(t target.Target) secret.Binding {
-	return secret.Binding{
-		Purpose: "pgam.server.ssh_password", RowID: int64(t.ID),
-		Host: t.Endpoint.Host, Port: t.Shell.Port, User: t.Shell.User,
-	}
-}
-
-// sealSecrets stores the secrets that t holds; others stay as they are.
-func (s *Store) sealSecrets(ctx context.Context, tx pgx.Tx, t target.Target) error {
-	seal := func(plain secret.Value, binding secret.Binding) ([]byte, error) {
-		if plain.IsZero() {
-			return nil, nil
-		}
-		if s.keyring == nil {
-			return nil, errors.New("no keyring to seal a secret with")
-		}
-		return s.keyring.Seal(plain, binding)
-	}
-	password, err := seal(t.Endpoint.Password, passwordBinding(t))
-	if err != nil {
-		return err
-	}
-	sshPassword, err := seal(t.Shell.Password, sshPasswordBinding(t))
-	if err != nil {
-		return err
-	}
-	const sql = `/* pgam:server_seal */
-update pgam.server
-   set password_sealed = coalesce($2, password_sealed), ssh_password_sealed = coalesce($3, ssh_password_sealed)
- where id = $1`
-	_, err = tx.Exec(ctx, sql, t.ID, password, sshPassword)
-	return err
-}
-
-// openRow gives the row with its secrets. With an error, which wraps
-// secret.ErrSealBroken, the target is complete but for them.
-func (s *Store) openRow(r serverRow) (target.Target, error) {
-	t := r.target()
-	password, err1 := s.open(r.Password, passwordBinding(t))
-	sshPassword, err2 := s.open(r.SSHPassword, sshPasswordBinding(t))
-	if err := errors.Join(err1, err2); err != nil {
-		return t, fmt.Errorf("open secrets of %s: %w", t.Name, err)
-	}
-	t.Endpoint.Password, t.Shell.Password = password, sshPassword
-	return t, nil
-}
-
-func (s *Store) open(sealed []byte, binding secret.Binding) (secret.Value, error) {
-	switch {
-	case len(sealed) == 0:
-		return secret.Value{}, nil
-	case s.keyring == nil:
-		return secret.Value{}, secret.ErrSealBroken
-	}
-	return s.keyring.Open(sealed, binding)
-}
-
-// keepSecrets fills what the change left out from the row it kept. One that
-// does not open stays out.
-func (s *Store) keepSecrets(t *target.Target, r serverRow) {
-	if t.Endpoint.Password.IsZero() {
-		t.Endpoint.Password, _ = s.open(r.Password, passwordBinding(*t))
-	}
-	if t.Shell.Password.IsZero() {
-		t.Shell.Password, _ = s.open(r.SSHPassword, sshPasswordBinding(*t))
-	}
 }

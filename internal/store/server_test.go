@@ -15,19 +15,20 @@ import (
 
 func exampleServer(name string) target.Target {
 	return target.Target{
-		Name:      name,
-		Endpoint:  target.Endpoint{Host: "db.example.org", Port: 5433, User: "mon", Password: secret.New("s3cret-pg")},
-		Shell:     target.Shell{User: "root", Password: secret.New("s3cret-ssh")},
-		StatsDB:   "stats_db",
-		Intervals: target.Intervals{Activity: 2 * time.Second, Sizes: time.Hour},
-		Enabled:   true,
+		Name:       name,
+		Endpoint:   target.Endpoint{Host: "db.example.org", Port: 5433, User: "mon", Password: secret.New("s3cret-pg")},
+		Shell:      target.Shell{User: "root", Password: secret.New("s3cret-ssh")},
+		StatsDB:    "stats_db",
+		Intervals:  target.Intervals{Activity: 2 * time.Second, Sizes: time.Hour, Disks: time.Minute},
+		DiskSource: target.DiskNone,
+		Enabled:    true,
 	}
 }
 
 // sameServer compares all but what the store gives.
 func sameServer(a, b target.Target) bool {
-	return a.Name == b.Name && a.SameEndpoint(b) && a.Shell.User == b.Shell.User && a.Shell.Port == b.Shell.Port &&
-		a.Shell.Password.Equal(b.Shell.Password) && a.StatsDB == b.StatsDB && a.Intervals == b.Intervals && a.Pool == b.Pool && a.Enabled == b.Enabled
+	return a.Name == b.Name && a.SameEndpoint(b) && a.SameShell(b) && a.Shell.Host == b.Shell.Host && a.Shell.Key.Name == b.Shell.Key.Name &&
+		a.StatsDB == b.StatsDB && a.Intervals == b.Intervals && a.Pool == b.Pool && a.DiskSource == b.DiskSource && a.Enabled == b.Enabled
 }
 
 func TestServerLife(t *testing.T) {
@@ -63,13 +64,13 @@ func TestServerLife(t *testing.T) {
 	if err != nil || before != made.Revision {
 		t.Fatalf("revision %d, %v; want %d", before, err, made.Revision)
 	}
-	if err := s.DeleteServer(ctx, name); err != nil {
+	if err := s.DeleteServer(ctx, name, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Server(ctx, name); !errors.Is(err, target.ErrNotFound) {
 		t.Errorf("deleted server: %v", err)
 	}
-	if err := s.DeleteServer(ctx, name); !errors.Is(err, target.ErrNotFound) {
+	if err := s.DeleteServer(ctx, name, false); !errors.Is(err, target.ErrNotFound) {
 		t.Errorf("deleted twice: %v", err)
 	}
 	after, err := s.ServersRevision(ctx)
@@ -145,6 +146,11 @@ func TestUpdateServerPasswords(t *testing.T) {
 		{"new host with the SSH password missing", func(t *target.Target) {
 			t.Endpoint.Host, t.Endpoint.Password = "new.example.org", secret.New("again")
 		}, ""},
+		{"tunnel without the password", func(t *target.Target) { t.Shell.Tunnel = true }, ""},
+		{"tunnel with the password", func(t *target.Target) { t.Shell.Tunnel, t.Endpoint.Password = true, secret.New("again") }, "again"},
+		{"SSH host without its password", func(t *target.Target) { t.Shell.Host = "evil.example.org" }, ""},
+		{"SSH host with its password", func(t *target.Target) { t.Shell.Host, t.Shell.Password = "jump.example.org", secret.New("x") }, "s3cret-pg"},
+		{"the same SSH host, named", func(t *target.Target) { t.Shell.Host = t.Endpoint.Host }, "s3cret-pg"},
 		{"new host with both", func(t *target.Target) {
 			t.Endpoint.Host, t.Endpoint.Password, t.Shell.Password = "new.example.org", secret.New("again"), secret.New("again too")
 		}, "again"},
@@ -237,8 +243,11 @@ func TestSealedServers(t *testing.T) {
 	t.Parallel()
 	dsn, keys := pgtest.StatsDB(t), newKeyring(t)
 	s := openStoreAt(t, dsn, keys)
+	key := newKey(t, s, "fleet")
 	for _, n := range []string{"a", "b"} {
-		if _, err := s.CreateServer(t.Context(), exampleServer(n)); err != nil {
+		server := exampleServer(n)
+		server.Shell.Key.ID, server.Shell.HostKey, server.Shell.Host, server.Shell.Tunnel = key.ID, pin(n), "jump.example.org", true
+		if _, err := s.CreateServer(t.Context(), server); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -256,6 +265,9 @@ func TestSealedServers(t *testing.T) {
 	if err != nil || len(faults) != 0 || len(list) != 2 {
 		t.Fatalf("%d servers, %v, %v", len(list), faults, err)
 	}
+	if list[0].Shell.Key.Private.Reveal() != "s3cret-pem" || list[0].Shell.Key.Passphrase.Reveal() != "s3cret-words" || list[0].Shell.HostKey == "" {
+		t.Errorf("the copy opens to %+v", list[0].Shell)
+	}
 	stored, _, err := s.ListServers(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -271,6 +283,137 @@ func TestSealedServers(t *testing.T) {
 	}
 	if _, _, err := s.OpenServers(data[:len(data)/2]); err == nil {
 		t.Error("half of a copy was accepted")
+	}
+	// A copy of a version that knew no SSH keys.
+	old := []byte(`[{"id": 7, "name": "old", "host": "h", "port": 5432, "user_name": "u", "database_name": "postgres", "tls_mode": "prefer",
+		"ssh_user": "", "ssh_port": 22, "pool_profile": "default", "enabled": true, "revision": 3}]`)
+	if list, faults, err := s.OpenServers(old); err != nil || len(faults) != 0 || len(list) != 1 || list[0].Validate() != nil {
+		t.Errorf("an old copy: %+v, %v, %v", list, faults, err)
+	}
+}
+
+// A tunnel leads the password elsewhere: it is bound to where SSH goes.
+func TestTunnelKeepsThePassword(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := exampleServer("a")
+	server.Shell.Tunnel, server.Endpoint.Host, server.Shell.Host = true, "127.0.0.1", "db.example.org"
+	if _, err := s.CreateServer(t.Context(), server); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*target.Target){
+		"other SSH host": func(n *target.Target) { n.Shell.Host, n.Shell.Password = "evil.example.org", secret.New("mine") },
+		"other SSH port": func(n *target.Target) { n.Shell.Port, n.Shell.Password = 2222, secret.New("mine") },
+		"no tunnel":      func(n *target.Target) { n.Shell.Tunnel = false },
+	} {
+		_, err := s.UpdateServer(t.Context(), "a", func(n *target.Target) error { change(n); return nil })
+		if !errors.Is(err, target.ErrInvalid) || !strings.Contains(err.Error(), "SSH tunnel") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.UpdateServer(t.Context(), "a", func(n *target.Target) error { n.StatsDB = ""; return nil }); err != nil {
+		t.Error(err)
+	}
+	pgtest.Exec(t, dsn, "update pgam.server set ssh_host = 'evil.example.org'")
+	if got, err := s.Server(t.Context(), "a"); !errors.Is(err, secret.ErrSealBroken) || !got.Endpoint.Password.IsZero() {
+		t.Errorf("behind our back: %v", err)
+	}
+}
+
+// A secret of SSH that is broken does not stop the watching of PostgreSQL.
+func TestBrokenShellSecretLeavesThePassword(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	if _, err := s.CreateServer(t.Context(), exampleServer("a")); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, dsn, "update pgam.server set ssh_password_sealed = set_byte(ssh_password_sealed, 20, get_byte(ssh_password_sealed, 20) # 1)")
+	got, err := s.Server(t.Context(), "a")
+	broken, ok := errors.AsType[*target.SecretsError](err)
+	if !ok || !errors.Is(err, secret.ErrSealBroken) || broken.Password != nil || broken.Shell == nil {
+		t.Fatalf("the fault is %v", err)
+	}
+	if got.Endpoint.Password.Reveal() != "s3cret-pg" || !got.Shell.Password.IsZero() {
+		t.Errorf("given %+v", got)
+	}
+}
+
+func TestPinHostKey(t *testing.T) {
+	t.Parallel()
+	s, _ := openStore(t)
+	ctx := t.Context()
+	made, err := s.CreateServer(ctx, exampleServer("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(what, key string) target.Target {
+		t.Helper()
+		got, err := s.Server(ctx, "a")
+		if err != nil || got.Shell.HostKey != key {
+			t.Errorf("%s: pinned %q, %v", what, got.Shell.HostKey, err)
+		}
+		return got
+	}
+	try := func(what string, n target.Target, key string, want bool) {
+		t.Helper()
+		if pinned, err := s.PinHostKey(ctx, n, key); err != nil || pinned != want {
+			t.Errorf("%s: %t, %v", what, pinned, err)
+		}
+	}
+	if _, err := s.PinHostKey(ctx, made, "ssh-ed25519 nonsense"); !errors.Is(err, target.ErrInvalid) {
+		t.Errorf("what is no key: %v", err)
+	}
+	elsewhere, port := made, made
+	elsewhere.Shell.Host, port.Shell.Port = "old.example.org", 2222
+	try("shown by another host", elsewhere, pin("x"), false)
+	try("shown at another port", port, pin("x"), false)
+	expect("refused", "")
+	try("first", made, pin("a"), true)
+	if got := expect("first", pin("a")); got.Revision <= made.Revision {
+		t.Error("nobody will see the pin")
+	}
+	try("second", made, pin("b"), false)
+	expect("second", pin("a"))
+
+	update := func(change func(*target.Target)) {
+		t.Helper()
+		if _, err := s.UpdateServer(ctx, "a", func(n *target.Target) error { change(n); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(func(n *target.Target) { n.StatsDB = ""; n.Shell.Host = n.Endpoint.Host })
+	expect("the same way", pin("a"))
+	update(func(n *target.Target) { n.Shell.Port, n.Shell.Password = 2222, secret.New("x") })
+	expect("another port", "")
+	update(func(n *target.Target) { n.Shell.HostKey = pin("c") })
+	expect("by hand", pin("c"))
+	update(func(n *target.Target) {
+		n.Shell.Host, n.Shell.Password, n.Shell.HostKey = "new.example.org", secret.New("x"), pin("d")
+	})
+	expect("another host and its key", pin("d"))
+	update(func(n *target.Target) { n.Endpoint.Host, n.Endpoint.Password = "newer.example.org", secret.New("x") })
+	expect("another host of PostgreSQL alone", pin("d"))
+	if err := s.DeleteServer(ctx, "a", false); err != nil {
+		t.Fatal(err)
+	}
+	try("deleted", made, pin("a"), false)
+}
+
+// What a change itself returns is the caller's, not a fault of stats_db.
+func TestChangeErrors(t *testing.T) {
+	t.Parallel()
+	s, _ := openStore(t)
+	if _, err := s.CreateServer(t.Context(), exampleServer("a")); err != nil {
+		t.Fatal(err)
+	}
+	newKey(t, s, "fleet")
+	refused := errors.New("refused")
+	_, err1 := s.UpdateServer(t.Context(), "a", func(*target.Target) error { return refused })
+	_, err2 := s.UpdateSSHKey(t.Context(), "fleet", func(*target.ManagedKey) error { return refused })
+	for _, err := range []error{err1, err2} {
+		if err != refused { //nolint:errorlint // as it is
+			t.Errorf("%v", err)
+		}
 	}
 }
 

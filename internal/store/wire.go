@@ -22,6 +22,7 @@ type params struct {
 const (
 	oidInt2 = 21
 	oidInt4 = 23
+	oidText = 25
 )
 
 // pgEpochMicros is 2000-01-01 in microseconds since the Unix epoch.
@@ -78,9 +79,24 @@ func (p *params) bool(v bool) {
 
 func (p *params) text(s string) { p.buf = append(p.buf, s...); p.end() }
 
+func (p *params) textOrNull(s *string) {
+	if s == nil {
+		p.null()
+		return
+	}
+	p.text(*s)
+}
+
 // micros takes microseconds since the Unix epoch.
 func (p *params) micros(v int64)   { p.int8(v - pgEpochMicros) }
 func (p *params) time(t time.Time) { p.micros(t.UnixMicro()) }
+
+// interval has no days or months.
+func (p *params) interval(d time.Duration) {
+	p.buf = binary.BigEndian.AppendUint64(p.buf, uint64(d.Microseconds())) //nolint:gosec // bits
+	p.buf = binary.BigEndian.AppendUint64(p.buf, 0)
+	p.end()
+}
 
 // day takes days since the Unix epoch.
 func (p *params) day(v int32) { p.int4(v - pgEpochDay) }
@@ -151,6 +167,63 @@ func (p *params) int2s(values []int16, nullable bool) {
 	p.header(len(values), oidInt2, 0)
 	for _, v := range values {
 		p.buf = append(p.buf, 0, 0, 0, 2, byte(v>>8), byte(v)) //nolint:gosec // bits
+	}
+	p.end()
+}
+
+// column adds an array with one element of each row; add writes it with one of
+// the methods below.
+func column[T any](p *params, element uint32, rows []T, add func(*T)) {
+	p.header(len(rows), element, 1)
+	for i := range rows {
+		add(&rows[i])
+	}
+	p.end()
+}
+
+func (p *params) none() { p.buf = append(p.buf, 0xff, 0xff, 0xff, 0xff) }
+
+func (p *params) four(v uint32) {
+	p.buf = binary.BigEndian.AppendUint64(p.buf, 4<<32|uint64(v)) // the length, then the value
+}
+
+func (p *params) eight(v uint64) {
+	p.buf = binary.BigEndian.AppendUint64(append(p.buf, 0, 0, 0, 8), v)
+}
+
+func (p *params) float(v float64) { p.eight(math.Float64bits(v)) }
+
+// instant takes microseconds since the Unix epoch; 0 is unknown.
+func (p *params) instant(v int64) {
+	if v == 0 {
+		p.none()
+		return
+	}
+	p.eight(uint64(v - pgEpochMicros)) //nolint:gosec // bits
+}
+
+func (p *params) intOrNone(v sample.Int) {
+	if !v.Known {
+		p.none()
+		return
+	}
+	p.eight(uint64(v.V)) //nolint:gosec // bits
+}
+
+func (p *params) floatOrNone(v sample.Float) {
+	if !v.Known {
+		p.none()
+		return
+	}
+	p.float(v.V)
+}
+
+// texts adds a text[].
+func (p *params) texts(values []string) {
+	p.header(len(values), oidText, 0)
+	for _, v := range values {
+		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(len(v))) //nolint:gosec // a length
+		p.buf = append(p.buf, v...)
 	}
 	p.end()
 }

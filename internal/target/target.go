@@ -21,6 +21,23 @@ var (
 	ErrInvalid = errors.New("invalid server")
 )
 
+// SecretsError says which secrets of a stored server do not open. The server is
+// good without them: one for SSH that is broken leaves PostgreSQL's usable.
+type SecretsError struct {
+	Server string // its name
+	// Password is what is wrong with the password of PostgreSQL, Shell with the
+	// password or the key of SSH; nil where nothing is.
+	Password, Shell error
+}
+
+// Error implements error.
+func (e *SecretsError) Error() string {
+	return fmt.Sprintf("open secrets of %s: %s", e.Server, errors.Join(e.Password, e.Shell))
+}
+
+// Unwrap gives what is wrong.
+func (e *SecretsError) Unwrap() error { return errors.Join(e.Password, e.Shell) }
+
 // ID identifies a server for ever: it is never reused and survives a rename.
 type ID int64
 
@@ -80,24 +97,11 @@ type Shell struct {
 	Tunnel bool
 }
 
-// KeyID identifies a managed SSH key.
-type KeyID int64
-
-// ShellKey is a managed SSH key, bound to a server.
-type ShellKey struct {
-	ID KeyID
-	// Name, Private and Passphrase are filled where a server is read: Private
-	// is the private key in PEM, Passphrase opens it, empty where it is open.
-	Name       string
-	Private    secret.Value
-	Passphrase secret.Value
-}
-
 // DiskSource says how the file systems of a server's host are looked at.
 type DiskSource string
 
 // The sources. DiskAuto is what a client chooses that chooses nothing: ssh
-// where an SSH user is set, none otherwise.
+// where there is an SSH user and a host to go to, none otherwise.
 const (
 	DiskAuto  DiskSource = ""
 	DiskNone  DiskSource = "none"
@@ -187,13 +191,13 @@ func (t Target) Disks() DiskSource {
 	switch {
 	case t.DiskSource != DiskAuto:
 		return t.DiskSource
-	case t.Shell.User != "":
+	case t.hasShell():
 		return DiskSSH
 	}
 	return DiskNone
 }
 
-// MaxNameBytes bounds a server's name.
+// MaxNameBytes bounds the name of a server or a key.
 const MaxNameBytes = 128
 
 // Validate reports every fault at once; each wraps ErrInvalid.
@@ -216,9 +220,6 @@ func (t Target) Validate() error {
 	if p := t.Endpoint.Port; p < 1 || p > 65535 {
 		fault("port %d is not between 1 and 65535", p)
 	}
-	if p := t.Shell.Port; p < 1 || p > 65535 {
-		fault("ssh_port %d is not between 1 and 65535", p)
-	}
 	if t.Endpoint.User == "" {
 		fault("user is empty")
 	}
@@ -240,8 +241,51 @@ func (t Target) Validate() error {
 	default:
 		fault("pool profile is none of default, stats_db, high_load")
 	}
+	faults = append(faults, t.validateShell()...)
 	faults = append(faults, t.Intervals.validate()...)
 	return errors.Join(faults...)
+}
+
+// validateShell checks what concerns the host rather than PostgreSQL.
+func (t Target) validateShell() (faults []error) {
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...)))
+	}
+	if p := t.Shell.Port; p < 1 || p > 65535 {
+		fault("ssh_port %d is not between 1 and 65535", p)
+	}
+	if h := t.Shell.Host; strings.ContainsFunc(h, unprintable) || strings.ContainsAny(h, " ,/") || !utf8.ValidString(h) {
+		fault("ssh_host must be one name or address")
+	}
+	if t.Shell.HostKey != "" {
+		if err := ValidateHostKey(t.Shell.HostKey); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	var needs string
+	switch t.DiskSource {
+	case DiskAuto, DiskNone, DiskLocal:
+	case DiskSSH:
+		needs = "disk_source ssh"
+	default:
+		fault("disk_source is none of ssh, local, none")
+	}
+	if t.Shell.Tunnel {
+		needs = "the SSH tunnel"
+	}
+	switch {
+	case needs == "":
+	case t.Shell.User == "":
+		fault("%s needs ssh_user", needs)
+	case !t.hasShell():
+		fault("%s needs ssh_host: host is the folder of a Unix socket, where SSH cannot go", needs)
+	}
+	return faults
+}
+
+// hasShell reports whether there is somebody and somewhere to log in over SSH.
+func (t Target) hasShell() bool {
+	return t.Shell.User != "" && !strings.HasPrefix(t.ShellHost(), "/")
 }
 
 func (iv Intervals) validate() (faults []error) {
@@ -265,17 +309,25 @@ func (iv Intervals) validate() (faults []error) {
 
 // ValidateName checks a server's name: it stands in URLs and must be printable.
 func ValidateName(name string) error {
-	switch {
-	case strings.TrimSpace(name) == "":
-		return fmt.Errorf("%w: name is empty", ErrInvalid)
-	case len(name) > MaxNameBytes:
-		return fmt.Errorf("%w: name is longer than %d bytes", ErrInvalid, MaxNameBytes)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable):
-		return fmt.Errorf("%w: name has characters that cannot be printed", ErrInvalid)
-	case strings.Contains(name, "/") || name == "." || name == "..":
-		return fmt.Errorf("%w: name contains a slash or is a path, which cannot stand in a URL", ErrInvalid)
+	if wrong := nameFault(name); wrong != "" {
+		return fmt.Errorf("%w: %s", ErrInvalid, wrong)
 	}
 	return nil
+}
+
+// nameFault says what is wrong with a name, "" for nothing.
+func nameFault(name string) string {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return "name is empty"
+	case len(name) > MaxNameBytes:
+		return fmt.Sprintf("name is longer than %d bytes", MaxNameBytes)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable):
+		return "name has characters that cannot be printed"
+	case strings.Contains(name, "/") || name == "." || name == "..":
+		return "name contains a slash or is a path, which cannot stand in a URL"
+	}
+	return ""
 }
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }

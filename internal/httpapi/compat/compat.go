@@ -33,6 +33,9 @@ func Register(f *face.Face) {
 		OperationID: "pools-status", Method: http.MethodGet, Path: "/api/pools/status",
 		Summary: "Pools of connections to the servers, by host:port:user:database", Tags: []string{"health"},
 	}, account.Viewer, nil, r.poolsStatus)
+	face.Register(f, huma.Operation{
+		OperationID: "favicon", Method: http.MethodGet, Path: "/api/favicon.ico", Hidden: true,
+	}, "", []int{http.StatusNotFound}, r.favicon)
 	for _, prefix := range []string{"", "/api"} {
 		r.registerAt(prefix)
 	}
@@ -54,8 +57,8 @@ func (r routes) registerAt(prefix string) {
 		[]int{http.StatusBadRequest, http.StatusUnprocessableEntity}, r.addServer)
 	face.Register(r.Face, op("update-server", http.MethodPut, one, "Change a server; another name renames it"), account.Operator,
 		[]int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}, r.updateServer)
-	face.Register(r.Face, op("delete-server", http.MethodDelete, one, "Remove a server; its history stays"), account.Operator,
-		[]int{http.StatusNotFound}, r.deleteServer)
+	face.Register(r.Face, op("delete-server", http.MethodDelete, one, "Remove a server; its history stays until retention, or goes with purge"), account.Operator,
+		[]int{http.StatusNotFound, http.StatusUnprocessableEntity}, r.deleteServer)
 	face.Register(r.Face, op("server-sessions", http.MethodGet, "/server_stats/{server_name}", "Sessions of a server, now"), account.Viewer,
 		[]int{http.StatusNotFound}, r.serverSessions)
 	face.Register(r.Face, op("server-stats", http.MethodGet, server+"/stats", "Databases of a server over time"), account.Viewer,
@@ -81,6 +84,17 @@ type rootBody struct {
 
 func (r routes) root(context.Context, *struct{}) (*output[rootBody], error) {
 	return say(rootBody{"PostgreSQL Activity Monitor API " + r.Version, "/docs", "/redoc"}), nil
+}
+
+type noIcon struct {
+	Status int
+	Body   messageBody
+}
+
+// favicon is what browsers ask for by themselves; the contract has an answer of
+// its own for it.
+func (r routes) favicon(context.Context, *struct{}) (*noIcon, error) {
+	return &noIcon{http.StatusNotFound, messageBody{"Not Found"}}, nil
 }
 
 type healthBody struct {

@@ -1,13 +1,18 @@
 package compat
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/target"
@@ -19,7 +24,7 @@ type port int
 // Schema implements huma.SchemaProvider.
 func (port) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
-		OneOf:    []*huma.Schema{{Type: "integer", Format: "int32"}, {Type: "string", Pattern: `^\s*-?[0-9]{1,9}\s*$`}},
+		OneOf:    []*huma.Schema{{Type: "integer", Format: "int32"}, {Type: "string", Pattern: `^\s*[-+]?[0-9]{1,9}\s*$`}},
 		Examples: []any{5432},
 	}
 }
@@ -29,7 +34,9 @@ func (p *port) UnmarshalJSON(data []byte) error {
 	text := string(data)
 	var quoted string
 	if json.Unmarshal(data, &quoted) == nil {
-		text = quoted
+		text = strings.TrimSpace(quoted)
+	} else if whole, ok := strings.CutSuffix(text, ".0"); ok {
+		text = whole // as some languages write a whole number
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
@@ -78,7 +85,8 @@ func orEmpty(text *string) string {
 }
 
 // serverRow is a server with its status. The order of the fields is the
-// contract's.
+// contract's. The Python version added a seventeenth, timestamp, to rows that
+// came from its cache: what leaked out of it is left out.
 type serverRow struct {
 	Name           string           `json:"name"`
 	Host           string           `json:"host"`
@@ -94,7 +102,7 @@ type serverRow struct {
 	Connections    map[string]int64 `json:"connections" doc:"Client backends by state, the monitor's own left out; null: unknown."`
 	UptimeHours    *float64         `json:"uptime_hours"`
 	StatsDB        *string          `json:"stats_db"`
-	Status         string           `json:"status" doc:"ok, or PostgreSQL: and what is wrong."`
+	Status         string           `json:"status" doc:"ok; ok (SSH: why the disks could not be seen), and then free_space and total_space are of the newest sample of the last day; or PostgreSQL: and what is wrong."`
 	DataDir        *string          `json:"data_dir"`
 }
 
@@ -105,40 +113,75 @@ func (serverRow) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return s
 }
 
-func (r routes) row(t target.Target, s live.Status) serverRow {
-	broken := r.Roster.SecretBroken(t.ID)
+// row shapes a server. sampled is what history knows of the disks where they
+// could not be seen.
+func (r routes) row(t target.Target, v live.View, sampled []history.Disk) serverRow {
+	passwordBroken, shellBroken := r.Roster.SecretsBroken(t.ID)
 	row := serverRow{
 		Name: t.Name, Host: t.Endpoint.Host, User: t.Endpoint.User, Port: t.Endpoint.Port,
 		SSHUser: t.Shell.User, SSHPort: t.Shell.Port,
-		HasPassword: broken || !t.Endpoint.Password.IsZero(), HasSSHPassword: !t.Shell.Password.IsZero(),
-		Version: s.Version, Connections: s.Connections, DataDir: s.DataDir, Status: s.Explanation,
+		HasPassword:    passwordBroken || !t.Endpoint.Password.IsZero(),
+		HasSSHPassword: !t.Shell.Password.IsZero() || shellBroken && t.Shell.Key.ID == 0,
+		Version:        v.Version, Connections: v.Connections, DataDir: v.DataDir, Status: v.Explanation,
 	}
-	if s.Reason != 0 {
-		row.Status = "PostgreSQL: " + s.Explanation
+	switch {
+	case v.Reason != 0:
+		row.Status = "PostgreSQL: " + v.Explanation
+	case v.Disks.Reason != 0:
+		row.Status += " (SSH: " + v.Disks.Explanation + ")"
 	}
+	row.FreeSpace, row.TotalSpace = r.DataSpace(v.Disks, sampled, sampleAge)
 	if t.StatsDB != "" {
 		row.StatsDB = &t.StatsDB
 	}
-	if s.Uptime != nil {
-		hours := round2(s.Uptime.Hours())
+	if v.Uptime != nil {
+		hours := round2(v.Uptime.Hours())
 		row.UptimeHours = &hours
 	}
 	return row
 }
 
-func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[[]serverRow], error) {
-	servers := r.Roster.Servers()
+// sampleAge is how old a sample of a disk may be to be shown instead of a look.
+const sampleAge = 24 * time.Hour
+
+// rows shapes servers with what is known of them now, all asked at once.
+func (r routes) rows(ctx context.Context, servers []target.Target) []serverRow {
+	sampled := make([][]history.Disk, len(servers))
+	views := r.Live.Views(ctx, servers, func(ctx context.Context, i int) {
+		list, err := r.NewestDisks(ctx, servers[i].ID)
+		if err != nil {
+			r.Log.DebugContext(ctx, "samples of disks were not read", "server", servers[i].Name, "error", err)
+		}
+		sampled[i] = list
+	})
 	rows := make([]serverRow, len(servers))
-	for i, status := range r.Live.Statuses(ctx, servers) {
-		rows[i] = r.row(servers[i], status)
+	for i := range servers {
+		rows[i] = r.row(servers[i], views[i], sampled[i])
 	}
-	return say(rows), nil
+	return rows
+}
+
+// listServers gives the servers in the order in which they were added, as the
+// Python version's file had them.
+func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[serverRows], error) {
+	servers := r.Roster.Servers() // by name
+	order := make([]int, len(servers))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(servers[a].ID, servers[b].ID) })
+	rows := r.rows(ctx, servers)
+	sorted := make(serverRows, len(rows))
+	for i, at := range order {
+		sorted[i] = rows[at]
+	}
+	return say(sorted), nil
 }
 
 // changed answers with the row of a server that was just changed.
 func (r routes) changed(ctx context.Context, t target.Target) *output[serverRow] {
 	r.Changed(ctx)
-	return say(r.row(t, r.Live.Statuses(ctx, []target.Target{t})[0]))
+	return say(r.rows(ctx, []target.Target{t})[0])
 }
 
 type addServerInput struct {
@@ -180,8 +223,13 @@ type messageBody struct {
 	Message string `json:"message"`
 }
 
-func (r routes) deleteServer(ctx context.Context, in *struct{ ServerPath }) (*output[messageBody], error) {
-	if err := r.Catalog.DeleteServer(ctx, in.ServerName); err != nil {
+type deleteServerInput struct {
+	ServerPath
+	Purge bool `query:"purge" doc:"Remove the history too, instead of leaving it to retention."`
+}
+
+func (r routes) deleteServer(ctx context.Context, in *deleteServerInput) (*output[messageBody], error) {
+	if err := r.Catalog.DeleteServer(ctx, in.ServerName, in.Purge); err != nil {
 		return nil, err
 	}
 	r.Changed(ctx)

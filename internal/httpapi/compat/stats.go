@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -73,12 +72,12 @@ type connectionPoint struct {
 }
 
 type serverStatsBody struct {
-	LastStatUpdate     *string           `json:"last_stat_update"`
-	TotalConnections   int64             `json:"total_connections" doc:"Connections at the newest sample of the range, over all databases."`
-	TotalSizeGB        float64           `json:"total_size_gb" doc:"Sizes at the newest sample of the range."`
-	Databases          []databaseRow     `json:"databases" nullable:"false"`
-	ConnectionTimeline []connectionPoint `json:"connection_timeline" nullable:"false" doc:"By time, then name."`
-	Aggregation        string            `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets."`
+	LastStatUpdate     *string            `json:"last_stat_update"`
+	TotalConnections   int64              `json:"total_connections" doc:"Connections at the newest sample of the range, over all databases."`
+	TotalSizeGB        float64            `json:"total_size_gb" doc:"Sizes at the newest sample of the range."`
+	Databases          []databaseRow      `json:"databases" nullable:"false"`
+	ConnectionTimeline connectionTimeline `json:"connection_timeline" nullable:"false" doc:"By time, then name."`
+	Aggregation        string             `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets."`
 }
 
 type statsInput struct {
@@ -106,11 +105,8 @@ func (r routes) serverStats(ctx context.Context, in *statsInput) (*output[server
 		TotalConnections:   line.Connections,
 		TotalSizeGB:        float64(line.SizeBytes) / gibibyte,
 		Databases:          databaseRows(line.Databases),
-		ConnectionTimeline: make([]connectionPoint, len(line.Points)),
+		ConnectionTimeline: line.Points,
 		Aggregation:        string(line.Aggregation),
-	}
-	for i, p := range line.Points {
-		body.ConnectionTimeline[i] = connectionPoint{isoTime(p.At), p.Database, int64(math.RoundToEven(p.Connections)), sizeIn(p.SizeBytes, gibibyte)}
 	}
 	return say(body), nil
 }
@@ -197,15 +193,15 @@ type databasePoint struct {
 }
 
 type databaseStatsBody struct {
-	LastStatUpdate   *string         `json:"last_stat_update"`
-	TotalConnections int64           `json:"total_connections" doc:"Connections at the newest sample of the range."`
-	TotalCommits     int64           `json:"total_commits" doc:"Commits made in the range."`
-	TotalSizeMB      float64         `json:"total_size_mb" doc:"Size at the newest sample of the range."`
-	CreationTime     *string         `json:"creation_time"`
-	MaxConnections   int32           `json:"max_connections"`
-	MinConnections   int32           `json:"min_connections"`
-	Timeline         []databasePoint `json:"timeline" nullable:"false"`
-	Aggregation      string          `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets."`
+	LastStatUpdate   *string          `json:"last_stat_update"`
+	TotalConnections int64            `json:"total_connections" doc:"Connections at the newest sample of the range."`
+	TotalCommits     int64            `json:"total_commits" doc:"Commits made in the range."`
+	TotalSizeMB      float64          `json:"total_size_mb" doc:"Size at the newest sample of the range."`
+	CreationTime     *string          `json:"creation_time"`
+	MaxConnections   int32            `json:"max_connections"`
+	MinConnections   int32            `json:"min_connections"`
+	Timeline         databaseTimeline `json:"timeline" nullable:"false"`
+	Aggregation      string           `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets."`
 }
 
 type databaseStatsInput struct {
@@ -235,14 +231,11 @@ func (r routes) databaseStats(ctx context.Context, in *databaseStatsInput) (*out
 		TotalSizeMB:      float64(line.SizeBytes) / mebibyte,
 		MaxConnections:   line.MaxConnections,
 		MinConnections:   line.MinConnections,
-		Timeline:         make([]databasePoint, len(line.Points)),
+		Timeline:         line.Points,
 		Aggregation:      string(line.Aggregation),
 	}
 	if n := len(line.Databases); n > 0 {
 		body.CreationTime = isoTimeOrNull(line.Databases[n-1].CreatedAt)
-	}
-	for i, p := range line.Points {
-		body.Timeline[i] = databasePoint{isoTime(p.At), int64(math.RoundToEven(p.Connections)), sizeIn(p.SizeBytes, mebibyte), p.Commits}
 	}
 	return say(body), nil
 }

@@ -33,7 +33,7 @@ type tokenBody struct {
 // registerToken adds the login, whose body is a form.
 func (r routes) registerToken(op huma.Operation) {
 	op.MaxBodyBytes, op.SkipValidateBody = maxLoginBytes, true
-	face.Register(r.Face, op, "", []int{http.StatusUnauthorized, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}, r.token)
+	face.Register(r.Face, op, "", []int{http.StatusUnauthorized, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable}, r.token)
 	text := func(doc string) *huma.Schema { return &huma.Schema{Type: "string", Description: doc} }
 	form := &huma.MediaType{Schema: &huma.Schema{
 		Type: "object", Required: []string{"username", "password"},

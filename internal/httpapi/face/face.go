@@ -17,9 +17,10 @@ const scheme = "token"
 // Face registers operations of one form of the API.
 type Face struct {
 	*Services
-	api    huma.API
-	users  *userCache
-	compat bool
+	api     huma.API
+	users   *userCache
+	samples *diskCache
+	compat  bool
 }
 
 // NewFaces makes the two faces over the same services: the Python contract,
@@ -27,6 +28,10 @@ type Face struct {
 // document is wanted.
 func NewFaces(api huma.API, services *Services) (compat, v1 *Face, err error) {
 	users, err := newUserCache(services.Accounts)
+	if err != nil {
+		return nil, nil, err
+	}
+	samples, err := newDiskCache(services.Disks)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,8 +45,8 @@ func NewFaces(api huma.API, services *Services) (compat, v1 *Face, err error) {
 			string(account.Admin):    "also manages users, keys and settings",
 		}}},
 	}}
-	compat = &Face{Services: services, api: api, users: users, compat: true}
-	v1 = &Face{Services: services, api: api, users: users}
+	compat = &Face{Services: services, api: api, users: users, samples: samples, compat: true}
+	v1 = &Face{Services: services, api: api, users: users, samples: samples}
 	return compat, v1, nil
 }
 

@@ -65,6 +65,14 @@ func (f *Face) faultOf(err error) *Error {
 		return NewError(pick(http.StatusBadRequest, http.StatusConflict), "Server with this name already exists")
 	case errors.Is(err, target.ErrInvalid):
 		return NewError(pick(http.StatusBadRequest, http.StatusUnprocessableEntity), lines(err, target.ErrInvalid))
+	case errors.Is(err, target.ErrKeyNotFound):
+		return NewError(http.StatusNotFound, "SSH key not found")
+	case errors.Is(err, target.ErrKeyConflict):
+		return NewError(http.StatusConflict, lines(err, target.ErrKeyConflict))
+	case errors.Is(err, target.ErrKeyInUse):
+		return NewError(http.StatusConflict, err.Error())
+	case errors.Is(err, target.ErrKeyInvalid):
+		return NewError(http.StatusUnprocessableEntity, lines(err, target.ErrKeyInvalid))
 	case errors.Is(err, history.ErrInvalid):
 		return NewError(http.StatusBadRequest, lines(err, history.ErrInvalid))
 	case errors.Is(err, history.ErrNoDatabase):
@@ -152,7 +160,8 @@ func unfit(ctx huma.Context, status int, message string, errs ...error) huma.Sta
 	if status >= http.StatusInternalServerError {
 		return statusError(compat, status, http.StatusText(status))
 	}
-	if compat && status == http.StatusBadRequest {
+	foreign := status == http.StatusUnsupportedMediaType
+	if compat && (foreign || status == http.StatusBadRequest) {
 		status = http.StatusUnprocessableEntity // as the contract has it
 	}
 	var more []*huma.ErrorDetail
@@ -162,7 +171,9 @@ func unfit(ctx huma.Context, status int, message string, errs ...error) huma.Sta
 			said := *d.ErrorDetail()
 			said.Value = nil
 			switch {
-			case status == http.StatusUnsupportedMediaType:
+			case strings.HasPrefix(said.Message, "expected value to match exactly one schema"):
+				said.Message = "expected a whole number, or one in a string"
+			case foreign:
 				said.Message = "the content type must be application/json"
 			case said.Location == "body" && !strings.HasPrefix(said.Message, "expected"):
 				said.Message = "the body is not valid JSON, or a value in it does not fit"

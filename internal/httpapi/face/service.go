@@ -17,23 +17,49 @@ import (
 type Catalog interface {
 	CreateServer(ctx context.Context, t target.Target) (target.Target, error)
 	UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error)
-	DeleteServer(ctx context.Context, name string) error
+	// DeleteServer leaves the history to retention, or has it removed too.
+	DeleteServer(ctx context.Context, name string, purge bool) error
+}
+
+// Keys keeps SSH keys. What it gives never holds a private part.
+type Keys interface {
+	SSHKeys(ctx context.Context) ([]target.ManagedKey, error)
+	SSHKey(ctx context.Context, name string) (target.ManagedKey, error)
+	CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.ManagedKey, error)
+	UpdateSSHKey(ctx context.Context, name string, change func(*target.ManagedKey) error) (target.ManagedKey, error)
+	DeleteSSHKey(ctx context.Context, name string) error
+}
+
+// Keysmith makes SSH keys. Its errors wrap target.ErrKeyInvalid.
+type Keysmith interface {
+	// GenerateKey fills all of the key but its name and description; bits of
+	// zero are the usual ones of the kind, ed25519 or rsa.
+	GenerateKey(k *target.ManagedKey, kind string, bits int) error
+	// ReadKey fills what the private part says, opened by the passphrase.
+	ReadKey(k *target.ManagedKey) error
 }
 
 // Roster knows which servers there are; after a change it is refreshed.
 type Roster interface {
 	Servers() []target.Target
 	Server(name string) (target.Target, error)
-	SecretBroken(id target.ID) bool
+	// SecretsBroken reports which stored secrets do not open: the password of
+	// PostgreSQL, and what logs in over SSH.
+	SecretsBroken(id target.ID) (password, shell bool)
 	Refresh(ctx context.Context) error
 }
 
 // Live answers questions about now. Its errors are *live.Error.
 type Live interface {
 	Activity(ctx context.Context, t target.Target, all bool) (live.Activity, error)
-	Statuses(ctx context.Context, servers []target.Target) []live.Status
+	// Views calls unseen, if it is not nil, for each server whose disks could
+	// not be seen: at once for several.
+	Views(ctx context.Context, servers []target.Target, unseen func(ctx context.Context, i int)) []live.View
+	Disks(ctx context.Context, t target.Target) live.Disks
 	DatabaseSize(ctx context.Context, t target.Target, name string) (bytes int64, ok bool, err error)
 	Test(ctx context.Context, t target.Target) live.Report
+	// HostKey reads a host's public key; the error wraps target.ErrInvalid.
+	HostKey(line string) (live.HostKey, error)
 }
 
 // Pools says what is known of the pools of live questions.
@@ -45,6 +71,13 @@ type Pools interface {
 type History interface {
 	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.ActivityPlan) (history.Activity, error)
 	At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error)
+	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
+}
+
+// Disks answers questions about the file systems of a server's host.
+type Disks interface {
+	DisksNow(ctx context.Context, id target.ID) ([]history.Disk, error)
+	DiskTimeline(ctx context.Context, id target.ID, r history.Range) (history.DiskTimeline, error)
 }
 
 // Databases answers questions about the databases of a server.
@@ -68,6 +101,9 @@ type Services struct {
 	Pools     Pools
 	History   History
 	Databases Databases
+	Disks     Disks
+	Keys      Keys
+	Keysmith  Keysmith
 	Accounts  Accounts
 	Passwords *auth.Hasher
 	Tokens    *auth.Tokens
@@ -85,7 +121,8 @@ type Services struct {
 // Check reports what is missing.
 func (s *Services) Check() error {
 	switch {
-	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Databases == nil, s.Accounts == nil:
+	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Databases == nil, s.Disks == nil,
+		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil:
 		return errors.New("API without all of its services")
 	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil, s.Unavailable == nil:
 		return errors.New("API without passwords, tokens, health or log")

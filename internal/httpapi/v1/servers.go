@@ -3,9 +3,13 @@ package v1
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"sort"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/secret"
@@ -16,9 +20,15 @@ import (
 // from what is empty.
 
 type shellRow struct {
-	User        string `json:"user"`
-	Port        int    `json:"port"`
-	HasPassword bool   `json:"has_password"`
+	Host               *string `json:"host" doc:"Null: the server's own host."`
+	User               string  `json:"user"`
+	Port               int     `json:"port"`
+	HasPassword        bool    `json:"has_password"`
+	Key                *string `json:"key" doc:"Name of the SSH key that logs in instead of the password; null: none."`
+	SecretBroken       bool    `json:"secret_broken" doc:"The stored password or key cannot be opened: set it again."`
+	HostKey            *string `json:"host_key" doc:"The host's public key as it was confirmed; null: not yet."`
+	HostKeyFingerprint *string `json:"host_key_fingerprint" doc:"As ssh-keygen -l shows it."`
+	Tunnel             bool    `json:"tunnel" doc:"PostgreSQL is reached through SSH: host and port are as the SSH host sees them."`
 }
 
 type intervalsRow struct {
@@ -26,6 +36,7 @@ type intervalsRow struct {
 	DatabasesSeconds *int64 `json:"databases_seconds"`
 	InventorySeconds *int64 `json:"inventory_seconds"`
 	SizesSeconds     *int64 `json:"sizes_seconds"`
+	DisksSeconds     *int64 `json:"disks_seconds"`
 }
 
 type serverRow struct {
@@ -39,6 +50,7 @@ type serverRow struct {
 	HasPassword    bool         `json:"has_password"`
 	PasswordBroken bool         `json:"password_broken" doc:"A stored password cannot be opened: set it again."`
 	SSH            shellRow     `json:"ssh"`
+	DiskSource     string       `json:"disk_source" enum:"auto,none,ssh,local" doc:"How the host's file systems are looked at; auto: ssh where there is an SSH user and a host to go to, none otherwise; local: pgam runs on the host."`
 	StatsDB        *string      `json:"stats_db" doc:"Kept for clients of the Python version."`
 	PoolProfile    string       `json:"pool_profile" enum:"default,stats_db,high_load"`
 	Intervals      intervalsRow `json:"intervals" doc:"Null: the collector's setting."`
@@ -48,22 +60,54 @@ type serverRow struct {
 }
 
 func (r routes) row(t target.Target) serverRow {
-	broken := r.Roster.SecretBroken(t.ID)
+	broken, _ := r.Roster.SecretsBroken(t.ID)
 	row := serverRow{
 		ID: int64(t.ID), Name: t.Name, Host: t.Endpoint.Host, Port: t.Endpoint.Port, User: t.Endpoint.User,
 		Database: t.Endpoint.Database, TLSMode: string(t.Endpoint.TLS),
 		HasPassword: broken || !t.Endpoint.Password.IsZero(), PasswordBroken: broken,
-		SSH:         shellRow{t.Shell.User, t.Shell.Port, !t.Shell.Password.IsZero()},
+		SSH:         r.shellRow(t),
+		DiskSource:  diskSource(t.DiskSource),
 		PoolProfile: string(t.Pool), Enabled: t.Enabled,
 		Intervals: intervalsRow{
 			inSeconds(t.Intervals.Activity), inSeconds(t.Intervals.Databases), inSeconds(t.Intervals.Inventory), inSeconds(t.Intervals.Sizes),
+			inSeconds(t.Intervals.Disks),
 		},
 		CreatedAt: utc(t.CreatedAt), UpdatedAt: utc(t.UpdatedAt),
 	}
-	if t.StatsDB != "" {
-		row.StatsDB = &t.StatsDB
+	row.StatsDB = textOrNull(t.StatsDB)
+	return row
+}
+
+func (r routes) shellRow(t target.Target) shellRow {
+	_, broken := r.Roster.SecretsBroken(t.ID)
+	row := shellRow{
+		Host: textOrNull(t.Shell.Host), User: t.Shell.User, Port: t.Shell.Port, Key: textOrNull(t.Shell.Key.Name),
+		HasPassword: !t.Shell.Password.IsZero() || broken && t.Shell.Key.ID == 0, SecretBroken: broken,
+		HostKey: textOrNull(t.Shell.HostKey), Tunnel: t.Shell.Tunnel,
+	}
+	if t.Shell.HostKey != "" {
+		if key, err := r.Live.HostKey(t.Shell.HostKey); err == nil {
+			row.HostKeyFingerprint = &key.Fingerprint
+		}
 	}
 	return row
+}
+
+func textOrNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// diskAuto is target.DiskAuto on the wire.
+const diskAuto = "auto"
+
+func diskSource(s target.DiskSource) string {
+	if s == target.DiskAuto {
+		return diskAuto
+	}
+	return string(s)
 }
 
 func inSeconds(d time.Duration) *int64 {
@@ -74,10 +118,36 @@ func inSeconds(d time.Duration) *int64 {
 	return &n
 }
 
-type shellChange struct {
-	User     *string `json:"user,omitempty"`
-	Port     *int    `json:"port,omitempty" minimum:"1" maximum:"65535"`
-	Password *string `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one; never returned."`
+// clearable is a text that may be left out, and that null takes away as an
+// empty one does.
+type clearable struct {
+	text string
+	sent bool
+}
+
+// Schema implements huma.SchemaProvider.
+func (clearable) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Nullable: true}
+}
+
+// UnmarshalJSON implements json.Unmarshaler; it is called for null too.
+func (c *clearable) UnmarshalJSON(data []byte) error {
+	*c = clearable{sent: true}
+	if err := json.Unmarshal(data, &c.text); err != nil {
+		return errors.New("expected string or null")
+	}
+	return nil
+}
+
+// ShellOptions are the fields of ssh, which may be left out of any change.
+type ShellOptions struct {
+	Host     clearable `json:"host,omitzero" doc:"Where SSH goes; null or empty: the server's own host. Another host, port or user needs the password again, another host or port the host_key."`
+	User     *string   `json:"user,omitempty" doc:"Empty: nobody logs in."`
+	Port     *int      `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"22 if never set."`
+	Password *string   `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one; never returned."`
+	Key      clearable `json:"key,omitzero" doc:"Name of an SSH key that logs in instead of the password; null or empty: none."`
+	HostKey  clearable `json:"host_key,omitzero" doc:"The host's public key, as the test of the server or ssh-keyscan shows it: only a host that has it is logged in to. Null or empty: not confirmed." example:"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm5JEt1qBSuL3RYh9PhcmYZmeFF3l9rnV5ZRDFSGsNO"`
+	Tunnel   *bool     `json:"tunnel,omitempty" doc:"Reach PostgreSQL through SSH: host and port are then as the SSH host sees them."`
 }
 
 type intervalsChange struct {
@@ -85,6 +155,7 @@ type intervalsChange struct {
 	DatabasesSeconds *int64 `json:"databases_seconds,omitempty" minimum:"0" maximum:"3600"`
 	InventorySeconds *int64 `json:"inventory_seconds,omitempty" minimum:"0" maximum:"86400"`
 	SizesSeconds     *int64 `json:"sizes_seconds,omitempty" minimum:"0" maximum:"604800"`
+	DisksSeconds     *int64 `json:"disks_seconds,omitempty" minimum:"0" maximum:"86400"`
 }
 
 // ServerOptions are the fields that may be left out of any change.
@@ -93,7 +164,8 @@ type ServerOptions struct {
 	Database    *string          `json:"database,omitempty" doc:"The one to connect to; postgres if never set."`
 	TLSMode     *string          `json:"tls_mode,omitempty" enum:"disable,allow,prefer,require,verify-ca,verify-full"`
 	Password    *string          `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one, which another host, port, user or tls_mode needs again; never returned."`
-	SSH         *shellChange     `json:"ssh,omitempty"`
+	SSH         *ShellOptions    `json:"ssh,omitempty"`
+	DiskSource  *string          `json:"disk_source,omitempty" enum:"auto,none,ssh,local" doc:"How the host's file systems are looked at; auto: ssh where there is an SSH user and a host to go to, none otherwise; local: pgam runs on the host."`
 	StatsDB     *string          `json:"stats_db,omitempty"`
 	PoolProfile *string          `json:"pool_profile,omitempty" enum:"default,stats_db,high_load"`
 	Intervals   *intervalsChange `json:"intervals,omitempty"`
@@ -139,11 +211,10 @@ func (o ServerOptions) apply(t *target.Target) {
 	if o.Password != nil {
 		t.Endpoint.Password = secret.New(*o.Password)
 	}
-	if s := o.SSH; s != nil {
-		set(&t.Shell.User, s.User)
-		set(&t.Shell.Port, s.Port)
-		if s.Password != nil {
-			t.Shell.Password = secret.New(*s.Password)
+	if o.DiskSource != nil {
+		t.DiskSource = target.DiskSource(*o.DiskSource)
+		if *o.DiskSource == diskAuto {
+			t.DiskSource = target.DiskAuto
 		}
 	}
 	set(&t.StatsDB, o.StatsDB)
@@ -153,13 +224,81 @@ func (o ServerOptions) apply(t *target.Target) {
 		setSeconds(&t.Intervals.Databases, i.DatabasesSeconds)
 		setSeconds(&t.Intervals.Inventory, i.InventorySeconds)
 		setSeconds(&t.Intervals.Sizes, i.SizesSeconds)
+		setSeconds(&t.Intervals.Disks, i.DisksSeconds)
 	}
 	set(&t.Enabled, o.Enabled)
+}
+
+// applyShell writes what is sent of ssh over a server.
+func (r routes) applyShell(s *ShellOptions, t *target.Target) error {
+	if s == nil {
+		return nil
+	}
+	if s.Host.sent {
+		t.Shell.Host = s.Host.text
+	}
+	set(&t.Shell.User, s.User)
+	set(&t.Shell.Port, s.Port)
+	if s.Password != nil {
+		t.Shell.Password = secret.New(*s.Password)
+	}
+	if s.Key.sent {
+		t.Shell.Key = target.ShellKey{Name: s.Key.text}
+	}
+	if s.HostKey.sent {
+		t.Shell.HostKey = s.HostKey.text
+		if s.HostKey.text != "" {
+			key, err := r.Live.HostKey(s.HostKey.text)
+			if err != nil {
+				return err
+			}
+			t.Shell.HostKey = key.Line
+		}
+	}
+	set(&t.Shell.Tunnel, s.Tunnel)
+	return nil
+}
+
+// knownKey refuses a key that is none, with the status of a reference that
+// leads nowhere.
+func (r routes) knownKey(ctx context.Context, s *ShellOptions) error {
+	if s == nil || s.Key.text == "" {
+		return nil
+	}
+	_, err := r.Keys.SSHKey(ctx, s.Key.text)
+	if errors.Is(err, target.ErrKeyNotFound) {
+		return face.NewError(http.StatusBadRequest, "ssh.key is not the name of an SSH key: make or import it first")
+	}
+	return err
 }
 
 type listInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+}
+
+// after gives the name that the page begins behind; empty: with the first.
+func (in *listInput) after() (string, error) {
+	name, err := base64.RawURLEncoding.DecodeString(in.Cursor)
+	if err != nil {
+		return "", face.NewError(http.StatusUnprocessableEntity, "cursor is not one that was given out")
+	}
+	return string(name), nil
+}
+
+// pageOf cuts a page out of a list that is sorted by name; next is nil for the
+// last.
+func pageOf[T any](list []T, name func(T) string, after string, limit int) (page []T, next *string) {
+	first := 0
+	if after != "" {
+		first = sort.Search(len(list), func(i int) bool { return name(list[i]) > after })
+	}
+	last := min(first+limit, len(list))
+	if last < len(list) {
+		cursor := base64.RawURLEncoding.EncodeToString([]byte(name(list[last-1])))
+		next = &cursor
+	}
+	return list[first:last], next
 }
 
 type serverPage struct {
@@ -168,23 +307,14 @@ type serverPage struct {
 }
 
 func (r routes) listServers(_ context.Context, in *listInput) (*output[serverPage], error) {
-	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
+	after, err := in.after()
 	if err != nil {
-		return nil, face.NewError(http.StatusUnprocessableEntity, "cursor is not one that was given out")
+		return nil, err
 	}
-	servers := r.Roster.Servers() // by name
-	first := 0
-	if in.Cursor != "" {
-		first = sort.Search(len(servers), func(i int) bool { return servers[i].Name > string(after) })
-	}
-	last := min(first+in.Limit, len(servers))
-	page := serverPage{Items: make([]serverRow, 0, last-first)}
-	for _, t := range servers[first:last] {
-		page.Items = append(page.Items, r.row(t))
-	}
-	if last < len(servers) {
-		next := base64.RawURLEncoding.EncodeToString([]byte(servers[last-1].Name))
-		page.NextCursor = &next
+	servers, next := pageOf(r.Roster.Servers(), func(t target.Target) string { return t.Name }, after, in.Limit)
+	page := serverPage{Items: make([]serverRow, len(servers)), NextCursor: next}
+	for i, t := range servers {
+		page.Items[i] = r.row(t)
 	}
 	return say(page), nil
 }
@@ -192,6 +322,9 @@ func (r routes) listServers(_ context.Context, in *listInput) (*output[serverPag
 func (r routes) createServer(ctx context.Context, in *struct{ Body serverNew }) (*output[serverRow], error) {
 	t := target.Target{Name: in.Body.Name, Endpoint: target.Endpoint{Host: in.Body.Host, User: in.Body.User}, Enabled: true}
 	in.Body.apply(&t)
+	if err := errors.Join(r.knownKey(ctx, in.Body.SSH), r.applyShell(in.Body.SSH, &t)); err != nil {
+		return nil, err
+	}
 	made, err := r.Catalog.CreateServer(ctx, t)
 	if err != nil {
 		return nil, err
@@ -214,12 +347,15 @@ type changeInput struct {
 }
 
 func (r routes) changeServer(ctx context.Context, in *changeInput) (*output[serverRow], error) {
+	if err := r.knownKey(ctx, in.Body.SSH); err != nil {
+		return nil, err
+	}
 	changed, err := r.Catalog.UpdateServer(ctx, in.Name, func(t *target.Target) error {
 		set(&t.Name, in.Body.Name)
 		set(&t.Endpoint.Host, in.Body.Host)
 		set(&t.Endpoint.User, in.Body.User)
 		in.Body.apply(t)
-		return nil
+		return r.applyShell(in.Body.SSH, t)
 	})
 	if err != nil {
 		return nil, err
@@ -228,43 +364,15 @@ func (r routes) changeServer(ctx context.Context, in *changeInput) (*output[serv
 	return say(r.row(changed)), nil
 }
 
-func (r routes) deleteServer(ctx context.Context, in *ServerPath) (*struct{}, error) {
-	if err := r.Catalog.DeleteServer(ctx, in.Name); err != nil {
+type deleteInput struct {
+	ServerPath
+	Purge bool `query:"purge" doc:"Remove the history too, instead of leaving it to retention."`
+}
+
+func (r routes) deleteServer(ctx context.Context, in *deleteInput) (*struct{}, error) {
+	if err := r.Catalog.DeleteServer(ctx, in.Name, in.Purge); err != nil {
 		return nil, err
 	}
 	r.Changed(ctx)
 	return nil, nil //nolint:nilnil // 204
-}
-
-type findingRow struct {
-	Name   string `json:"name" enum:"connection,version,privileges,data_directory,superuser"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail" doc:"What was found, or what is wrong and what to do."`
-}
-
-type testBody struct {
-	OK              bool         `json:"ok" doc:"Nothing that matters is missing."`
-	Findings        []findingRow `json:"findings" nullable:"false"`
-	Version         *string      `json:"version"`
-	InRecovery      *bool        `json:"in_recovery" doc:"True: a standby."`
-	DurationSeconds float64      `json:"duration_seconds"`
-}
-
-func (r routes) testServer(ctx context.Context, in *ServerPath) (*output[testBody], error) {
-	t, err := r.Roster.Server(in.Name)
-	if err != nil {
-		return nil, err
-	}
-	report := r.Live.Test(ctx, t)
-	body := testBody{
-		OK: report.OK, Version: report.Status.Version, DurationSeconds: report.Duration.Seconds(),
-		Findings: make([]findingRow, len(report.Findings)),
-	}
-	if report.Status.Version != nil {
-		body.InRecovery = &report.Status.InRecovery
-	}
-	for i, f := range report.Findings {
-		body.Findings[i] = findingRow(f)
-	}
-	return say(body), nil
 }

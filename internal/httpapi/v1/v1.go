@@ -37,16 +37,21 @@ func Register(f *face.Face) {
 	face.Register(f, op("get-server", http.MethodGet, one, "A server", servers), account.Viewer, []int{missing}, r.getServer)
 	face.Register(f, op("change-server", http.MethodPatch, one, "Change what is sent, keep the rest", servers), account.Operator,
 		[]int{http.StatusBadRequest, missing, http.StatusConflict, unfit}, r.changeServer)
-	face.Register(f, op("delete-server", http.MethodDelete, one, "Remove a server; its history stays until retention", servers), account.Operator,
-		[]int{missing}, r.deleteServer)
+	face.Register(f, op("delete-server", http.MethodDelete, one, "Remove a server; its history stays until retention, or goes with purge", servers), account.Operator,
+		[]int{missing, unfit}, r.deleteServer)
 	face.Register(f, op("test-server", http.MethodPost, one+"/test", "Connect to a server and say what is missing", servers), account.Operator,
 		[]int{missing}, r.testServer)
 	face.Register(f, op("activity", http.MethodGet, one+"/activity", "Sessions, now", now), account.Viewer,
 		[]int{missing, unfit, http.StatusBadGateway, http.StatusGatewayTimeout}, r.activity)
+	face.Register(f, op("disks", http.MethodGet, one+"/disks", "File systems of the server's host, now or as last sampled", now), account.Viewer,
+		[]int{missing}, r.disks)
 	face.Register(f, op("history-activity", http.MethodGet, one+"/history/activity", "Sessions by wait class over time", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, unfit}, r.historyActivity)
 	face.Register(f, op("history-at", http.MethodGet, one+"/history/at", "Every session of one instant", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, unfit}, r.historyAt)
+	face.Register(f, op("history-disks", http.MethodGet, one+"/history/disks", "File systems of the server's host over time", past), account.Viewer,
+		[]int{http.StatusBadRequest, missing, unfit}, r.historyDisks)
+	r.registerKeys(op)
 }
 
 // output is an answer with a body.

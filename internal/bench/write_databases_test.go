@@ -1,0 +1,98 @@
+package bench
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// counters makes samples of a server's busy databases.
+type counters struct {
+	series *sample.Series
+	stats  []sample.DatabaseStat
+	n      int64
+}
+
+func newCounters(databases int) *counters {
+	c := &counters{series: sample.NewSeries(nil, nil, time.Time{}), stats: make([]sample.DatabaseStat, databases)}
+	for i := range c.stats {
+		c.stats[i].OID = uint32(20000 + i)
+	}
+	return c
+}
+
+func (c *counters) visit(server target.ID, at time.Time) *sample.Visit {
+	c.n++
+	for i := range c.stats {
+		d := &c.stats[i]
+		d.At, d.Backends = at, sample.Int{V: (int64(i) + c.n) % 20, Known: true}
+		for k := range d.Counters {
+			d.Counters[k] = sample.Int{V: d.Counters[k].V + int64(i*k), Known: true}
+		}
+		for k := range d.Timers {
+			d.Timers[k] = sample.Float{V: d.Timers[k].V + float64(k), Known: true}
+		}
+	}
+	v := &sample.Visit{Server: server, Databases: append([]sample.DatabaseStat(nil), c.stats...)}
+	c.series.Advance(v)
+	return v
+}
+
+// BenchmarkWriteDatabases measures what a stored sample of a database costs
+// with its rollups: twenty servers with fifty databases each, sampled every
+// ten seconds, of which the sizes every five minutes.
+func BenchmarkWriteDatabases(b *testing.B) {
+	const servers, databases, flushes = 20, 50, 30
+	dsn := pgtest.StatsDB(b)
+	stats, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-bench", MaxConns: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stats.Close()
+	at := time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Hour)
+	if err := stats.EnsurePartitions(b.Context(), at, at.Add(30*time.Hour)); err != nil {
+		b.Fatal(err)
+	}
+	pid := backendOf(b, stats.Pool())
+	all := make([]*counters, servers)
+	for i := range all {
+		all[i] = newCounters(databases)
+	}
+	var samples int64
+	var wall, client, server time.Duration
+	for b.Loop() {
+		for range flushes {
+			batch := sample.Batch{}
+			at = at.Add(10 * time.Second)
+			for i, c := range all {
+				v := c.visit(target.ID(i+1), at)
+				if c.n%30 == 1 {
+					for _, d := range c.stats {
+						v.Sizes = append(v.Sizes, sample.DatabaseSize{At: at, OID: d.OID, Bytes: sample.Int{V: 1 << 30, Known: true}})
+					}
+				}
+				batch.Visits = append(batch.Visits, v)
+				samples += int64(len(v.Databases))
+			}
+			cpu, begin, backend := selfCPU(b), time.Now(), cpuOf(b, pid)
+			if err := stats.Append(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+			wall += time.Since(begin)
+			client += selfCPU(b) - cpu
+			server += cpuOf(b, pid) - backend
+		}
+	}
+	if samples == 0 {
+		b.Fatal("nothing written")
+	}
+	b.ReportMetric(float64(server.Microseconds())/float64(samples), "server-us/sample")
+	b.ReportMetric(float64(client.Microseconds())/float64(samples), "client-us/sample")
+	b.ReportMetric(float64(wall.Microseconds())/float64(samples), "wall-us/sample")
+	b.ReportMetric(0, "ns/op")
+}

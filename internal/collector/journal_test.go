@@ -1,0 +1,146 @@
+package collector
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// journal keeps records in memory. Those that were synced survive a kill.
+type journal struct {
+	mu          sync.Mutex
+	pending     []sample.Visit
+	records     []sample.Record
+	last        uint64
+	seen        map[target.ID][]sample.Tick   // of records, for good
+	looked      map[lookKey]sample.FileSystem // of records, for good
+	next        map[target.ID]sample.NextIDs
+	sealed      []byte
+	quarantined []uint64
+	dead        bool
+}
+
+func newJournal() *journal {
+	return &journal{next: make(map[target.ID]sample.NextIDs), seen: make(map[target.ID][]sample.Tick), looked: make(map[lookKey]sample.FileSystem)}
+}
+
+func (j *journal) die() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.dead = true
+}
+
+func (j *journal) survivor() *journal {
+	return &journal{records: j.records, last: j.last, seen: j.seen, looked: j.looked, next: j.next, sealed: j.sealed}
+}
+
+// ticksOf gives a server's ticks in the order of time.
+func (j *journal) ticksOf(id target.ID) []sample.Tick {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.SortedStableFunc(slices.Values(j.seen[id]), func(a, b sample.Tick) int { return a.Planned.Compare(b.Planned) })
+}
+
+func (j *journal) Append(v *sample.Visit) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	kept := *v
+	if v.Tick != nil {
+		tick := *v.Tick
+		tick.Sessions = slices.Clone(tick.Sessions)
+		kept.Tick = &tick
+	}
+	kept.Sizes, kept.Databases, kept.Locations = slices.Clone(v.Sizes), slices.Clone(v.Databases), nil
+	if v.Disks != nil {
+		disks := *v.Disks
+		disks.FileSystems = slices.Clone(disks.FileSystems)
+		kept.Disks = &disks
+	}
+	for _, e := range v.Entries.Sessions {
+		j.next[v.Server] = j.next[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
+	}
+	j.pending = append(j.pending, kept)
+}
+
+func (j *journal) Sync() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.dead || len(j.pending) == 0 {
+		return nil
+	}
+	j.last++
+	j.records = append(j.records, sample.Record{Seq: j.last, Visits: j.pending})
+	for i := range j.pending {
+		lookKeys(&j.pending[i], j.looked)
+		if t := j.pending[i].Tick; t != nil {
+			j.seen[j.pending[i].Server] = append(j.seen[j.pending[i].Server], *t)
+		}
+	}
+	j.pending = nil
+	return nil
+}
+
+// Next takes a visit for a kilobyte.
+func (j *journal) Next(seq uint64, maxBytes int64) (out []sample.Record, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for _, r := range j.records {
+		if r.Seq > seq && int64(n)*1024 < maxBytes {
+			out = append(out, sample.Record{Seq: r.Seq, Visits: slices.Clone(r.Visits)})
+			n += len(r.Visits)
+		}
+	}
+	return out, nil
+}
+
+func (j *journal) Done(seqs ...uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.dead {
+		j.records = slices.DeleteFunc(j.records, func(r sample.Record) bool { return slices.Contains(seqs, r.Seq) })
+	}
+}
+
+func (j *journal) Quarantine(seq uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !slices.Contains(j.quarantined, seq) {
+		j.quarantined = append(j.quarantined, seq)
+	}
+	return nil
+}
+
+func (j *journal) NextIDs(id target.ID) sample.NextIDs {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.next[id]
+}
+
+func (j *journal) Ahead(id target.ID, n sample.NextIDs) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.next[id] = j.next[id].Max(n)
+}
+
+func (j *journal) PutTargets(sealed []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sealed = sealed
+	return nil
+}
+
+func (j *journal) Targets() ([]byte, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.sealed, nil
+}
+
+// waiting counts the records that are not done.
+func (j *journal) waiting() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.records)
+}

@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgam/pgam/internal/pgtest"
+)
+
+const (
+	// readyWithin is for a start on a busy machine.
+	readyWithin = time.Minute
+	// endWithin is the longest that a stop may take: PGAM_SHUTDOWN_TIMEOUT is 5 s.
+	endWithin = 5 * time.Second
+)
+
+// process is one running pgam-api or pgam-collector, with what it has logged.
+type process struct {
+	program string
+	cmd     *exec.Cmd
+	address string // host:port it listens on, in its own words
+	ended   chan struct{}
+
+	mu  sync.Mutex
+	log strings.Builder
+}
+
+// startProcess starts a program with these settings and returns when it says
+// that it is ready.
+func startProcess(t *testing.T, program string, settings ...string) *process {
+	t.Helper()
+	p, ready := launch(t, program, settings)
+	select {
+	case p.address = <-ready:
+	case <-p.ended:
+		t.Fatalf("%s ended with %d before it was ready:\n%s", program, p.cmd.ProcessState.ExitCode(), p.logged())
+	case <-time.After(readyWithin):
+		t.Fatalf("%s is not ready after %s:\n%s", program, readyWithin, p.logged())
+	}
+
+	return p
+}
+
+// startSilent is startProcess for one that may not say when it is ready: it
+// listens on this address.
+func startSilent(t *testing.T, program, address string, settings ...string) *process {
+	t.Helper()
+	p, _ := launch(t, program, settings)
+	p.address = address
+	pgtest.WaitFor(t, readyWithin, func() bool {
+		select {
+		case <-p.ended:
+			t.Fatalf("%s ended with %d before it was ready:\n%s", program, p.cmd.ProcessState.ExitCode(), p.logged())
+		default:
+		}
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+
+		return err == nil
+	}, program+" to listen")
+
+	return p
+}
+
+// launch starts a program; ready gets the address it listens on.
+func launch(t *testing.T, program string, settings []string) (p *process, ready <-chan string) {
+	t.Helper()
+	p = &process{program: program, ended: make(chan struct{})}
+	p.cmd = exec.Command(programs.path(t, program))
+	p.cmd.Env = append(plainEnvironment(t), settings...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 1)
+	go p.follow(stderr, said)
+	t.Cleanup(func() { p.end(t) })
+
+	return p, said
+}
+
+// freePort is a port that nobody listens on now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err = errors.Join(err, listener.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	return port
+}
+
+// follow keeps the log, finds the line that says ready, and waits for the end.
+func (p *process) follow(stderr io.Reader, ready chan<- string) {
+	pattern := regexp.MustCompile(`msg"?[=:]"?ready\b.*\b(?:address|health)"?[=:]"?([^"\s,}]+)`)
+	lines := bufio.NewReader(stderr)
+	for {
+		line, err := lines.ReadString('\n')
+		p.mu.Lock()
+		p.log.WriteString(line)
+		p.mu.Unlock()
+		if m := pattern.FindStringSubmatch(line); m != nil {
+			select {
+			case ready <- m[1]:
+			default:
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = p.cmd.Wait() // ProcessState tells how.
+	close(p.ended)
+}
+
+// logged returns all that the process has said so far.
+func (p *process) logged() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return p.log.String()
+}
+
+func (p *process) url() string { return "http://" + p.address }
+
+// signal asks the process for something, usually to end.
+func (p *process) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(fmt.Errorf("%s: %w", p.program, err))
+	}
+}
+
+// stop asks for the end as systemd does, and checks that it is a clean one.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	begun := time.Now()
+	p.signal(t, syscall.SIGTERM)
+	p.awaitEnd(t, begun)
+}
+
+// awaitEnd checks that a process that was asked to end does so in time, with 0.
+func (p *process) awaitEnd(t *testing.T, asked time.Time) {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		t.Fatalf("%s does not stop:\n%s", p.program, p.logged())
+	}
+	if took := time.Since(asked); took > endWithin {
+		t.Errorf("%s took %s to stop, want at most %s", p.program, took, endWithin)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("%s ended with %d after SIGTERM, want 0:\n%s", p.program, code, p.logged())
+	}
+}
+
+// end leaves nothing running, however the test went.
+func (p *process) end(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.ended:
+	default:
+		if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Error(err)
+		}
+		<-p.ended
+	}
+	if t.Failed() {
+		log := p.logged()
+		t.Logf("end of the log of %s at %s:\n%s", p.program, p.address, log[max(0, len(log)-4096):])
+	}
+}

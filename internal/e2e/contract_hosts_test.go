@@ -1,0 +1,361 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sshtest"
+)
+
+const (
+	// wrongShellPassword and passphrase must be seen nowhere.
+	wrongShellPassword = "canary-of-a-wrong-ssh-password"
+	keyPassphrase      = "canary-of-a-passphrase"
+	// diskSlack is what may be written to a disk during the test.
+	diskSlack = 4 << 30
+	// staleWithin is how soon a change behind the caches is shown: the longer of
+	// both, and a look that must fail first.
+	staleWithin = 40 * time.Second
+)
+
+// overSSH is a row about the watched server, with a host to look at.
+func (s *site) overSSH(name string, login sshtest.Login) map[string]any {
+	return with(s.row(name), map[string]any{"ssh_user": login.User, "ssh_password": login.Password, "ssh_port": login.Port})
+}
+
+// disks are seen by the Python contract alone: with a password, on a host that
+// the known_hosts file knows.
+func (s *site) disks(t *testing.T) {
+	stranger := sshtest.InProcess(t)
+	here := names{
+		strconv.Itoa(s.shell.Port): "port of the SSH server", strconv.Itoa(stranger.Port): "port of another SSH server",
+		fingerprint(t, stranger.HostKeyLine): "fingerprint", stranger.HostKeyLine: "host key",
+	}
+	maps.Copy(here, s.names)
+	s.talk(t, "disks", rowMasks(), func(talk *transcript) {
+		talk.names = here
+		row := s.overSSH("host", s.shell.Login)
+		const one = "/servers/host"
+		row["port"] = strconv.Itoa(s.watched.Port())
+		put := func(name string, fields map[string]any) answer {
+			return talk.say(name, http.MethodPut, one, with(row, fields))
+		}
+		made := talk.say("a server whose host is looked at", http.MethodPost, "/servers", row)
+		s.checkSpace(t, made.object(t))
+		talk.ask("in the list, from the cache", http.MethodGet, "/servers")
+		s.checkSpace(t, put("empty passwords keep the stored ones", map[string]any{"password": "", "ssh_password": ""}).object(t))
+		put("another port needs the password again, or it would be sent there", map[string]any{"ssh_password": "", "ssh_port": stranger.Port})
+		s.awaitDisks(t, "host")
+		fallback := put("a wrong password: the newest sample is shown", map[string]any{"ssh_password": wrongShellPassword})
+		s.checkSpace(t, fallback.object(t))
+		put("no SSH server there: the newest sample is shown", map[string]any{"ssh_port": 1})
+		put("an SSH server that does not answer", map[string]any{"ssh_port": s.mute.port()})
+		put("a host that nobody has confirmed", map[string]any{"ssh_port": stranger.Port, "ssh_user": stranger.User, "ssh_password": stranger.Password})
+		put("no SSH user: nothing is looked at", map[string]any{"ssh_user": "", "ssh_password": ""})
+		s.checkSpace(t, put("back", nil).object(t))
+		talk.ask("removed", http.MethodDelete, one)
+		talk.compare("disks")
+	})
+	if n := stranger.Attempts(); n != 0 {
+		t.Errorf("%d attempts to log in to a host that nobody has confirmed", n)
+	}
+}
+
+// checkSpace compares a row with the file system of the data directory.
+func (s *site) checkSpace(t *testing.T, row map[string]any) {
+	t.Helper()
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(row["data_dir"].(string), &stat); err != nil {
+		t.Fatal(err)
+	}
+	free, _ := row["free_space"].(float64)
+	total, _ := row["total_space"].(float64)
+	wantFree, wantTotal := float64(stat.Bavail)*float64(stat.Frsize), float64(stat.Blocks)*float64(stat.Frsize)
+	if math.Abs(free-wantFree) > diskSlack || total != wantTotal {
+		t.Errorf("%.0f of %.0f bytes free, want about %.0f of %.0f: %v", free, total, wantFree, wantTotal, row)
+	}
+}
+
+// awaitDisks waits until the collector has looked at the host.
+func (s *site) awaitDisks(t *testing.T, name string) {
+	t.Helper()
+	id := s.id(t, name)
+	pgtest.WaitFor(t, 30*time.Second, func() bool {
+		return pgtest.Value[int](t, s.dsn, "select count(*)::int from history.disk_usage where server_id = $1 and total_bytes > 0 and free_bytes > 0", id) > 0
+	}, "a sample of the disks")
+}
+
+// keyed: a host of OpenSSH, entered by a key that was made here.
+func (s *site) keyed(t *testing.T) {
+	made := s.operator.json(t, http.MethodPost, "/api/v1/ssh-keys", map[string]any{"name": "made here"}).want(t, http.StatusCreated).object(t)
+	server := sshtest.Start(t, sshtest.WithClientKey(made["public_key"].(string)))
+	s.private = append(s.private, server.ClientKeyPEM)
+	door := newRelay(t)
+	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	s.operator.json(t, http.MethodPost, "/servers", s.row("keyed")).want(t, http.StatusOK)
+	const one = "/api/v1/servers/keyed"
+	s.operator.json(t, http.MethodPatch, one, map[string]any{"ssh": map[string]any{
+		"user": server.User, "port": door.port(), "key": "made here",
+	}}).want(t, http.StatusOK)
+
+	report := s.operator.send(t, http.MethodPost, one+"/test", "", "").want(t, http.StatusOK).object(t)
+	shown, _ := report["host_key"].(map[string]any)
+	if report["ok"] != false || shown["line"] != server.HostKeyLine || shown["confirmed"] != false || shown["fingerprint"] != fingerprint(t, server.HostKeyLine) {
+		t.Errorf("test of a host that nobody has confirmed: %v", report)
+	}
+	if strings.Contains(server.Log(), "Accepted") || strings.Contains(server.Log(), "Failed") {
+		t.Errorf("somebody logged in to a host that nobody has confirmed:\n%s", server.Log())
+	}
+	s.operator.json(t, http.MethodPatch, one, map[string]any{"ssh": map[string]any{"host_key": shown["line"]}}).want(t, http.StatusOK)
+	if report = s.operator.send(t, http.MethodPost, one+"/test", "", "").want(t, http.StatusOK).object(t); report["ok"] != true {
+		t.Errorf("test of a host that was confirmed: %v", report)
+	}
+	eventually(t, func() bool { return s.status(t, "keyed") == "ok" }, "the host to be looked at")
+	s.checkSpace(t, s.operator.get(t, "/servers").rows(t)["keyed"])
+	s.imported(t, server)
+	s.awaitDisks(t, "keyed")
+	t.Run("a dead SSH server", func(t *testing.T) { s.dead(t, server) })
+	t.Run("an SSH server that hangs", func(t *testing.T) { s.hanging(t, door, server) })
+	t.Run("a changed host key", func(t *testing.T) { s.changedKey(t, door, server) })
+	t.Run("a tunnel", func(t *testing.T) { s.tunnel(t, server) })
+	t.Run("full in hours", s.fullIn)
+	s.operator.send(t, http.MethodDelete, "/servers/keyed", "", "").want(t, http.StatusOK)
+	for _, key := range []string{"made here", "taken over"} {
+		s.operator.send(t, http.MethodDelete, "/api/v1/ssh-keys/"+strings.ReplaceAll(key, " ", "%20"), "", "").want(t, http.StatusNoContent)
+	}
+}
+
+// imported: a key with a passphrase that was made elsewhere; the private part
+// is never shown again.
+func (s *site) imported(t *testing.T, server *sshtest.Server) {
+	t.Helper()
+	private, line := sshtest.NewKey(t, "ed25519", keyPassphrase)
+	s.private = append(s.private, private)
+	s.operator.json(t, http.MethodPost, "/api/v1/ssh-keys", map[string]any{
+		"name": "taken over", "private_key": private, "passphrase": "wrong",
+	}).want(t, http.StatusUnprocessableEntity)
+	made := s.operator.json(t, http.MethodPost, "/api/v1/ssh-keys", map[string]any{
+		"name": "taken over", "private_key": private, "passphrase": keyPassphrase,
+	}).want(t, http.StatusCreated).object(t)
+	if made["fingerprint"] != fingerprint(t, line) || made["has_passphrase"] != true {
+		t.Errorf("a key that was taken over: %v", made)
+	}
+	const one = "/api/v1/servers/keyed"
+	bind := func(key string) {
+		s.operator.json(t, http.MethodPatch, one, map[string]any{"ssh": map[string]any{"key": key}}).want(t, http.StatusOK)
+	}
+	bind("taken over") // Which the host does not admit.
+	eventually(t, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: authentication failed") }, "a key that is not admitted to be refused")
+	if got := s.operator.send(t, http.MethodDelete, "/api/v1/ssh-keys/taken%20over", "", ""); got.Status != http.StatusConflict {
+		t.Errorf("a key that is in use is removed: %d %s", got.Status, got.Body)
+	}
+	bind("made here")
+	eventually(t, func() bool { return s.status(t, "keyed") == "ok" }, "a key that is admitted to be so")
+	if strings.Contains(server.Log(), "error:") {
+		t.Logf("log of sshd:\n%s", server.Log())
+	}
+}
+
+// status is how a server is, as the list says.
+func (s *site) status(t *testing.T, name string) string {
+	t.Helper()
+	status, _ := s.operator.get(t, "/servers").want(t, http.StatusOK).rows(t)[name]["status"].(string)
+
+	return status
+}
+
+// dead: without its SSH server a host is shown as history has last seen it.
+func (s *site) dead(t *testing.T, server *sshtest.Server) {
+	server.Kill(t)
+	pgtest.WaitFor(t, staleWithin, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: ") }, "the dead SSH server to be shown")
+	row := s.operator.get(t, "/servers").rows(t)["keyed"]
+	if status, _ := row["status"].(string); !strings.HasPrefix(status, "ok (SSH: c") {
+		t.Errorf("status %q, want connection refused or lost", status)
+	}
+	s.checkSpace(t, row)
+	sampled := pgtest.Value[int64](t, s.dsn, "select free_bytes from history.disk_usage where server_id = $1 order by sampled_at desc limit 1", s.id(t, "keyed"))
+	if free, _ := row["free_space"].(float64); int64(free) != sampled {
+		t.Errorf("%.0f bytes are free, want %d of the newest sample", free, sampled)
+	}
+	body := s.viewer.get(t, "/api/v1/servers/keyed/disks").want(t, http.StatusOK).object(t)
+	if age, _ := body["age_seconds"].(float64); body["live"] != false || body["problem"] == nil || age <= 0 || len(body["file_systems"].([]any)) == 0 {
+		t.Errorf("disks without SSH: %v", body)
+	}
+	server.Start(t)
+	pgtest.WaitFor(t, staleWithin, func() bool { return s.status(t, "keyed") == "ok" }, "the SSH server that is back to be shown")
+	body = s.viewer.get(t, "/api/v1/servers/keyed/disks").want(t, http.StatusOK).object(t)
+	if body["live"] != true || body["problem"] != nil {
+		t.Errorf("disks with SSH again: %v", body)
+	}
+}
+
+// hanging: an SSH server that hangs delays nobody.
+func (s *site) hanging(t *testing.T, door *relay, server *sshtest.Server) {
+	door.lead("")
+	seen := false
+	for begun := time.Now(); !seen && time.Since(begun) < staleWithin; {
+		got := s.operator.get(t, "/servers").want(t, http.StatusOK)
+		if got.Took > liveDeadline+slack {
+			t.Errorf("GET /servers took %s", got.Took)
+		}
+		rows := got.rows(t)
+		if rows["t1"]["status"] != "ok" || rows["t1"]["version"] == nil || rows["keyed"]["version"] == nil {
+			t.Errorf("rows beside a hung SSH server: %v", rows)
+		}
+		seen = rows["keyed"]["status"] == "ok (SSH: timeout)"
+	}
+	if !seen {
+		t.Errorf("the SSH server that hangs is not shown as such: %s", s.status(t, "keyed"))
+	}
+	s.checkSpace(t, s.operator.get(t, "/servers").rows(t)["keyed"])
+	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	pgtest.WaitFor(t, staleWithin, func() bool { return s.status(t, "keyed") == "ok" }, "the SSH server that hung to be well again")
+}
+
+// changedKey: a host that shows another key than was confirmed is not entered.
+func (s *site) changedKey(t *testing.T, door *relay, server *sshtest.Server) {
+	impostor := sshtest.InProcess(t, sshtest.WithUser(server.User))
+	door.lead(net.JoinHostPort(impostor.Host, strconv.Itoa(impostor.Port)))
+	report := s.operator.send(t, http.MethodPost, "/api/v1/servers/keyed/test", "", "").want(t, http.StatusOK).object(t)
+	detail := ""
+	for _, finding := range report["findings"].([]any) {
+		if finding := finding.(map[string]any); finding["name"] == "host_key" && finding["ok"] == false {
+			detail = finding["detail"].(string)
+		}
+	}
+	for _, line := range []string{server.HostKeyLine, impostor.HostKeyLine} {
+		if !strings.Contains(detail, fingerprint(t, line)) {
+			t.Errorf("the test does not name %s: %v", fingerprint(t, line), report)
+		}
+	}
+	pgtest.WaitFor(t, staleWithin, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: host key changed") }, "the changed host key to be shown")
+	if n := impostor.Attempts(); n != 0 {
+		t.Errorf("%d attempts to log in to a host with another key", n)
+	}
+	if impostor.Accepted() == 0 {
+		t.Error("nobody has asked the host with another key")
+	}
+	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	pgtest.WaitFor(t, staleWithin, func() bool { return s.status(t, "keyed") == "ok" }, "the right host to be entered again")
+}
+
+// tunnel: PostgreSQL that is reached through SSH only, by a Unix socket and by
+// loopback of the host.
+func (s *site) tunnel(t *testing.T, server *sshtest.Server) {
+	for name, host := range map[string]string{"by socket": s.watched.SocketDir(), "by loopback": s.watched.Host()} {
+		s.operator.json(t, http.MethodPost, "/api/v1/servers", map[string]any{
+			"name": name, "host": host, "port": s.watched.Port(), "user": pgtest.User, "password": pgtest.Password,
+			"ssh": map[string]any{"host": server.Host, "port": server.Port, "user": server.User, "key": "made here", "host_key": server.HostKeyLine, "tunnel": true},
+		}).want(t, http.StatusCreated)
+		path := strings.ReplaceAll(name, " ", "%20")
+		s.viewer.get(t, "/server_stats/"+path).want(t, http.StatusOK)
+		if status := s.status(t, name); status != "ok" {
+			t.Errorf("%s: status %q", name, status)
+		}
+		id := s.id(t, name)
+		pgtest.WaitFor(t, 30*time.Second, func() bool { return s.kept(t, id)["activity_window"] > 0 && s.kept(t, id)["disk_usage"] > 0 }, "the collector to come through the tunnel")
+		// Without the SSH server there is no way.
+		server.Kill(t)
+		got := s.viewer.get(t, "/server_stats/"+path).want(t, http.StatusInternalServerError)
+		if got.Took > liveDeadline+slack {
+			t.Errorf("%s: without the tunnel an answer took %s", name, got.Took)
+		}
+		server.Start(t)
+		pgtest.WaitFor(t, staleWithin, func() bool { return s.viewer.get(t, "/server_stats/"+path).Status == http.StatusOK }, "the tunnel to be back")
+		s.operator.send(t, http.MethodDelete, "/servers/"+path, "", "").want(t, http.StatusOK)
+	}
+}
+
+// fullIn: from the samples of a day follows when a disk is full.
+func (s *site) fullIn(t *testing.T) {
+	id := s.id(t, "keyed")
+	const hours = 100
+	if err := s.stats.EnsurePartitions(t.Context(), time.Now().Add(-24*time.Hour), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, s.dsn, fmt.Sprintf(`
+with newest as (select server_id, sampled_at, mount_point, total_bytes, free_bytes from history.disk_usage where server_id = %[1]d order by sampled_at desc limit 1)
+insert into history.disk_usage (server_id, sampled_at, mount_point, total_bytes, free_bytes)
+select server_id, at, mount_point, total_bytes * 2, free_bytes + (extract(epoch from sampled_at - at) * free_bytes / %[2]d / 3600)::bigint
+  from newest, generate_series(sampled_at - interval '20 hours', sampled_at - interval '10 minutes', interval '10 minutes') at
+    on conflict do nothing`, id, hours))
+	var full float64
+	pgtest.WaitFor(t, staleWithin, func() bool {
+		body := s.viewer.get(t, "/api/v1/servers/keyed/disks").want(t, http.StatusOK).object(t)
+		for _, row := range body["file_systems"].([]any) {
+			full, _ = row.(map[string]any)["full_in_hours"].(float64)
+		}
+
+		return full > 0
+	}, "a disk that fills up to say when it is full")
+	if full < hours*0.9 || full > hours*1.1 {
+		t.Errorf("full in %.1f hours, want about %d", full, hours)
+	}
+	series := s.viewer.get(t, "/api/v1/servers/keyed/history/disks?from="+time.Now().Add(-23*time.Hour).UTC().Format(time.RFC3339)).want(t, http.StatusOK).object(t)
+	if len(series["file_systems"].([]any)) != 1 {
+		t.Errorf("history of the disks: %v", series)
+	}
+}
+
+// cachedShell: a host is looked at once in the cache's time, over one connection.
+func (s *site) cachedShell(t *testing.T) {
+	second := newClient(t, s.second.url(), s.seen).as(s.operator.token)
+	s.operator.json(t, http.MethodPost, "/api/v1/servers", map[string]any{
+		"name": "cached", "host": s.watched.Host(), "port": s.watched.Port(), "user": pgtest.User, "password": pgtest.Password, "enabled": false,
+		"ssh": map[string]any{"port": s.shell.Port, "user": s.shell.User, "password": s.shell.Password},
+	}).want(t, http.StatusCreated)
+	for name, c := range map[string]*client{"of three seconds": s.operator, "of ten minutes": second} {
+		pgtest.WaitFor(t, staleWithin, func() bool { return c.get(t, "/servers").rows(t)["cached"]["free_space"] != nil }, "the host to be looked at")
+		before, connected := s.shell.Sessions(), s.shell.Accepted()
+		begun, asked := time.Now(), 0
+		for ; time.Since(begun) < 2*sshTTL && (c == second || s.shell.Sessions() == before); asked++ {
+			if row := c.get(t, "/servers").rows(t)["cached"]; row["free_space"] == nil || row["status"] != "ok" {
+				t.Errorf("cache %s: %v", name, row)
+			}
+			awaitClock(t, 50*time.Millisecond)
+		}
+		looks := s.shell.Sessions() - before
+		if asked < 10 || c == second && looks != 0 || c != second && looks != 1 {
+			t.Errorf("cache %s: %d looks for %d requests in %s", name, looks, asked, time.Since(begun))
+		}
+		if n := s.shell.Accepted() - connected; n != 0 {
+			t.Errorf("cache %s: %d more connections", name, n)
+		}
+	}
+	s.operator.send(t, http.MethodDelete, "/servers/cached", "", "").want(t, http.StatusOK)
+}
+
+// local: a server on pgam's own host needs no SSH.
+func (s *site) local(t *testing.T) {
+	s.operator.json(t, http.MethodPost, "/servers", s.row("local")).want(t, http.StatusOK)
+	s.operator.json(t, http.MethodPatch, "/api/v1/servers/local", map[string]any{"disk_source": "local"}).want(t, http.StatusOK)
+	row := s.operator.get(t, "/servers").rows(t)["local"]
+	if row["status"] != "ok" {
+		t.Errorf("row: %v", row)
+	}
+	s.checkSpace(t, row)
+	s.awaitDisks(t, "local")
+	s.operator.send(t, http.MethodDelete, "/servers/local", "", "").want(t, http.StatusOK)
+}
+
+// fingerprint is that of a public key, as ssh-keygen shows it.
+func fingerprint(t *testing.T, line string) string {
+	t.Helper()
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return ssh.FingerprintSHA256(key)
+}

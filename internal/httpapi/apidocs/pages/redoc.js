@@ -1,0 +1,1 @@
+Redoc.init('/openapi.json', { hideLoading: true, nativeScrollbars: true }, document.getElementById('redoc'));

@@ -1,0 +1,178 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// The columns of pg_stat_database, in the order of sample's counters and
+// timers.
+func counterColumns() []string {
+	return []string{
+		"xact_commit", "xact_rollback", "blks_read", "blks_hit", "tup_returned", "tup_fetched", "tup_inserted", "tup_updated",
+		"tup_deleted", "conflicts", "temp_files", "temp_bytes", "deadlocks", "checksum_failures", "sessions", "sessions_abandoned",
+		"sessions_fatal", "sessions_killed", "parallel_workers_to_launch", "parallel_workers_launched",
+	}
+}
+
+func timerColumns() []string {
+	return []string{"blk_read_time_ms", "blk_write_time_ms", "session_time_ms", "active_time_ms", "idle_in_transaction_time_ms"}
+}
+
+// summedColumns are those of them that the rollups have.
+func summedColumns() []string {
+	return append([]string{
+		"xact_commit", "xact_rollback", "blks_read", "blks_hit", "tup_returned", "tup_fetched", "tup_inserted", "tup_updated",
+		"tup_deleted", "conflicts", "temp_files", "temp_bytes", "deadlocks", "sessions",
+	}, timerColumns()...)
+}
+
+// maxDatabases bounds the samples of one statement.
+const maxDatabases = 1000
+
+// insertDatabaseStats inserts samples of databases of one server and instant,
+// and adds to the hour, the four hours and the day what was really inserted.
+// All databases of a visit go in one statement, because making one ready costs
+// PostgreSQL more than three rows of it.
+func insertDatabaseStats() string {
+	columns := []string{"database_oid", "numbackends", "interval_seconds", "epoch", "stats_reset", "checksum_last_failure"}
+	types := []string{"oid", "int4", "float8", "timestamptz", "timestamptz", "timestamptz"}
+	for _, c := range counterColumns() {
+		columns, types = append(columns, c+"_total", c), append(types, "int8", "int8")
+	}
+	for _, c := range timerColumns() {
+		columns, types = append(columns, c+"_total", c), append(types, "float8", "float8")
+	}
+	stored, summed := strings.Join(columns, ", "), summedColumns()
+	columns, types = append(columns, "held", "backend_seconds"), append(types, "float8", "float8")
+	arrays := make([]string, len(types))
+	for i, t := range types {
+		arrays[i] = fmt.Sprintf("$%d::%s[]", i+6, t)
+	}
+	grown := make([]string, len(summed))
+	for i, c := range summed {
+		grown[i] = fmt.Sprintf(",\n       %[1]s = coalesce(r.%[1]s + excluded.%[1]s, r.%[1]s, excluded.%[1]s)", c)
+	}
+	return `/* pgam:append */
+with given as materialized (
+    select ` + strings.Join(columns, ", ") + `
+      from unnest(` + strings.Join(arrays, ", ") + `) as g (` + strings.Join(columns, ", ") + `)
+),
+stat as (
+    insert into history.database_stat (server_id, sampled_at, ` + stored + `)
+    select $1, $2, ` + stored + `
+      from given
+    on conflict (server_id, sampled_at, database_oid) do nothing
+    returning database_oid
+)
+insert into history.database_rollup as r (server_id, bucket, step_seconds, database_oid, seconds, backend_seconds, samples,
+       backends_min, backends_max, backends_last, last_sample_at, ` + strings.Join(summed, ", ") + `)
+select $1, w.bucket, w.step, g.database_oid, g.held, g.backend_seconds, 1, g.numbackends, g.numbackends, g.numbackends, $2,
+       g.` + strings.Join(summed, ", g.") + `
+  from given g
+  join stat using (database_oid)
+ cross join (values (3600, $3::timestamptz), (14400, $4), (86400, $5)) as w (step, bucket)
+on conflict (server_id, step_seconds, database_oid, bucket) do update
+   set seconds = r.seconds + excluded.seconds,
+       backend_seconds = r.backend_seconds + excluded.backend_seconds,
+       samples = r.samples + excluded.samples,
+       backends_min = least(r.backends_min, excluded.backends_min),
+       backends_max = greatest(r.backends_max, excluded.backends_max),
+       backends_last = case when r.last_sample_at > excluded.last_sample_at then r.backends_last else excluded.backends_last end,
+       last_sample_at = greatest(r.last_sample_at, excluded.last_sample_at)` + strings.Join(grown, "")
+}
+
+// databases writes samples. A statement cannot grow a row twice, so those of
+// another instant, or of a database that was there already, go in the next.
+func (w *writer) databases(server target.ID, all []sample.DatabaseStat) {
+	seen := make(map[uint32]bool, min(len(all), maxDatabases))
+	start := 0
+	for i := range all {
+		if i-start == maxDatabases || !all[i].At.Equal(all[start].At) || seen[all[i].OID] {
+			w.instant(server, all[start:i])
+			start = i
+			clear(seen)
+		}
+		seen[all[i].OID] = true
+	}
+	if start < len(all) {
+		w.instant(server, all[start:])
+	}
+}
+
+// instant writes samples of different databases at one instant.
+func (w *writer) instant(server target.ID, all []sample.DatabaseStat) {
+	p, at := &w.p, all[0].At
+	p.int8(int64(server))
+	p.time(at)
+	for _, width := range []time.Duration{time.Hour, 4 * time.Hour, 24 * time.Hour} {
+		p.time(history.Floor(at, width))
+	}
+	column(p, oidOID, all, func(d *sample.DatabaseStat) { p.four(d.OID) })
+	column(p, oidInt4, all, func(d *sample.DatabaseStat) {
+		if d.Backends.Known {
+			p.four(uint32(d.Backends.V)) //nolint:gosec // a number of backends
+		} else {
+			p.none()
+		}
+	})
+	column(p, oidFloat8, all, func(d *sample.DatabaseStat) {
+		p.floatOrNone(sample.Float{V: d.Interval.Seconds(), Known: d.Interval != 0})
+	})
+	column(p, oidTimestamptz, all, func(d *sample.DatabaseStat) { p.instant(d.Epoch.UnixMicro()) })
+	column(p, oidTimestamptz, all, func(d *sample.DatabaseStat) { p.instant(d.StatsReset) })
+	column(p, oidTimestamptz, all, func(d *sample.DatabaseStat) { p.instant(d.ChecksumLastFailure) })
+	for i := range sample.NumCounters {
+		column(p, oidInt8, all, func(d *sample.DatabaseStat) { p.intOrNone(d.Counters[i]) })
+		column(p, oidInt8, all, func(d *sample.DatabaseStat) { p.intOrNone(d.CounterDeltas[i]) })
+	}
+	for i := range sample.NumTimers {
+		column(p, oidFloat8, all, func(d *sample.DatabaseStat) { p.floatOrNone(d.Timers[i]) })
+		column(p, oidFloat8, all, func(d *sample.DatabaseStat) { p.floatOrNone(d.TimerDeltas[i]) })
+	}
+	column(p, oidFloat8, all, func(d *sample.DatabaseStat) { p.float(d.Held.Seconds()) })
+	column(p, oidFloat8, all, func(d *sample.DatabaseStat) { p.float(d.BackendSeconds) })
+	w.send("pgam_database_stat")
+}
+
+// insertSizes inserts sizes and tells the rollups the newest of each bucket.
+const insertSizes = `/* pgam:append */
+with size as (
+    insert into history.database_size (server_id, sampled_at, database_oid, size_bytes, duration_ms, reason)
+    select $1, sampled_at, database_oid, size_bytes, duration_ms, reason
+      from unnest($2::timestamptz[], $3::oid[], $4::int8[], $5::int4[], $6::int4[])
+           as g (sampled_at, database_oid, size_bytes, duration_ms, reason)
+    on conflict (server_id, sampled_at, database_oid) do nothing
+    returning sampled_at, database_oid, size_bytes
+)
+insert into history.database_rollup as r (server_id, bucket, step_seconds, database_oid, seconds, backend_seconds, samples, size_bytes, size_at)
+select distinct on (w.step, z.database_oid, b.bucket) $1, b.bucket, w.step, z.database_oid, 0, 0, 0, z.size_bytes, z.sampled_at
+  from size z
+ cross join (values (3600), (14400), (86400)) as w (step)
+ cross join lateral (select date_bin(w.step * interval '1 second', z.sampled_at, timestamptz 'epoch') as bucket) b
+ where z.size_bytes is not null
+ order by w.step, z.database_oid, b.bucket, z.sampled_at desc
+on conflict (server_id, step_seconds, database_oid, bucket) do update
+   set size_bytes = excluded.size_bytes, size_at = excluded.size_at
+ where r.size_at is null or r.size_at < excluded.size_at`
+
+func (w *writer) sizes(server target.ID, all []sample.DatabaseSize) {
+	if len(all) == 0 {
+		return
+	}
+	p := &w.p
+	p.int8(int64(server))
+	column(p, oidTimestamptz, all, func(z *sample.DatabaseSize) { p.instant(z.At.UnixMicro()) })
+	column(p, oidOID, all, func(z *sample.DatabaseSize) { p.four(z.OID) })
+	column(p, oidInt8, all, func(z *sample.DatabaseSize) { p.intOrNone(z.Bytes) })
+	column(p, oidInt4, all, func(z *sample.DatabaseSize) {
+		p.four(uint32(min(z.Duration.Milliseconds(), int64(time.Hour/time.Millisecond)))) //nolint:gosec // bounded
+	})
+	column(p, oidInt4, all, func(z *sample.DatabaseSize) { p.four(uint32(z.Reason)) }) //nolint:gosec // small
+	w.send("pgam_size")
+}

@@ -1,0 +1,462 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+	"github.com/pgam/pgam/migrations"
+)
+
+// past is a random history of a server's databases: what was stored of it, and
+// which names there were when, to answer questions from by brute force.
+type past struct {
+	r       *rand.Rand
+	server  target.ID
+	start   time.Time
+	end     time.Time
+	visits  []*sample.Visit
+	stats   []sample.DatabaseStat
+	sizes   []sample.DatabaseSize
+	alive   []sample.Database
+	nextOID uint32
+}
+
+// newPast makes a history of some weeks: databases come, go and are renamed;
+// the server is restarted, counters are reset, sampling pauses.
+func newPast(seed uint64, server target.ID) *past {
+	p := &past{r: rand.New(rand.NewPCG(seed, 3)), server: server, start: noon.Add(-7 * 24 * time.Hour).Add(time.Duration(seed) * time.Minute), nextOID: 100}
+	p.alive = []sample.Database{{OID: 1, Name: "template1", IsTemplate: true, AllowConnect: true}}
+	for range 3 {
+		p.create()
+	}
+	series := sample.NewSeries(nil, nil, time.Time{})
+	counters := make(map[uint32]sample.DatabaseStat)
+	started, at := p.start.Add(-time.Hour), p.start
+	listed := time.Time{}
+	for range 500 {
+		at = at.Add(time.Duration(1+p.r.Int64N(int64(90*time.Minute/time.Microsecond))) * time.Microsecond)
+		v := &sample.Visit{Server: server, Identity: &sample.Identity{At: at, VersionNum: 150000, SystemIdentifier: 7, PostmasterStart: started}}
+		switch p.r.IntN(60) {
+		case 0:
+			started = at.Add(-time.Second)
+			v.Identity.PostmasterStart = started
+		case 1:
+			clear(counters)
+		case 2:
+			at = at.Add(time.Duration(p.r.Int64N(int64(40 * time.Hour))).Truncate(time.Microsecond))
+			v.Identity.At = at
+		}
+		if listed.IsZero() || p.r.IntN(10) == 0 {
+			p.change()
+			v.Inventory = &sample.Inventory{At: at, Databases: slices.Clone(p.alive)}
+			listed = at
+		}
+		v.Databases = p.sample(at, counters)
+		series.Advance(v)
+		p.stats = append(p.stats, v.Databases...)
+		if p.r.IntN(4) == 0 {
+			v.Sizes = p.measure(at)
+			p.sizes = append(p.sizes, v.Sizes...)
+		}
+		p.visits = append(p.visits, v)
+	}
+	p.end = at
+	return p
+}
+
+func (p *past) create() {
+	p.nextOID++
+	names := []string{"shop", "blog", "größe", "a/b", "Zoo"} // dropped ones come again
+	name := names[p.r.IntN(len(names))]
+	if slices.ContainsFunc(p.alive, func(d sample.Database) bool { return d.Name == name }) {
+		name = fmt.Sprint("db", p.nextOID)
+	}
+	p.alive = append(p.alive, dbNamed(p.nextOID, name))
+}
+
+// change creates, drops or renames a database, or does not.
+func (p *past) change() {
+	i := 1 + p.r.IntN(len(p.alive)-1)
+	switch p.r.IntN(5) {
+	case 0:
+		p.create()
+	case 1:
+		if len(p.alive) > 3 {
+			p.alive = slices.Delete(slices.Clone(p.alive), i, i+1)
+		}
+	case 2:
+		p.alive = slices.Clone(p.alive)
+		p.alive[i].Name = fmt.Sprint("renamed", p.r.IntN(1000000))
+	}
+}
+
+func (p *past) sample(at time.Time, counters map[uint32]sample.DatabaseStat) []sample.DatabaseStat {
+	var all []sample.DatabaseStat
+	for _, db := range append(slices.Clone(p.alive), sample.Database{}) { // and the shared objects
+		d := counters[db.OID]
+		d.OID, d.At = db.OID, at
+		if db.OID != 0 {
+			d.Backends = sample.Int{V: p.r.Int64N(30), Known: true}
+		}
+		for i := range d.Counters {
+			if i != int(sample.Deadlocks) { // what the server does not count stays null
+				d.Counters[i] = sample.Int{V: d.Counters[i].V + p.r.Int64N(1000), Known: true}
+			}
+		}
+		d.Timers[sample.ActiveTime] = sample.Float{V: d.Timers[sample.ActiveTime].V + p.r.Float64()*1000, Known: true}
+		counters[db.OID] = d
+		all = append(all, d)
+	}
+	return all
+}
+
+func (p *past) measure(at time.Time) []sample.DatabaseSize {
+	var all []sample.DatabaseSize
+	for i, db := range p.alive {
+		z := sample.DatabaseSize{At: at.Add(time.Duration(i) * time.Millisecond), OID: db.OID, Bytes: sample.Int{V: p.r.Int64N(1 << 40), Known: true}}
+		if p.r.IntN(5) == 0 {
+			z.Bytes, z.Reason = sample.Int{}, sample.LockTimeout
+		}
+		all = append(all, z)
+	}
+	return all
+}
+
+// store appends all of it: in batches, some of them twice, what is neither an
+// inventory nor an identity sometimes much later.
+func (p *past) store(t *testing.T, s *Store) {
+	t.Helper()
+	var batch, late sample.Batch
+	for i, v := range p.visits {
+		if v.Inventory == nil && v.Identity == nil && p.r.IntN(8) == 0 {
+			late.Visits = append(late.Visits, v)
+		} else {
+			batch.Visits = append(batch.Visits, v)
+		}
+		if p.r.IntN(12) == 0 || i == len(p.visits)-1 {
+			mustAppend(t, s, batch)
+			if p.r.IntN(3) == 0 {
+				mustAppend(t, s, batch)
+			}
+			batch.Visits = nil
+		}
+	}
+	p.r.Shuffle(len(late.Visits), func(i, k int) { late.Visits[i], late.Visits[k] = late.Visits[k], late.Visits[i] })
+	mustAppend(t, s, late, late)
+}
+
+// answer is what a timeline must be, computed from what was stored.
+func (p *past) answer(list []history.Database, r history.Range, only string) history.Timeline {
+	line := history.Timeline{Range: r, Aggregation: history.AggregationFor(r)}
+	step := line.Aggregation.Step()
+	if step > 0 {
+		line.Range = r.Widen(time.Hour)
+	}
+	r = line.Range
+	type key struct {
+		at  time.Time
+		oid uint32
+	}
+	cells := make(map[key]*history.DatabasePoint)
+	held := make(map[key]float64)
+	newest := make(map[uint32]sample.DatabaseStat)
+	for _, d := range p.stats {
+		if d.At.Before(r.From) || !d.At.Before(r.To) || !d.Backends.Known || !asked(list, d.OID, only) {
+			continue
+		}
+		if n, known := newest[d.OID]; !known || n.At.Before(d.At) {
+			newest[d.OID] = d
+		}
+		k := key{d.At, d.OID}
+		if step > 0 {
+			k.at = history.Floor(d.At, step)
+		}
+		n := int32(d.Backends.V)
+		c := cells[k]
+		if c == nil {
+			c = &history.DatabasePoint{At: k.at, MinConnections: n, MaxConnections: n}
+			cells[k] = c
+		}
+		c.MinConnections, c.MaxConnections = min(c.MinConnections, n), max(c.MaxConnections, n)
+		c.Commits += d.CounterDeltas[sample.XactCommit].V
+		c.Connections += d.BackendSeconds
+		held[k] += d.Held.Seconds()
+	}
+	for k, c := range cells {
+		switch {
+		case step == 0:
+			c.Connections = float64(c.MinConnections)
+		case held[k] > 0:
+			c.Connections /= held[k]
+		default:
+			c.Connections = float64(c.MinConnections+c.MaxConnections) / 2
+		}
+		end := k.at.Add(max(step, time.Microsecond))
+		if step > 0 && end.After(r.To) {
+			end = r.To
+		}
+		c.SizeBytes = p.size(k.oid, r.From, end)
+		if c.Database = nameIn(list, k.oid, k.at, k.at.Add(max(step, time.Microsecond))); c.Database == "" || (only != "" && c.Database != only) {
+			continue
+		}
+		line.Points = append(line.Points, *c)
+	}
+	slices.SortFunc(line.Points, byTimeAndName)
+	for i, c := range line.Points {
+		if i == 0 {
+			line.MinConnections = c.MinConnections
+		}
+		line.MinConnections, line.MaxConnections = min(line.MinConnections, c.MinConnections), max(line.MaxConnections, c.MaxConnections)
+		line.Commits += c.Commits
+	}
+	p.sums(&line, list, only, newest)
+	return line
+}
+
+func (p *past) sums(line *history.Timeline, list []history.Database, only string, newest map[uint32]sample.DatabaseStat) {
+	var last time.Time
+	for _, d := range newest {
+		if d.At.After(last) {
+			last = d.At
+		}
+	}
+	for oid, d := range newest {
+		name := nameIn(list, oid, last, last.Add(time.Microsecond))
+		if name != "" && (only == "" || name == only) && last.Sub(d.At) < sample.MaxHeld {
+			line.Connections += d.Backends.V
+		}
+	}
+	for _, d := range list {
+		if d.IsTemplate || (only != "" && d.Name != only) || !d.FirstSeenAt.Before(line.Range.To) || (d.DroppedAt != nil && !d.DroppedAt.After(line.Range.From)) {
+			continue
+		}
+		line.Databases = append(line.Databases, d)
+		if size := p.size(d.OID, line.Range.From, line.Range.To); size != nil && (d.DroppedAt == nil || !d.DroppedAt.Before(line.Range.To)) {
+			line.SizeBytes += *size
+		}
+	}
+	for _, d := range p.stats {
+		if d.Backends.Known && asked(list, d.OID, only) && (line.LastSampleAt == nil || d.At.After(*line.LastSampleAt)) {
+			line.LastSampleAt = &d.At
+		}
+	}
+}
+
+// asked reports whether a question is about a database: it is, or was, no
+// template, and has or had the name.
+func asked(list []history.Database, oid uint32, only string) bool {
+	return slices.ContainsFunc(list, func(d history.Database) bool {
+		return d.OID == oid && !d.IsTemplate && (only == "" || d.Name == only)
+	})
+}
+
+// nameIn is the newest name that a database had in a time; empty for none.
+func nameIn(list []history.Database, oid uint32, from, to time.Time) string {
+	var name string
+	var since time.Time
+	for _, d := range list {
+		first := !slices.ContainsFunc(list, func(o history.Database) bool { return o.OID == oid && o.FirstSeenAt.Before(d.FirstSeenAt) })
+		if d.OID == oid && !d.IsTemplate && (first || d.FirstSeenAt.Before(to)) && (d.DroppedAt == nil || d.DroppedAt.After(from)) && !d.FirstSeenAt.Before(since) {
+			name, since = d.Name, d.FirstSeenAt
+		}
+	}
+	return name
+}
+
+// size is the newest before end that is not older than a day at the start of
+// the range, to whole hours.
+func (p *past) size(oid uint32, from, end time.Time) *int64 {
+	var newest sample.DatabaseSize
+	hour := history.Floor(from, time.Hour)
+	for _, z := range p.sizes {
+		if z.OID == oid && z.Bytes.Known && z.At.After(newest.At) && z.At.Before(end) && !z.At.Before(hour.Add(-24*time.Hour)) {
+			newest = z
+		}
+	}
+	if !newest.Bytes.Known {
+		return nil
+	}
+	return &newest.Bytes.V
+}
+
+// byTimeAndName is the order of points. Of two databases that had a name in one
+// bucket either may be first.
+func byTimeAndName(a, b history.DatabasePoint) int {
+	return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Database, b.Database), cmp.Compare(a.Commits, b.Commits))
+}
+
+// checkTimeline compares an answer: averages to rounding, and no points are as
+// good as none.
+func checkTimeline(t *testing.T, want, got history.Timeline) {
+	t.Helper()
+	if !slices.IsSortedFunc(got.Points, func(a, b history.DatabasePoint) int {
+		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Database, b.Database))
+	}) {
+		t.Error("points are not by time and name")
+	}
+	slices.SortFunc(got.Points, byTimeAndName)
+	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateApprox(1e-9, 1e-9)); diff != "" {
+		t.Errorf("(-brute force +answer):\n%s", diff)
+	}
+}
+
+// TestTimelinesAreTrue compares answers with what brute force makes of the
+// samples: over restarts, resets, drops and renames, with batches that were
+// written twice and data that came late.
+func TestTimelinesAreTrue(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	for seed := range uint64(4) {
+		server := newServer(t, s, fmt.Sprint("db", seed))
+		p := newPast(seed, server)
+		p.store(t, s)
+		list, err := s.Inventory(t.Context(), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		points := 0
+		for range 60 {
+			// Lengths for all four aggregations, ends on both sides of the data.
+			length := []time.Duration{time.Hour, 47 * time.Hour, 3 * 24 * time.Hour, 13 * 24 * time.Hour, 20 * 24 * time.Hour, 100 * 24 * time.Hour}[p.r.IntN(6)]
+			from := p.start.Add(time.Duration(p.r.Int64N(int64(p.end.Sub(p.start)+48*time.Hour))) - 24*time.Hour)
+			if p.r.IntN(2) == 0 {
+				from = from.Add(-length).Add(time.Duration(p.r.Int64N(int64(length))))
+			}
+			r := history.Range{From: from.Truncate(time.Microsecond), To: from.Add(length).Truncate(time.Microsecond)}
+			got, err := s.ServerTimeline(t.Context(), server, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkTimeline(t, p.answer(list, r, ""), got)
+			points += len(got.Points)
+			name := list[p.r.IntN(len(list))].Name
+			one, err := s.DatabaseTimeline(t.Context(), server, name, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkTimeline(t, p.answer(list, r, name), one)
+			if t.Failed() {
+				t.Fatalf("seed %d, %s to %s, %s", seed, r.From, r.To, name)
+			}
+		}
+		if points < 1000 {
+			t.Errorf("seed %d: only %d points were compared", seed, points)
+		}
+	}
+	compareWithBackfill(t, dsn)
+}
+
+// compareWithBackfill makes the rollups anew with what the migration does for
+// a history without them: the same must come out.
+func compareWithBackfill(t *testing.T, dsn string) {
+	t.Helper()
+	text, err := fs.ReadFile(migrations.FS(), "004_database_rollup.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, _, found := strings.Cut(string(text), "---- create above / drop below ----")
+	if !found {
+		t.Fatal("the migration has no end")
+	}
+	pgtest.Exec(t, dsn, "alter table history.database_rollup rename to was", "drop view report.database_rollup",
+		"do $$ declare p text; begin for p in select inhrelid::regclass::text from pg_inherits where inhparent = 'history.was'::regclass loop"+
+			" execute 'alter table ' || p || ' rename to ' || replace(split_part(p, '.', 2), 'database_rollup', 'was'); end loop; end $$", up)
+	columns := strings.Join(append([]string{"server_id", "bucket", "step_seconds", "database_oid", "samples", "backends_min", "backends_max",
+		"backends_last", "last_sample_at", "size_bytes", "size_at"}, summedColumns()[:14]...), ", ")
+	rounded := ", seconds::numeric(20, 3), backend_seconds::numeric(20, 2), active_time_ms::numeric(20, 2), blk_read_time_ms"
+	for from, to := range map[string]string{"was": "database_rollup", "database_rollup": "was"} {
+		n := pgtest.Value[int](t, dsn, "select count(*) from (select "+columns+rounded+" from history."+from+
+			" except select "+columns+rounded+" from history."+to+") x")
+		if n != 0 {
+			t.Errorf("%d rows of %s are not in %s", n, from, to)
+		}
+	}
+	if n := pgtest.Value[int](t, dsn, "select count(*) from history.database_rollup"); n < 1000 {
+		t.Errorf("only %d rows were compared", n)
+	}
+}
+
+// The parts of a bucket come in any order, and none of them twice.
+func TestRollupGrows(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := newServer(t, s, "db1")
+	stat := func(seconds, backends int, held time.Duration, commits sample.Int) sample.Batch {
+		d := sample.DatabaseStat{
+			At: noon.Add(time.Duration(seconds) * time.Second), OID: 5, Epoch: noon, Interval: 10 * time.Second, Held: held,
+			BackendSeconds: held.Seconds() * 2, Backends: sample.Int{V: int64(backends), Known: backends >= 0},
+		}
+		d.CounterDeltas[sample.XactCommit] = commits
+		return sample.Batch{Visits: []*sample.Visit{{Server: server, Databases: []sample.DatabaseStat{d}}}}
+	}
+	size := func(seconds int, bytes int64) sample.Batch {
+		z := sample.DatabaseSize{At: noon.Add(time.Duration(seconds) * time.Second), OID: 5, Bytes: sample.Int{V: bytes, Known: bytes > 0}}
+		return sample.Batch{Visits: []*sample.Visit{{Server: server, Sizes: []sample.DatabaseSize{z, z}}}}
+	}
+	one := sample.Int{V: 1, Known: true}
+	parts := []sample.Batch{
+		stat(10, 7, 0, sample.Int{}), stat(20, 3, 10*time.Second, one), stat(3599, 9, 90*time.Second, one), stat(3600, -1, 0, one), size(30, 100), size(40, 200), size(50, 0),
+	}
+	want := []string{
+		"12:00 3600: 100 s, 200, 3 samples, 3 to 9, 9 at 59:59, 2 commits, 200 bytes at 00:40",
+		"12:00 14400: 100 s, 200, 4 samples, 3 to 9, - at 00:00, 3 commits, 200 bytes at 00:40",
+		"13:00 3600: 0 s, 0, 1 samples, - to -, - at 00:00, 1 commits, - bytes at -",
+		"00:00 86400: 100 s, 200, 4 samples, 3 to 9, - at 00:00, 3 commits, 200 bytes at 00:40",
+	}
+	slices.Sort(want)
+	for seed := range uint64(6) {
+		pgtest.Exec(t, dsn, "truncate history.database_stat, history.database_size, history.database_rollup")
+		order := rand.New(rand.NewPCG(seed, 1)).Perm(len(parts))
+		for _, i := range append(order, order...) {
+			mustAppend(t, s, parts[i])
+		}
+		got := pgtest.Value[[]string](t, dsn, `
+select array_agg(x.line order by x.line collate "C")
+  from (select format('%s %s: %s s, %s, %s samples, %s to %s, %s at %s, %s commits, %s bytes at %s', to_char(bucket at time zone 'UTC', 'HH24:MI'), step_seconds,
+                      seconds, backend_seconds, samples, coalesce(backends_min::text, '-'), coalesce(backends_max::text, '-'), coalesce(backends_last::text, '-'),
+                      to_char(last_sample_at at time zone 'UTC', 'MI:SS'), xact_commit, coalesce(size_bytes::text, '-'),
+                      coalesce(to_char(size_at at time zone 'UTC', 'MI:SS'), '-')) as line
+          from history.database_rollup) x`)
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("in the order %v (-want +got):\n%s", order, diff)
+		}
+	}
+}
+
+// Samples of a visit are of one instant and of different databases. If they
+// are not, all of them are stored and counted even so.
+func TestAppendOddVisit(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := newServer(t, s, "db1")
+	v := &sample.Visit{Server: server}
+	for i := range 2500 {
+		at := noon.Add(time.Duration(i%3) * time.Second)
+		d := sample.DatabaseStat{At: at, OID: uint32(i % 2099), Epoch: noon, Backends: sample.Int{V: 1, Known: true}}
+		d.CounterDeltas[sample.XactCommit] = sample.Int{V: math.MaxInt32, Known: true}
+		v.Databases = append(v.Databases, d, d)
+	}
+	slices.SortStableFunc(v.Databases, func(a, b sample.DatabaseStat) int { return a.At.Compare(b.At) })
+	mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{v}})
+	got := pgtest.Value[string](t, dsn, `
+select format('%s rows, %s buckets, %s samples, %s commits', (select count(*) from history.database_stat), count(*), sum(samples), sum(xact_commit))
+  from history.database_rollup
+ where step_seconds = 3600`)
+	if want := fmt.Sprintf("2500 rows, 2099 buckets, 2500 samples, %d commits", 2500*math.MaxInt32); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
