@@ -66,7 +66,7 @@ $(BIN)/golangci-lint-$(GOLANGCI_VERSION):
 	@mv $(BIN)/golangci-lint $@
 
 .PHONY: bench
-bench: deps ## measure what watching costs: servers, collector, stats_db (about five minutes)
+bench: deps ## measure what watching and asking costs (about ten minutes)
 	go test -tags nomsgpack -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/bench
 	go test -tags nomsgpack -run '^$$' -bench . ./internal/statement
 

@@ -42,6 +42,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
+	tuneHeap()
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
 	if err != nil {
@@ -57,7 +58,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err := checkSchema(ctx, stats); err != nil {
 		return err
 	}
-	shells, err := remote.NewShells(remote.ShellsConfig{KnownHosts: cfg.SSHKnownHosts, Timeout: cfg.SSHTimeout.Std(), Log: log}) //nolint:contextcheck // they live as long as the process
+	shells, err := remote.NewShells(remote.ShellsConfig{KnownHosts: cfg.SSHKnownHosts, Timeout: cfg.SSHTimeout.Std(), Log: log})
 	if err != nil {
 		return daemon.Configuration(err)
 	}

@@ -291,10 +291,13 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	requests := 0
 	for line := range strings.Lines(log) {
 		var said struct {
-			Msg, Method, Route, Client string
-			RequestID                  string  `json:"request_id"`
-			Status                     int     `json:"status"`
-			Duration                   float64 `json:"duration_seconds"`
+			Msg       string  `json:"msg"`
+			RequestID string  `json:"request_id"`
+			Method    string  `json:"method"`
+			Route     string  `json:"route"`
+			Client    string  `json:"client"`
+			Status    int     `json:"status"`
+			Duration  float64 `json:"duration_seconds"`
 		}
 		if err := json.Unmarshal([]byte(line), &said); err != nil {
 			t.Fatalf("not JSON: %s", line)

@@ -29,9 +29,12 @@ const scanAtOnce = 8
 // left reports the entries of a file that cannot be read.
 func (i *importer) left(file string) (entries []legacy.Left) {
 	for _, l := range i.folder.Left {
-		if l.File == file {
+		if l.File != file {
+			continue
+		}
+		entries = append(entries, l)
+		if !l.Repeated {
 			i.toDo("%s: %s: %s", file, l.Entry, l.Why)
-			entries = append(entries, l)
 		}
 	}
 

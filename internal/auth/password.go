@@ -33,7 +33,7 @@ const (
 )
 
 const (
-	defaultCost = 12
+	defaultCost  = 12
 	queuePerSlot = 64
 	defaultWait  = 15 * time.Second
 )

@@ -1,5 +1,6 @@
-// Package bench measures what watching costs: the server, the collector and
-// stats_db. It holds benchmarks only; make bench runs them.
+// Package bench measures what watching costs, the server, the collector and
+// stats_db, and how fast the API answers. It holds benchmarks only; make bench
+// runs them.
 //
 // Figures that depend on the machine are reported as ratios to a floor that is
 // measured in the same run, in turns. The data of the write path are

@@ -17,7 +17,7 @@ import (
 //
 //	fillDatabases(tb, dsn, filling{Server: id, Databases: 20, Days: 90, RawDays: 2, End: time.Now()})
 //
-// The databases are db_00, db_01 … with the oids 20000, 20001 …
+// The databases are db_00, db_01 and so on, with the oids 20000, 20001 and so on.
 type filling struct {
 	Server    target.ID // of a row in pgam.server
 	Databases int

@@ -206,7 +206,13 @@ func BenchmarkAPI(b *testing.B) {
 	}
 	b.Run("stats/1y×50/gzip", func(b *testing.B) { s.asked(b, questions(now)[4].path, http.StatusOK, "Accept-Encoding: gzip") })
 	b.Run("stats/1y×50/304", func(b *testing.B) { s.asked(b, questions(now)[4].path, http.StatusNotModified, "If-None-Match: *") })
+	if peak := s.memory(b, "VmHWM:"); peak > mostMemory {
+		b.Errorf("the API took %.0f MB, more than %d", peak, mostMemory)
+	}
 }
+
+// mostMemory is what the API may take in all, in MB.
+const mostMemory = 100
 
 func (s *served) asked(b *testing.B, path string, status int, header string) {
 	b.Helper()
@@ -277,7 +283,7 @@ func startFloor(b *testing.B, body []byte) string {
 	if err := os.WriteFile(file, body, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestFloor$") //nolint:gosec // itself
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestFloor$")
 	cmd.Env = append(os.Environ(), floorBody+"="+file)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -309,7 +315,7 @@ func TestFloor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Println(listener.Addr()) //nolint:forbidigo // read by startFloor
+	fmt.Println(listener.Addr())
 	server := http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", length)

@@ -36,10 +36,10 @@ type process struct {
 }
 
 // startProcess starts a program with these settings and returns when it says
-// that it is ready.
-func startProcess(t *testing.T, program string, settings ...string) *process {
+// that it is ready. It is ended with the owner, which may be a test above t.
+func startProcess(t, owner *testing.T, program string, settings ...string) *process {
 	t.Helper()
-	p, ready := launch(t, program, settings)
+	p, ready := launch(t, owner, program, settings)
 	select {
 	case p.address = <-ready:
 	case <-p.ended:
@@ -55,7 +55,7 @@ func startProcess(t *testing.T, program string, settings ...string) *process {
 // listens on this address.
 func startSilent(t *testing.T, program, address string, settings ...string) *process {
 	t.Helper()
-	p, _ := launch(t, program, settings)
+	p, _ := launch(t, t, program, settings)
 	p.address = address
 	pgtest.WaitFor(t, readyWithin, func() bool {
 		select {
@@ -75,11 +75,11 @@ func startSilent(t *testing.T, program, address string, settings ...string) *pro
 }
 
 // launch starts a program; ready gets the address it listens on.
-func launch(t *testing.T, program string, settings []string) (p *process, ready <-chan string) {
+func launch(t, owner *testing.T, program string, settings []string) (p *process, ready <-chan string) {
 	t.Helper()
 	p = &process{program: program, ended: make(chan struct{})}
 	p.cmd = exec.Command(programs.path(t, program))
-	p.cmd.Env = append(plainEnvironment(t), settings...)
+	p.cmd.Env = append(plainEnvironment(owner), settings...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func launch(t *testing.T, program string, settings []string) (p *process, ready 
 	}
 	said := make(chan string, 1)
 	go p.follow(stderr, said)
-	t.Cleanup(func() { p.end(t) })
+	owner.Cleanup(func() { p.end(owner) })
 
 	return p, said
 }

@@ -172,8 +172,9 @@ func (s *site) singleFlight(t *testing.T) {
 
 // left: who goes away before he is answered is no fault of the server's.
 func (s *site) left(t *testing.T) {
-	s.operator.json(t, http.MethodPost, "/servers", with(s.row("left"), map[string]any{"port": s.mute.port()})).want(t, http.StatusOK)
-	before, faults := s.mute.accepted(), strings.Count(s.api.logged(), "activity of left")
+	mute := newRelay(t)
+	s.operator.json(t, http.MethodPost, "/servers", with(s.row("left"), map[string]any{"port": mute.port()})).want(t, http.StatusOK)
+	before, faults := mute.accepted(), strings.Count(s.api.logged(), "activity of left")
 	conn, err := net.Dial("tcp", s.api.address)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func (s *site) left(t *testing.T) {
 	if _, err := fmt.Fprintf(conn, "GET /server_stats/left HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", s.viewer.token); err != nil {
 		t.Fatal(err)
 	}
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return s.mute.accepted() > before }, "the server to be asked")
+	pgtest.WaitFor(t, 10*time.Second, func() bool { return mute.accepted() > before }, "the server to be asked")
 	_ = conn.Close()
 	eventually(t, func() bool {
 		return strings.Contains(s.api.logged(), "status=499") || strings.Count(s.api.logged(), "activity of left") > faults
@@ -303,6 +304,8 @@ func (s *site) purged(t *testing.T) {
 		}
 	}
 	s.operator.json(t, http.MethodPost, "/servers", s.row("passing")).want(t, http.StatusOK)
-	s.operator.send(t, http.MethodDelete, "/servers/passing?purge=perhaps", "", "").want(t, http.StatusUnprocessableEntity)
+	for _, path := range []string{"/servers/", "/api/servers/"} {
+		s.operator.send(t, http.MethodDelete, path+"passing?purge=perhaps", "", "").want(t, http.StatusUnprocessableEntity)
+	}
 	s.operator.send(t, http.MethodDelete, "/servers/passing", "", "").want(t, http.StatusOK)
 }

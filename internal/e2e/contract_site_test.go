@@ -47,6 +47,7 @@ const (
 // site is a whole installation, made as its operator would: a stats_db, users,
 // two API processes and a collector; and what is there to be watched.
 type site struct {
+	t          *testing.T // of all parts together
 	dir        string
 	dsn        string // of stats_db, to look into it
 	settings   []string
@@ -62,29 +63,38 @@ type site struct {
 	watched                 *pgtest.Server
 	mute                    *relay                   // accepts and never answers
 	shell                   *sshtest.InProcessServer // of the host of watched, in known_hosts
-	private                 []string                 // keys that must be seen nowhere
 	names                   names
+
+	mu      sync.Mutex
+	private []string // keys that must be seen nowhere
+}
+
+// hide notes a private key, which must be seen nowhere.
+func (s *site) hide(pem string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.private = append(s.private, pem)
 }
 
 // startSite starts everything.
 func startSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{dir: t.TempDir(), dsn: pgtest.EmptyDB(t), seen: &record{statuses: map[string]map[int]int{}}, statements: statements{seen: map[string]bool{}}}
+	s := &site{t: t, dir: t.TempDir(), dsn: pgtest.EmptyDB(t), seen: &record{statuses: map[string]map[int]int{}}, statements: statements{seen: map[string]bool{}}}
 	s.watched = pgtest.Target(t, pgtest.WithSettings(map[string]string{"log_connections": "on"}))
 	s.mute, s.shell = newRelay(t), sshtest.InProcess(t)
-	s.private = []string{s.shell.ClientKeyPEM}
+	s.hide(s.shell.ClientKeyPEM)
 	s.prepare(t)
 	s.statements.follow(t, s.dsn)
 	s.statements.follow(t, s.watched.SuperuserDSN())
 	s.settings = append(s.settings, "PGAM_SSH_TIMEOUT=3s", "PGAM_SSH_KNOWN_HOSTS="+filepath.Join(s.dir, "known_hosts"))
 	var starting sync.WaitGroup
 	starting.Go(func() {
-		s.api = startProcess(t, "pgam-api", append(s.apiSettings(), "SERVER_STATUS_CACHE_TTL=1", "SSH_CACHE_TTL=3")...)
+		s.api = startProcess(t, t, "pgam-api", append(s.apiSettings(), "SERVER_STATUS_CACHE_TTL=1", "SSH_CACHE_TTL=3")...)
 	})
 	starting.Go(func() {
-		s.second = startProcess(t, "pgam-api", append(s.apiSettings(), "PGAM_STATUS_CACHE_TTL=10m", "PGAM_SSH_CACHE_TTL=10m", "PGAM_LOG_FORMAT=json")...)
+		s.second = startProcess(t, t, "pgam-api", append(s.apiSettings(), "PGAM_STATUS_CACHE_TTL=10m", "PGAM_SSH_CACHE_TTL=10m", "PGAM_LOG_FORMAT=json")...)
 	})
-	starting.Go(func() { s.collector = startProcess(t, "pgam-collector", s.collectorSettings()...) })
+	starting.Go(func() { s.collector = startProcess(t, t, "pgam-collector", s.collectorSettings()...) })
 	starting.Wait()
 	if t.Failed() {
 		t.FailNow()
@@ -138,10 +148,10 @@ func (s *site) prepare(t *testing.T) {
 	t.Cleanup(s.stats.Close)
 }
 
-// start starts one process more.
+// start starts one process more, for all parts that follow.
 func (s *site) start(t *testing.T, program string, settings ...string) *process {
 	t.Helper()
-	p := startProcess(t, program, settings...)
+	p := startProcess(t, s.t, program, settings...)
 	s.processes = append(s.processes, p)
 
 	return p

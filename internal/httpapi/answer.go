@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/hex"
@@ -33,8 +34,8 @@ const (
 // nothing but the body, so two users that share a cache never get each other's:
 // the server compares with what this user would get.
 type answers struct {
-	held   sync.Pool // of *heldAnswer
-	packed sync.Pool // of *gzip.Writer
+	held    sync.Pool // of *heldAnswer
+	packers sync.Pool // of *gzip.Writer
 	// What all answers share, and nobody changes in place.
 	revalidate, vary []string
 }
@@ -42,7 +43,7 @@ type answers struct {
 func newAnswers() *answers {
 	a := &answers{revalidate: []string{"private, no-cache"}, vary: []string{"Accept-Encoding"}}
 	a.held.New = func() any { return new(heldAnswer) }
-	a.packed.New = func() any {
+	a.packers.New = func() any {
 		// The fastest level packs these answers, full of repetitions, tenfold.
 		w, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
 		return w
@@ -66,7 +67,7 @@ func (a *answers) handle(c *gin.Context) {
 			a.finish(c, held)
 		}
 		held.ResponseWriter = nil
-		if cap(held.body) <= maxKept {
+		if cap(held.body)+held.packed.Cap() <= maxKept {
 			a.held.Put(held)
 		}
 	}()
@@ -98,14 +99,22 @@ func (a *answers) finish(c *gin.Context, held *heldAnswer) {
 		_, _ = c.Writer.Write(held.body) // an error means that the client has gone
 		return
 	}
-	header.Del("Content-Length")
 	header.Set("Content-Encoding", "gzip")
-	packer := a.packed.Get().(*gzip.Writer) //nolint:forcetypeassert // nothing else is in the pool
-	packer.Reset(c.Writer)
-	_, _ = packer.Write(held.body)
+	packed := a.pack(held)
+	header.Set("Content-Length", strconv.Itoa(len(packed)))
+	_, _ = c.Writer.Write(packed)
+}
+
+// pack gives the body compressed, in memory of the answer's own.
+func (a *answers) pack(held *heldAnswer) []byte {
+	packer := a.packers.Get().(*gzip.Writer) //nolint:forcetypeassert // nothing else is in the pool
+	held.packed.Reset()
+	packer.Reset(&held.packed)
+	_, _ = packer.Write(held.body) // neither can fail: it is memory
 	_ = packer.Close()
-	packer.Reset(io.Discard) // it would keep the request alive
-	a.packed.Put(packer)
+	packer.Reset(io.Discard)
+	a.packers.Put(packer)
+	return held.packed.Bytes()
 }
 
 // tagOf gives the ETag of a body.
@@ -168,8 +177,9 @@ const (
 // heldAnswer keeps the body of a good answer in JSON.
 type heldAnswer struct {
 	gin.ResponseWriter
-	body  []byte
-	state int
+	body   []byte
+	packed bytes.Buffer // of pack
+	state  int
 }
 
 // holds decides with the first byte.

@@ -1,16 +1,22 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/remote"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/sshtest"
+	"github.com/pgam/pgam/internal/target"
 )
 
 // find gives the row of a server in GET /servers.
@@ -255,5 +261,42 @@ func TestPurge(t *testing.T) {
 		if got := pgtest.Value[bool](t, a.dsn, "select purge from pgam.server where name = $1 and deleted_at is not null", name); got != want {
 			t.Errorf("%s: purge is %v", path, got)
 		}
+	}
+}
+
+// With accept-new the first look pins the host's key in the catalog, for every
+// process.
+func TestFirstContact(t *testing.T) {
+	t.Parallel()
+	server, host := pgtest.Target(t), sshtest.InProcess(t)
+	a := startAPI(t)
+	log := slog.New(slog.NewTextHandler(a.log, nil))
+	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: 5 * time.Second, Log: log}))
+	t.Cleanup(shells.Close)
+	trusting := must[*live.Live](t)(live.New(live.Config{
+		Catalog: a.store, Log: log, Application: "pgam-api", Deadline: 10 * time.Second, StatusTTL: time.Second, DiskTTL: time.Second,
+		Pools: map[target.PoolProfile]live.Size{target.PoolDefault: {Max: 1}}, Shells: shells, Disks: disk.New(shells), Pins: a.store,
+	}))
+	body := bodyOf(server, "db1")
+	body["ssh_user"], body["ssh_password"], body["ssh_port"] = host.User, host.Password, host.Port
+	a.want(200, a.json(http.MethodPost, "/servers", body))
+	if err := trusting.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := trusting.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	db1 := must[target.Target](t)(trusting.Server("db1"))
+	if seen := trusting.Disks(t.Context(), db1); seen.Reason != sample.None {
+		t.Errorf("first contact: %+v", seen)
+	}
+	// The other process, which is strict, follows.
+	pgtest.WaitFor(t, 10*time.Second, func() bool { return a.find("db1")["status"] == "ok" }, "the pin to be followed")
+	if got := a.row(a.want(200, a.get("/api/v1/servers/db1")))["ssh"].(row); got["host_key"] != host.HostKeyLine {
+		t.Errorf("pinned %v", got)
 	}
 }

@@ -91,7 +91,7 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 	keys := must[*secret.Keyring](t)(secret.ParseKeyring(must[[]byte](t)(secret.GenerateKeyring())))
 	a.store = must[*store.Store](t)(store.New(store.Config{DSN: secret.New(a.dsn), Keyring: keys, Application: "pgam-api", MaxConns: 4}))
 	t.Cleanup(a.store.Close)
-	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: time.Second, Log: log}))
+	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: 5 * time.Second, Log: log}))
 	t.Cleanup(shells.Close)
 	a.live = must[*live.Live](t)(live.New(live.Config{
 		Catalog: a.store, Log: log, Application: "pgam-api", Deadline: 3 * time.Second, StatusTTL: 5 * time.Second,

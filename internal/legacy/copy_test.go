@@ -374,6 +374,46 @@ func TestImportBesidePgam(t *testing.T) {
 	}
 }
 
+// The usual order: the history first, then the collector begins, and then the
+// import is repeated for what came in between.
+func TestImportAgainAfterPgam(t *testing.T) {
+	t.Parallel()
+	source, dsn := pgtest.EmptyDB(t), pgtest.StatsDB(t)
+	pgtest.Exec(t, source, juneTables, juneRows)
+	stats := openStore(t, dsn)
+	counts, _, err := importAll(t, openSource(t, source, June), "", stats, 7, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Date(2025, 7, 1, 22, 30, 0, 0, time.UTC)
+	pgtest.Exec(t, source, `insert into pg_statistics (ts, datname, numbackends, xact_commit)
+select timestamptz '2025-07-01 22:00:07+00' + n * interval '10 minutes', d, 1, 1000000 from generate_series(0, 9) n, unnest(array['cms', 'postgres']) d`)
+	appendOwn(t, stats, 7, begun, 2, "shop", "cms")
+	again, read, err := importAll(t, openSource(t, source, June), "", stats, 7, nil)
+	if err != nil || again.Samples != 6 || again.Present != counts.Samples || read.Own != 14 {
+		t.Errorf("the second import: %+v of %+v, %v", again, read, err)
+	}
+	databases := lines(t, dsn, "select oid, name, last_seen_at, dropped_at from history.database order by oid")
+	want := []string{
+		`(5,postgres,"2025-07-01 22:20:07+00","2025-07-01 22:30:00+00")`, `(16401,shop,"2025-07-01 22:30:00+00",)`,
+		`(16402,cms,"2025-07-01 22:30:00+00",)`, `(16403,temp,"2025-06-30 15:40:07+00","2025-06-30 15:50:07+00")`,
+		`(4294967295,Склад,"2025-07-01 21:50:07+00","2025-07-01 22:30:00+00")`,
+	}
+	if diff := cmp.Diff(want, databases); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(lines(t, dsn, summed), lines(t, dsn, rollups)); diff != "" {
+		t.Error(diff)
+	}
+	before := dump(t, dsn)
+	if again, _, err = importAll(t, openSource(t, source, June), "", stats, 7, nil); err != nil || again.Samples+again.Sizes+again.Disks != 0 {
+		t.Errorf("the third import: %+v, %v", again, err)
+	}
+	if diff := cmp.Diff(before, dump(t, dsn)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // appendOwn writes samples as the collector does, ten seconds apart.
 func appendOwn(t *testing.T, stats *store.Store, id target.ID, at time.Time, samples int, names ...string) {
 	t.Helper()

@@ -48,6 +48,9 @@ type Left struct {
 	File  string // one of UsersFile and ServersFile
 	Entry string // its name, and its place in the file
 	Why   string
+	// Repeated says that an entry before it counts in its place, as it did in the
+	// Python version: nothing is lost.
+	Repeated bool
 }
 
 // ReadFolder reads the folder. A missing or empty file holds no entry, but one

@@ -76,14 +76,14 @@ func TestReadFolder(t *testing.T) {
 		t.Error(diff)
 	}
 	wantLeft := []Left{
-		{UsersFile, `"admin" (number 6)`, "the login is there before: the first one counts"},
-		{UsersFile, `number 7`, "the login is empty"},
-		{UsersFile, `number 9`, "login is not text"},
-		{UsersFile, `number 10`, "it is not an object"},
-		{ServersFile, `"db1" (number 6)`, "the same entry is there before"},
-		{ServersFile, `"bad port" (number 10)`, "port is not a number from 1 to 65535"},
-		{ServersFile, `"no host" (number 11)`, "host is empty: give a name, an address or the folder of a Unix socket"},
-		{ServersFile, `"number" (number 12)`, "host is not text"},
+		{UsersFile, `"admin" (number 6)`, "the login is there before: the first one counts", true},
+		{UsersFile, `number 7`, "the login is empty", false},
+		{UsersFile, `number 9`, "login is not text", false},
+		{UsersFile, `number 10`, "it is not an object", false},
+		{ServersFile, `"db1" (number 6)`, "the same entry is there before", true},
+		{ServersFile, `"bad port" (number 10)`, "port is not a number from 1 to 65535", false},
+		{ServersFile, `"no host" (number 11)`, "host is empty: give a name, an address or the folder of a Unix socket", false},
+		{ServersFile, `"number" (number 12)`, "host is not text", false},
 	}
 	if diff := cmp.Diff(wantLeft, f.Left); diff != "" {
 		t.Error(diff)

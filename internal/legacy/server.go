@@ -80,21 +80,21 @@ func (f *Folder) addServers(entries []entry, open openSecret) {
 	var read []Server
 	for _, e := range entries {
 		s, fault := readServer(e, open)
-		name := s.Target.Name
+		name, repeated := s.Target.Name, false
 		if fault == "" {
 			s.Target.Name = names.take(name, s.Target.Endpoint)
 			if s.Target.Name != name {
 				s.Was = name
 			}
 			if fault = complaint(s.Target); fault == "" && s.Was != "" && repeats(read, s) {
-				fault = "the same entry is there before"
+				fault, repeated = "the same entry is there before", true
 			}
 			if fault != "" {
 				names.giveBack(s.Target.Name)
 			}
 		}
 		if fault != "" {
-			f.Left = append(f.Left, Left{File: ServersFile, Entry: e.called(name), Why: fault})
+			f.Left = append(f.Left, Left{ServersFile, e.called(name), fault, repeated})
 			continue
 		}
 		read = append(read, s)

@@ -283,10 +283,10 @@ func (s *Source) Pages(ctx context.Context, server string, use func([]Row) error
 			}
 		}
 		if len(whole) > 0 {
+			after = instant(whole[len(whole)-1].At)
 			if err := use(whole); err != nil {
 				return err
 			}
-			after = instant(whole[len(whole)-1].At)
 		}
 		if len(page) < limit {
 			return nil

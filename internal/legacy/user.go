@@ -24,16 +24,16 @@ func (f *Folder) addUsers(entries []entry) {
 	seen := make(map[string]bool)
 	for _, e := range entries {
 		u, fault := readUser(e)
-		switch {
-		case fault != "":
-		case seen[u.Login]:
+		repeated := fault == "" && seen[u.Login]
+		if repeated {
 			fault = "the login is there before: the first one counts"
-		default:
-			seen[u.Login] = true
-			f.Users = append(f.Users, u)
+		}
+		if fault != "" {
+			f.Left = append(f.Left, Left{UsersFile, e.called(u.Login), fault, repeated})
 			continue
 		}
-		f.Left = append(f.Left, Left{File: UsersFile, Entry: e.called(u.Login), Why: fault})
+		seen[u.Login] = true
+		f.Users = append(f.Users, u)
 	}
 }
 

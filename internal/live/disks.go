@@ -208,7 +208,8 @@ func (l *Live) Views(ctx context.Context, servers []target.Target, unseen func(c
 	return list
 }
 
-// remembered gives the view of a server from the caches alone.
+// remembered gives the view of a server from the caches alone, if there is
+// nothing to be asked for it.
 func (l *Live) remembered(t target.Target) (View, bool) {
 	key := statusKey{t.ID, t.Revision}
 	status, ok := l.statuses.GetIfPresent(key)
@@ -218,6 +219,9 @@ func (l *Live) remembered(t target.Target) (View, bool) {
 	if t.Disks() == target.DiskNone {
 		return View{status, Disks{Disks: sample.Disks{Source: target.DiskNone}, Explanation: remote.Explain(sample.None)}}, true
 	}
-	seen, ok := l.looks.GetIfPresent(key)
-	return View{status, seen}, ok && seen.Reason == sample.None
+	seen, ok := l.looks.GetEntry(key)
+	if !ok || seen.Value.Reason != sample.None && (status.Reason == sample.None || seen.RefreshableAfter() <= 0) {
+		return View{}, false
+	}
+	return View{status, seen.Value}, true
 }

@@ -47,10 +47,8 @@ type MissingLocation struct {
 // Of gives the file system that holds a use, such as "data".
 func (d *Disks) Of(use string) (FileSystem, bool) {
 	for _, f := range d.FileSystems {
-		for _, u := range f.Uses {
-			if u == use {
-				return f, true
-			}
+		if slices.Contains(f.Uses, use) {
+			return f, true
 		}
 	}
 	return FileSystem{}, false

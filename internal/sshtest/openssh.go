@@ -73,11 +73,12 @@ func (s *Server) configuration() string {
 	if s.options.interactive {
 		interactive = "yes"
 	}
+	// A home of its own: what the user's shell does at its start is no matter of
+	// a test, and may take its time. sshd heeds one SetEnv only.
+	environment := append([]string{"HOME=" + s.dir}, s.options.environment...)
 	lines := append([]string{}, s.options.settings...)
-	for _, variable := range s.options.environment {
-		lines = append(lines, "SetEnv "+variable)
-	}
 	lines = append(lines,
+		"SetEnv "+strings.Join(environment, " "),
 		"ListenAddress "+net.JoinHostPort(s.Host, strconv.Itoa(s.Port)),
 		"HostKey "+filepath.Join(s.dir, "host_key"),
 		"AuthorizedKeysFile "+filepath.Join(s.dir, "authorized_keys"),

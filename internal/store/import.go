@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -22,10 +21,6 @@ const (
 	importTries  = 8
 	importWithin = 2 * time.Minute
 )
-
-// importLock is the advisory lock of an import, with the server ("impo" in
-// ASCII).
-const importLock int32 = 0x696d706f
 
 // ImportPlan reads what an import must know of a server's history.
 func (s *Store) ImportPlan(ctx context.Context, id target.ID) (history.ImportPlan, error) {
@@ -138,13 +133,16 @@ func (s *Store) importPartitions(ctx context.Context, c history.ImportedChunk) e
 }
 
 // importChunk writes what is not there yet, or only counts it where dry is set.
+// Somebody else may write the same meanwhile: the keys let one of both through,
+// and the other looks again.
 func (s *Store) importChunk(ctx context.Context, id target.ID, c history.ImportedChunk, dry bool) (counts history.ImportCounts, err error) {
 	mode := pgx.TxOptions{}
 	if dry {
 		mode.AccessMode = pgx.ReadOnly
 	}
 	err = pgx.BeginTxFunc(ctx, s.pool, mode, func(tx pgx.Tx) error {
-		if err := beginImport(ctx, tx, id); err != nil {
+		limits := fmt.Sprintf("set local lock_timeout = '2s'; set local statement_timeout = '%d'", importWithin.Milliseconds())
+		if _, err := tx.Exec(ctx, limits, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}
 		stats, sizes, disks, err := missing(ctx, tx, id, c)
@@ -172,17 +170,6 @@ func (s *Store) importChunk(ctx context.Context, id target.ID, c history.Importe
 		return nil
 	})
 	return counts, err
-}
-
-// beginImport keeps two imports of a server apart: what one of them finds
-// missing stays missing until it is written.
-func beginImport(ctx context.Context, tx pgx.Tx, id target.ID) error {
-	limits := fmt.Sprintf("set local lock_timeout = '2s'; set local statement_timeout = '%d'", importWithin.Milliseconds())
-	if _, err := tx.Exec(ctx, limits, pgx.QueryExecModeSimpleProtocol); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, "/* pgam:import */ select pg_advisory_xact_lock($1, $2)", importLock, int32(id%math.MaxInt32))
-	return err
 }
 
 // statKey is the key of a sample within its server.

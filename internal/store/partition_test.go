@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,9 +11,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 )
 
@@ -222,6 +225,44 @@ select 1, n, n, false, '2024-01-01', date '2024-11-22' - n from generate_series(
 			}
 		}
 	})
+}
+
+// Rollups and disks have retentions of their own; zero keeps for ever.
+func TestDropExpiredRollupsAndDisks(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := newServer(t, s, "db1")
+	const day = 24 * time.Hour
+	for _, at := range []time.Time{noon.AddDate(-2, 0, 0), noon.AddDate(0, -3, 0), noon} {
+		d := distinctStat(at)
+		seedDisks(t, s, server, at, mounted("/"+at.Format("2006"), 5))
+		mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{{Server: server, Databases: []sample.DatabaseStat{d}}}})
+	}
+	for _, step := range []struct {
+		keep Retention
+		want []string
+	}{
+		{Retention{}, nil},
+		{Retention{Rollups: 730 * day}, []string{"database_rollup_hour_p202211"}},
+		{Retention{Rollups: 60 * day}, []string{"database_rollup_4hour_p2022", "database_rollup_day_p2022", "database_rollup_hour_p202408"}},
+		{Retention{Disks: 60 * day, DetachConcurrently: true}, []string{"disk_usage_p202211", "disk_usage_p202408"}},
+	} {
+		got, err := s.DropExpired(t.Context(), noon.AddDate(0, 0, 20), step.keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = slices.DeleteFunc(got, func(name string) bool { return !strings.Contains(name, "rollup") && !strings.Contains(name, "disk") })
+		if diff := cmp.Diff(step.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%+v dropped (-want +got):\n%s", step.keep, diff)
+		}
+	}
+	got := pgtest.Value[string](t, dsn, `
+select format('%s days, %s hours, %s uses of disks %s', (select count(*) from history.database_rollup where step_seconds = 86400),
+       (select count(*) from history.database_rollup where step_seconds = 3600), (select count(*) from history.disk_usage),
+       (select array_agg(mount_point) from history.file_system))`)
+	if want := "2 days, 1 hours, 1 uses of disks {/2024}"; got != want {
+		t.Errorf("left: %s, want %s", got, want)
+	}
 }
 
 // reader opens a transaction that has read a partition; the function ends it.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/pgam/pgam/internal/history"
@@ -11,8 +12,7 @@ import (
 
 // cell is a database in one bucket.
 type cell struct {
-	bucket, entry           int32
-	oid                     uint32
+	bucket, entry, slot     int32
 	counted, sized          bool // has samples of connections, a size
 	seconds, backendSeconds float64
 	least, most             int32
@@ -31,14 +31,14 @@ type buckets struct {
 	from, to           time.Time // whole hours
 	whole              history.Range
 	cells              []cell
-	edges              map[[2]int64]int // cells of cut buckets, by database and bucket
-	sizes              map[uint32]*int64
+	edges              map[[2]int32]int // cells of cut buckets, by entry and bucket
+	sizes              []*int64         // in force, by slot
 	stepMicros, origin int64
 }
 
 // rollups answers from the rollups of the aggregation's step.
 func (q *timelineQuery) rollups(ctx context.Context) error {
-	b := buckets{timelineQuery: q, step: q.line.Aggregation.Step(), edges: make(map[[2]int64]int), sizes: make(map[uint32]*int64)}
+	b := buckets{timelineQuery: q, step: q.line.Aggregation.Step(), edges: make(map[[2]int32]int)}
 	q.line.Range = q.line.Range.Widen(time.Hour)
 	b.from, b.to = q.line.Range.From, q.line.Range.To
 	b.whole = history.Range{From: history.Floor(b.from.Add(b.step-1), b.step), To: history.Floor(b.to, b.step)}
@@ -49,14 +49,14 @@ func (q *timelineQuery) rollups(ctx context.Context) error {
 	if b.whole.To.Before(tail) {
 		tail = b.whole.To
 	}
-	questions := []question{inventory(q.id, q.only, &q.list), b.wholeBuckets()}
+	questions := []question{inventory(q.id, q.only, &q.list), b.wholeBuckets(), planOnce()}
+	if q.only != nil {
+		questions[1], questions[2] = questions[2], questions[1]
+	}
 	if b.from.Before(b.whole.From) {
 		questions = append(questions, b.hours(b.from, b.whole.From, b.cut))
 	}
 	questions = append(questions, b.hours(tail, b.to, func(v values) { b.cut(v); b.tell(v) }))
-	if q.only != nil {
-		questions = append([]question{planOnce()}, questions...)
-	}
 	if err := q.s.ask(ctx, questions...); err != nil {
 		return err
 	}
@@ -67,8 +67,8 @@ func (q *timelineQuery) rollups(ctx context.Context) error {
 	return nil
 }
 
-// planOnce keeps PostgreSQL from planning anew for the values of each
-// question: for one database that takes longer than the answer.
+// planOnce keeps PostgreSQL from planning what follows anew for the values of
+// each question: for a few rows that takes longer than reading them.
 func planOnce() question {
 	return question{
 		name: "pgam_plan_once",
@@ -81,6 +81,7 @@ func planOnce() question {
 // begin is for when the inventory is there and no other row yet.
 func (b *buckets) begin() {
 	b.named()
+	b.sizes = make([]*int64, len(b.names.byOID))
 	const most = 1 << 15 // beyond that, growing costs little
 	b.cells = make([]cell, 0, min(most, int64(len(b.line.Databases))*int64(b.line.Range.Length()/b.step+2)))
 }
@@ -160,9 +161,10 @@ func (b *buckets) read(v values, at int64) (c cell, ok bool) {
 	if b.names.byOID == nil {
 		b.begin()
 	}
-	c = cell{oid: v.oid(0), bucket: int32((at - b.origin) / b.stepMicros), sizedIn: at} //nolint:gosec // years of hours
+	db := b.names.byOID[v.oid(0)]
+	c = cell{slot: db.slot, bucket: int32((at - b.origin) / b.stepMicros), sizedIn: at} //nolint:gosec // years of hours
 	start := b.origin + int64(c.bucket)*b.stepMicros
-	if c.entry, ok = b.names.in(c.oid, start, start+b.stepMicros); !ok {
+	if c.entry, ok = db.in(start, start+b.stepMicros); !ok {
 		return c, false
 	}
 	c.seconds, c.backendSeconds = v.float8(2), v.float8(3)
@@ -177,7 +179,7 @@ func (b *buckets) read(v values, at int64) (c cell, ok bool) {
 
 // grow adds an hour to its bucket.
 func (b *buckets) grow(o cell) {
-	key := [2]int64{int64(o.entry), int64(o.bucket)}
+	key := [2]int32{o.entry, o.bucket}
 	i, known := b.edges[key]
 	if !known {
 		b.edges[key] = len(b.cells)
@@ -208,7 +210,11 @@ func (b *buckets) missing(ctx context.Context) error {
 	}
 	var questions []question
 	if b.sizeMissing() {
-		questions = append(questions, b.sizesBefore(b.from, func(oid uint32, bytes int64) { b.sizes[oid] = &bytes }))
+		questions = append(questions, b.sizesBefore(b.from, func(oid uint32, bytes int64) {
+			if db, known := b.names.byOID[oid]; known {
+				b.sizes[db.slot] = &bytes
+			}
+		}))
 	}
 	last := int32(-1)
 	for i := range b.cells {
@@ -232,31 +238,25 @@ func (b *buckets) missing(ctx context.Context) error {
 // sizeMissing reports whether a database begins the range without a size, or
 // has none in all of it.
 func (b *buckets) sizeMissing() bool {
-	type first struct{ counted, sized int32 }
-	firsts := make(map[uint32]first, len(b.names.byOID))
-	for _, d := range b.line.Databases {
-		firsts[d.OID] = first{math.MaxInt32, math.MaxInt32}
+	type first struct{ counted, sized int32 } // bucket
+	firsts := make([]first, len(b.names.byOID))
+	for i := range firsts {
+		firsts[i] = first{math.MaxInt32, math.MaxInt32}
 	}
 	for i := range b.cells {
 		c := &b.cells[i]
-		f, known := firsts[c.oid]
-		switch {
-		case !known || (c.bucket >= f.counted && c.bucket >= f.sized):
-			continue
-		case c.counted && c.bucket < f.counted:
-			f.counted = c.bucket
+		f := &firsts[c.slot]
+		if c.counted {
+			f.counted = min(f.counted, c.bucket)
 		}
 		if c.sized {
 			f.sized = min(f.sized, c.bucket)
 		}
-		firsts[c.oid] = f
 	}
-	for _, f := range firsts {
-		if f.sized == math.MaxInt32 || f.counted < f.sized {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.line.Databases, func(d history.Database) bool {
+		f := firsts[b.names.byOID[d.OID].slot]
+		return f.sized == math.MaxInt32 || f.counted < f.sized
+	})
 }
 
 // fill makes points of the cells: by bucket, then name. A size stands until
@@ -272,20 +272,22 @@ func (b *buckets) fill() {
 	if points > 0 {
 		b.line.Points = make([]history.DatabasePoint, 0, points)
 	}
+	sizes := make([]int64, 0, len(b.cells)) // points share them and nothing else of the cells
 	for _, i := range order {
 		c := &b.cells[i]
 		if c.sized {
-			b.sizes[c.oid] = &c.bytes
+			sizes = append(sizes, c.bytes)
+			b.sizes[c.slot] = &sizes[len(sizes)-1]
 		}
 		if !c.counted || !b.names.shown[c.entry] {
 			continue
 		}
 		b.add(history.DatabasePoint{
 			At: time.UnixMicro(b.origin + int64(c.bucket)*b.stepMicros).UTC(), Database: b.list[c.entry].Name, Connections: c.average(),
-			MinConnections: c.least, MaxConnections: c.most, Commits: c.commits, SizeBytes: b.sizes[c.oid],
+			MinConnections: c.least, MaxConnections: c.most, Commits: c.commits, SizeBytes: b.sizes[c.slot],
 		})
 	}
-	b.sized(func(oid uint32) *int64 { return b.sizes[oid] })
+	b.sized(func(oid uint32) *int64 { return b.sizes[b.names.byOID[oid].slot] })
 	newest, known := b.newest()
 	if b.line.LastSampleAt == nil && known {
 		b.line.LastSampleAt = &newest
@@ -307,7 +309,7 @@ func (c *cell) average() float64 {
 func sortedCells(cells []cell, entries int) []int32 {
 	order := make([]int32, len(cells))
 	for i := range order {
-		order[i] = int32(i) //nolint:gosec // an index
+		order[i] = int32(i)
 	}
 	if len(cells) == 0 {
 		return order

@@ -151,7 +151,14 @@ select max(last_sample_at)
 // a rename; entries are indexes of the inventory.
 type naming struct {
 	shown []bool // by entry: asked for
-	byOID map[uint32][]validity
+	byOID map[uint32]namedDatabase
+}
+
+// namedDatabase is a database with its names, the newest first. Slots number
+// the databases.
+type namedDatabase struct {
+	slot  int32
+	names []validity
 }
 
 // validity is the time in which a database had a name, in microseconds since
@@ -165,7 +172,7 @@ type validity struct {
 // first seen, the first one of its oid from ever, until it was dropped or
 // renamed.
 func newNaming(list []history.Database, only *string) naming {
-	n := naming{shown: make([]bool, len(list)), byOID: make(map[uint32][]validity, len(list))}
+	n := naming{shown: make([]bool, len(list)), byOID: make(map[uint32]namedDatabase, len(list))}
 	first := make(map[uint32]time.Time, len(list))
 	for _, d := range list {
 		if f, known := first[d.OID]; !known || d.FirstSeenAt.Before(f) {
@@ -177,28 +184,33 @@ func newNaming(list []history.Database, only *string) naming {
 			continue
 		}
 		n.shown[i] = only == nil || d.Name == *only
-		v := validity{int32(i), d.FirstSeenAt.UnixMicro(), math.MaxInt64} //nolint:gosec // an index
+		v := validity{int32(i), d.FirstSeenAt.UnixMicro(), math.MaxInt64}
 		if d.FirstSeenAt.Equal(first[d.OID]) {
 			v.from = math.MinInt64
 		}
 		if d.DroppedAt != nil {
 			v.to = d.DroppedAt.UnixMicro()
 		}
-		n.byOID[d.OID] = append(n.byOID[d.OID], v)
+		db, known := n.byOID[d.OID]
+		if !known {
+			db.slot = int32(len(n.byOID)) //nolint:gosec // an index
+		}
+		db.names = append(db.names, v)
+		n.byOID[d.OID] = db
 	}
-	for _, names := range n.byOID {
-		slices.SortFunc(names, func(a, b validity) int { return cmp.Compare(b.from, a.from) }) // the newest first
+	for _, db := range n.byOID {
+		slices.SortFunc(db.names, func(a, b validity) int { return cmp.Compare(b.from, a.from) })
 	}
 	return n
 }
 
 // at gives the entry of a database at an instant.
-func (n naming) at(oid uint32, at int64) (entry int32, ok bool) { return n.in(oid, at, at+1) }
+func (n naming) at(oid uint32, at int64) (entry int32, ok bool) { return n.byOID[oid].in(at, at+1) }
 
 // in gives the newest entry that a database had in the time from, included, to
 // to, left out.
-func (n naming) in(oid uint32, from, to int64) (entry int32, ok bool) {
-	for _, v := range n.byOID[oid] {
+func (d namedDatabase) in(from, to int64) (entry int32, ok bool) {
+	for _, v := range d.names {
 		if v.from < to && v.to > from {
 			return v.entry, true
 		}

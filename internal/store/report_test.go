@@ -43,6 +43,28 @@ func TestConformanceReportPrunes(t *testing.T) {
 	})
 }
 
+// A step and a range of time must leave out all other steps and times.
+func TestConformanceRollupPrunes(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *Store, dsn string) {
+		t.Helper()
+		partitionsAround(t, s, noon.AddDate(-1, 0, 0), noon.AddDate(0, -1, 0), noon)
+		for where, want := range map[string][]string{
+			"step_seconds = 3600 and \"time\" >= '2024-11-02' and \"time\" < '2024-11-20'":  {"database_rollup_hour_p202411"},
+			"step_seconds = 3600 and \"time\" between '2024-10-31' and '2024-11-01'":        {"database_rollup_hour_p202410", "database_rollup_hour_p202411"},
+			"step_seconds = 14400 and \"time\" >= '2024-11-02' and \"time\" < '2024-11-20'": {"database_rollup_4hour_p2024"},
+			"step_seconds = 86400 and \"time\" >= '2023-12-02'":                             {"database_rollup_day_p2023", "database_rollup_day_p2024"},
+		} {
+			plan := strings.Join(pgtest.Value[[]string](t, dsn, explain(t, dsn, "select sum(xact_commit) from report.database_rollup where "+where)), "\n")
+			found := regexp.MustCompile(`database_rollup_[0-9a-z]+_p\d+\b`).FindAllString(plan, -1)
+			slices.Sort(found)
+			if diff := cmp.Diff(want, slices.Compact(found)); diff != "" {
+				t.Errorf("%s reads (-want +got):\n%s\n%s", where, diff, plan)
+			}
+		}
+	})
+}
+
 // explain gives a statement that returns the plan of a query as an array.
 func explain(t *testing.T, dsn, query string) string {
 	t.Helper()
@@ -113,7 +135,7 @@ select n.nspname, c.relname
 				t.Errorf("read %v: %v, want insufficient_privilege", r, err)
 			}
 		}
-		if views < 6 {
+		if views < 8 {
 			t.Errorf("only %d views", views)
 		}
 		for _, sql := range []string{

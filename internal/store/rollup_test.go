@@ -375,8 +375,10 @@ func compareWithBackfill(t *testing.T, dsn string) {
 	pgtest.Exec(t, dsn, "alter table history.database_rollup rename to was", "drop view report.database_rollup",
 		"do $$ declare p text; begin for p in select inhrelid::regclass::text from pg_inherits where inhparent = 'history.was'::regclass loop"+
 			" execute 'alter table ' || p || ' rename to ' || replace(split_part(p, '.', 2), 'database_rollup', 'was'); end loop; end $$", up)
-	columns := strings.Join(append([]string{"server_id", "bucket", "step_seconds", "database_oid", "samples", "backends_min", "backends_max",
-		"backends_last", "last_sample_at", "size_bytes", "size_at"}, summedColumns()[:14]...), ", ")
+	columns := strings.Join(append([]string{
+		"server_id", "bucket", "step_seconds", "database_oid", "samples", "backends_min", "backends_max",
+		"backends_last", "last_sample_at", "size_bytes", "size_at",
+	}, summedColumns()[:14]...), ", ")
 	rounded := ", seconds::numeric(20, 3), backend_seconds::numeric(20, 2), active_time_ms::numeric(20, 2), blk_read_time_ms"
 	for from, to := range map[string]string{"was": "database_rollup", "database_rollup": "was"} {
 		n := pgtest.Value[int](t, dsn, "select count(*) from (select "+columns+rounded+" from history."+from+

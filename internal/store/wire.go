@@ -63,11 +63,6 @@ func (p *params) int8(v int64) { p.buf = binary.BigEndian.AppendUint64(p.buf, ui
 
 func (p *params) oid(v uint32) { p.buf = binary.BigEndian.AppendUint32(p.buf, v); p.end() }
 
-func (p *params) float8(v float64) {
-	p.buf = binary.BigEndian.AppendUint64(p.buf, math.Float64bits(v))
-	p.end()
-}
-
 func (p *params) bool(v bool) {
 	b := byte(0)
 	if v {
@@ -115,14 +110,6 @@ func (p *params) knownInt(v sample.Int) {
 		return
 	}
 	p.int8(v.V)
-}
-
-func (p *params) knownFloat(v sample.Float) {
-	if !v.Known {
-		p.null()
-		return
-	}
-	p.float8(v.V)
 }
 
 // header writes the header of a one-dimensional array.
