@@ -1,4 +1,4 @@
--- Rollups of database statistics: what a year is answered from.
+-- Rollups of databases and disks: what a year is answered from.
 
 create table history.database_rollup (
     server_id       bigint      not null,
@@ -78,7 +78,47 @@ comment on view report.database_rollup is 'what each database did by hour (step_
 
 grant select on report.database_rollup to pgam_read;
 
--- What was sampled before there were rollups.
+create table history.disk_rollup (
+    server_id      bigint      not null,
+    bucket         timestamptz not null,
+    mount_point    text        not null,
+    samples        integer     not null,
+    last_sample_at timestamptz not null,
+    total_bytes    bigint,
+    free_bytes     bigint,
+    free_bytes_min bigint,
+    inodes_free    bigint,
+    primary key (server_id, mount_point, bucket)
+) partition by range (bucket);
+comment on table history.disk_rollup is 'disk_usage by hour (UTC), grown with every stored sample';
+comment on column history.disk_rollup.bucket is 'start of the hour, UTC';
+comment on column history.disk_rollup.samples is 'stored samples in the hour';
+comment on column history.disk_rollup.last_sample_at is 'the newest of them';
+comment on column history.disk_rollup.total_bytes is 'of the newest sample; null: unknown';
+comment on column history.disk_rollup.free_bytes is 'of the newest sample; null: unknown';
+comment on column history.disk_rollup.free_bytes_min is 'least of the hour';
+comment on column history.disk_rollup.inodes_free is 'of the newest sample; null: unknown';
+
+create view report.disk_rollup as
+select r.server_id,
+       s.name as server,
+       r.bucket as "time",
+       r.mount_point,
+       f.device,
+       f.uses,
+       r.total_bytes,
+       r.free_bytes,
+       r.free_bytes_min,
+       r.inodes_free
+  from history.disk_rollup r
+  join pgam.server s on s.id = r.server_id
+  left join history.file_system f on f.server_id = r.server_id and f.mount_point = r.mount_point;
+comment on view report.disk_rollup is 'how full the file systems of each server were, by hour';
+
+grant select on report.disk_rollup to pgam_read;
+
+-- What was sampled before there were rollups of databases. Of disks there was
+-- nothing.
 
 do $$
 declare
@@ -154,5 +194,7 @@ select h.server_id, date_bin(w.step * interval '1 second', h.bucket, timestamptz
 
 ---- create above / drop below ----
 
+drop view report.disk_rollup;
+drop table history.disk_rollup;
 drop view report.database_rollup;
 drop table history.database_rollup;

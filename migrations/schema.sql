@@ -244,6 +244,28 @@ COMMENT ON COLUMN history.database_stat.epoch IS 'instant of the first sample si
 COMMENT ON COLUMN history.database_stat.sessions IS 'sessions established; PostgreSQL 14 and later';
 COMMENT ON COLUMN history.database_stat.blk_read_time_ms IS 'milliseconds; needs track_io_timing on the server';
 
+CREATE TABLE history.disk_rollup (
+    server_id bigint NOT NULL,
+    bucket timestamp with time zone NOT NULL,
+    mount_point text NOT NULL,
+    samples integer NOT NULL,
+    last_sample_at timestamp with time zone NOT NULL,
+    total_bytes bigint,
+    free_bytes bigint,
+    free_bytes_min bigint,
+    inodes_free bigint
+)
+PARTITION BY RANGE (bucket);
+
+COMMENT ON TABLE history.disk_rollup IS 'disk_usage by hour (UTC), grown with every stored sample';
+COMMENT ON COLUMN history.disk_rollup.bucket IS 'start of the hour, UTC';
+COMMENT ON COLUMN history.disk_rollup.samples IS 'stored samples in the hour';
+COMMENT ON COLUMN history.disk_rollup.last_sample_at IS 'the newest of them';
+COMMENT ON COLUMN history.disk_rollup.total_bytes IS 'of the newest sample; null: unknown';
+COMMENT ON COLUMN history.disk_rollup.free_bytes IS 'of the newest sample; null: unknown';
+COMMENT ON COLUMN history.disk_rollup.free_bytes_min IS 'least of the hour';
+COMMENT ON COLUMN history.disk_rollup.inodes_free IS 'of the newest sample; null: unknown';
+
 CREATE TABLE history.disk_usage (
     server_id bigint NOT NULL,
     sampled_at timestamp with time zone NOT NULL,
@@ -653,6 +675,23 @@ CREATE VIEW report.database_stat AS
 
 COMMENT ON VIEW report.database_stat IS 'what each database did since the sample before; a database without change has a row every five minutes only';
 
+CREATE VIEW report.disk_rollup AS
+ SELECT r.server_id,
+    s.name AS server,
+    r.bucket AS "time",
+    r.mount_point,
+    f.device,
+    f.uses,
+    r.total_bytes,
+    r.free_bytes,
+    r.free_bytes_min,
+    r.inodes_free
+   FROM ((history.disk_rollup r
+     JOIN pgam.server s ON ((s.id = r.server_id)))
+     LEFT JOIN history.file_system f ON (((f.server_id = r.server_id) AND (f.mount_point = r.mount_point))));
+
+COMMENT ON VIEW report.disk_rollup IS 'how full the file systems of each server were, by hour';
+
 CREATE VIEW report.disk_usage AS
  SELECT d.server_id,
     s.name AS server,
@@ -718,6 +757,9 @@ ALTER TABLE ONLY history.database_size
 ALTER TABLE ONLY history.database_stat
     ADD CONSTRAINT database_stat_pkey PRIMARY KEY (server_id, sampled_at, database_oid);
 
+ALTER TABLE ONLY history.disk_rollup
+    ADD CONSTRAINT disk_rollup_pkey PRIMARY KEY (server_id, mount_point, bucket);
+
 ALTER TABLE ONLY history.disk_usage
     ADD CONSTRAINT disk_usage_pkey PRIMARY KEY (server_id, sampled_at, mount_point);
 
@@ -777,6 +819,8 @@ GRANT SELECT ON TABLE report.database_rollup TO pgam_read;
 GRANT SELECT ON TABLE report.database_size TO pgam_read;
 
 GRANT SELECT ON TABLE report.database_stat TO pgam_read;
+
+GRANT SELECT ON TABLE report.disk_rollup TO pgam_read;
 
 GRANT SELECT ON TABLE report.disk_usage TO pgam_read;
 

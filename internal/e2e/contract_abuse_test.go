@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// logins: guessing passwords holds nobody up, and tells nothing.
+// logins: guessing passwords holds nobody up, and tells nothing (promise 22).
 func (s *site) logins(t *testing.T) {
 	guessing, leave := context.WithCancel(t.Context())
 	var guesses sync.WaitGroup
@@ -98,7 +98,7 @@ func unset(settings []string, prefix string) []string {
 	return slices.DeleteFunc(slices.Clone(settings), func(setting string) bool { return strings.HasPrefix(setting, prefix) })
 }
 
-// nonsense: whatever is sent, nothing breaks.
+// nonsense: whatever is sent, nothing breaks (promise 23).
 func (s *site) nonsense(t *testing.T) {
 	const requests, workers = 2000, 4
 	idle := s.slowClients(t, 100)

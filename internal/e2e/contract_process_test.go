@@ -86,7 +86,7 @@ func checkLife(t *testing.T, token string, want time.Duration) {
 }
 
 // lastRequest: who asked before SIGTERM is answered, who comes later is not
-// let in, and the process ends in time with 0.
+// let in, and the process ends in time with 0 (promise 14).
 func (s *site) lastRequest(t *testing.T) {
 	p := s.start(t, "pgam-api", s.apiSettings()...)
 	c := newClient(t, p.url(), s.seen).as(s.operator.token)

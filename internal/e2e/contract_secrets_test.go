@@ -93,7 +93,7 @@ func find(text string, secrets map[string]string) []string {
 }
 
 // noSecret looks for secrets wherever something was left: logs, answers,
-// metrics, files, stats_db, and what the servers have seen.
+// metrics, files, stats_db, and what the servers have seen (promise 16).
 func (s *site) noSecret(t *testing.T) {
 	secrets := s.secrets(t)
 	for name, secret := range secrets { // That it can fail.

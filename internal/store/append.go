@@ -330,9 +330,15 @@ on conflict (server_id, mount_point) do update
         or f.last_seen_at <= excluded.last_seen_at - interval '5 minutes')`
 
 const insertDiskUsage = `/* pgam:append */
-insert into history.disk_usage (server_id, sampled_at, mount_point, total_bytes, free_bytes, inodes_total, inodes_free)
-values ($1, $2, $3, $4, $5, $6, $7)
-on conflict (server_id, sampled_at, mount_point) do nothing`
+with u as (
+    insert into history.disk_usage (server_id, sampled_at, mount_point, total_bytes, free_bytes, inodes_total, inodes_free)
+    values ($1, $2, $3, $4, $5, $6, $7)
+    on conflict (server_id, sampled_at, mount_point) do nothing
+    returning sampled_at, total_bytes, free_bytes, inodes_free
+)
+insert into history.disk_rollup as r (server_id, bucket, mount_point, samples, last_sample_at, total_bytes, free_bytes, free_bytes_min, inodes_free)
+select $1, date_bin('1 hour', u.sampled_at, timestamptz 'epoch'), $3, 1, u.sampled_at, u.total_bytes, u.free_bytes, u.free_bytes, u.inodes_free
+  from u` + growDiskRollup
 
 func (w *writer) disks(server target.ID, d *sample.Disks) {
 	p := &w.p

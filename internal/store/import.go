@@ -108,7 +108,7 @@ func inTheWay(err error) bool {
 
 // importedTables are those a chunk is written to that are partitioned.
 func importedTables() map[string]bool {
-	return map[string]bool{"database_stat": true, "database_size": true, "database_rollup": true, "disk_usage": true}
+	return map[string]bool{"database_stat": true, "database_size": true, "database_rollup": true, "disk_usage": true, "disk_rollup": true}
 }
 
 // importPartitions makes the partitions of a chunk, and only those: a year of
@@ -308,6 +308,13 @@ on conflict (server_id, mount_point) do update
    set first_seen_at = least(f.first_seen_at, excluded.first_seen_at), last_seen_at = greatest(f.last_seen_at, excluded.last_seen_at)
  where f.first_seen_at > excluded.first_seen_at or f.last_seen_at < excluded.last_seen_at`
 
+const importDiskRollupSQL = `/* pgam:import */
+insert into history.disk_rollup as r (server_id, bucket, mount_point, samples, last_sample_at, total_bytes, free_bytes, free_bytes_min)
+select $1, date_bin('1 hour', g.sampled_at, timestamptz 'epoch') as bucket, $2, count(*), max(g.sampled_at),
+       (array_agg(g.total_bytes order by g.sampled_at desc))[1], (array_agg(g.free_bytes order by g.sampled_at desc))[1], min(g.free_bytes)
+  from unnest($3::timestamptz[], $4::int8[], $5::int8[]) as g (sampled_at, total_bytes, free_bytes)
+ group by bucket` + growDiskRollup
+
 func importDisks(ctx context.Context, tx pgx.Tx, id target.ID, mountPoint string, disks []history.ImportedDisk) error {
 	if len(disks) == 0 {
 		return nil
@@ -325,6 +332,20 @@ func importDisks(ctx context.Context, tx pgx.Tx, id target.ID, mountPoint string
 copy history.disk_usage (server_id, sampled_at, mount_point, total_bytes, free_bytes)
 from stdin (format binary)`
 	if err := r.copy(ctx, tx, sql); err != nil {
+		return err
+	}
+	at, total, free := make([]time.Time, len(disks)), make([]*int64, len(disks)), make([]*int64, len(disks))
+	for i := range disks {
+		d := &disks[i]
+		at[i] = d.At
+		if d.Total.Known {
+			total[i] = &d.Total.V
+		}
+		if d.Free.Known {
+			free[i] = &d.Free.V
+		}
+	}
+	if _, err := tx.Exec(ctx, importDiskRollupSQL, id, mountPoint, at, total, free); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, importFileSystemSQL, id, mountPoint, history.ImportSource, disks[0].At, disks[len(disks)-1].At)

@@ -51,6 +51,7 @@ func partitionedTables() []partitioned {
 		{table: "database_stat", span: monthly, kept: databases},
 		{table: "database_size", span: monthly, kept: databases},
 		{table: "disk_usage", span: monthly, kept: disks},
+		{table: "disk_rollup", span: yearly, kept: rollups, with: "fillfactor = 80"},
 		{table: "database_rollup", part: "_hour", step: 3600, span: monthly, kept: rollups, with: "fillfactor = 80"},
 		{table: "database_rollup", part: "_4hour", step: 14400, span: yearly, kept: rollups, with: "fillfactor = 80"},
 		{table: "database_rollup", part: "_day", step: 86400, span: yearly, kept: rollups, with: "fillfactor = 80"},

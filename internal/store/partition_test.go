@@ -98,6 +98,8 @@ func TestConformancePartitionBounds(t *testing.T) {
 			"database_size_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
 			"database_stat_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"database_stat_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"disk_rollup_p2024 FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"disk_rollup_p2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
 			"disk_usage_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"disk_usage_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
 			"session_p20241231 FOR VALUES FROM ('2024-12-31') TO ('2025-01-01')",
@@ -151,7 +153,7 @@ func TestEnsurePartitionsConcurrently(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := bounds(t, dsn); len(got) != 2*5+4+3 {
+	if got := bounds(t, dsn); len(got) != 2*5+5+3 {
 		t.Errorf("%d partitions: %v", len(got), got)
 	}
 }
@@ -244,7 +246,7 @@ func TestDropExpiredRollupsAndDisks(t *testing.T) {
 	}{
 		{Retention{}, nil},
 		{Retention{Rollups: 730 * day}, []string{"database_rollup_hour_p202211"}},
-		{Retention{Rollups: 60 * day}, []string{"database_rollup_4hour_p2022", "database_rollup_day_p2022", "database_rollup_hour_p202408"}},
+		{Retention{Rollups: 60 * day}, []string{"database_rollup_4hour_p2022", "database_rollup_day_p2022", "database_rollup_hour_p202408", "disk_rollup_p2022"}},
 		{Retention{Disks: 60 * day, DetachConcurrently: true}, []string{"disk_usage_p202211", "disk_usage_p202408"}},
 	} {
 		got, err := s.DropExpired(t.Context(), noon.AddDate(0, 0, 20), step.keep)

@@ -107,21 +107,16 @@ select mount_point, sampled_at, total_bytes, free_bytes, free_bytes, inodes_free
    and sampled_at >= $2
    and sampled_at < $3`
 
-const diskBucketsSQL = `/* pgam:disks */
-select b.mount_point, b.bucket, u.total_bytes, u.free_bytes, b.free_min, u.inodes_free
-  from (select n.mount_point, date_bin($4::interval, n.sampled_at, timestamptz 'epoch') as bucket, max(n.sampled_at) as newest,
-               min(n.free_bytes) as free_min
-          from history.disk_usage n
-         where n.server_id = $1
-           and n.sampled_at >= $2
-           and n.sampled_at < $3
-         group by 1, 2) b
-  join history.disk_usage u on u.server_id = $1 and u.sampled_at = b.newest and u.mount_point = b.mount_point
- where u.sampled_at >= $2
-   and u.sampled_at < $3`
+const diskHoursSQL = `/* pgam:disks */
+select mount_point, bucket, total_bytes, free_bytes, free_bytes_min, inodes_free
+  from history.disk_rollup
+ where server_id = $1
+   and bucket >= $2
+   and bucket < $3`
 
 // DiskTimeline gives how full the file systems of a server's host were: every
-// stored sample to 2 days, then by hour, four hours or day as for databases.
+// stored sample to 2 days, then by hour, four hours or day as for databases,
+// over a range that is widened to whole hours.
 func (s *Store) DiskTimeline(ctx context.Context, id target.ID, r history.Range) (history.DiskTimeline, error) {
 	line := history.DiskTimeline{Range: r, Step: history.AggregationFor(r).Step()}
 	known := make(map[string]history.DiskSeries)
@@ -131,11 +126,8 @@ func (s *Store) DiskTimeline(ctx context.Context, id target.ID, r history.Range)
 		sql:  diskPointsSQL,
 		args: func(p *params) {
 			p.int8(int64(id))
-			p.time(r.From)
-			p.time(r.To)
-			if line.Step > 0 {
-				p.interval(line.Step)
-			}
+			p.time(line.Range.From)
+			p.time(line.Range.To)
 		},
 		row: func(v values) {
 			mount := v.text(0)
@@ -145,7 +137,8 @@ func (s *Store) DiskTimeline(ctx context.Context, id target.ID, r history.Range)
 		},
 	}
 	if line.Step > 0 {
-		asked.name, asked.sql = "pgam_disk_buckets", diskBucketsSQL
+		line.Range = r.Widen(time.Hour)
+		asked.name, asked.sql = "pgam_disk_hours", diskHoursSQL
 	}
 	err := s.ask(ctx, question{
 		name: "pgam_file_systems",
@@ -161,9 +154,31 @@ func (s *Store) DiskTimeline(ctx context.Context, id target.ID, r history.Range)
 	for mount, list := range points {
 		series := known[mount]
 		slices.SortFunc(list, func(a, b history.DiskPoint) int { return a.At.Compare(b.At) })
-		series.MountPoint, series.Points = mount, list
+		series.MountPoint, series.Points = mount, inBuckets(list, line.Step)
 		line.Disks = append(line.Disks, series)
 	}
 	slices.SortFunc(line.Disks, func(a, b history.DiskSeries) int { return strings.Compare(a.MountPoint, b.MountPoint) })
 	return line, nil
+}
+
+// inBuckets sums up points, which are in the order of time, by step; zero leaves
+// them as they are.
+func inBuckets(points []history.DiskPoint, step time.Duration) []history.DiskPoint {
+	if step == 0 {
+		return points
+	}
+	kept := points[:0]
+	for _, p := range points {
+		p.At = history.Floor(p.At, step)
+		n := len(kept)
+		if n == 0 || !kept[n-1].At.Equal(p.At) {
+			kept = append(kept, p)
+			continue
+		}
+		if least := kept[n-1].MinFree; p.MinFree == nil || (least != nil && *least < *p.MinFree) {
+			p.MinFree = least
+		}
+		kept[n-1] = p
+	}
+	return kept
 }

@@ -183,6 +183,7 @@ func TestDiskTimeline(t *testing.T) {
 		}
 		batch.Visits = append(batch.Visits, &sample.Visit{Server: server, Disks: d})
 	}
+	r.Shuffle(len(batch.Visits), func(i, k int) { batch.Visits[i], batch.Visits[k] = batch.Visits[k], batch.Visits[i] })
 	mustAppend(t, s, batch, batch)
 	orNil := func(v sample.Int) *int64 {
 		if !v.Known {
@@ -190,14 +191,18 @@ func TestDiskTimeline(t *testing.T) {
 		}
 		return &v.V
 	}
+	from := noon.Add(31*time.Hour + 20*time.Minute)
 	for _, length := range []time.Duration{40 * time.Hour, 10 * 24 * time.Hour, 60 * 24 * time.Hour, 100 * 24 * time.Hour} {
-		asked := history.Range{From: noon.Add(31 * time.Hour), To: noon.Add(31*time.Hour + length)}
+		asked := history.Range{From: from, To: from.Add(length)}
 		step := history.AggregationFor(asked).Step()
 		want := history.DiskTimeline{Range: asked, Step: step}
+		if step > 0 {
+			want.Range = asked.Widen(time.Hour)
+		}
 		for _, mount := range []string{"/", "/größe", "/pg"} {
 			series := history.DiskSeries{MountPoint: mount, Device: "/dev/sda1", Uses: []string{"data", "tablespace:größe"}}
 			for _, l := range looks {
-				if l.mount != mount || l.at.Before(asked.From) || !l.at.Before(asked.To) {
+				if l.mount != mount || l.at.Before(want.Range.From) || !l.at.Before(want.Range.To) {
 					continue
 				}
 				at := l.at
@@ -226,5 +231,38 @@ func TestDiskTimeline(t *testing.T) {
 		if !slices.IsSortedFunc(got.Disks, func(a, b history.DiskSeries) int { return strings.Compare(a.MountPoint, b.MountPoint) }) {
 			t.Error("not by mount point")
 		}
+	}
+}
+
+// What is imported counts as what is sampled.
+func TestDiskTimelineOfImported(t *testing.T) {
+	t.Parallel()
+	s, _ := openStore(t)
+	server := newServer(t, s, "db1")
+	seedDisks(t, s, server, noon.Add(90*time.Minute), sample.FileSystem{MountPoint: "/", Total: known(100), Free: known(50)})
+	at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+	c := history.ImportedChunk{
+		Stats:      []history.ImportedStat{{At: noon, OID: 1, Epoch: noon}, {At: at(120), OID: 1, Epoch: noon}},
+		MountPoint: "/",
+		Disks: []history.ImportedDisk{
+			{At: at(0), Total: known(100), Free: known(9)}, {At: at(50), Total: known(100), Free: known(30)}, {At: at(60), Free: known(70)}, {At: at(120), Total: known(80)},
+		},
+	}
+	for range 2 {
+		if _, err := s.Import(t.Context(), server, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.DiskTimeline(t.Context(), server, history.Range{From: noon.AddDate(0, 0, -3), To: noon.AddDate(0, 0, 1)})
+	if err != nil || len(got.Disks) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	want := []history.DiskPoint{
+		{At: at(0), Total: new(int64(100)), Free: new(int64(30)), MinFree: new(int64(9))},
+		{At: at(60), Total: new(int64(100)), Free: new(int64(50)), MinFree: new(int64(50))},
+		{At: at(120), Total: new(int64(80))},
+	}
+	if diff := cmp.Diff(want, got.Disks[0].Points); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

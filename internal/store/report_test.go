@@ -135,7 +135,7 @@ select n.nspname, c.relname
 				t.Errorf("read %v: %v, want insufficient_privilege", r, err)
 			}
 		}
-		if views < 8 {
+		if views < 9 {
 			t.Errorf("only %d views", views)
 		}
 		for _, sql := range []string{

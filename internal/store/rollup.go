@@ -140,6 +140,17 @@ func (w *writer) instant(server target.ID, all []sample.DatabaseStat) {
 	w.send("pgam_database_stat")
 }
 
+// growDiskRollup is how rows of disk_rollup grow: what is not the least is of
+// the newest sample.
+const growDiskRollup = `
+on conflict (server_id, mount_point, bucket) do update
+   set samples = r.samples + excluded.samples,
+       last_sample_at = greatest(r.last_sample_at, excluded.last_sample_at),
+       total_bytes = case when r.last_sample_at > excluded.last_sample_at then r.total_bytes else excluded.total_bytes end,
+       free_bytes = case when r.last_sample_at > excluded.last_sample_at then r.free_bytes else excluded.free_bytes end,
+       free_bytes_min = least(r.free_bytes_min, excluded.free_bytes_min),
+       inodes_free = case when r.last_sample_at > excluded.last_sample_at then r.inodes_free else excluded.inodes_free end`
+
 // insertSizes inserts sizes and tells the rollups the newest of each bucket.
 const insertSizes = `/* pgam:append */
 with size as (

@@ -165,7 +165,7 @@ returning id, revision, created_at, updated_at`
 		if err != nil {
 			return err
 		}
-		return s.sealSecrets(ctx, tx, t)
+		return s.sealSecrets(ctx, tx, t, false)
 	})
 	if err != nil {
 		return target.Target{}, serverChangeError("create server", err)
@@ -218,7 +218,7 @@ returning revision, updated_at`
 		if err := tx.QueryRow(ctx, sql, append(serverArguments(t), t.ID)...).Scan(&t.Revision, &t.UpdatedAt); err != nil {
 			return err
 		}
-		if err := s.sealSecrets(ctx, tx, t); err != nil {
+		if err := s.sealSecrets(ctx, tx, t, forgetsShell(old, t)); err != nil {
 			return err
 		}
 		s.keepSecrets(&t, row)

@@ -22,10 +22,17 @@ func (r serverRow) keeps(was, t target.Target) error {
 		}
 		faults = append(faults, fmt.Errorf("%w: the stored password is for the old %s: send the password again", target.ErrInvalid, old))
 	}
-	if len(r.SSHPassword) > 0 && t.Shell.Password.IsZero() && shellPasswordBinding(was) != shellPasswordBinding(t) {
+	if len(r.SSHPassword) > 0 && t.Shell.Password.IsZero() && shellPasswordBinding(was) != shellPasswordBinding(t) && !forgetsShell(was, t) {
 		faults = append(faults, fmt.Errorf("%w: the stored ssh_password is for the old SSH host, ssh_port and ssh_user: send the ssh_password again", target.ErrInvalid))
 	}
 	return errors.Join(faults...)
+}
+
+// forgetsShell reports whether a stored SSH password goes: it is for another
+// place or user, and nobody logs in with it any more.
+func forgetsShell(was, t target.Target) bool {
+	unused := t.Shell.User == "" || t.Shell.Key.ID != 0 || t.Shell.Key.Name != ""
+	return unused && t.Shell.Password.IsZero() && shellPasswordBinding(was) != shellPasswordBinding(t)
 }
 
 // shellPlace is where SSH goes. No host holds a space.
@@ -72,8 +79,9 @@ func (s *Store) open(sealed []byte, binding secret.Binding) (secret.Value, error
 	return s.keyring.Open(sealed, binding)
 }
 
-// sealSecrets stores the passwords that t holds; others stay as they are.
-func (s *Store) sealSecrets(ctx context.Context, tx pgx.Tx, t target.Target) error {
+// sealSecrets stores the passwords that t holds; others stay as they are, but
+// for an SSH password that is to be forgotten.
+func (s *Store) sealSecrets(ctx context.Context, tx pgx.Tx, t target.Target, forgetShell bool) error {
 	password, err := s.seal(t.Endpoint.Password, passwordBinding(t))
 	if err != nil {
 		return err
@@ -84,9 +92,10 @@ func (s *Store) sealSecrets(ctx context.Context, tx pgx.Tx, t target.Target) err
 	}
 	const sql = `/* pgam:server_seal */
 update pgam.server
-   set password_sealed = coalesce($2, password_sealed), ssh_password_sealed = coalesce($3, ssh_password_sealed)
+   set password_sealed = coalesce($2, password_sealed),
+       ssh_password_sealed = coalesce($3, case when not $4 then ssh_password_sealed end)
  where id = $1`
-	_, err = tx.Exec(ctx, sql, t.ID, password, shellPassword)
+	_, err = tx.Exec(ctx, sql, t.ID, password, shellPassword, forgetShell)
 	return err
 }
 

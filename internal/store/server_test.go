@@ -150,6 +150,7 @@ func TestUpdateServerPasswords(t *testing.T) {
 		{"tunnel with the password", func(t *target.Target) { t.Shell.Tunnel, t.Endpoint.Password = true, secret.New("again") }, "again"},
 		{"SSH host without its password", func(t *target.Target) { t.Shell.Host = "evil.example.org" }, ""},
 		{"SSH host with its password", func(t *target.Target) { t.Shell.Host, t.Shell.Password = "jump.example.org", secret.New("x") }, "s3cret-pg"},
+		{"no SSH user any more, nor a password for one", func(t *target.Target) { t.Shell.User = "" }, "s3cret-pg"},
 		{"the same SSH host, named", func(t *target.Target) { t.Shell.Host = t.Endpoint.Host }, "s3cret-pg"},
 		{"new host with both", func(t *target.Target) {
 			t.Endpoint.Host, t.Endpoint.Password, t.Shell.Password = "new.example.org", secret.New("again"), secret.New("again too")
