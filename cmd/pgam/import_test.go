@@ -127,7 +127,7 @@ func statsDump(t *testing.T, dsn string) string {
 	var all strings.Builder
 	for _, table := range []string{
 		"pgam.account", "pgam.server", "history.database", "history.database_stat", "history.database_size", "history.database_rollup",
-		"history.disk_usage", "history.file_system",
+		"history.disk_usage", "history.disk_rollup", "history.file_system",
 	} {
 		sum := "select coalesce(md5(string_agg(x::text, E'\\n' order by x::text)), '') || ' ' || count(*) from " + table + " x"
 		fmt.Fprintf(&all, "%s %s\n", table, pgtest.Value[string](t, dsn, sum))

@@ -53,9 +53,9 @@ func (s *site) alike(t *testing.T) {
 	t.Helper()
 	fastest := map[string]time.Duration{}
 	bodies := map[string]bool{}
-	for i := range 3 {
+	for round := 0; round < 10 && (round < 2 || fastest["viewer"] > 2*fastest["nobody"] || fastest["nobody"] > 2*fastest["viewer"]); round++ {
 		for _, login := range []string{"viewer", "nobody"} {
-			got := s.viewer.as("").send(t, http.MethodPost, "/token", formType, url.Values{"username": {login}, "password": {fmt.Sprint("guess", i)}}.Encode())
+			got := s.viewer.as("").send(t, http.MethodPost, "/token", formType, url.Values{"username": {login}, "password": {fmt.Sprint("guess", round)}}.Encode())
 			got.want(t, http.StatusUnauthorized)
 			bodies[string(got.Body)] = true
 			if best, ok := fastest[login]; !ok || got.Took < best {
@@ -63,7 +63,7 @@ func (s *site) alike(t *testing.T) {
 			}
 		}
 	}
-	if a, b := fastest["viewer"], fastest["nobody"]; len(bodies) != 1 || a > 3*b || b > 3*a {
+	if a, b := fastest["viewer"], fastest["nobody"]; len(bodies) != 1 || a > 2*b || b > 2*a {
 		t.Errorf("a wrong password takes %s, no such user %s; they are told %v", a, b, bodies)
 	}
 }

@@ -34,7 +34,8 @@ const (
 	wrongPassword = "canary-of-a-wrong-password"
 	uiOrigin      = "https://ui.example.org"
 
-	// liveDeadline is PGAM_LIVE_DEADLINE.
+	// liveDeadline is how long the first API process waits for a server; the
+	// second waits much longer.
 	liveDeadline = 2 * time.Second
 	// statusTTL and sshTTL are how long the caches of the first API process keep
 	// an answer.
@@ -89,10 +90,11 @@ func startSite(t *testing.T) *site {
 	s.settings = append(s.settings, "PGAM_SSH_TIMEOUT=3s", "PGAM_SSH_KNOWN_HOSTS="+filepath.Join(s.dir, "known_hosts"))
 	var starting sync.WaitGroup
 	starting.Go(func() {
-		s.api = startProcess(t, t, "pgam-api", append(s.apiSettings(), "SERVER_STATUS_CACHE_TTL=1", "SSH_CACHE_TTL=3")...)
+		s.api = startProcess(t, t, "pgam-api", append(s.apiSettings(), "SERVER_STATUS_CACHE_TTL=1", "SSH_CACHE_TTL=3", "PGAM_LIVE_DEADLINE="+liveDeadline.String())...)
 	})
 	starting.Go(func() {
-		s.second = startProcess(t, t, "pgam-api", append(s.apiSettings(), "PGAM_STATUS_CACHE_TTL=10m", "PGAM_SSH_CACHE_TTL=10m", "PGAM_LOG_FORMAT=json")...)
+		s.second = startProcess(t, t, "pgam-api", append(s.apiSettings(),
+			"PGAM_STATUS_CACHE_TTL=10m", "PGAM_SSH_CACHE_TTL=10m", "PGAM_LIVE_DEADLINE=15s", "PGAM_LOG_FORMAT=json")...)
 	})
 	starting.Go(func() { s.collector = startProcess(t, t, "pgam-collector", s.collectorSettings()...) })
 	starting.Wait()
@@ -161,7 +163,7 @@ func (s *site) start(t *testing.T, program string, settings ...string) *process 
 func (s *site) apiSettings() []string {
 	return append([]string{
 		"PGAM_LISTEN=127.0.0.1:0", "SECRET_KEY=" + tokenKey, "LOG_LEVEL=DEBUG", "PGAM_CORS_ORIGINS=" + uiOrigin,
-		"PGAM_LIVE_DEADLINE=" + liveDeadline.String(), "PGAM_LOGIN_RATE=100000",
+		"PGAM_LOGIN_RATE=100000",
 	}, s.settings...)
 }
 

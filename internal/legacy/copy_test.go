@@ -136,7 +136,7 @@ func lines(t *testing.T, dsn, sql string, args ...any) []string {
 func dump(t *testing.T, dsn string) map[string]string {
 	t.Helper()
 	tables := make(map[string]string)
-	for _, table := range []string{"database", "database_stat", "database_size", "database_rollup", "disk_usage", "file_system"} {
+	for _, table := range []string{"database", "database_stat", "database_size", "database_rollup", "disk_usage", "disk_rollup", "file_system"} {
 		sum := "select coalesce(md5(string_agg(x::text, E'\\n' order by x::text)), '') || ' ' || count(*) from history." + table + " x"
 		tables[table] = pgtest.Value[string](t, dsn, sum)
 	}
@@ -248,6 +248,7 @@ func TestImportJune(t *testing.T) {
 	if diff := cmp.Diff(lines(t, source, disks), lines(t, dsn, "select sampled_at::text, free_bytes from history.disk_usage where server_id = 7 order by 1")); diff != "" {
 		t.Error(diff)
 	}
+	checkDiskRollup(t, dsn)
 	system := pgtest.Value[string](t, dsn, "select (mount_point, uses, source, first_seen_at = '2025-06-28 22:00:07+00', last_seen_at = '2025-07-01 21:50:07+00')::text from history.file_system")
 	if system != `("data directory (imported)",{data},import,t,t)` {
 		t.Errorf("the file system is %s", system)
@@ -262,6 +263,20 @@ func TestImportJune(t *testing.T) {
 		t.Errorf("a second time: %+v, %v", again, err)
 	}
 	if diff := cmp.Diff(before, dump(t, dsn)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// checkDiskRollup compares the hours of disks with brute force over what is stored.
+func checkDiskRollup(t *testing.T, dsn string) {
+	t.Helper()
+	const want = `
+select server_id, date_trunc('hour', sampled_at) as hour, mount_point, count(*), max(sampled_at), (array_agg(total_bytes order by sampled_at desc))[1],
+       (array_agg(free_bytes order by sampled_at desc))[1], min(free_bytes)
+  from history.disk_usage group by 1, 2, 3 order by 1, 2`
+	const got = `
+select server_id, bucket as hour, mount_point, samples, last_sample_at, total_bytes, free_bytes, free_bytes_min from history.disk_rollup order by 1, 2`
+	if diff := cmp.Diff(lines(t, dsn, want), lines(t, dsn, got)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -502,6 +517,7 @@ select s.sampled_at::text, d.name, s.numbackends, s.xact_commit_total, s.xact_co
 	if diff := cmp.Diff(lines(t, dsn, summed), lines(t, dsn, rollups)); diff != "" {
 		t.Error(diff)
 	}
+	checkDiskRollup(t, dsn)
 	disks := lines(t, dsn, "select server_id, count(*), min(free_bytes), max(total_bytes) from history.disk_usage group by 1 order by 1")
 	if diff := cmp.Diff([]string{"(1,300,89701,100000)", "(2,300,89701,100000)"}, disks); diff != "" {
 		t.Error(diff)

@@ -203,7 +203,7 @@ func TestImportIsWhole(t *testing.T) {
 	}
 	rows := func() int {
 		return pgtest.Value[int](t, dsn, `select (select count(*) from history.database_stat) + (select count(*) from history.database_size)
- + (select count(*) from history.database_rollup) + (select count(*) from history.disk_usage) + (select count(*) from history.database)`)
+ + (select count(*) from history.database_rollup) + (select count(*) from history.disk_usage) + (select count(*) from history.disk_rollup) + (select count(*) from history.database)`)
 	}
 	if n := rows(); n != 0 {
 		t.Errorf("%d rows of a chunk that failed", n)
