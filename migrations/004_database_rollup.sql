@@ -78,6 +78,13 @@ comment on view report.database_rollup is 'what each database did by hour (step_
 
 grant select on report.database_rollup to pgam_read;
 
+create table history.database_revision (
+    server_id bigint not null primary key,
+    revision  bigint not null
+) with (fillfactor = 50);
+comment on table history.database_revision is 'changes with all that is written of a server''s databases: an answer of the same revision still holds';
+comment on column history.database_revision.revision is 'counts the transactions that wrote something';
+
 create table history.disk_rollup (
     server_id      bigint      not null,
     bucket         timestamptz not null,
@@ -196,5 +203,6 @@ select h.server_id, date_bin(w.step * interval '1 second', h.bucket, timestamptz
 
 drop view report.disk_rollup;
 drop table history.disk_rollup;
+drop table history.database_revision;
 drop view report.database_rollup;
 drop table history.database_rollup;

@@ -108,6 +108,15 @@ COMMENT ON TABLE history.database IS 'inventory of databases; a rename makes a n
 COMMENT ON COLUMN history.database.created_at IS 'when it was created, to the inventory interval; null: it was there before the first look';
 COMMENT ON COLUMN history.database.dropped_at IS 'first inventory without it; null: it is there';
 
+CREATE TABLE history.database_revision (
+    server_id bigint NOT NULL,
+    revision bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE history.database_revision IS 'changes with all that is written of a server''s databases: an answer of the same revision still holds';
+COMMENT ON COLUMN history.database_revision.revision IS 'counts the transactions that wrote something';
+
 CREATE TABLE history.database_rollup (
     server_id bigint NOT NULL,
     bucket timestamp with time zone NOT NULL,
@@ -747,6 +756,9 @@ ALTER TABLE ONLY history.activity_window
 
 ALTER TABLE ONLY history.database
     ADD CONSTRAINT database_pkey PRIMARY KEY (server_id, oid, name);
+
+ALTER TABLE ONLY history.database_revision
+    ADD CONSTRAINT database_revision_pkey PRIMARY KEY (server_id);
 
 ALTER TABLE ONLY history.database_rollup
     ADD CONSTRAINT database_rollup_pkey PRIMARY KEY (server_id, step_seconds, database_oid, bucket);

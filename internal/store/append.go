@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -58,6 +60,7 @@ func (s *Store) append(ctx context.Context, b sample.Batch) error {
 	for i := range b.Windows {
 		w.window(&b.Windows[i])
 	}
+	w.revisions(b.Visits)
 	return w.end()
 }
 
@@ -83,7 +86,7 @@ func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		"pgam_session": insertSession, "pgam_wait": insertWait, "pgam_query": insertQuery, "pgam_window": insertWindow,
 		"pgam_identity": insertIdentity, "pgam_database": upsertDatabase, "pgam_database_drop": dropDatabases,
 		"pgam_database_stat": insertDatabaseStats(), "pgam_size": insertSizes,
-		"pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
+		"pgam_revision_advance": advanceRevision, "pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
 	} {
 		stmt, err := conn.Prepare(ctx, name, sql) // known from the second time on
 		if err != nil {
@@ -127,6 +130,20 @@ func (w *writer) end() error {
 		w.err = err
 	}
 	return w.err
+}
+
+// revisions says of which servers' databases there is something new.
+func (w *writer) revisions(visits []*sample.Visit) {
+	servers := make(map[target.ID]bool)
+	for _, v := range visits {
+		if v.Inventory != nil || len(v.Databases) > 0 || len(v.Sizes) > 0 {
+			servers[v.Server] = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(servers)) {
+		w.p.int8(int64(id))
+		w.send("pgam_revision_advance")
+	}
 }
 
 const insertSession = `/* pgam:append */

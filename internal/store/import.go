@@ -162,6 +162,7 @@ func (s *Store) importChunk(ctx context.Context, id target.ID, c history.Importe
 			func() error { return growRollups(ctx, tx, id, rollUp(stats, sizes)) },
 			// Last, because the collector writes these rows too.
 			func() error { return importDatabases(ctx, tx, id, c.Databases) },
+			func() error { _, err := tx.Exec(ctx, advanceRevision, id); return err },
 		} {
 			if err := write(); err != nil {
 				return err

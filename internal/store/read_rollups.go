@@ -36,10 +36,10 @@ type buckets struct {
 	stepMicros, origin int64
 }
 
-// rollups answers from the rollups of the aggregation's step.
+// rollups answers from the rollups of the aggregation's step. The range is in
+// whole hours.
 func (q *timelineQuery) rollups(ctx context.Context) error {
 	b := buckets{timelineQuery: q, step: q.line.Aggregation.Step(), edges: make(map[[2]int32]int)}
-	q.line.Range = q.line.Range.Widen(time.Hour)
 	b.from, b.to = q.line.Range.From, q.line.Range.To
 	b.whole = history.Range{From: history.Floor(b.from.Add(b.step-1), b.step), To: history.Floor(b.to, b.step)}
 	b.stepMicros, b.origin = b.step.Microseconds(), history.Floor(b.from, b.step).UnixMicro()
@@ -49,9 +49,9 @@ func (q *timelineQuery) rollups(ctx context.Context) error {
 	if b.whole.To.Before(tail) {
 		tail = b.whole.To
 	}
-	questions := []question{inventory(q.id, q.only, &q.list), b.wholeBuckets(), planOnce()}
+	questions := []question{revision(q.id, &q.revision), inventory(q.id, q.only, &q.list), b.wholeBuckets(), planOnce()}
 	if q.only != nil {
-		questions[1], questions[2] = questions[2], questions[1]
+		questions[2], questions[3] = questions[3], questions[2]
 	}
 	if b.from.Before(b.whole.From) {
 		questions = append(questions, b.hours(b.from, b.whole.From, b.cut))

@@ -19,7 +19,8 @@ const fresh = time.Minute
 
 // ServerTimeline gives what the databases of a server did over a range, the
 // templates left out. Where the aggregation is not Raw, the range is widened
-// to whole hours; its first and last bucket hold what lies in the range.
+// to whole hours; its first and last bucket hold what lies in the range. Others
+// may get the same answer: it must not be changed.
 func (s *Store) ServerTimeline(ctx context.Context, id target.ID, r history.Range) (history.Timeline, error) {
 	return s.timeline(ctx, id, r, nil)
 }
@@ -36,12 +37,35 @@ func (s *Store) timeline(ctx context.Context, id target.ID, r history.Range, onl
 	}
 	answer := q.raw
 	if q.line.Aggregation != history.Raw {
-		answer = q.rollups
+		answer = q.kept
 	}
 	if err := answer(ctx); err != nil {
 		return q.line, fmt.Errorf("read timeline: %w", dbError(err))
 	}
 	return q.line, nil
+}
+
+// kept answers from rollups, or gives the same answer as before if nothing was
+// written since.
+func (q *timelineQuery) kept(ctx context.Context) error {
+	q.line.Range = q.line.Range.Widen(time.Hour)
+	key := keyOf(q.id, q.only, q.line.Range)
+	if q.s.timelines.has(key, time.Now()) {
+		if err := q.s.ask(ctx, revision(q.id, &q.revision)); err != nil {
+			return err
+		}
+		if line, ok := q.s.timelines.get(key, q.revision, time.Now()); ok {
+			q.line = line
+			return nil
+		}
+	}
+	q.revision = 0
+	begin := time.Now()
+	if err := q.rollups(ctx); err != nil {
+		return err
+	}
+	q.s.timelines.put(key, q.revision, q.line, begin)
+	return nil
 }
 
 // timelineQuery is a question while it is answered.
@@ -53,6 +77,8 @@ type timelineQuery struct {
 	list  []history.Database // the inventory, by name
 	names naming
 	last  map[uint32]lastSample // by oid
+	// revision was read before all the rest.
+	revision int64
 }
 
 // lastSample is the newest sample of a database in the range.

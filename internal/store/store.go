@@ -41,8 +41,9 @@ type Config struct {
 
 // Store is a pool of connections to stats_db. It is safe for concurrent use.
 type Store struct {
-	pool    *pgxpool.Pool
-	keyring *secret.Keyring
+	pool      *pgxpool.Pool
+	keyring   *secret.Keyring
+	timelines timelines
 }
 
 // New makes a Store that connects when it is first used. The error is about
