@@ -244,6 +244,9 @@ func (l *link) session(script string, out io.Writer, confirmed chan<- *ssh.Sessi
 	if _, ok := errors.AsType[*ssh.ExitMissingError](err); ok {
 		return lost(err)
 	}
+	if errors.Is(err, io.EOF) { // it ended well, before it had read all of the script
+		return nil
+	}
 	return err
 }
 
