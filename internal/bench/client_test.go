@@ -104,9 +104,9 @@ type figures struct {
 	requests int
 }
 
-// drive sends the request on so many connections at once for a while; every
-// answer must have the status.
-func drive(tb testing.TB, addr string, request []byte, connections, status int, during time.Duration) figures {
+// drive sends the requests in turns on so many connections at once for a while;
+// every answer must have the status.
+func drive(tb testing.TB, addr string, requests [][]byte, connections, status int, during time.Duration) figures {
 	tb.Helper()
 	var (
 		mu    sync.Mutex
@@ -116,17 +116,18 @@ func drive(tb testing.TB, addr string, request []byte, connections, status int, 
 	)
 	callers := make([]*caller, connections)
 	for i := range callers {
-		callers[i] = newCaller(tb, addr, request)
+		callers[i] = newCaller(tb, addr, nil)
 	}
 	begin := time.Now()
-	for _, c := range callers {
+	for first, c := range callers {
 		group.Go(func() {
 			took := make([]time.Duration, 0, 1<<16)
 			size := 0
 			for sent := time.Now(); sent.Sub(begin) < during; {
+				c.request = requests[(first+len(took))%len(requests)]
 				got, n, err := c.call(nil)
 				if err != nil || got != status {
-					tb.Errorf("%.60q: status %d, %v", request, got, err)
+					tb.Errorf("%.60q: status %d, %v", c.request, got, err)
 					return
 				}
 				now := time.Now()

@@ -89,6 +89,7 @@ func fillDatabases(tb testing.TB, dsn string, f filling) {
 		{fillRollups, []any{f.Server, f.Databases, from, end}},
 		{fillStats, []any{f.Server, f.Databases, raw, end}},
 		{fillSizes, []any{f.Server, f.Databases, raw, end}},
+		{"insert into history.database_revision (server_id, revision) values ($1, 1)", []any{f.Server}},
 		{"vacuum (analyze) history.database_rollup", nil},
 		{"vacuum (analyze) history.database_stat", nil},
 		{"vacuum (analyze) history.database_size", nil},

@@ -153,26 +153,48 @@ func (s *served) login(tb testing.TB) string {
 
 // question is one that the benchmark asks.
 type question struct {
-	name, path string
-	atLeast    int // bytes of an answer that holds what it should
+	name    string
+	paths   []string // asked in turns
+	atLeast int      // bytes of an answer that holds what it should
 }
 
+// apart is how many ranges there are to ask for in turns, where no answer
+// shall be one that was given before.
+const apart = 24
+
 func questions(now time.Time) []question {
-	since := func(days int) string {
-		return url.Values{"start_date": {now.AddDate(0, 0, -days).Format(time.RFC3339)}, "end_date": {now.Format(time.RFC3339)}}.Encode()
+	// Each range begins an hour before the one before.
+	since := func(path string, days, ranges int) (paths []string) {
+		for i := range ranges {
+			from := now.AddDate(0, 0, -days).Add(-time.Duration(i) * time.Hour)
+			paths = append(paths, path+"?"+url.Values{"start_date": {from.Format(time.RFC3339)}, "end_date": {now.Format(time.RFC3339)}}.Encode())
+		}
+		return paths
 	}
 	return []question{
-		{"servers", "/servers", 900},
-		{"server_stats", "/server_stats/bench1", 100},
-		{"stats/7d×20", "/server/bench1/stats?" + since(7), 7 * 24 * 20 * 80},
-		{"stats/90d×20", "/server/bench1/stats?" + since(90), 90 * 6 * 20 * 80},
-		{"stats/1y×50", "/server/bench2/stats?" + since(365), 365 * 50 * 80},
-		{"db/1y", "/server/bench2/db/db_00/stats?" + since(365), 365 * 80},
+		{"servers", []string{"/servers"}, 900},
+		{"server_stats", []string{"/server_stats/bench1"}, 100},
+		{"stats/7d×20", since("/server/bench1/stats", 7, 1), 7 * 24 * 20 * 80},
+		{"stats/90d×20", since("/server/bench1/stats", 90, 1), 90 * 6 * 20 * 80},
+		{"stats/1y×50", since("/server/bench2/stats", 365, 1), 365 * 50 * 80},
+		{"db/1y", since("/server/bench2/db/db_00/stats", 365, 1), 365 * 80},
+		{"stats/7d×20/apart", since("/server/bench1/stats", 7, apart), 7 * 24 * 20 * 80},
+		{"stats/89d×20/apart", since("/server/bench1/stats", 89, apart), 89 * 6 * 20 * 80},
+		{"stats/1y×50/apart", since("/server/bench2/stats", 365, apart), 365 * 50 * 80},
+		{"db/1y/apart", since("/server/bench2/db/db_00/stats", 365, apart), 365 * 80},
 	}
+}
+
+func (q question) requests(token string, headers ...string) (list [][]byte) {
+	for _, path := range q.paths {
+		list = append(list, requestOf(http.MethodGet, path, token, "", headers...))
+	}
+	return list
 }
 
 // BenchmarkAPI asks the real program over a real stats_db, on eight
-// connections. of-floor is its part of what a handler that writes the same
+// connections. The API keeps answers about the past until something new is
+// stored; those asked apart are of more ranges than it keeps. of-floor is its part of what a handler that writes the same
 // bytes and does nothing else gives in the same run.
 func BenchmarkAPI(b *testing.B) {
 	now := time.Now().UTC().Truncate(time.Second)
@@ -182,18 +204,18 @@ func BenchmarkAPI(b *testing.B) {
 	})
 	for _, q := range questions(now) {
 		b.Run(q.name, func(b *testing.B) {
-			request := requestOf(http.MethodGet, q.path, s.token, "")
+			requests := q.requests(s.token)
 			var body bytes.Buffer
-			if status, _, err := newCaller(b, s.addr, request).call(&body); err != nil || status != http.StatusOK || body.Len() < q.atLeast {
+			if status, _, err := newCaller(b, s.addr, requests[0]).call(&body); err != nil || status != http.StatusOK || body.Len() < q.atLeast {
 				b.Fatalf("status %d, %d bytes, %v: %.200s", status, body.Len(), err, &body)
 			}
 			floor := startFloor(b, body.Bytes())
 			for b.Loop() {
-				drive(b, s.addr, request, connections, http.StatusOK, warming)
+				drive(b, s.addr, requests, connections, http.StatusOK, warming)
 				before, cpu := s.metric(b, "go_memstats_mallocs_total"), s.cpu(b)
-				got := drive(b, s.addr, request, connections, http.StatusOK, driving)
+				got := drive(b, s.addr, requests, connections, http.StatusOK, driving)
 				cpu, mallocs := s.cpu(b)-cpu, s.metric(b, "go_memstats_mallocs_total")-before
-				least := drive(b, floor, request, connections, http.StatusOK, driving/2)
+				least := drive(b, floor, requests, connections, http.StatusOK, driving/2)
 				got.report(b)
 				b.ReportMetric(float64(cpu.Microseconds())/float64(got.requests), "cpu-us/op")
 				b.ReportMetric(mallocs/float64(got.requests), "mallocs/op")
@@ -204,8 +226,8 @@ func BenchmarkAPI(b *testing.B) {
 			}
 		})
 	}
-	b.Run("stats/1y×50/gzip", func(b *testing.B) { s.asked(b, questions(now)[4].path, http.StatusOK, "Accept-Encoding: gzip") })
-	b.Run("stats/1y×50/304", func(b *testing.B) { s.asked(b, questions(now)[4].path, http.StatusNotModified, "If-None-Match: *") })
+	b.Run("stats/1y×50/gzip", func(b *testing.B) { s.asked(b, questions(now)[4], http.StatusOK, "Accept-Encoding: gzip") })
+	b.Run("stats/1y×50/304", func(b *testing.B) { s.asked(b, questions(now)[4], http.StatusNotModified, "If-None-Match: *") })
 	if peak := s.memory(b, "VmHWM:"); peak > mostMemory {
 		b.Errorf("the API took %.0f MB, more than %d", peak, mostMemory)
 	}
@@ -214,11 +236,10 @@ func BenchmarkAPI(b *testing.B) {
 // mostMemory is what the API may take in all, in MB.
 const mostMemory = 100
 
-func (s *served) asked(b *testing.B, path string, status int, header string) {
+func (s *served) asked(b *testing.B, q question, status int, header string) {
 	b.Helper()
-	request := requestOf(http.MethodGet, path, s.token, "", header)
 	for b.Loop() {
-		drive(b, s.addr, request, connections, status, driving).report(b)
+		drive(b, s.addr, q.requests(s.token, header), connections, status, driving).report(b)
 		b.ReportMetric(s.memory(b, "VmHWM:"), "peak-MB")
 	}
 }
@@ -227,10 +248,10 @@ func (s *served) asked(b *testing.B, path string, status int, header string) {
 // things meanwhile.
 func BenchmarkLogin(b *testing.B) {
 	s := startAPI(b, nil)
-	request := requestOf(http.MethodGet, "/servers", s.token, "")
+	requests := [][]byte{requestOf(http.MethodGet, "/servers", s.token, "")}
 	login := loginRequest()
 	for b.Loop() {
-		alone := drive(b, s.addr, request, connections, http.StatusOK, driving/2)
+		alone := drive(b, s.addr, requests, connections, http.StatusOK, driving/2)
 		var (
 			done    atomic.Bool
 			logins  atomic.Int64
@@ -257,7 +278,7 @@ func BenchmarkLogin(b *testing.B) {
 				}
 			})
 		}
-		got := drive(b, s.addr, request, connections, http.StatusOK, 2*driving)
+		got := drive(b, s.addr, requests, connections, http.StatusOK, 2*driving)
 		elapsed := time.Since(begin)
 		n := logins.Load()
 		done.Store(true)

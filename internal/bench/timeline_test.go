@@ -13,7 +13,8 @@ import (
 )
 
 // BenchmarkTimeline measures the answers of history about databases, without
-// HTTP: points a second, CPU of both sides.
+// HTTP: as they are read after something new was written, and as they are given
+// again. Answers from every sample are never given again.
 func BenchmarkTimeline(b *testing.B) {
 	dsn := pgtest.StatsDB(b)
 	stats, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-bench", MaxConns: 1})
@@ -29,30 +30,52 @@ func BenchmarkTimeline(b *testing.B) {
 		days   int
 		name   string
 	}{
-		{20, 2, ""}, {20, 7, ""}, {20, 90, ""}, {50, 365, ""}, {20, 1, "db_07"}, {20, 7, "db_07"}, {50, 365, "db_07"},
+		{20, 7, ""}, {20, 90, ""}, {50, 365, ""}, {20, 7, "db_07"}, {50, 365, "db_07"}, {20, 2, ""}, {20, 1, "db_07"},
 	} {
-		b.Run(fmt.Sprintf("%d databases %d days %s", c.server, c.days, c.name), func(b *testing.B) {
-			r := history.Range{From: end.AddDate(0, 0, -c.days), To: end}
-			pid := backendOf(b, stats.Pool())
-			cpu, backend := selfCPU(b), cpuOf(b, pid)
-			points := 0
-			b.ReportAllocs()
-			for b.Loop() {
-				var line history.Timeline
-				if c.name == "" {
-					line, err = stats.ServerTimeline(b.Context(), c.server, r)
-				} else {
-					line, err = stats.DatabaseTimeline(b.Context(), c.server, c.name, r)
-				}
-				if err != nil || len(line.Points) == 0 || line.LastSampleAt == nil || line.Connections == 0 || line.SizeBytes == 0 {
-					b.Fatalf("%d points, last %v, %d connections: %v", len(line.Points), line.LastSampleAt, line.Connections, err)
-				}
-				points = len(line.Points)
+		name := fmt.Sprintf("%dd×%d", c.days, c.server)
+		if c.name != "" {
+			name = fmt.Sprintf("%dd", c.days)
+		}
+		r := history.Range{From: end.AddDate(0, 0, -c.days), To: end}
+		read := func() (line history.Timeline, err error) {
+			if c.name == "" {
+				return stats.ServerTimeline(b.Context(), c.server, r)
 			}
-			n := float64(b.N) * 1000
-			b.ReportMetric(float64(points), "points")
-			b.ReportMetric(float64((cpuOf(b, pid)-backend).Microseconds())/n, "server-ms")
-			b.ReportMetric(float64((selfCPU(b)-cpu).Microseconds())/n, "client-ms")
+			return stats.DatabaseTimeline(b.Context(), c.server, c.name, r)
+		}
+		b.Run(name+"/read", func(b *testing.B) {
+			timeAnswers(b, stats, read, func() {
+				pgtest.Exec(b, dsn, "update history.database_revision set revision = revision + 1")
+			})
 		})
+		if c.days > 2 {
+			b.Run(name+"/again", func(b *testing.B) { timeAnswers(b, stats, read, func() {}) })
+		}
 	}
+}
+
+// timeAnswers reports what an answer costs, after a change each time.
+func timeAnswers(b *testing.B, stats *store.Store, read func() (history.Timeline, error), change func()) {
+	b.Helper()
+	pid := backendOf(b, stats.Pool())
+	var wall, client, server time.Duration
+	points, rounds := 0, 0
+	for b.Loop() {
+		change()
+		cpu, begin, backend := selfCPU(b), time.Now(), cpuOf(b, pid)
+		line, err := read()
+		wall += time.Since(begin)
+		client += selfCPU(b) - cpu
+		server += cpuOf(b, pid) - backend
+		if err != nil || len(line.Points) == 0 || line.LastSampleAt == nil || line.Connections == 0 || line.SizeBytes == 0 {
+			b.Fatalf("%d points, last %v, %d connections: %v", len(line.Points), line.LastSampleAt, line.Connections, err)
+		}
+		points, rounds = len(line.Points), rounds+1
+	}
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 / float64(rounds) }
+	b.ReportMetric(float64(points), "points")
+	b.ReportMetric(ms(wall), "wall-ms")
+	b.ReportMetric(ms(server), "server-ms")
+	b.ReportMetric(ms(client), "client-ms")
+	b.ReportMetric(0, "ns/op")
 }

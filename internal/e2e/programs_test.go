@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +17,16 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m, programs.remove) }
+// parallel is how many tests run at once, where nothing else is asked for: they
+// mostly wait for programs that wait for each other.
+const parallel = "6"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
+	}
+	pgtest.Main(m, programs.remove)
+}
 
 // programs are the binaries under test, built when the first test asks.
 var programs binaries

@@ -105,7 +105,13 @@ func (s *shop) play(t *testing.T) scene {
 	}
 	// wait runs a statement that does not end before the test does.
 	wait := func(conn *pgx.Conn, sql string) {
-		go func() { _, _ = conn.Exec(context.WithoutCancel(t.Context()), sql) }()
+		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = conn.Exec(ctx, sql)
+		}()
+		t.Cleanup(func() { cancel(); <-done }) // Before the connection is closed.
 	}
 	s.Exec(t, "select 1")
 	setup := open("e2e-setup", "create table article (id integer primary key, pieces integer); insert into article select i, 9 from generate_series(1, 3) i")

@@ -113,7 +113,10 @@ type DatabaseNow struct {
 // DatabasePoint is one database in one bucket, or in one sample where the
 // aggregation is Raw.
 type DatabasePoint struct {
-	At       time.Time
+	// At is the start of the bucket, which holds what was stored in it, with all
+	// that happened since the sample before.
+	At time.Time
+	// Database is the name; of one that was renamed in the bucket, the last.
 	Database string
 	// Connections is the average over time, MinConnections and MaxConnections
 	// the extremes.
@@ -125,8 +128,11 @@ type DatabasePoint struct {
 	SizeBytes *int64
 }
 
-// Timeline is what databases did over a range.
+// Timeline is what databases did over a range. Several may share one: it is not
+// to be changed.
 type Timeline struct {
+	// Range is what was asked for, widened to whole hours unless all is Raw. The
+	// first and the last bucket hold only what lies in it.
 	Range       Range
 	Aggregation Aggregation
 	// LastSampleAt is the newest sample of the server, in the range or not;

@@ -34,6 +34,7 @@ type DiskPoint struct {
 
 // DiskTimeline is how full the file systems were over a range.
 type DiskTimeline struct {
+	// Range is what was asked for, widened to whole hours where there is a Step.
 	Range Range
 	// Step is the width of the buckets; zero: every stored sample.
 	Step  time.Duration

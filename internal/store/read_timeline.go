@@ -50,22 +50,39 @@ func (s *Store) timeline(ctx context.Context, id target.ID, r history.Range, onl
 func (q *timelineQuery) kept(ctx context.Context) error {
 	q.line.Range = q.line.Range.Widen(time.Hour)
 	key := keyOf(q.id, q.only, q.line.Range)
-	if q.s.timelines.has(key, time.Now()) {
-		if err := q.s.ask(ctx, revision(q.id, &q.revision)); err != nil {
+	if found, err := q.asBefore(ctx, key); found || err != nil {
+		return err
+	}
+	end, waited := q.s.timelines.begin(ctx, key)
+	defer end()
+	if waited {
+		if found, err := q.asBefore(ctx, key); found || err != nil {
 			return err
-		}
-		if line, ok := q.s.timelines.get(key, q.revision, time.Now()); ok {
-			q.line = line
-			return nil
 		}
 	}
 	q.revision = 0
-	begin := time.Now()
+	began := time.Now()
 	if err := q.rollups(ctx); err != nil {
 		return err
 	}
-	q.s.timelines.put(key, q.revision, q.line, begin)
+	q.s.timelines.put(key, q.revision, q.line, began)
 	return nil
+}
+
+// asBefore gives the answer that is kept, if it still holds.
+func (q *timelineQuery) asBefore(ctx context.Context, key timelineKey) (found bool, err error) {
+	if !q.s.timelines.has(key, time.Now()) {
+		return false, nil
+	}
+	q.revision = 0
+	if err := q.s.ask(ctx, revision(q.id, &q.revision)); err != nil {
+		return false, err
+	}
+	line, found := q.s.timelines.get(key, q.revision, time.Now())
+	if found {
+		q.line = line
+	}
+	return found, nil
 }
 
 // timelineQuery is a question while it is answered.

@@ -121,6 +121,9 @@ func TestResume(t *testing.T) {
 	next.Counters[sample.XactCommit].V += 5
 	v := sample.Visit{Databases: []sample.DatabaseStat{next}}
 	got.Series().Advance(&v)
+	if d := v.Databases[0]; d.Held != 10*time.Second || d.BackendSeconds != 10*float64(full.Backends.V) || full.Backends.V == 0 {
+		t.Errorf("the last sample stood for %s, %g backend seconds of %d", d.Held, d.BackendSeconds, full.Backends.V)
+	}
 	if d := v.Databases[0]; !d.Epoch.Equal(full.Epoch) || d.Interval != 10*time.Second || d.CounterDeltas[sample.XactCommit].V != 5 {
 		t.Errorf("the next sample has epoch %s, interval %s, %d commits", d.Epoch, d.Interval, d.CounterDeltas[sample.XactCommit].V)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -30,11 +31,14 @@ func revision(id target.ID, to *int64) question {
 }
 
 const (
-	// keptPoints bounds the answers that are kept, to about ten megabytes.
-	keptPoints = 120_000
+	// keptPoints bounds the answers that are kept, to about five megabytes.
+	keptPoints = 60_000
 	// keptFor is how long an answer is kept, for what somebody writes past this
 	// package.
 	keptFor = 5 * time.Second
+	// mostPatience is how long one who asks waits for another who is already
+	// reading the same.
+	mostPatience = time.Second
 )
 
 // timelineKey is a question. The range is in whole hours: without that, no
@@ -57,9 +61,10 @@ func keyOf(id target.ID, only *string, r history.Range) timelineKey {
 // timelines keeps answers for those who ask the same until something new is
 // written; a year of many databases is the same to ten people who look at it.
 type timelines struct {
-	mu     sync.Mutex
-	kept   map[timelineKey]keptTimeline
-	points int
+	mu      sync.Mutex
+	kept    map[timelineKey]keptTimeline
+	points  int
+	reading map[timelineKey]chan struct{} // closed when it is read
 }
 
 type keptTimeline struct {
@@ -89,6 +94,41 @@ func (t *timelines) get(key timelineKey, revision int64, now time.Time) (history
 		return history.Timeline{}, false
 	}
 	return k.line, true
+}
+
+// begin is for one who is going to read an answer, and calls end then. It waits
+// for another who is reading the same, but not for ever; waited says that there
+// may be an answer now.
+func (t *timelines) begin(ctx context.Context, key timelineKey) (end func(), waited bool) {
+	patience := time.NewTimer(mostPatience)
+	defer patience.Stop()
+	for {
+		t.mu.Lock()
+		other, busy := t.reading[key]
+		if !busy {
+			if t.reading == nil {
+				t.reading = make(map[timelineKey]chan struct{})
+			}
+			done := make(chan struct{})
+			t.reading[key] = done
+			t.mu.Unlock()
+			return func() {
+				t.mu.Lock()
+				delete(t.reading, key)
+				t.mu.Unlock()
+				close(done)
+			}, waited
+		}
+		t.mu.Unlock()
+		waited = true
+		select {
+		case <-other:
+		case <-patience.C:
+			return func() {}, waited
+		case <-ctx.Done():
+			return func() {}, waited
+		}
+	}
 }
 
 // put keeps an answer. Those that are too old go, and the oldest of the others

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -93,8 +95,8 @@ func TestTimelinesKept(t *testing.T) {
 	if kept.has(key(1), at(0)) || there(1, 0, 0) {
 		t.Error("an answer from nowhere")
 	}
-	kept.put(key(1), 7, line(50_000), at(0))
-	kept.put(key(2), 7, line(50_000), at(1))
+	kept.put(key(1), 7, line(25_000), at(0))
+	kept.put(key(2), 7, line(25_000), at(1))
 	if !kept.has(key(1), at(4)) || !there(1, 7, 4) || there(1, 8, 4) || there(1, 6, 4) || !there(2, 7, 5) {
 		t.Error("not as it was put")
 	}
@@ -105,9 +107,9 @@ func TestTimelinesKept(t *testing.T) {
 	if there(3, 7, 2) {
 		t.Error("an answer without bounds is kept")
 	}
-	kept.put(key(1), 8, line(40_000), at(3))
-	kept.put(key(4), 8, line(30_000), at(3.1))
-	kept.put(key(5), 8, line(60_000), at(3.2))
+	kept.put(key(1), 8, line(20_000), at(3))
+	kept.put(key(4), 8, line(15_000), at(3.1))
+	kept.put(key(5), 8, line(30_000), at(3.2))
 	got := []bool{there(1, 8, 4), there(2, 7, 4), there(4, 8, 4), there(5, 8, 4)}
 	if diff := cmp.Diff([]bool{false, false, true, true}, got); diff != "" {
 		t.Errorf("the oldest go first (-want +got):\n%s", diff)
@@ -150,4 +152,45 @@ func TestRevision(t *testing.T) {
 	if n := now(); n != 2 {
 		t.Errorf("%d after two transactions", n)
 	}
+}
+
+// One who asks what another is reading waits for it, within limits.
+func TestTimelinesBegin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var kept timelines
+		key := timelineKey{server: 1}
+		end, waited := kept.begin(t.Context(), key)
+		if waited {
+			t.Error("the first waits")
+		}
+		other, waited := kept.begin(t.Context(), timelineKey{server: 2})
+		if other(); waited {
+			t.Error("one waits for another question")
+		}
+		began := time.Now()
+		time.AfterFunc(100*time.Millisecond, end)
+		end, waited = kept.begin(t.Context(), key)
+		if took := time.Since(began); !waited || took != 100*time.Millisecond {
+			t.Errorf("waited: %t, for %s", waited, took)
+		}
+		impatient, waited := kept.begin(t.Context(), key)
+		if took := time.Since(began); !waited || took != 100*time.Millisecond+mostPatience {
+			t.Errorf("waited: %t, until %s", waited, took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		gone, waited := kept.begin(ctx, key)
+		if took := time.Since(began); !waited || took != 100*time.Millisecond+mostPatience {
+			t.Errorf("who gave up waited: %t, until %s", waited, took)
+		}
+		impatient()
+		gone()
+		if len(kept.reading) != 1 {
+			t.Error("one who did not wait to the end ended the reading of another")
+		}
+		if end(); len(kept.reading) != 0 {
+			t.Error("a reading that ended is left")
+		}
+	})
 }
