@@ -103,24 +103,24 @@ func TestBadInput(t *testing.T) {
 
 func collectorInput(t *testing.T, w wrong) map[string]badInput {
 	t.Helper()
-	data := "PGAM_DATA_DIR=" + t.TempDir()
+	data := func() string { return "PGAM_DATA_DIR=" + t.TempDir() } // One has it at a time.
 	free := "PGAM_HEALTH_LISTEN=127.0.0.1:0"
 
 	return map[string]badInput{
 		"no settings":         {nil, nil, 2, []string{"PGAM_STATS_DSN", "postgres://"}},
 		"an argument":         {nil, []string{"--verbose"}, 2, []string{"--verbose", "--help"}},
-		"an unknown setting":  {[]string{w.migrated, w.key, data, "PGAM_ACTIVITY_INTERVALL=1s"}, nil, 2, []string{"PGAM_ACTIVITY_INTERVALL", "did you mean PGAM_ACTIVITY_INTERVAL"}},
-		"a wrong value":       {[]string{w.migrated, w.key, data, "PGAM_WINDOW=7s"}, nil, 2, []string{"PGAM_WINDOW", "5s"}},
-		"a DSN in disorder":   {[]string{"PGAM_STATS_DSN=" + canary, w.key, data}, nil, 2, []string{"PGAM_STATS_DSN", "postgres://"}},
-		"no key file":         {[]string{w.migrated, "PGAM_KEY_FILE=" + filepath.Join(t.TempDir(), "key"), data, free}, nil, 2, []string{"pgam key generate"}},
-		"an open key file":    {[]string{w.migrated, w.openKey, data, free}, nil, 2, []string{"chmod 600"}},
+		"an unknown setting":  {[]string{w.migrated, w.key, data(), "PGAM_ACTIVITY_INTERVALL=1s"}, nil, 2, []string{"PGAM_ACTIVITY_INTERVALL", "did you mean PGAM_ACTIVITY_INTERVAL"}},
+		"a wrong value":       {[]string{w.migrated, w.key, data(), "PGAM_WINDOW=7s"}, nil, 2, []string{"PGAM_WINDOW", "5s"}},
+		"a DSN in disorder":   {[]string{"PGAM_STATS_DSN=" + canary, w.key, data()}, nil, 2, []string{"PGAM_STATS_DSN", "postgres://"}},
+		"no key file":         {[]string{w.migrated, "PGAM_KEY_FILE=" + filepath.Join(t.TempDir(), "key"), data(), free}, nil, 2, []string{"pgam key generate"}},
+		"an open key file":    {[]string{w.migrated, w.openKey, data(), free}, nil, 2, []string{"chmod 600"}},
 		"a folder for a file": {[]string{w.migrated, w.key, "PGAM_DATA_DIR=" + w.file + "/x", free}, nil, 2, []string{w.file}},
-		"no database":         {[]string{w.missing, w.key, data, free}, nil, 2, []string{"does not exist", "pgam migrate"}},
-		"not migrated":        {[]string{w.empty, w.key, data, free}, nil, 2, []string{"pgam migrate"}},
-		"a newer stats_db":    {[]string{w.newer, w.key, data, free}, nil, 2, []string{"install the newer pgam"}},
-		"unreachable":         {[]string{w.unreachable, w.key, data, free}, nil, 1, []string{"PGAM_STATS_DSN"}},
-		"a wrong password":    {[]string{w.refusing, w.key, data, free}, nil, 1, []string{"password authentication failed"}},
-		"a taken port":        {[]string{w.migrated, w.key, data, "PGAM_HEALTH_LISTEN=" + w.listener}, nil, 1, []string{"address already in use", "PGAM_HEALTH_LISTEN"}},
+		"no database":         {[]string{w.missing, w.key, data(), free}, nil, 2, []string{"does not exist", "pgam migrate"}},
+		"not migrated":        {[]string{w.empty, w.key, data(), free}, nil, 2, []string{"pgam migrate"}},
+		"a newer stats_db":    {[]string{w.newer, w.key, data(), free}, nil, 2, []string{"install the newer pgam"}},
+		"unreachable":         {[]string{w.unreachable, w.key, data(), free}, nil, 1, []string{"PGAM_STATS_DSN"}},
+		"a wrong password":    {[]string{w.refusing, w.key, data(), free}, nil, 1, []string{"password authentication failed"}},
+		"a taken port":        {[]string{w.migrated, w.key, data(), "PGAM_HEALTH_LISTEN=" + w.listener}, nil, 1, []string{"address already in use", "PGAM_HEALTH_LISTEN"}},
 	}
 }
 

@@ -112,9 +112,13 @@ select p, n from (select time as p, lead(time) over (order by time) as n from re
 	if n := pgtest.Value[int64](t, dsn, "select count(*) - count(distinct time) from report.activity where pid = $1", open); n != 0 {
 		t.Errorf("%d samples of the session are doubled", n)
 	}
-	if n := pgtest.Value[int64](t, dsn, `select count(*) from report.tick k where k.outcome <> 'skipped' and not exists
+	if n := pgtest.Value[int64](t, dsn, `select count(*) from report.tick k where k.outcome in ('ok', 'degraded') and not exists
  (select from report.activity a where a.t0 = k.t0 and a.time = k.time and a.pid = $1 and a.application_name = 'open' and a.user_name = 'postgres')`, open); n != 0 {
 		t.Errorf("%d ticks do not show the session that was there all the time", n)
+	}
+	if n := pgtest.Value[int64](t, dsn, "select count(*) from report.tick where outcome = 'failed' and (time < $1 or time > $2)",
+		killed.Add(-3*time.Second), killed.Add(4*time.Second)); n != 0 {
+		t.Errorf("%d ticks have failed, though nothing was wrong with the server", n)
 	}
 	if n := pgtest.Value[int64](t, dsn, `select count(*) from history.activity_minute m where ticks_planned <>
  (select count(*) from report.tick k where date_trunc('minute', k.t0) = m.minute)`); n != 0 {

@@ -60,8 +60,9 @@ type Stats struct {
 
 // Spool is an open journal. It is safe for concurrent use.
 type Spool struct {
-	cfg Config
-	db  *bbolt.DB
+	cfg  Config
+	db   *bbolt.DB
+	lock *os.File // the folder, locked as long as the journal is open
 
 	syncing sync.Mutex // held over the disk work of Sync
 
@@ -95,26 +96,43 @@ func Open(cfg Config) (*Spool, error) {
 	}
 	path := filepath.Join(cfg.Dir, fileName)
 	s := &Spool{cfg: cfg, dirty: make(map[target.ID]bool)}
+	err := s.lockFolder()
+	if err == nil {
+		err = s.openOrBegin(path)
+	}
+	if err != nil {
+		s.unlockFolder()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openOrBegin opens the file, or sets it aside and begins a new one.
+func (s *Spool) openOrBegin(path string) error {
 	err := s.open(path)
 	switch {
 	case err == nil:
-		return s, nil
+		return nil
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("open %s: %w: stop it, or give this one another PGAM_DATA_DIR", path, ErrLocked)
+		return locked(path)
 	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("open %s: %w: give a folder that this user may write in PGAM_DATA_DIR", path, err)
+		return fmt.Errorf("open %s: %w: give a folder that this user may write in PGAM_DATA_DIR", path, err)
 	case errors.As(err, new(syscall.Errno)):
-		return nil, fmt.Errorf("open %s: %w", path, err) // the disk is full or broken, not what is in the file
+		return fmt.Errorf("open %s: %w", path, err) // the disk is full or broken, not what is in the file
 	}
 	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405Z"))
 	if renameErr := os.Rename(path, aside); renameErr != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	cfg.Log.Error("journal is damaged and was set aside; a new one is begun", "file", aside, "error", err)
+	s.cfg.Log.Error("journal is damaged and was set aside; a new one is begun", "file", aside, "error", err)
 	if err := s.open(path); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	return s, nil
+	return nil
+}
+
+func locked(path string) error {
+	return fmt.Errorf("open %s: %w: stop it, or give this one another PGAM_DATA_DIR", path, ErrLocked)
 }
 
 func (s *Spool) open(path string) (err error) {
@@ -192,8 +210,9 @@ func (s *Spool) load(tx *bbolt.Tx) error {
 
 // Close syncs what is pending and releases the file.
 func (s *Spool) Close() error {
-	err := s.Sync()
-	return errors.Join(err, s.db.Close())
+	err := errors.Join(s.Sync(), s.db.Close())
+	s.unlockFolder()
+	return err
 }
 
 // Append adds a visit. It does no I/O and keeps no reference to v.
