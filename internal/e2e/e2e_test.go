@@ -117,6 +117,7 @@ func TestEverything(t *testing.T) {
 		t.Errorf("after a kill the past is another:\n%s", diff)
 	}
 	checkLive(t, third, path, scene)
+	awaitStored(t, third, path, killed.Add(time.Second)) // It has found its way to the server again.
 	revived := period{server: path, from: time.Now().UTC().Truncate(time.Second).Add(2 * time.Second)}
 	revived.to = revived.from.Add(5 * time.Second)
 	awaitStored(t, third, path, revived.to)

@@ -19,7 +19,7 @@ import (
 
 // parallel is how many tests run at once, where nothing else is asked for: they
 // mostly wait for programs that wait for each other.
-const parallel = "6"
+const parallel = "5"
 
 func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", parallel); err != nil {

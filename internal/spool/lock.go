@@ -23,7 +23,7 @@ func (s *Spool) lockFolder() error {
 	for begun := time.Now(); ; {
 		err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil //nolint:nilerr // see above
+			return nil // Locked, or a file system without locks.
 		}
 		if time.Since(begun) > lockTimeout {
 			return locked(s.cfg.Dir)
