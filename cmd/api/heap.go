@@ -11,7 +11,7 @@ const (
 	// heapGoal is what the heap may grow to before garbage is collected, while
 	// little of it is in use: then collecting is rare, and the process stays
 	// below a hundred megabytes.
-	heapGoal = 56 << 20
+	heapGoal = 48 << 20
 	// leastGrowth and mostGrowth bound how much of what is in use may be added,
 	// in percent. With much in use the goal is out of reach, and a limit on
 	// memory would make the process collect garbage all the time.

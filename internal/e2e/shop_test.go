@@ -23,7 +23,7 @@ type shop struct {
 
 func startTarget(t *testing.T) *shop {
 	t.Helper()
-	server := pgtest.Target(t)
+	server := pgtest.Target(t, pgtest.WithSettings(map[string]string{"autovacuum": "off"})) // Its commits would be in the way of counting.
 	s := &shop{Server: server, pgbench: filepath.Join(pgtest.Local(t).Dir, "pgbench")}
 	if _, err := exec.LookPath(s.pgbench); err != nil {
 		if s.pgbench, err = exec.LookPath("pgbench"); err != nil {
