@@ -46,6 +46,66 @@ COMMENT ON COLUMN history.activity_minute.idle_in_transaction IS 'samples of ses
 COMMENT ON COLUMN history.activity_minute.max_sessions IS 'most sessions in one tick';
 COMMENT ON COLUMN history.activity_minute.max_backends IS 'most backends connected to a database in one tick; null: never known';
 
+CREATE TABLE history.activity_rollup (
+    server_id bigint NOT NULL,
+    step_seconds integer NOT NULL,
+    dimension smallint NOT NULL,
+    bucket timestamp with time zone NOT NULL,
+    ticks integer NOT NULL,
+    samples bigint NOT NULL,
+    keys integer[] NOT NULL,
+    key_samples bigint[] NOT NULL,
+    key_peaks integer[] NOT NULL,
+    tail_keys integer NOT NULL,
+    tail_samples bigint NOT NULL
+)
+PARTITION BY RANGE (step_seconds, bucket);
+
+COMMENT ON TABLE history.activity_rollup IS 'session samples of a server, bucket and dimension by key: made from the windows when the bucket is over, and again when late windows come; divide by ticks for average sessions. Partitioned by step, then time: give both';
+COMMENT ON COLUMN history.activity_rollup.step_seconds IS 'width of the bucket: 60 (waits only), 600, 3600 or 86400';
+COMMENT ON COLUMN history.activity_rollup.dimension IS '1 wait (history.wait), 2 query (history.query), 3 database, 4 user, 5 application, 6 client, 7 backend type (history.label)';
+COMMENT ON COLUMN history.activity_rollup.bucket IS 'start of the bucket, UTC';
+COMMENT ON COLUMN history.activity_rollup.ticks IS 'answered ticks of the bucket';
+COMMENT ON COLUMN history.activity_rollup.samples IS 'session samples of the bucket: the sum of key_samples, and tail_samples';
+COMMENT ON COLUMN history.activity_rollup.keys IS 'ids of the dimension''s dictionary, the most frequent first; 0: none (no query, no database …)';
+COMMENT ON COLUMN history.activity_rollup.key_samples IS 'session samples of each key';
+COMMENT ON COLUMN history.activity_rollup.key_peaks IS 'most sessions of each key in one tick';
+COMMENT ON COLUMN history.activity_rollup.tail_keys IS 'at least so many keys are not listed, because they were too many';
+COMMENT ON COLUMN history.activity_rollup.tail_samples IS 'samples of the keys that are not listed';
+
+CREATE TABLE history.activity_total (
+    server_id bigint NOT NULL,
+    step_seconds integer NOT NULL,
+    bucket timestamp with time zone NOT NULL,
+    ticks_planned integer NOT NULL,
+    ticks_ok integer NOT NULL,
+    ticks_degraded integer NOT NULL,
+    ticks_failed integer NOT NULL,
+    ticks_skipped integer NOT NULL,
+    samples bigint NOT NULL,
+    cpu bigint NOT NULL,
+    lock bigint NOT NULL,
+    lwlock bigint NOT NULL,
+    io bigint NOT NULL,
+    ipc bigint NOT NULL,
+    client bigint NOT NULL,
+    timeout bigint NOT NULL,
+    buffer_pin bigint NOT NULL,
+    extension bigint NOT NULL,
+    other bigint NOT NULL,
+    idle_in_transaction bigint NOT NULL,
+    max_sessions integer NOT NULL,
+    max_backends integer
+)
+PARTITION BY RANGE (bucket);
+
+COMMENT ON TABLE history.activity_total IS 'activity_minute summed up by hour (step_seconds 3600) and day (86400): what a year is answered from';
+COMMENT ON COLUMN history.activity_total.step_seconds IS 'width of the bucket: 3600 or 86400';
+COMMENT ON COLUMN history.activity_total.bucket IS 'start of the bucket, UTC';
+COMMENT ON COLUMN history.activity_total.samples IS 'session samples, the sum of the class columns';
+COMMENT ON COLUMN history.activity_total.max_sessions IS 'most sessions in one tick';
+COMMENT ON COLUMN history.activity_total.max_backends IS 'most backends connected to a database in one tick; null: never known';
+
 CREATE TABLE history.activity_window (
     server_id bigint NOT NULL,
     t0 timestamp with time zone NOT NULL,
@@ -66,7 +126,12 @@ CREATE TABLE history.activity_window (
     sample_xact_lead_ms integer[] NOT NULL,
     sample_state_lag_ms integer[],
     sample_xmin_age integer[],
-    sample_blocker integer[]
+    sample_blocker integer[],
+    edge_tick smallint[],
+    edge_blocked integer[],
+    edge_blocker integer[],
+    edge_lock integer[],
+    tick_burst boolean[]
 )
 PARTITION BY RANGE (t0);
 
@@ -90,6 +155,11 @@ COMMENT ON COLUMN history.activity_window.sample_xact_lead_ms IS 'query_start mi
 COMMENT ON COLUMN history.activity_window.sample_state_lag_ms IS 'state_change minus query_start in milliseconds; null: the same';
 COMMENT ON COLUMN history.activity_window.sample_xmin_age IS 'xid_base minus backend_xmin; null: none, or younger than the tick before';
 COMMENT ON COLUMN history.activity_window.sample_blocker IS 'history.session.id of the first backend that blocks this one; 0: blocked by one that is not a session; null: not blocked';
+COMMENT ON COLUMN history.activity_window.edge_tick IS 'who waits for whom, one element an edge: 1-based index into the tick arrays; null: nobody waited for a lock';
+COMMENT ON COLUMN history.activity_window.edge_blocked IS 'history.session.id of the session that waits';
+COMMENT ON COLUMN history.activity_window.edge_blocker IS 'history.session.id of one that it waits for; a prepared transaction is a session with pid 0; 0: not known';
+COMMENT ON COLUMN history.activity_window.edge_lock IS 'history.lock.id of what is waited for; 0: not known';
+COMMENT ON COLUMN history.activity_window.tick_burst IS 'one element a planned tick: it was taken in full detail; null: none was';
 
 CREATE TABLE history.database (
     server_id bigint NOT NULL,
@@ -291,6 +361,21 @@ COMMENT ON COLUMN history.disk_usage.total_bytes IS 'size of the file system; nu
 COMMENT ON COLUMN history.disk_usage.free_bytes IS 'bytes that an unprivileged process can use; null: unknown';
 COMMENT ON COLUMN history.disk_usage.inodes_total IS 'null: the file system has no fixed number, or it is unknown';
 
+CREATE TABLE history.event (
+    server_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    old text,
+    new text,
+    detail text
+)
+PARTITION BY RANGE (at);
+
+COMMENT ON TABLE history.event IS 'what explains a step in a chart; server_id 0: the monitor itself';
+COMMENT ON COLUMN history.event.kind IS 'restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended';
+COMMENT ON COLUMN history.event.subject IS 'what it is about: a setting''s or database''s name; empty: the server';
+
 CREATE TABLE history.file_system (
     server_id bigint NOT NULL,
     mount_point text NOT NULL,
@@ -305,6 +390,64 @@ COMMENT ON TABLE history.file_system IS 'file systems of the servers'' hosts tha
 COMMENT ON COLUMN history.file_system.device IS 'what is mounted; empty: unknown';
 COMMENT ON COLUMN history.file_system.uses IS 'what it holds, as last seen: data, wal, tablespace:NAME';
 COMMENT ON COLUMN history.file_system.source IS 'how it was last looked at: ssh, local, or import';
+
+CREATE TABLE history.horizon (
+    server_id bigint NOT NULL,
+    sampled_at timestamp with time zone NOT NULL,
+    holder text NOT NULL,
+    name text NOT NULL,
+    xmin_age bigint NOT NULL
+)
+PARTITION BY RANGE (sampled_at);
+
+COMMENT ON TABLE history.horizon IS 'what beside sessions keeps rows from being vacuumed: the oldest of each kind, written when it changes and every five minutes';
+COMMENT ON COLUMN history.horizon.holder IS 'prepared_transaction, replication_slot or standby';
+COMMENT ON COLUMN history.horizon.xmin_age IS 'transactions since';
+
+CREATE TABLE history.label (
+    server_id bigint NOT NULL,
+    id integer NOT NULL,
+    dimension smallint NOT NULL,
+    text text NOT NULL,
+    last_seen_on date NOT NULL
+);
+
+COMMENT ON TABLE history.label IS 'texts that activity_rollup counts by';
+COMMENT ON COLUMN history.label.dimension IS '3 database, 4 user, 5 application, 6 client, 7 backend type';
+
+CREATE TABLE history.lock (
+    server_id bigint NOT NULL,
+    id integer NOT NULL,
+    lock_type text NOT NULL,
+    mode text NOT NULL,
+    database_oid oid,
+    relation_oid oid,
+    relation_name text,
+    first_seen_on date NOT NULL,
+    last_seen_on date NOT NULL
+);
+
+COMMENT ON TABLE history.lock IS 'what sessions waited for; expires when no kept window can hold it';
+COMMENT ON COLUMN history.lock.lock_type IS 'as in pg_locks: relation, tuple, transactionid, advisory …';
+COMMENT ON COLUMN history.lock.mode IS 'the mode that was asked for';
+COMMENT ON COLUMN history.lock.database_oid IS 'null: shared object, or not about a database';
+COMMENT ON COLUMN history.lock.relation_oid IS 'null: not about a relation';
+COMMENT ON COLUMN history.lock.relation_name IS 'schema and name when it was first seen; null: could not be read';
+
+CREATE TABLE history.packed_day (
+    day date NOT NULL,
+    packed_at timestamp with time zone NOT NULL,
+    windows bigint NOT NULL,
+    rows bigint NOT NULL,
+    samples bigint NOT NULL,
+    bytes_before bigint NOT NULL,
+    bytes_after bigint NOT NULL
+);
+
+COMMENT ON TABLE history.packed_day IS 'days whose windows were packed into five minutes each';
+COMMENT ON COLUMN history.packed_day.windows IS 'windows before';
+COMMENT ON COLUMN history.packed_day.rows IS 'rows after';
+COMMENT ON COLUMN history.packed_day.bytes_before IS 'partition with indexes and TOAST';
 
 CREATE TABLE history.query (
     server_id bigint NOT NULL,
@@ -328,6 +471,18 @@ CREATE TABLE history.reason (
 
 COMMENT ON TABLE history.reason IS 'why a planned tick was not ok';
 
+CREATE TABLE history.rollup_due (
+    server_id bigint NOT NULL,
+    step_seconds integer NOT NULL,
+    bucket timestamp with time zone NOT NULL,
+    revision integer NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE history.rollup_due IS 'buckets of activity_rollup and activity_total for which something came since they were made, the one that is not over yet too: answers take them from finer grains';
+COMMENT ON COLUMN history.rollup_due.step_seconds IS '600: windows came; 3600, 86400: finer buckets were made';
+COMMENT ON COLUMN history.rollup_due.revision IS 'counts what came: who made the bucket takes the row away only if nothing came meanwhile';
+
 CREATE TABLE history.server_identity (
     server_id bigint NOT NULL,
     since timestamp with time zone NOT NULL,
@@ -336,10 +491,12 @@ CREATE TABLE history.server_identity (
     system_identifier bigint,
     timeline_id integer,
     postmaster_start timestamp with time zone NOT NULL,
-    in_recovery boolean NOT NULL
+    in_recovery boolean NOT NULL,
+    checkpointer_start timestamp with time zone
 );
 
 COMMENT ON TABLE history.server_identity IS 'which instance answered, from when on; a new row at every restart, promotion, upgrade or change of instance';
+COMMENT ON COLUMN history.server_identity.checkpointer_start IS 'when the checkpointer started: later than before with the same postmaster_start, the server had crashed; null: not known';
 
 CREATE TABLE history.session (
     server_id bigint NOT NULL,
@@ -361,6 +518,15 @@ PARTITION BY RANGE (day);
 COMMENT ON TABLE history.session IS 'sessions seen on a UTC day; one that lives over midnight is written again, so a day''s windows and sessions go together';
 COMMENT ON COLUMN history.session.client_addr IS 'client address as text; null for a Unix socket or a background process';
 COMMENT ON COLUMN history.session.leader_pid IS 'leader of a parallel worker (PostgreSQL 13 and later)';
+
+CREATE TABLE history.setting (
+    server_id bigint NOT NULL,
+    name text NOT NULL,
+    value text NOT NULL,
+    since timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE history.setting IS 'pg_settings of each server as last seen; values that may hold a secret are kept as a fingerprint';
 
 CREATE TABLE history.wait (
     server_id bigint NOT NULL,
@@ -437,12 +603,20 @@ CREATE TABLE pgam.server (
     disk_source text DEFAULT ''::text NOT NULL,
     disks_interval_seconds integer,
     purge boolean DEFAULT false NOT NULL,
+    query_texts text DEFAULT 'normalized'::text NOT NULL,
+    burst_active integer,
+    burst_lock_waits integer,
+    burst_connections_percent integer,
     CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
+    CONSTRAINT server_burst_active_check CHECK ((burst_active >= 0)),
+    CONSTRAINT server_burst_connections_percent_check CHECK (((burst_connections_percent >= 0) AND (burst_connections_percent <= 100))),
+    CONSTRAINT server_burst_lock_waits_check CHECK ((burst_lock_waits >= 0)),
     CONSTRAINT server_databases_interval_seconds_check CHECK ((databases_interval_seconds > 0)),
     CONSTRAINT server_disk_source_check CHECK ((disk_source = ANY (ARRAY[''::text, 'none'::text, 'ssh'::text, 'local'::text]))),
     CONSTRAINT server_disks_interval_seconds_check CHECK ((disks_interval_seconds > 0)),
     CONSTRAINT server_inventory_interval_seconds_check CHECK ((inventory_interval_seconds > 0)),
     CONSTRAINT server_port_check CHECK (((port >= 1) AND (port <= 65535))),
+    CONSTRAINT server_query_texts_check CHECK ((query_texts = ANY (ARRAY['normalized'::text, 'full'::text, 'none'::text]))),
     CONSTRAINT server_sizes_interval_seconds_check CHECK ((sizes_interval_seconds > 0)),
     CONSTRAINT server_ssh_port_check CHECK (((ssh_port >= 1) AND (ssh_port <= 65535)))
 );
@@ -470,6 +644,10 @@ COMMENT ON COLUMN pgam.server.ssh_tunnel IS 'true: PostgreSQL is reached through
 COMMENT ON COLUMN pgam.server.disk_source IS 'how disks are looked at: none, ssh, local; empty: ssh where there are an ssh_user and a host to go to';
 COMMENT ON COLUMN pgam.server.disks_interval_seconds IS 'seconds between looks at disks; null: the collector''s setting';
 COMMENT ON COLUMN pgam.server.purge IS 'true: the server was deleted with its history, which the collector is removing';
+COMMENT ON COLUMN pgam.server.query_texts IS 'how statements are kept: normalized (literals taken out), full, or none';
+COMMENT ON COLUMN pgam.server.burst_active IS 'active sessions from which full detail is taken; 0: never; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.burst_lock_waits IS 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.burst_connections_percent IS 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
 
 ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pgam.server_id_seq
@@ -479,6 +657,16 @@ ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE pgam.setting (
+    name text NOT NULL,
+    value text NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_by text DEFAULT ''::text NOT NULL
+);
+
+COMMENT ON TABLE pgam.setting IS 'settings changed while running; they come before those of the environment';
+COMMENT ON COLUMN pgam.setting.value IS 'as in the environment: 30d, true, 40';
 
 CREATE TABLE pgam.ssh_key (
     id bigint NOT NULL,
@@ -751,6 +939,12 @@ COMMENT ON COLUMN report.tick.backends IS 'backends connected to a database; nul
 ALTER TABLE ONLY history.activity_minute
     ADD CONSTRAINT activity_minute_pkey PRIMARY KEY (server_id, minute);
 
+ALTER TABLE ONLY history.activity_rollup
+    ADD CONSTRAINT activity_rollup_pkey PRIMARY KEY (server_id, step_seconds, dimension, bucket);
+
+ALTER TABLE ONLY history.activity_total
+    ADD CONSTRAINT activity_total_pkey PRIMARY KEY (server_id, step_seconds, bucket);
+
 ALTER TABLE ONLY history.activity_window
     ADD CONSTRAINT activity_window_pkey PRIMARY KEY (server_id, t0);
 
@@ -775,8 +969,26 @@ ALTER TABLE ONLY history.disk_rollup
 ALTER TABLE ONLY history.disk_usage
     ADD CONSTRAINT disk_usage_pkey PRIMARY KEY (server_id, sampled_at, mount_point);
 
+ALTER TABLE ONLY history.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (server_id, at, kind, subject);
+
 ALTER TABLE ONLY history.file_system
     ADD CONSTRAINT file_system_pkey PRIMARY KEY (server_id, mount_point);
+
+ALTER TABLE ONLY history.horizon
+    ADD CONSTRAINT horizon_pkey PRIMARY KEY (server_id, sampled_at, holder, name);
+
+ALTER TABLE ONLY history.label
+    ADD CONSTRAINT label_pkey PRIMARY KEY (server_id, id);
+
+ALTER TABLE ONLY history.label
+    ADD CONSTRAINT label_server_id_dimension_text_key UNIQUE (server_id, dimension, text);
+
+ALTER TABLE ONLY history.lock
+    ADD CONSTRAINT lock_pkey PRIMARY KEY (server_id, id);
+
+ALTER TABLE ONLY history.packed_day
+    ADD CONSTRAINT packed_day_pkey PRIMARY KEY (day);
 
 ALTER TABLE ONLY history.query
     ADD CONSTRAINT query_pkey PRIMARY KEY (server_id, id);
@@ -784,11 +996,17 @@ ALTER TABLE ONLY history.query
 ALTER TABLE ONLY history.reason
     ADD CONSTRAINT reason_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY history.rollup_due
+    ADD CONSTRAINT rollup_due_pkey PRIMARY KEY (server_id, step_seconds, bucket);
+
 ALTER TABLE ONLY history.server_identity
     ADD CONSTRAINT server_identity_pkey PRIMARY KEY (server_id, since);
 
 ALTER TABLE ONLY history.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (server_id, day, id);
+
+ALTER TABLE ONLY history.setting
+    ADD CONSTRAINT setting_pkey PRIMARY KEY (server_id, name);
 
 ALTER TABLE ONLY history.wait
     ADD CONSTRAINT wait_pkey PRIMARY KEY (server_id, id);
@@ -801,6 +1019,9 @@ ALTER TABLE ONLY pgam.account
 
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pgam.setting
+    ADD CONSTRAINT setting_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY pgam.ssh_key
     ADD CONSTRAINT ssh_key_fingerprint_key UNIQUE (fingerprint);

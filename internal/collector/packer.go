@@ -212,7 +212,8 @@ func (p *packer) load(r *sample.Record) {
 			}
 			v.Tick = nil
 		}
-		if !v.Entries.Empty() || v.Identity != nil || v.Inventory != nil || len(v.Databases) > 0 || len(v.Sizes) > 0 || v.Disks != nil {
+		if !v.Entries.Empty() || v.Identity != nil || v.Inventory != nil || len(v.Databases) > 0 || len(v.Sizes) > 0 || v.Disks != nil ||
+			len(v.Events) > 0 || v.Settings != nil || len(v.Horizon) > 0 {
 			p.others, p.sources = append(p.others, v), append(p.sources, r.Seq)
 		}
 	}

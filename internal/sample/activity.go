@@ -51,6 +51,10 @@ type Tick struct {
 	// NextXID is the server's next transaction id; 0 when unknown.
 	NextXID  int64
 	Sessions []Session
+	// Edges say who waits for whom; nil where nobody waits for a lock.
+	Edges []Edge
+	// Burst says that the tick was taken in full detail.
+	Burst bool
 }
 
 // SessionEntry is a session's dictionary entry. A session that changes its
@@ -86,7 +90,8 @@ type QueryEntry struct {
 	// QueryID is PostgreSQL's query_id or, where Own is set, pgam's fingerprint.
 	QueryID int64
 	Own     bool
-	// Text is normalized; empty while it was not seen.
+	// Text is as the server's query texts are kept, normalized by default; empty
+	// while it was not seen, and where none are kept.
 	Text string
 }
 
@@ -96,11 +101,12 @@ type Entries struct {
 	Sessions []SessionEntry
 	Waits    []WaitEntry
 	Queries  []QueryEntry
+	Locks    []LockEntry
 }
 
 // Empty reports whether there are none.
 func (e *Entries) Empty() bool {
-	return len(e.Sessions) == 0 && len(e.Waits) == 0 && len(e.Queries) == 0
+	return len(e.Sessions) == 0 && len(e.Waits) == 0 && len(e.Queries) == 0 && len(e.Locks) == 0
 }
 
 // Visit is everything one visit to a server yielded. Tick is nil for a visit
@@ -114,6 +120,9 @@ type Visit struct {
 	Inventory *Inventory
 	Sizes     []DatabaseSize
 	Disks     *Disks
+	Events    []Event
+	Settings  *Settings
+	Horizon   []Horizon
 	// Locations are for the collector's next look at disks; they are not kept.
 	Locations []Location
 }

@@ -12,6 +12,9 @@ type Identity struct {
 	TimelineID       int32 // 0 unknown
 	PostmasterStart  time.Time
 	InRecovery       bool
+	// CheckpointerStart is when the checkpointer started, which a crash moves
+	// while PostmasterStart stays; zero unknown.
+	CheckpointerStart time.Time
 }
 
 // SameInstance reports whether counters of b continue those of a.

@@ -9,13 +9,13 @@ const generationLife = time.Hour
 // NextIDs are the ids a server's dictionaries will hand out next. They only
 // grow, over restarts too.
 type NextIDs struct {
-	Session, Query int32
-	Wait           int16
+	Session, Query, Lock int32
+	Wait                 int16
 }
 
 // Max gives the larger of each.
 func (n NextIDs) Max(o NextIDs) NextIDs {
-	return NextIDs{max(n.Session, o.Session), max(n.Query, o.Query), max(n.Wait, o.Wait)}
+	return NextIDs{max(n.Session, o.Session), max(n.Query, o.Query), max(n.Lock, o.Lock), max(n.Wait, o.Wait)}
 }
 
 // Dictionary turns what a server says into ids that never change their
@@ -70,7 +70,7 @@ func (g *generations[V]) turn() { g.old, g.young = g.young, make(map[string]V) }
 // NewDictionary starts a dictionary that hands out next's ids first; ids
 // start at 1.
 func NewDictionary(next NextIDs) *Dictionary {
-	d := &Dictionary{next: next.Max(NextIDs{1, 1, 1}), waits: make(map[string]waitSeen)}
+	d := &Dictionary{next: next.Max(NextIDs{1, 1, 1, 1}), waits: make(map[string]waitSeen)}
 	d.sessions.young, d.queries.young = make(map[string]sessionSeen), make(map[string]*querySeen)
 	return d
 }

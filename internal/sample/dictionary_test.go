@@ -152,7 +152,7 @@ func TestDictionaryResumes(t *testing.T) {
 		Queries: []QueryEntry{{ID: 6, Day: 1, QueryID: 99, Text: "t"}, {ID: 25, Day: 1, QueryID: 100}},
 	}
 	d := r.Dictionary(NextIDs{Session: 12, Query: 2, Wait: 2})
-	if got, want := d.Next(), (NextIDs{Session: 12, Query: 26, Wait: 36}); got != want {
+	if got, want := d.Next(), (NextIDs{Session: 12, Query: 26, Lock: 1, Wait: 36}); got != want {
 		t.Errorf("next ids %+v, want %+v", got, want)
 	}
 	if id, class := d.Wait([]byte("active"), []byte("Lock"), []byte("tuple")); id != 4 || class != ClassLock {

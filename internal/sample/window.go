@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -24,6 +25,7 @@ type Window struct {
 	TickReason   []int16 // empty when every tick was OK
 	TickDuration []int32 // microseconds
 	TickBackends []int32
+	TickBurst    []bool // empty when no tick was in full detail
 
 	// One element a session sample, ordered by session, then tick.
 	Tick       []int16 // 1-based index into the tick arrays
@@ -35,6 +37,13 @@ type Window struct {
 	StateLag   []int32 // state change minus query start, milliseconds; Unset when zero
 	XminAge    []int32 // XIDBase minus xmin
 	Blocker    []int32
+
+	// One element an edge, ordered by blocked session, blocker, lock, then tick;
+	// nil where there is none.
+	EdgeTick    []int16 // 1-based index into the tick arrays
+	EdgeBlocked []int32
+	EdgeBlocker []int32
+	EdgeLock    []int32
 
 	Minute Minute
 }
@@ -60,18 +69,19 @@ func NewWindow(server target.ID, ticks []Tick) Window {
 	w.Minute = Minute{Start: first.Window.Truncate(time.Minute), MaxBackends: Unset}
 	w.ledger(ticks)
 	w.samples(ticks)
+	w.edges(ticks)
 	return w
 }
 
 func (w *Window) ledger(ticks []Tick) {
 	n := len(ticks)
 	w.TickOffset, w.TickDuration, w.TickBackends = make([]int32, n), make([]int32, n), make([]int32, n)
-	allOK := true
+	allOK, burst := true, false
 	for i, t := range ticks {
 		w.TickOffset[i] = int32(t.Started.Sub(w.T0).Milliseconds())                     //nolint:gosec // within a minute
 		w.TickDuration[i] = int32(min(t.Duration.Microseconds(), int64(math.MaxInt32))) //nolint:gosec // bounded
 		w.TickBackends[i] = t.Backends
-		allOK = allOK && t.Outcome == OK
+		allOK, burst = allOK && t.Outcome == OK, burst || t.Burst
 		if w.XIDBase == 0 {
 			w.XIDBase = t.NextXID
 		}
@@ -83,6 +93,12 @@ func (w *Window) ledger(ticks []Tick) {
 		for _, s := range t.Sessions {
 			m.Classes[s.Class]++
 			m.Samples++
+		}
+	}
+	if burst {
+		w.TickBurst = make([]bool, n)
+		for i, t := range ticks {
+			w.TickBurst[i] = t.Burst
 		}
 	}
 	if allOK {
@@ -139,6 +155,27 @@ func (w *Window) samples(ticks []Tick) {
 	}
 	if !blocked {
 		w.Blocker = nil
+	}
+}
+
+func (w *Window) edges(ticks []Tick) {
+	type placed struct {
+		Edge
+		tick int16
+	}
+	var all []placed
+	for i, t := range ticks {
+		for _, e := range t.Edges {
+			all = append(all, placed{e, int16(i + 1)}) //nolint:gosec // at most a minute's ticks
+		}
+	}
+	// A wait that goes on for many ticks makes runs, which compress.
+	slices.SortFunc(all, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.Blocked, b.Blocked), cmp.Compare(a.Blocker, b.Blocker), cmp.Compare(a.Lock, b.Lock), cmp.Compare(a.tick, b.tick))
+	})
+	for _, p := range all {
+		w.EdgeTick = append(w.EdgeTick, p.tick)
+		w.EdgeBlocked, w.EdgeBlocker, w.EdgeLock = append(w.EdgeBlocked, p.Blocked), append(w.EdgeBlocker, p.Blocker), append(w.EdgeLock, p.Lock)
 	}
 }
 

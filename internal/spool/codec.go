@@ -16,10 +16,13 @@ var errGarbled = errors.New("journal record is garbled")
 
 // codecVersion is the first byte of every encoded visit. Older versions are
 // read too, because the journal of the program before must drain: 1 had no
-// disks, no Held and no BackendSeconds.
+// disks, no Held and no BackendSeconds, 2 no edges, locks, events, settings and
+// horizons.
 const (
-	codecVersion    = 2
-	codecVersionOld = 1
+	codecVersion = 3
+	// The last versions without some part.
+	codecWithoutHeld  = 1
+	codecWithoutEdges = 2
 )
 
 // The parts of a visit that may follow, by bit.
@@ -31,6 +34,9 @@ const (
 	hasInventory
 	hasSizes
 	hasDisks
+	hasEvents
+	hasSettings
+	hasHorizon
 )
 
 type encoder struct{ b []byte }
@@ -67,7 +73,7 @@ func encodeVisit(b []byte, v *sample.Visit) []byte {
 	for bit, there := range map[uint64]bool{
 		hasTick: v.Tick != nil, hasEntries: !v.Entries.Empty(), hasIdentity: v.Identity != nil,
 		hasDatabases: len(v.Databases) > 0, hasInventory: v.Inventory != nil, hasSizes: len(v.Sizes) > 0,
-		hasDisks: v.Disks != nil,
+		hasDisks: v.Disks != nil, hasEvents: len(v.Events) > 0, hasSettings: v.Settings != nil, hasHorizon: len(v.Horizon) > 0,
 	} {
 		if there {
 			parts |= bit
@@ -105,6 +111,7 @@ func encodeVisit(b []byte, v *sample.Visit) []byte {
 	if parts&hasDisks != 0 {
 		e.disks(v.Disks)
 	}
+	e.news(v, parts)
 	return e.b
 }
 
@@ -133,6 +140,13 @@ func (e *encoder) tick(t *sample.Tick) {
 		e.instant(s.StateChange, s.QueryStart)
 		e.uint(uint64(s.Xmin))
 		e.int(int64(s.Blocker) - int64(sample.Unset))
+	}
+	e.bool(t.Burst)
+	e.count(len(t.Edges))
+	for _, g := range t.Edges {
+		e.int(int64(g.Blocked))
+		e.int(int64(g.Blocker))
+		e.int(int64(g.Lock))
 	}
 }
 
@@ -173,6 +187,16 @@ func (e *encoder) entries(n *sample.Entries) {
 		e.bool(q.Own)
 		e.str(q.Text)
 	}
+	e.count(len(n.Locks))
+	for _, l := range n.Locks {
+		e.int(int64(l.ID))
+		e.int(int64(l.Day))
+		e.str(l.Type)
+		e.str(l.Mode)
+		e.uint(uint64(l.DatabaseOID))
+		e.uint(uint64(l.RelationOID))
+		e.str(l.Relation)
+	}
 }
 
 func (e *encoder) identity(i *sample.Identity) {
@@ -183,6 +207,7 @@ func (e *encoder) identity(i *sample.Identity) {
 	e.int(int64(i.TimelineID))
 	e.time(i.PostmasterStart)
 	e.bool(i.InRecovery)
+	e.time(i.CheckpointerStart)
 }
 
 func (e *encoder) known(v sample.Int) {
@@ -340,7 +365,7 @@ const minDatabase = 7 + 2*int(sample.NumCounters) + 2*int(sample.NumTimers)
 // decodeVisit reads one visit.
 func decodeVisit(b []byte) (sample.Visit, error) {
 	d := decoder{b: b}
-	if d.version = d.byte(); d.version != codecVersion && d.version != codecVersionOld {
+	if d.version = d.byte(); d.version < codecWithoutHeld || d.version > codecVersion {
 		return sample.Visit{}, fmt.Errorf("%w: version %d", errGarbled, d.version)
 	}
 	v := sample.Visit{Server: target.ID(d.int())}
@@ -355,6 +380,9 @@ func decodeVisit(b []byte) (sample.Visit, error) {
 		v.Identity = &sample.Identity{
 			At: d.time(), VersionNum: d.int32(), Version: d.str(), SystemIdentifier: d.int(), TimelineID: d.int32(),
 			PostmasterStart: d.time(), InRecovery: d.bool(),
+		}
+		if d.version > codecWithoutEdges {
+			v.Identity.CheckpointerStart = d.time()
 		}
 	}
 	if parts&hasDatabases != 0 {
@@ -375,6 +403,7 @@ func decodeVisit(b []byte) (sample.Visit, error) {
 	if parts&hasDisks != 0 {
 		v.Disks = d.disks()
 	}
+	d.news(&v, parts)
 	if d.bad || len(d.b) > 0 {
 		return sample.Visit{}, errGarbled
 	}
@@ -404,6 +433,15 @@ func (d *decoder) tick() *sample.Tick {
 		s.Xmin = d.uint32()
 		s.Blocker = int32(d.int() + int64(sample.Unset)) //nolint:gosec // as written
 	}
+	if d.version > codecWithoutEdges {
+		t.Burst = d.bool()
+		if n := d.count(3); n > 0 {
+			t.Edges = make([]sample.Edge, n)
+		}
+		for i := range t.Edges {
+			t.Edges[i] = sample.Edge{Blocked: d.int32(), Blocker: d.int32(), Lock: d.int32()}
+		}
+	}
 	return t
 }
 
@@ -431,6 +469,17 @@ func (d *decoder) entries(n *sample.Entries) {
 	for i := range n.Queries {
 		n.Queries[i] = sample.QueryEntry{ID: d.int32(), Day: d.int32(), QueryID: d.int(), Own: d.bool(), Text: d.str()}
 	}
+	if d.version <= codecWithoutEdges {
+		return
+	}
+	if k := d.count(7); k > 0 {
+		n.Locks = make([]sample.LockEntry, k)
+	}
+	for i := range n.Locks {
+		n.Locks[i] = sample.LockEntry{
+			ID: d.int32(), Day: d.int32(), Type: d.str(), Mode: d.str(), DatabaseOID: d.uint32(), RelationOID: d.uint32(), Relation: d.str(),
+		}
+	}
 }
 
 func (d *decoder) known() sample.Int {
@@ -456,7 +505,7 @@ func (d *decoder) database(s *sample.DatabaseStat) {
 	for i := range s.Timers {
 		s.Timers[i], s.TimerDeltas[i] = d.knownFloat(), d.knownFloat()
 	}
-	if d.version > codecVersionOld {
+	if d.version > codecWithoutHeld {
 		s.Held, s.BackendSeconds = d.duration(), d.float()
 	}
 }

@@ -280,7 +280,7 @@ func FuzzDecodeVisit(f *testing.F) {
 	for seed := range uint64(30) {
 		f.Add(encodeVisit(nil, newDice(seed).visit()))
 	}
-	f.Add(append([]byte{codecVersionOld}, encodeVisit(nil, newDice(1).visit())[1:]...))
+	f.Add(append([]byte{codecWithoutHeld}, encodeVisit(nil, newDice(1).visit())[1:]...))
 	f.Add([]byte{codecVersion, 0, hasSizes, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := decodeVisit(b)

@@ -200,6 +200,9 @@ func (s *Spool) load(tx *bbolt.Tx) error {
 	return tx.Bucket(bucketNext).ForEach(func(k, v []byte) error {
 		d := decoder{b: v}
 		ids := sample.NextIDs{Session: d.int32(), Query: d.int32(), Wait: d.int16()}
+		if len(d.b) > 0 { // not so in the journal of older versions
+			ids.Lock = d.int32()
+		}
 		if d.bad || len(k) != 8 {
 			return errGarbled
 		}
@@ -228,46 +231,6 @@ func (s *Spool) Append(v *sample.Visit) {
 	binary.BigEndian.PutUint32(s.pending[at:], uint32(len(s.pending)-at-prefix)) //nolint:gosec // a visit is far smaller
 	s.visits++
 	s.learn(v)
-}
-
-// learn keeps the next ids ahead of every entry, so that a restart without
-// stats_db cannot give an id a second meaning.
-func (s *Spool) learn(v *sample.Visit) {
-	if v.Entries.Empty() {
-		return
-	}
-	n := s.next[v.Server]
-	for i := range v.Entries.Sessions {
-		n.Session = max(n.Session, v.Entries.Sessions[i].ID+1)
-	}
-	for i := range v.Entries.Queries {
-		n.Query = max(n.Query, v.Entries.Queries[i].ID+1)
-	}
-	for i := range v.Entries.Waits {
-		n.Wait = max(n.Wait, min(v.Entries.Waits[i].ID, 1<<15-2)+1)
-	}
-	if n != s.next[v.Server] {
-		s.next[v.Server] = n
-		s.dirty[v.Server] = true
-	}
-}
-
-// Ahead keeps the next ids of a server at least at n.
-func (s *Spool) Ahead(server target.ID, n sample.NextIDs) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n = n.Max(s.next[server]); n != s.next[server] {
-		s.next[server] = n
-		s.dirty[server] = true
-	}
-}
-
-// NextIDs gives ids of a server's dictionaries above all that were ever
-// appended here.
-func (s *Spool) NextIDs(server target.ID) sample.NextIDs {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.next[server]
 }
 
 // Sync makes a record of what was appended since the last Sync and puts it on
@@ -335,6 +298,7 @@ func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.Nex
 			e.int(int64(n.Session))
 			e.int(int64(n.Query))
 			e.int(int64(n.Wait))
+			e.int(int64(n.Lock))
 			if err := tx.Bucket(bucketNext).Put(key(uint64(id)), e.b); err != nil { //nolint:gosec // bits
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -56,6 +57,7 @@ func (s *Store) append(ctx context.Context, b sample.Batch) error {
 		if v.Disks != nil {
 			w.disks(v.Server, v.Disks)
 		}
+		w.news(v)
 	}
 	for i := range b.Windows {
 		w.window(&b.Windows[i])
@@ -87,6 +89,8 @@ func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		"pgam_identity": insertIdentity, "pgam_database": upsertDatabase, "pgam_database_drop": dropDatabases,
 		"pgam_database_stat": insertDatabaseStats(), "pgam_size": insertSizes,
 		"pgam_revision_advance": advanceRevision, "pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
+		"pgam_lock": insertLock, "pgam_event": insertEvent, "pgam_setting": upsertSettings, "pgam_setting_gone": deleteSettings,
+		"pgam_horizon": insertHorizon,
 	} {
 		stmt, err := conn.Prepare(ctx, name, sql) // known from the second time on
 		if err != nil {
@@ -205,6 +209,7 @@ func (w *writer) entries(server target.ID, e *sample.Entries) {
 		p.day(n.Day)
 		w.send("pgam_query")
 	}
+	w.locks(server, e.Locks)
 }
 
 const insertWindow = `/* pgam:append */
@@ -212,10 +217,17 @@ with w as (
 insert into history.activity_window (server_id, t0, span_ms, cadence_ms, samples, xid_base,
        tick_offset_ms, tick_outcome, tick_reason, tick_duration_us, tick_backends,
        sample_tick, sample_session, sample_wait, sample_query, sample_query_start_ms,
-       sample_xact_lead_ms, sample_state_lag_ms, sample_xmin_age, sample_blocker)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+       sample_xact_lead_ms, sample_state_lag_ms, sample_xmin_age, sample_blocker,
+       tick_burst, edge_tick, edge_blocked, edge_blocker, edge_lock)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $40, $41, $42, $43, $44)
 on conflict (server_id, t0) do nothing
-returning server_id, cadence_ms, samples)
+returning server_id, t0, cadence_ms, samples),
+due as (
+insert into history.rollup_due as r (server_id, step_seconds, bucket, revision)
+select w.server_id, 600, date_bin('10 minutes', w.t0, timestamptz 'epoch'), 1
+  from w
+on conflict (server_id, step_seconds, bucket) do update
+   set revision = r.revision + 1)
 insert into history.activity_minute as m (server_id, minute, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed,
        ticks_skipped, samples, max_sessions, max_backends, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other,
        idle_in_transaction)
@@ -276,12 +288,18 @@ func (w *writer) window(n *sample.Window) {
 	for _, v := range m.Classes {
 		p.int4(v)
 	}
+	p.bools(n.TickBurst)
+	p.int2s(n.EdgeTick, true)
+	p.int4s(n.EdgeBlocked, true)
+	p.int4s(n.EdgeBlocker, true)
+	p.int4s(n.EdgeLock, true)
 	w.send("pgam_window")
 }
 
 const insertIdentity = `/* pgam:append */
-insert into history.server_identity (server_id, since, version_num, version, system_identifier, timeline_id, postmaster_start, in_recovery)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+insert into history.server_identity (server_id, since, version_num, version, system_identifier, timeline_id, postmaster_start, in_recovery,
+       checkpointer_start)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (server_id, since) do nothing`
 
 func (w *writer) identity(server target.ID, i *sample.Identity) {
@@ -294,6 +312,7 @@ func (w *writer) identity(server target.ID, i *sample.Identity) {
 	orNull(p, i.TimelineID, 0, p.int4)
 	p.time(i.PostmasterStart)
 	p.bool(i.InRecovery)
+	orNull(p, i.CheckpointerStart, time.Time{}, p.time)
 	w.send("pgam_identity")
 }
 

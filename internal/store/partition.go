@@ -51,6 +51,13 @@ func partitionedTables() []partitioned {
 		{table: "database_stat", span: monthly, kept: databases},
 		{table: "database_size", span: monthly, kept: databases},
 		{table: "disk_usage", span: monthly, kept: disks},
+		{table: "event", span: yearly, kept: rollups},
+		{table: "horizon", span: monthly, kept: minutes},
+		{table: "activity_rollup", part: "_minute", step: 60, span: monthly, kept: minutes},
+		{table: "activity_rollup", part: "_10minute", step: 600, span: monthly, kept: minutes},
+		{table: "activity_rollup", part: "_hour", step: 3600, span: yearly, kept: rollups},
+		{table: "activity_rollup", part: "_day", step: 86400, span: yearly, kept: rollups},
+		{table: "activity_total", span: yearly, kept: rollups},
 		{table: "disk_rollup", span: yearly, kept: rollups, with: "fillfactor = 80"},
 		{table: "database_rollup", part: "_hour", step: 3600, span: monthly, kept: rollups, with: "fillfactor = 80"},
 		{table: "database_rollup", part: "_4hour", step: 14400, span: yearly, kept: rollups, with: "fillfactor = 80"},
@@ -182,6 +189,12 @@ func (s *Store) partitionsFor(ctx context.Context, b sample.Batch) error {
 		}
 		if v.Disks != nil {
 			add(v.Disks.At)
+		}
+		for i := range v.Events {
+			add(v.Events[i].At)
+		}
+		for i := range v.Horizon {
+			add(v.Horizon[i].At)
 		}
 	}
 	for day := range seen {

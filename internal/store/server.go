@@ -42,6 +42,10 @@ type serverRow struct {
 	Inventory   *int64    `db:"inventory_interval_seconds" json:"inventory_interval_seconds"`
 	Sizes       *int64    `db:"sizes_interval_seconds"     json:"sizes_interval_seconds"`
 	Disks       *int64    `db:"disks_interval_seconds"     json:"disks_interval_seconds"`
+	QueryTexts  string    `db:"query_texts"                json:"query_texts"`
+	BurstActive *int      `db:"burst_active"               json:"burst_active"`
+	BurstLocks  *int      `db:"burst_lock_waits"           json:"burst_lock_waits"`
+	BurstShare  *int      `db:"burst_connections_percent"  json:"burst_connections_percent"`
 	Enabled     bool      `db:"enabled"                    json:"enabled"`
 	Revision    int64     `db:"revision"                   json:"revision"`
 	CreatedAt   time.Time `db:"created_at"                 json:"created_at"`
@@ -54,6 +58,7 @@ select s.id, s.name, s.host, s.port, s.user_name, s.database_name, s.tls_mode, s
        k.name as ssh_key_name, k.private_sealed as ssh_key_private_sealed, k.passphrase_sealed as ssh_key_passphrase_sealed,
        s.stats_db, s.pool_profile, s.disk_source, s.activity_interval_seconds, s.databases_interval_seconds,
        s.inventory_interval_seconds, s.sizes_interval_seconds, s.disks_interval_seconds,
+       s.query_texts, s.burst_active, s.burst_lock_waits, s.burst_connections_percent,
        s.enabled, s.revision, s.created_at, s.updated_at
   from pgam.server s
   left join pgam.ssh_key k on k.id = s.ssh_key_id`
@@ -158,8 +163,9 @@ func (s *Store) CreateServer(ctx context.Context, t target.Target) (target.Targe
 		const sql = `/* pgam:server_create */
 insert into pgam.server (name, host, port, user_name, database_name, tls_mode, ssh_host, ssh_user, ssh_port, ssh_key_id,
        ssh_host_key, ssh_tunnel, stats_db, pool_profile, disk_source, activity_interval_seconds, databases_interval_seconds,
-       inventory_interval_seconds, sizes_interval_seconds, disks_interval_seconds, enabled)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+       inventory_interval_seconds, sizes_interval_seconds, disks_interval_seconds, enabled, query_texts, burst_active,
+       burst_lock_waits, burst_connections_percent)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 returning id, revision, created_at, updated_at`
 		err = tx.QueryRow(ctx, sql, serverArguments(t)...).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
 		if err != nil {
@@ -212,8 +218,9 @@ update pgam.server
        ssh_port = $9, ssh_key_id = $10, ssh_host_key = $11, ssh_tunnel = $12, stats_db = $13, pool_profile = $14,
        disk_source = $15, activity_interval_seconds = $16, databases_interval_seconds = $17,
        inventory_interval_seconds = $18, sizes_interval_seconds = $19, disks_interval_seconds = $20, enabled = $21,
+       query_texts = $22, burst_active = $23, burst_lock_waits = $24, burst_connections_percent = $25,
        revision = nextval('pgam.revision'), updated_at = now()
- where id = $22
+ where id = $26
 returning revision, updated_at`
 		if err := tx.QueryRow(ctx, sql, append(serverArguments(t), t.ID)...).Scan(&t.Revision, &t.UpdatedAt); err != nil {
 			return err
@@ -358,6 +365,7 @@ func serverArguments(t target.Target) []any {
 		orNil(t.StatsDB), string(t.Pool), string(t.DiskSource),
 		wholeSeconds(t.Intervals.Activity), wholeSeconds(t.Intervals.Databases), wholeSeconds(t.Intervals.Inventory),
 		wholeSeconds(t.Intervals.Sizes), wholeSeconds(t.Intervals.Disks), t.Enabled,
+		string(t.QueryTexts), t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent,
 	}
 }
 
@@ -401,10 +409,15 @@ func (r serverRow) target() target.Target {
 		},
 		Pool:       target.PoolProfile(r.Pool),
 		DiskSource: target.DiskSource(r.DiskSource),
+		QueryTexts: target.QueryTexts(r.QueryTexts),
+		Burst:      target.Burst{Active: r.BurstActive, LockWaits: r.BurstLocks, ConnectionsPercent: r.BurstShare},
 		Enabled:    r.Enabled,
 		Revision:   r.Revision,
 		CreatedAt:  r.CreatedAt,
 		UpdatedAt:  r.UpdatedAt,
+	}
+	if t.QueryTexts == "" { // a copy that an older version made
+		t.QueryTexts = target.TextsNormalized
 	}
 	if r.SSHKeyID != nil {
 		t.Shell.Key.ID = target.KeyID(*r.SSHKeyID)

@@ -20,6 +20,7 @@ type params struct {
 
 // The oids of the element types of arrays.
 const (
+	oidBool = 16
 	oidInt2 = 21
 	oidInt4 = 23
 	oidText = 25
@@ -121,6 +122,23 @@ func (p *params) header(n int, element, hasNull uint32) {
 		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(n)) //nolint:gosec // a length
 		p.buf = binary.BigEndian.AppendUint32(p.buf, 1)
 	}
+}
+
+// bools adds a bool[]; a nil slice is a null array.
+func (p *params) bools(values []bool) {
+	if values == nil {
+		p.null()
+		return
+	}
+	p.header(len(values), oidBool, 0)
+	for _, v := range values {
+		b := byte(0)
+		if v {
+			b = 1
+		}
+		p.buf = append(binary.BigEndian.AppendUint32(p.buf, 1), b)
+	}
+	p.end()
 }
 
 // int4s adds an int4[]; Unset elements are nulls; a nil slice is a null array

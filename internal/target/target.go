@@ -109,6 +109,25 @@ const (
 	DiskLocal DiskSource = "local"
 )
 
+// QueryTexts says how the texts of statements are kept.
+type QueryTexts string
+
+// The ways to keep texts. A statement is always counted, by the server's
+// query_id or by a fingerprint.
+const (
+	TextsNormalized QueryTexts = "normalized" // every literal is taken out
+	TextsFull       QueryTexts = "full"       // as the server shows them
+	TextsNone       QueryTexts = "none"
+)
+
+// Burst says from when on full detail is taken; nil is the collector's setting,
+// zero never.
+type Burst struct {
+	Active             *int // sessions that are active
+	LockWaits          *int // sessions that wait for a lock
+	ConnectionsPercent *int // connections, in percent of max_connections
+}
+
 // Intervals say how often each question is asked; zero means the global
 // setting.
 type Intervals struct {
@@ -132,6 +151,9 @@ type Target struct {
 	Pool      PoolProfile
 	// DiskSource is as chosen; Disks gives what it comes to.
 	DiskSource DiskSource
+	// QueryTexts says how statements are kept in the history.
+	QueryTexts QueryTexts
+	Burst      Burst
 	// Enabled is false when collection is paused.
 	Enabled bool
 	// Revision grows with every change of any server; equal revisions mean
@@ -158,6 +180,9 @@ func (t *Target) Defaults() {
 	}
 	if t.Pool == "" {
 		t.Pool = PoolDefault
+	}
+	if t.QueryTexts == "" {
+		t.QueryTexts = TextsNormalized
 	}
 }
 
@@ -241,6 +266,12 @@ func (t Target) Validate() error {
 	default:
 		fault("pool profile is none of default, stats_db, high_load")
 	}
+	switch t.QueryTexts {
+	case TextsNormalized, TextsFull, TextsNone:
+	default:
+		fault("query_texts is none of normalized, full, none")
+	}
+	faults = append(faults, t.Burst.validate()...)
 	faults = append(faults, t.validateShell()...)
 	faults = append(faults, t.Intervals.validate()...)
 	return errors.Join(faults...)
@@ -286,6 +317,21 @@ func (t Target) validateShell() (faults []error) {
 // hasShell reports whether there is somebody and somewhere to log in over SSH.
 func (t Target) hasShell() bool {
 	return t.Shell.User != "" && !strings.HasPrefix(t.ShellHost(), "/")
+}
+
+func (b Burst) validate() (faults []error) {
+	for _, f := range []struct {
+		name  string
+		value *int
+		most  int
+	}{
+		{"burst_active", b.Active, 1_000_000}, {"burst_lock_waits", b.LockWaits, 1_000_000}, {"burst_connections_percent", b.ConnectionsPercent, 100},
+	} {
+		if f.value != nil && (*f.value < 0 || *f.value > f.most) {
+			faults = append(faults, fmt.Errorf("%w: %s is not between 0 and %d", ErrInvalid, f.name, f.most))
+		}
+	}
+	return faults
 }
 
 func (iv Intervals) validate() (faults []error) {

@@ -1,0 +1,28 @@
+package sample
+
+// Edge says that a session waits for another at a tick.
+type Edge struct {
+	// Blocked and Blocker are ids of sessions. Blocker is that of an idle session
+	// too, or of a prepared transaction, which is a session of its own (see
+	// PreparedType); 0 where it is not known.
+	Blocked, Blocker int32
+	// Lock is the id of what is waited for, 0 where it is not known.
+	Lock int32
+}
+
+// LockEntry is what a session waited for: a dictionary entry.
+type LockEntry struct {
+	ID  int32
+	Day int32 // as in SessionEntry
+	// Type and Mode are pg_locks.locktype and the mode that was asked for.
+	Type, Mode string
+	// DatabaseOID and RelationOID are 0 where the lock is not about one.
+	DatabaseOID, RelationOID uint32
+	// Relation is schema and name; empty where it could not be read.
+	Relation string
+}
+
+// PreparedType is the BackendType of a session that stands for a prepared
+// transaction: its PID is 0, its Application the transaction's identifier, its
+// BackendStart when it was prepared.
+const PreparedType = "prepared transaction"
