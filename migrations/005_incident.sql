@@ -71,13 +71,14 @@ comment on column history.activity_rollup.samples is 'session samples of the buc
 comment on column history.activity_rollup.keys is 'ids of the dimension''s dictionary, the most frequent first; 0: none (no query, no database …)';
 comment on column history.activity_rollup.key_samples is 'session samples of each key';
 comment on column history.activity_rollup.key_peaks is 'most sessions of each key in one tick';
-comment on column history.activity_rollup.tail_keys is 'at least so many keys are not listed, because they were too many';
-comment on column history.activity_rollup.tail_samples is 'samples of the keys that are not listed';
+comment on column history.activity_rollup.tail_keys is 'at least so many keys are not listed, because they were more than 100';
+comment on column history.activity_rollup.tail_samples is 'samples that are not counted under a key: of keys that are not listed, or were not in a finer bucket';
 
 create table history.activity_total (
     server_id           bigint      not null,
     step_seconds        integer     not null,
     bucket              timestamptz not null,
+    cadence_ms          integer     not null,
     ticks_planned       integer     not null,
     ticks_ok            integer     not null,
     ticks_degraded      integer     not null,
@@ -102,6 +103,7 @@ create table history.activity_total (
 comment on table history.activity_total is 'activity_minute summed up by hour (step_seconds 3600) and day (86400): what a year is answered from';
 comment on column history.activity_total.step_seconds is 'width of the bucket: 3600 or 86400';
 comment on column history.activity_total.bucket is 'start of the bucket, UTC';
+comment on column history.activity_total.cadence_ms is 'shortest of the bucket';
 comment on column history.activity_total.samples is 'session samples, the sum of the class columns';
 comment on column history.activity_total.max_sessions is 'most sessions in one tick';
 comment on column history.activity_total.max_backends is 'most backends connected to a database in one tick; null: never known';
@@ -124,12 +126,28 @@ create table history.packed_day (
     rows        bigint      not null,
     samples     bigint      not null,
     bytes_before bigint     not null,
-    bytes_after bigint      not null
+    bytes_after bigint      not null,
+    late        bigint      not null default 0
 );
 comment on table history.packed_day is 'days whose windows were packed into five minutes each';
 comment on column history.packed_day.windows is 'windows before';
 comment on column history.packed_day.rows is 'rows after';
 comment on column history.packed_day.bytes_before is 'partition with indexes and TOAST';
+comment on column history.packed_day.late is 'windows that came since; when they are many the day is packed again';
+
+create table history.packing (
+    server_id bigint      not null,
+    day       date        not null,
+    windows   bigint      not null,
+    first_t0  timestamptz not null,
+    last_t0   timestamptz not null,
+    rows      bigint      not null,
+    samples   bigint      not null,
+    primary key (server_id, day)
+);
+comment on table history.packing is 'servers of a day that are packed beside its partition, until all are and it takes the partition''s place';
+comment on column history.packing.windows is 'windows that were packed; with first_t0 and last_t0 it tells whether one came or went since';
+comment on column history.packing.rows is 'rows after';
 
 create table history.event (
     server_id bigint      not null,
@@ -167,13 +185,18 @@ comment on column history.horizon.holder is 'prepared_transaction, replication_s
 comment on column history.horizon.xmin_age is 'transactions since';
 
 create table pgam.setting (
-    name       text        primary key,
-    value      text        not null,
-    updated_at timestamptz not null default now(),
-    updated_by text        not null default ''
+    name        text        primary key,
+    value       text,
+    environment text,
+    revision    bigint      not null default nextval('pgam.revision'),
+    updated_at  timestamptz not null default now(),
+    updated_by  text        not null default ''
 );
-comment on table pgam.setting is 'settings changed while running; they come before those of the environment';
-comment on column pgam.setting.value is 'as in the environment: 30d, true, 40';
+comment on table pgam.setting is 'settings of the collector that can be changed while it runs';
+comment on column pgam.setting.value is 'as in the environment: 30d, true, 40; comes before that one; null: not changed';
+comment on column pgam.setting.environment is 'what the collector was last started with; null: never started';
+comment on column pgam.setting.revision is 'grows with every change, in one sequence with those of servers';
+comment on column pgam.setting.updated_by is 'who changed it: a login, or cli';
 
 alter table pgam.server
     add column query_texts               text not null default 'normalized' check (query_texts in ('normalized', 'full', 'none')),
@@ -185,11 +208,19 @@ comment on column pgam.server.burst_active is 'active sessions from which full d
 comment on column pgam.server.burst_lock_waits is 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
 comment on column pgam.server.burst_connections_percent is 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
 
+alter table history.query
+    add column text_full boolean not null default false;
+comment on column history.query.text is 'as query_texts of the server says, normalized by default: literals taken out; cut at 4096 bytes unless seen in a burst; null until it was seen, and where none is kept';
+comment on column history.query.text_full is 'true: text is as the server showed it, with its literals';
+
 -- What was sampled before there were rollups of activity.
 
 insert into history.rollup_due (server_id, step_seconds, bucket, revision)
 select distinct server_id, 600, date_bin('10 minutes', t0, timestamptz 'epoch'), 1
   from history.activity_window;
+insert into history.rollup_due (server_id, step_seconds, bucket, revision)
+select distinct server_id, 3600, date_bin('1 hour', minute, timestamptz 'epoch'), 1
+  from history.activity_minute;
 
 ---- create above / drop below ----
 
@@ -198,12 +229,15 @@ drop table pgam.setting;
 drop table history.horizon;
 drop table history.setting;
 drop table history.event;
+drop table history.packing;
 drop table history.packed_day;
 drop table history.rollup_due;
 drop table history.activity_total;
 drop table history.activity_rollup;
 drop table history.label;
 drop table history.lock;
+alter table history.query drop column text_full;
+comment on column history.query.text is 'normalized: literals taken out; null until it was seen';
 alter table history.server_identity drop column checkpointer_start;
 alter table history.activity_window
     drop column edge_tick, drop column edge_blocked, drop column edge_blocker, drop column edge_lock, drop column tick_burst;

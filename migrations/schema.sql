@@ -70,13 +70,14 @@ COMMENT ON COLUMN history.activity_rollup.samples IS 'session samples of the buc
 COMMENT ON COLUMN history.activity_rollup.keys IS 'ids of the dimension''s dictionary, the most frequent first; 0: none (no query, no database …)';
 COMMENT ON COLUMN history.activity_rollup.key_samples IS 'session samples of each key';
 COMMENT ON COLUMN history.activity_rollup.key_peaks IS 'most sessions of each key in one tick';
-COMMENT ON COLUMN history.activity_rollup.tail_keys IS 'at least so many keys are not listed, because they were too many';
-COMMENT ON COLUMN history.activity_rollup.tail_samples IS 'samples of the keys that are not listed';
+COMMENT ON COLUMN history.activity_rollup.tail_keys IS 'at least so many keys are not listed, because they were more than 100';
+COMMENT ON COLUMN history.activity_rollup.tail_samples IS 'samples that are not counted under a key: of keys that are not listed, or were not in a finer bucket';
 
 CREATE TABLE history.activity_total (
     server_id bigint NOT NULL,
     step_seconds integer NOT NULL,
     bucket timestamp with time zone NOT NULL,
+    cadence_ms integer NOT NULL,
     ticks_planned integer NOT NULL,
     ticks_ok integer NOT NULL,
     ticks_degraded integer NOT NULL,
@@ -102,6 +103,7 @@ PARTITION BY RANGE (bucket);
 COMMENT ON TABLE history.activity_total IS 'activity_minute summed up by hour (step_seconds 3600) and day (86400): what a year is answered from';
 COMMENT ON COLUMN history.activity_total.step_seconds IS 'width of the bucket: 3600 or 86400';
 COMMENT ON COLUMN history.activity_total.bucket IS 'start of the bucket, UTC';
+COMMENT ON COLUMN history.activity_total.cadence_ms IS 'shortest of the bucket';
 COMMENT ON COLUMN history.activity_total.samples IS 'session samples, the sum of the class columns';
 COMMENT ON COLUMN history.activity_total.max_sessions IS 'most sessions in one tick';
 COMMENT ON COLUMN history.activity_total.max_backends IS 'most backends connected to a database in one tick; null: never known';
@@ -441,13 +443,29 @@ CREATE TABLE history.packed_day (
     rows bigint NOT NULL,
     samples bigint NOT NULL,
     bytes_before bigint NOT NULL,
-    bytes_after bigint NOT NULL
+    bytes_after bigint NOT NULL,
+    late bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE history.packed_day IS 'days whose windows were packed into five minutes each';
 COMMENT ON COLUMN history.packed_day.windows IS 'windows before';
 COMMENT ON COLUMN history.packed_day.rows IS 'rows after';
 COMMENT ON COLUMN history.packed_day.bytes_before IS 'partition with indexes and TOAST';
+COMMENT ON COLUMN history.packed_day.late IS 'windows that came since; when they are many the day is packed again';
+
+CREATE TABLE history.packing (
+    server_id bigint NOT NULL,
+    day date NOT NULL,
+    windows bigint NOT NULL,
+    first_t0 timestamp with time zone NOT NULL,
+    last_t0 timestamp with time zone NOT NULL,
+    rows bigint NOT NULL,
+    samples bigint NOT NULL
+);
+
+COMMENT ON TABLE history.packing IS 'servers of a day that are packed beside its partition, until all are and it takes the partition''s place';
+COMMENT ON COLUMN history.packing.windows IS 'windows that were packed; with first_t0 and last_t0 it tells whether one came or went since';
+COMMENT ON COLUMN history.packing.rows IS 'rows after';
 
 CREATE TABLE history.query (
     server_id bigint NOT NULL,
@@ -456,13 +474,15 @@ CREATE TABLE history.query (
     own boolean NOT NULL,
     text text,
     first_seen_on date NOT NULL,
-    last_seen_on date NOT NULL
+    last_seen_on date NOT NULL,
+    text_full boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON TABLE history.query IS 'statements; expires when no kept window can hold it';
 COMMENT ON COLUMN history.query.query_id IS 'PostgreSQL''s query_id, or pgam''s fingerprint where own is true';
 COMMENT ON COLUMN history.query.own IS 'true: the server gave no query_id and pgam computed a fingerprint of the text';
-COMMENT ON COLUMN history.query.text IS 'normalized: literals taken out; null until it was seen';
+COMMENT ON COLUMN history.query.text IS 'as query_texts of the server says, normalized by default: literals taken out; cut at 4096 bytes unless seen in a burst; null until it was seen, and where none is kept';
+COMMENT ON COLUMN history.query.text_full IS 'true: text is as the server showed it, with its literals';
 
 CREATE TABLE history.reason (
     id smallint NOT NULL,
@@ -660,13 +680,18 @@ ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 
 CREATE TABLE pgam.setting (
     name text NOT NULL,
-    value text NOT NULL,
+    value text,
+    environment text,
+    revision bigint DEFAULT nextval('pgam.revision'::regclass) NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_by text DEFAULT ''::text NOT NULL
 );
 
-COMMENT ON TABLE pgam.setting IS 'settings changed while running; they come before those of the environment';
-COMMENT ON COLUMN pgam.setting.value IS 'as in the environment: 30d, true, 40';
+COMMENT ON TABLE pgam.setting IS 'settings of the collector that can be changed while it runs';
+COMMENT ON COLUMN pgam.setting.value IS 'as in the environment: 30d, true, 40; comes before that one; null: not changed';
+COMMENT ON COLUMN pgam.setting.environment IS 'what the collector was last started with; null: never started';
+COMMENT ON COLUMN pgam.setting.revision IS 'grows with every change, in one sequence with those of servers';
+COMMENT ON COLUMN pgam.setting.updated_by IS 'who changed it: a login, or cli';
 
 CREATE TABLE pgam.ssh_key (
     id bigint NOT NULL,
@@ -989,6 +1014,9 @@ ALTER TABLE ONLY history.lock
 
 ALTER TABLE ONLY history.packed_day
     ADD CONSTRAINT packed_day_pkey PRIMARY KEY (day);
+
+ALTER TABLE ONLY history.packing
+    ADD CONSTRAINT packing_pkey PRIMARY KEY (server_id, day);
 
 ALTER TABLE ONLY history.query
     ADD CONSTRAINT query_pkey PRIMARY KEY (server_id, id);

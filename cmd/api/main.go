@@ -44,6 +44,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	}
 	tuneHeap()
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	frame.OnReload(ctx, reloading(frame, cfg))
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
 	if err != nil {
 		return daemon.Configuration(err)
@@ -73,7 +74,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("live", now.Stop)
 
 	registry := daemon.NewRegistry(program)
-	registry.MustRegister(pgxpoolprometheus.NewCollector(stats.Pool(), map[string]string{"pool": "stats_db"}))
+	registry.MustRegister(pgxpoolprometheus.NewCollector(stats.Pool(), map[string]string{"pool": "stats_db"}), newQuestions(now))
 	handler, err := newHandler(cfg, log, stats, now, registry)
 	if err != nil {
 		return daemon.Configuration(err)
@@ -89,6 +90,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return err
 	}
 	frame.OnStop("listener", server.Stop)
+	frame.OnStop("streams", now.EndStreams)
 	frame.Watch(ctx, beating(now))
 	frame.Ready("address", addr.String())
 	<-ctx.Done()
@@ -158,7 +160,7 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 	}
 	return httpapi.New(httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Databases: stats, Disks: stats,
+			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Databases: stats, Disks: stats,
 			Keys: stats, Keysmith: keysmith{}, Accounts: stats,
 			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version,

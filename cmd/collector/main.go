@@ -36,6 +36,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return daemon.Configuration(err)
 	}
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	frame.OnReload(ctx, reloading(frame, cfg))
 	runtime.GOMAXPROCS(cfg.MaxProcs)
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
 	if err != nil {
@@ -70,6 +71,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		return err
 	}
+	servers := newFleet()
 	c, err := collector.New(collector.Config{
 		Dialer:  dialer{shells: shells, connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
 		Catalog: catalog{stats, log},
@@ -77,6 +79,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		Journal: journal,
 		Disks:   disks{disk.New(shells), shells},
 		Log:     log,
+		Meter:   newMeter(registry, servers),
 		Intervals: target.Intervals{
 			Activity: cfg.ActivityInterval.Std(), Databases: cfg.DatabasesInterval.Std(),
 			Inventory: cfg.InventoryInterval.Std(), Sizes: cfg.SizesInterval.Std(), Disks: cfg.DisksInterval.Std(),
@@ -84,11 +87,15 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		Window:        cfg.Window.Std(),
 		MaxConnecting: cfg.MaxConnecting,
 		Maintain:      upkeep{stats, retention(cfg), log}.run,
+		Pack:          packing(stats, cfg, log),
 	})
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	registry.MustRegister(newMetrics(c, journal))
+	servers.watched = c.Watched
+	waiting := newLag(stats, cfg.Repack, log)
+	registry.MustRegister(servers, newTotals(c.Counts, journal, lease.Held), waiting)
+	frame.OnStop("upkeep", waiting.start(ctx))
 	if err := c.Start(ctx); err != nil {
 		return err
 	}

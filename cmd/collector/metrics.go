@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgam/pgam/internal/collector"
@@ -8,23 +10,32 @@ import (
 	"github.com/pgam/pgam/internal/spool"
 )
 
-// metrics shows the collector's and the journal's totals to Prometheus; no
-// label grows with the number of servers.
-type metrics struct {
-	c       *collector.Collector
-	journal *spool.Spool
+// totals shows the collector's and the journal's totals to Prometheus; no label
+// grows with the number of servers.
+type totals struct {
+	counts  func() collector.Counts
+	journal journal
+	held    func() bool // the lease
+	now     func() time.Time
 
 	ticks, sessions, dials, looks, windows, flushErrors, dropped, quarantined *prometheus.Desc
-	servers, connected, records, bytes, memory, failing                       *prometheus.Desc
+	servers, connected, lease                                                 *prometheus.Desc
+	records, bytes, memory, limit, failing, oldest                            *prometheus.Desc
 }
 
-func newMetrics(c *collector.Collector, journal *spool.Spool) *metrics {
+// journal is what is measured of a spool.Spool.
+type journal interface {
+	Stats() spool.Stats
+	Oldest() (time.Time, bool, error)
+}
+
+func newTotals(counts func() collector.Counts, waiting journal, held func() bool) *totals {
 	d := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("pgam_"+name, help, labels, nil)
 	}
-	return &metrics{
-		c: c, journal: journal,
-		ticks:       d("ticks_total", "Planned ticks by outcome.", "outcome"),
+	return &totals{
+		counts: counts, journal: waiting, held: held, now: time.Now,
+		ticks:       d("ticks_total", "Planned ticks (visits to a server) by outcome; answered are ok and degraded.", "outcome"),
 		sessions:    d("session_samples_total", "Session samples taken."),
 		dials:       d("connection_attempts_total", "Attempts to connect to a server."),
 		looks:       d("disk_looks_total", "Looks at the file systems of a server's host by outcome.", "outcome"),
@@ -34,23 +45,33 @@ func newMetrics(c *collector.Collector, journal *spool.Spool) *metrics {
 		quarantined: d("journal_quarantined_records_total", "Journal records that could not be stored and were set aside."),
 		servers:     d("servers", "Servers watched."),
 		connected:   d("servers_connected", "Servers with a connection."),
+		lease:       d("lease_held", "1 while this collector holds the lease on stats_db, so that no other may write."),
 		records:     d("journal_records", "Journal records that wait for stats_db."),
-		bytes:       d("journal_bytes", "Bytes of them."),
-		memory:      d("journal_memory_bytes", "Bytes of them that are not on disk."),
+		bytes:       d("journal_bytes", "Bytes of the journal records that wait for stats_db."),
+		memory:      d("journal_memory_bytes", "Bytes of the journal records that are not on disk."),
+		limit:       d("journal_max_bytes", "Bytes beyond which the journal drops the oldest visits."),
 		failing:     d("journal_failing", "1 while the journal cannot be written."),
+		oldest:      d("journal_oldest_seconds", "Age in seconds of the oldest tick that waits for stats_db; 0: none waits."),
 	}
 }
 
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m *totals) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		m.ticks, m.sessions, m.dials, m.looks, m.windows, m.flushErrors, m.dropped, m.quarantined, m.servers, m.connected, m.lease,
+		m.records, m.bytes, m.memory, m.limit, m.failing, m.oldest,
+	} {
+		ch <- d
+	}
+}
 
 // Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+func (m *totals) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v int64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
 	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
-	n, st := m.c.Counts(), m.journal.Stats()
+	n, st := m.counts(), m.journal.Stats()
 	for _, o := range []sample.Outcome{sample.OK, sample.Degraded, sample.Failed, sample.Skipped} {
 		counter(m.ticks, n.Ticks[o], o.String())
 	}
@@ -64,12 +85,25 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(m.quarantined, st.Quarantined)
 	gauge(m.servers, float64(n.Servers))
 	gauge(m.connected, float64(n.Connected))
+	gauge(m.lease, oneIf(m.held()))
 	gauge(m.records, float64(st.Records))
 	gauge(m.bytes, float64(st.Bytes))
 	gauge(m.memory, float64(st.MemoryBytes))
-	failing := 0.0
-	if st.Failing {
-		failing = 1
+	gauge(m.limit, float64(st.MaxBytes))
+	gauge(m.failing, oneIf(st.Failing))
+	// A journal that cannot be read says so itself; its age is not known then.
+	if oldest, ok, err := m.journal.Oldest(); err == nil {
+		age := 0.0
+		if ok {
+			age = max(m.now().Sub(oldest).Seconds(), 0)
+		}
+		gauge(m.oldest, age)
 	}
-	gauge(m.failing, failing)
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -22,5 +22,5 @@ func mainWithSignals() int {
 		cancel() // From here on a signal does what it does by default.
 	}()
 
-	return run(ctx, &tool{environ: os.Environ(), in: os.Stdin, out: os.Stdout, errOut: os.Stderr}, os.Args[1:])
+	return run(ctx, &tool{environ: os.Environ(), in: os.Stdin, out: os.Stdout, errOut: os.Stderr, configDir: defaultConfigDir}, os.Args[1:])
 }

@@ -26,6 +26,8 @@ type tool struct {
 	out     io.Writer // results
 	errOut  io.Writer // remarks and errors
 
+	configDir string // where pgam setup left the address of stats_db; "" is nowhere
+
 	dataDir string // --data of the commands that work on stats_db
 	started bool   // the command line was understood
 }
@@ -87,8 +89,8 @@ Exit codes: 0 done, 1 it did not work, 2 the command line or a setting is wrong.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-		t.upCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.sshKeyCommand(), t.keyCommand(),
-		t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.versionCommand(),
+		t.upCommand(), t.setupCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.sshKeyCommand(), t.keyCommand(),
+		t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.manCommand(), t.versionCommand(),
 	)
 
 	return root
@@ -149,6 +151,8 @@ func (t *tool) config() (config.Tool, error) {
 			return slices.Contains([]string{"PGAM_STATS_DSN", "PGAM_STATS_DSN_FILE", "PGAM_KEY_FILE", "CREDENTIALS_DIRECTORY"}, name)
 		})
 		environ = append(environ, "PGAM_STATS_DSN_FILE="+dsnFile, "PGAM_KEY_FILE="+keyFile)
+	} else {
+		environ = t.withSetup(environ)
 	}
 	cfg, err := config.LoadTool(environ)
 	if err != nil {
@@ -156,6 +160,25 @@ func (t *tool) config() (config.Tool, error) {
 	}
 
 	return cfg, nil
+}
+
+// withSetup adds where stats_db is, as pgam setup left it, to an environment that
+// does not say it.
+func (t *tool) withSetup(environ []string) []string {
+	for _, entry := range environ {
+		switch name, value, _ := strings.Cut(entry, "="); name {
+		case "PGAM_STATS_DSN", "PGAM_STATS_DSN_FILE", "CREDENTIALS_DIRECTORY":
+			if value != "" {
+				return environ
+			}
+		}
+	}
+	file := filepath.Join(t.configDir, statsDSNFile)
+	if _, err := os.Stat(file); t.configDir == "" || err != nil {
+		return environ
+	}
+
+	return append(slices.Clone(environ), "PGAM_STATS_DSN_FILE="+file)
 }
 
 // statsConfig is config where stats_db is needed.

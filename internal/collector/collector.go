@@ -51,6 +51,9 @@ type Catalog interface {
 	Targets(ctx context.Context) (targets []target.Target, sealed []byte, err error)
 	// Unseal reads that form without stats_db.
 	Unseal(sealed []byte) ([]target.Target, error)
+	// Removed tells when a server that is not there any more was removed; the
+	// error is target.ErrNotFound where nobody knows.
+	Removed(ctx context.Context, id target.ID) (time.Time, error)
 }
 
 // History is where visits end up.
@@ -60,6 +63,9 @@ type History interface {
 	Retryable(err error) bool
 	// Resume gives what is remembered of a server.
 	Resume(ctx context.Context, server target.ID) (sample.Resume, error)
+	// LastLife gives the newest sign of life of a collector before an instant,
+	// zero for none, and whether that is a clean stop.
+	LastLife(ctx context.Context, before time.Time) (at time.Time, stopped bool, err error)
 }
 
 // Journal is where visits wait until the history has them.
@@ -84,16 +90,32 @@ type Config struct {
 	History History
 	Journal Journal
 	// Disks is nil where nobody looks at disks.
-	Disks     Disks
-	Log       *slog.Logger
+	Disks Disks
+	Log   *slog.Logger
+	// Meter is nil where nobody measures.
+	Meter     Meter
 	Intervals target.Intervals
 	// Window is the length of a window, a divisor of a minute.
 	Window time.Duration
 	// MaxConnecting bounds the attempts to connect under way at once.
 	MaxConnecting int
+	// Burst is when servers are looked at in full detail, until Settings says
+	// otherwise.
+	Burst Burst
+	// Settings reads what was changed while running, at the start and whenever
+	// the catalog's revision moves; nil for never.
+	Settings func(ctx context.Context) (Settings, error)
+	// Version is the program's, for the event of its start.
+	Version string
+	// ForgetTexts takes away the texts that servers' histories may not hold any
+	// more; called when a server becomes stricter. Nil for never.
+	ForgetTexts func(ctx context.Context) (texts int64, err error)
 	// Maintain is called at the start and every hour, to make partitions and
 	// drop old ones; nil for never.
 	Maintain func(ctx context.Context) error
+	// Pack is called a minute after the start and every hour, beside everything
+	// else, to pack the windows of days that are over; nil for never.
+	Pack func(ctx context.Context) error
 }
 
 func (c Config) validate() error {
@@ -112,6 +134,9 @@ func (c Config) validate() error {
 		if d < time.Second || d%time.Second != 0 {
 			faults = append(faults, fmt.Errorf("collector: interval %s is not a whole number of seconds", d))
 		}
+	}
+	if err := c.Burst.validate(); err != nil {
+		faults = append(faults, err)
 	}
 	if c.MaxConnecting < 1 {
 		faults = append(faults, errors.New("collector: MaxConnecting is less than 1"))
@@ -140,7 +165,13 @@ type Collector struct {
 	packer    *packer
 	// drained says that the history had everything when this run began, so that
 	// counters may go on from there.
-	drained   bool
+	drained bool
+	// recalled is what the journal knew at the start where it was not drained,
+	// forgot that it could not all be read.
+	recalled  map[target.ID]*sample.Memory
+	forgot    bool
+	life      life
+	settings  atomic.Pointer[Settings]
 	began     time.Time
 	beat      atomic.Int64    // nanoseconds from began to the last tick, for the watchdog
 	run       context.Context //nolint:containedctx // ends visits when stopping
@@ -154,6 +185,7 @@ type Collector struct {
 	roster    roster
 	stopped   atomic.Bool
 	counts    counts
+	meter     Meter
 }
 
 // New checks the configuration. It starts nothing.
@@ -161,9 +193,10 @@ func New(cfg Config) (*Collector, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Collector{cfg: cfg, began: time.Now(), dialing: make(chan struct{}, cfg.MaxConnecting), looking: make(chan struct{}, maxLooks)}
+	c := &Collector{cfg: cfg, meter: cfg.meter(), began: time.Now(), dialing: make(chan struct{}, cfg.MaxConnecting), looking: make(chan struct{}, maxLooks)}
 	c.run, c.cancel = context.WithCancel(context.Background())
 	c.upkeep, c.endUpkeep = context.WithCancel(c.run)
+	c.settings.Store(&Settings{Burst: cfg.Burst})
 	c.roster.watches = make(map[target.ID]*watch)
 	c.packer = newPacker(cfg, c.roster.expects)
 	return c, nil
@@ -172,15 +205,22 @@ func New(cfg Config) (*Collector, error) {
 // Start learns what is watched, from stats_db or, while that is away, from
 // the journal, drains what an earlier run left, and begins to visit.
 func (c *Collector) Start(ctx context.Context) error {
+	c.life.began = time.Now().UTC().Truncate(time.Microsecond)
 	soon, cancel := context.WithTimeoutCause(ctx, firstDrain, fmt.Errorf("drain journal before the first visit: deadline %s", firstDrain))
 	err := c.packer.drain(soon)
 	cancel()
 	if c.drained = err == nil; !c.drained {
 		c.cfg.Log.WarnContext(ctx, "what an earlier run left is written while sampling goes on; counters of databases start a new epoch", "error", err)
+		var whole bool
+		c.recalled, whole = c.recall(ctx)
+		c.forgot = !whole
 	}
 	if err := c.roster.begin(ctx, c); err != nil {
 		return err
 	}
+	c.recalled, c.forgot = nil, false
+	c.begun()
+	c.findGap(ctx)
 	s, err := gocron.NewScheduler(gocron.WithLocation(time.UTC), gocron.WithStopTimeout(2*time.Second),
 		gocron.WithGlobalJobOptions(gocron.WithEventListeners(gocron.AfterJobRunsWithPanic(c.panicked))))
 	if err != nil {
@@ -204,6 +244,7 @@ func (c *Collector) Start(ctx context.Context) error {
 		{"journal", time.Second, second.Add(syncPhase), c.sync},
 		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
 		{"maintenance", time.Hour, second, c.maintain},
+		{"packing", time.Hour, second.Add(firstPack), c.pack},
 	} {
 		if err := c.every(j.every, j.at, j.name, j.run); err != nil {
 			return err
@@ -256,6 +297,19 @@ func (c *Collector) maintain() {
 	}
 }
 
+// firstPack is how long after the start packing begins: what else is to be done
+// then comes first.
+const firstPack = time.Minute
+
+func (c *Collector) pack() {
+	if c.cfg.Pack == nil {
+		return
+	}
+	if err := c.cfg.Pack(c.upkeep); err != nil && c.upkeep.Err() == nil {
+		c.cfg.Log.Warn("packing is not finished and goes on in an hour", "error", err)
+	}
+}
+
 // Beat gives the instant of the last tick of the schedule, which stands still
 // when the collector hangs. It has a monotonic reading: a clock that is set
 // neither hides a schedule that stands still nor feigns one.
@@ -286,6 +340,9 @@ func (c *Collector) Stop(ctx context.Context) error {
 	}
 	c.cancel()
 	c.packer.stop()
+	if c.scheduler != nil {
+		c.ended()
+	}
 	errs = append(errs, c.cfg.Journal.Sync())
 	if err := c.packer.drain(ctx); err != nil {
 		c.cfg.Log.WarnContext(ctx, "the last windows stay in the journal until the next start", "error", err)

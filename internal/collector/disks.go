@@ -133,6 +133,7 @@ func (w *watch) look(ctx context.Context, t target.Target, locations []sample.Lo
 		w.c.counts.looksOK.Add(1)
 		l.pauses.Reset()
 		now.reason, now.uses = missing(disks, locations)
+		w.c.meter.Disks(t.ID, &disks)
 		l.series.Advance(&disks)
 		if len(disks.FileSystems) > 0 {
 			w.c.cfg.Journal.Append(&sample.Visit{Server: t.ID, Disks: &disks})

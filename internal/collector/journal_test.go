@@ -16,6 +16,7 @@ type journal struct {
 	last        uint64
 	seen        map[target.ID][]sample.Tick   // of records, for good
 	looked      map[lookKey]sample.FileSystem // of records, for good
+	events      map[target.ID][]sample.Event  // of records, for good
 	next        map[target.ID]sample.NextIDs
 	sealed      []byte
 	quarantined []uint64
@@ -23,7 +24,10 @@ type journal struct {
 }
 
 func newJournal() *journal {
-	return &journal{next: make(map[target.ID]sample.NextIDs), seen: make(map[target.ID][]sample.Tick), looked: make(map[lookKey]sample.FileSystem)}
+	return &journal{
+		next: make(map[target.ID]sample.NextIDs), seen: make(map[target.ID][]sample.Tick), looked: make(map[lookKey]sample.FileSystem),
+		events: make(map[target.ID][]sample.Event),
+	}
 }
 
 func (j *journal) die() {
@@ -33,7 +37,7 @@ func (j *journal) die() {
 }
 
 func (j *journal) survivor() *journal {
-	return &journal{records: j.records, last: j.last, seen: j.seen, looked: j.looked, next: j.next, sealed: j.sealed}
+	return &journal{records: j.records, last: j.last, seen: j.seen, looked: j.looked, events: j.events, next: j.next, sealed: j.sealed}
 }
 
 // ticksOf gives a server's ticks in the order of time.
@@ -43,16 +47,24 @@ func (j *journal) ticksOf(id target.ID) []sample.Tick {
 	return slices.SortedStableFunc(slices.Values(j.seen[id]), func(a, b sample.Tick) int { return a.Planned.Compare(b.Planned) })
 }
 
+// eventsOf gives a server's events as they were told.
+func (j *journal) eventsOf(id target.ID) []sample.Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.events[id])
+}
+
 func (j *journal) Append(v *sample.Visit) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	kept := *v
 	if v.Tick != nil {
 		tick := *v.Tick
-		tick.Sessions = slices.Clone(tick.Sessions)
+		tick.Sessions, tick.Edges = slices.Clone(tick.Sessions), slices.Clone(tick.Edges)
 		kept.Tick = &tick
 	}
 	kept.Sizes, kept.Databases, kept.Locations = slices.Clone(v.Sizes), slices.Clone(v.Databases), nil
+	kept.Events = slices.Clone(v.Events)
 	if v.Disks != nil {
 		disks := *v.Disks
 		disks.FileSystems = slices.Clone(disks.FileSystems)
@@ -74,6 +86,7 @@ func (j *journal) Sync() error {
 	j.records = append(j.records, sample.Record{Seq: j.last, Visits: j.pending})
 	for i := range j.pending {
 		lookKeys(&j.pending[i], j.looked)
+		j.events[j.pending[i].Server] = append(j.events[j.pending[i].Server], j.pending[i].Events...)
 		if t := j.pending[i].Tick; t != nil {
 			j.seen[j.pending[i].Server] = append(j.seen[j.pending[i].Server], *t)
 		}

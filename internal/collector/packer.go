@@ -19,6 +19,7 @@ type packer struct {
 	journal  Journal
 	history  History
 	log      logger
+	meter    Meter
 	interval time.Duration
 	expects  func() map[target.ID]time.Time
 
@@ -78,7 +79,7 @@ const (
 
 func newPacker(cfg Config, expects func() map[target.ID]time.Time) *packer {
 	p := &packer{
-		journal: cfg.Journal, history: cfg.History, log: cfg.Log, interval: cfg.Window, expects: expects,
+		journal: cfg.Journal, history: cfg.History, log: cfg.Log, meter: cfg.meter(), interval: cfg.Window, expects: expects,
 		wakes: make(chan struct{}, 1), pause: minPause,
 	}
 	p.forget()
@@ -252,7 +253,7 @@ func (p *packer) closed(expected map[target.ID]time.Time, now time.Time, more, l
 func (p *packer) write(ctx context.Context, b sample.Batch) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, flushTimeout, fmt.Errorf("write history: deadline %s", flushTimeout))
 	defer cancel()
-	err := p.history.Append(ctx, b)
+	err := p.append(ctx, b)
 	if err == nil {
 		p.saved.Add(int64(len(b.Windows)))
 		return nil
@@ -278,7 +279,7 @@ func (p *packer) write(ctx context.Context, b sample.Batch) error {
 
 // one writes one part of a batch, which came from these records.
 func (p *packer) one(ctx context.Context, server target.ID, b sample.Batch, from []uint64) error {
-	err := p.history.Append(ctx, b)
+	err := p.append(ctx, b)
 	if err == nil {
 		p.saved.Add(int64(len(b.Windows)))
 		return nil

@@ -19,6 +19,7 @@ type roster struct {
 	bySlot   [slots][]*watch
 	revision int64
 	loaded   bool
+	known    known // of the goroutine that loads
 }
 
 // catalogTimeout bounds a look at the catalog.
@@ -26,6 +27,7 @@ const catalogTimeout = 5 * time.Second
 
 // begin loads the servers for the first time.
 func (r *roster) begin(ctx context.Context, c *Collector) error {
+	r.known = keptTargets(c)
 	err := r.load(ctx, c)
 	if err == nil {
 		return nil
@@ -49,6 +51,7 @@ func (r *roster) refresh(ctx context.Context, c *Collector) {
 	if err != nil {
 		return // stats_db is away; Append reports it
 	}
+	c.findGap(ctx)
 	r.mu.Lock()
 	same := r.loaded && revision == r.revision
 	r.mu.Unlock()
@@ -83,7 +86,14 @@ func (r *roster) load(ctx context.Context, c *Collector) error {
 	if err != nil {
 		return err
 	}
+	if err := c.adjust(ctx); err != nil {
+		c.cfg.Log.WarnContext(ctx, "changed settings are not taken over", "error", err)
+	}
+	told := r.tellChanges(ctx, c, targets)
 	whole := r.set(ctx, c, targets, true)
+	if told {
+		_ = c.cfg.Journal.Sync() // before the servers are known; the schedule's own says so if it fails
+	}
 	if err := c.cfg.Journal.PutTargets(sealed); err != nil {
 		c.cfg.Log.WarnContext(ctx, "servers cannot be kept for a start without stats_db", "error", err)
 	}

@@ -24,6 +24,7 @@ type watch struct {
 	visit   sample.Visit
 	tick    sample.Tick
 	due     due
+	burst   burst
 	failing sample.Reason
 
 	mu          sync.Mutex
@@ -75,6 +76,7 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (
 		// an older one would count twice what they have counted already.
 		resume.Databases, resume.Identity, resume.Listed = nil, nil, time.Time{}
 	}
+	resume.Memory = c.remembered(t.ID, resume.Memory)
 	w.dict = resume.Dictionary(c.cfg.Journal.NextIDs(t.ID))
 	w.series = resume.Series()
 	c.cfg.Journal.Ahead(t.ID, w.dict.Next())
@@ -124,6 +126,9 @@ func (w *watch) update(t target.Target) bool {
 		w.looks.reset()
 	}
 	before := w.intervals().Activity
+	if stricter(w.t.QueryTexts, t.QueryTexts) {
+		w.c.forgetTexts(t)
+	}
 	w.t, w.paused = t, false
 	if w.intervals().Activity != before {
 		w.lastPlanned = time.Time{}
@@ -227,6 +232,7 @@ func (w *watch) record(v *sample.Visit) {
 	if v.Tick != nil {
 		w.c.counts.outcomes[v.Tick.Outcome].Add(1)
 		w.c.counts.sessions.Add(int64(len(v.Tick.Sessions)))
+		w.c.meter.Tick(v.Server, v.Tick)
 	}
 	w.c.cfg.Journal.Append(v)
 }
@@ -256,6 +262,7 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	if w.c.run.Err() != nil && !w.tick.Outcome.Answered() {
 		w.tick.Outcome, w.tick.Reason = sample.Skipped, sample.NotRunning
 	}
+	w.followBurst(ctx, t)
 	w.record(&w.visit)
 	w.tell(ctx, t, err)
 	w.mu.Lock()
@@ -278,6 +285,9 @@ func (w *watch) ask(ctx context.Context, conn Conn, t target.Target, iv target.I
 		Databases: w.turn(&w.due.databases, at, iv.Databases),
 		Inventory: w.turn(&w.due.inventory, at, iv.Inventory),
 		Locations: w.asksLocations(t, iv),
+		Texts:     t.QueryTexts,
+		Full:      w.burst.on,
+		CrowdFrom: w.burst.crowdFrom(w.c.burstLimits().of(t.Burst), time.Now()),
 	}
 	conn.Exclude(w.line.slowPID())
 	err := w.guarded(ctx, conn, ask)

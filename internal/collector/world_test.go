@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -183,6 +184,7 @@ type deeds struct {
 	dialing   int
 	mostDials int
 	visits    []time.Time
+	asks      []sample.Ask
 	excluded  []uint32
 	sized     []uint32
 	sizePIDs  []uint32
@@ -197,6 +199,7 @@ func (m *machine) did() deeds {
 	defer m.mu.Unlock()
 	d := m.deeds
 	d.dials, d.hosts, d.visits = slices.Clone(d.dials), slices.Clone(d.hosts), slices.Clone(d.visits)
+	d.asks = slices.Clone(d.asks)
 	d.located, d.rounds = slices.Clone(d.located), slices.Clone(d.rounds)
 	d.excluded, d.sized, d.sizePIDs = slices.Clone(d.excluded), slices.Clone(d.sized), slices.Clone(d.sizePIDs)
 	return d
@@ -259,7 +262,7 @@ type link struct {
 func (l *link) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionary, v *sample.Visit) error {
 	l.m.mu.Lock()
 	n := len(l.m.visits)
-	l.m.visits = append(l.m.visits, time.Now())
+	l.m.visits, l.m.asks = append(l.m.visits, time.Now()), append(l.m.asks, ask)
 	l.m.mu.Unlock()
 	dict.Begin(time.Now())
 	// Every tick has a session of its own, so that each can be told.
@@ -325,6 +328,8 @@ type catalog struct {
 	targets  []target.Target
 	revision int64
 	away     bool
+	sealed   []target.Target
+	removed  map[target.ID]time.Time
 }
 
 var errAway = errors.New("stats_db is away")
@@ -354,6 +359,7 @@ func (c *catalog) Targets(context.Context) ([]target.Target, []byte, error) {
 	if c.away {
 		return nil, nil, errAway
 	}
+	c.sealed = slices.Clone(c.targets)
 	return slices.Clone(c.targets), []byte("sealed"), nil
 }
 
@@ -363,7 +369,23 @@ func (c *catalog) Unseal(sealed []byte) ([]target.Target, error) {
 	if string(sealed) != "sealed" {
 		return nil, errors.New("not what was kept")
 	}
+	if c.sealed != nil {
+		return slices.Clone(c.sealed), nil
+	}
 	return slices.Clone(c.targets), nil
+}
+
+func (c *catalog) Removed(_ context.Context, id target.ID) (time.Time, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		return time.Time{}, errAway
+	}
+	at, there := c.removed[id]
+	if !there {
+		return time.Time{}, target.ErrNotFound
+	}
+	return at, nil
 }
 
 // history keeps windows by their key: writing one twice stores it once.
@@ -376,6 +398,8 @@ type history struct {
 	sizes   []sample.DatabaseSize
 	sized   map[target.ID]time.Time
 	disks   map[lookKey]sample.FileSystem
+	events  map[target.ID][]sample.Event // by their key
+	memory  map[target.ID]*sample.Memory
 	entries int
 	appends int
 	most    int // windows in one batch
@@ -398,7 +422,7 @@ func (h *history) die() {
 }
 
 func (h *history) survivor() *history {
-	return &history{windows: h.windows, ids: h.ids, disks: h.disks, sized: h.sized}
+	return &history{windows: h.windows, ids: h.ids, disks: h.disks, sized: h.sized, events: h.events, memory: h.memory}
 }
 
 func (h *history) fail(before, after func(sample.Batch) error) {
@@ -439,6 +463,7 @@ func (h *history) Append(ctx context.Context, b sample.Batch) error {
 			h.sized[v.Server] = s.At
 		}
 		lookKeys(v, h.disks)
+		h.learn(v)
 		h.entries += len(v.Entries.Sessions)
 		for _, e := range v.Entries.Sessions {
 			h.ids[v.Server] = h.ids[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
@@ -448,6 +473,24 @@ func (h *history) Append(ctx context.Context, b sample.Batch) error {
 		return h.after(b)
 	}
 	return nil
+}
+
+// learn keeps events by their key, and what is remembered at the next start.
+func (h *history) learn(v *sample.Visit) {
+	if h.events == nil {
+		h.events, h.memory = make(map[target.ID][]sample.Event), make(map[target.ID]*sample.Memory)
+	}
+	for _, e := range v.Events {
+		if !slices.ContainsFunc(h.events[v.Server], func(o sample.Event) bool {
+			return o.At.Equal(e.At) && o.Kind == e.Kind && o.Subject == e.Subject
+		}) {
+			h.events[v.Server] = append(h.events[v.Server], e)
+		}
+	}
+	if h.memory[v.Server] == nil {
+		h.memory[v.Server] = new(sample.Memory)
+	}
+	h.memory[v.Server].Learn(v)
 }
 
 func (h *history) Retryable(err error) bool { return !errors.Is(err, errPoison) }
@@ -460,7 +503,49 @@ func (h *history) Resume(_ context.Context, id target.ID) (sample.Resume, error)
 			return sample.Resume{}, err
 		}
 	}
-	return sample.Resume{Next: h.ids[id], Sized: h.sized[id]}, nil
+	r := sample.Resume{Next: h.ids[id], Sized: h.sized[id]}
+	if m := h.memory[id]; m != nil {
+		r.Memory.Then(*m)
+	}
+	return r, nil
+}
+
+// LastLife looks at windows and events, as stats_db does.
+func (h *history) LastLife(_ context.Context, before time.Time) (at time.Time, stopped bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dead {
+		return at, false, errAway
+	}
+	if h.resume != nil {
+		if err := h.resume(sample.TheMonitor); err != nil {
+			return at, false, err
+		}
+	}
+	for key, w := range h.windows {
+		last := time.UnixMicro(key.t0).UTC().Add(time.Duration(w.TickOffset[len(w.TickOffset)-1]) * time.Millisecond)
+		if key.t0 < before.UnixMicro() && last.After(at) {
+			at = last
+		}
+	}
+	for _, e := range h.events[sample.TheMonitor] {
+		if own := e.Kind == sample.EventCollectorStarted || e.Kind == sample.EventCollectorStopped; own && e.At.Before(before) && !e.At.Before(at) {
+			at, stopped = e.At, e.Kind == sample.EventCollectorStopped
+		}
+	}
+	return at, stopped, nil
+}
+
+// tell gives the events of a server, without instants, in the order of their
+// writing.
+func (h *history) tell(id target.ID) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := []string{}
+	for _, e := range h.events[id] {
+		out = append(out, strings.Join(strings.Fields(strings.Join([]string{string(e.Kind), e.Subject, e.Detail}, " ")), " "))
+	}
+	return out
 }
 
 // keys gives the windows of a server that are stored, in the order of time.

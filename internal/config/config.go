@@ -23,6 +23,7 @@ type SSH struct {
 // Daemon is what both daemons read.
 type Daemon struct {
 	SSH
+	EnvFile         string   `envconfig:"ENV_FILE" check:"path" example:"/etc/pgam/collector.env" desc:"File of more settings, a PGAM_NAME=value a line; the environment counts more. It is read again on SIGHUP (systemctl reload): the log level is taken over at once, and the log names what waits for a restart."`
 	ShutdownTimeout Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"5s" min:"1s" max:"1m" desc:"Longest time a clean stop may take; keep it below systemd's TimeoutStopSec."`
 }
 
@@ -57,6 +58,7 @@ type Collector struct {
 	RetentionDatabases          Duration `envconfig:"RETENTION_DATABASES" default:"730d" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
 	RetentionDisks              Duration `envconfig:"RETENTION_DISKS" default:"730d" min:"1h" max:"36500d" desc:"How long disk usage is kept."`
 	RetentionRollups            Duration `envconfig:"RETENTION_ROLLUPS" default:"730d" min:"1h" max:"36500d" desc:"How long hourly and daily rollups are kept."`
+	Repack                      bool     `envconfig:"REPACK" default:"true" desc:"Re-pack windows of days that are over into five minutes each, which takes a fraction of the space."`
 	RetentionDetachConcurrently bool     `envconfig:"RETENTION_DETACH_CONCURRENTLY" default:"true" desc:"Detach old partitions concurrently before dropping them; false where stats_db does not know how (Citus)."`
 }
 
@@ -101,6 +103,10 @@ type Tool struct {
 // LoadCollector reads the configuration of pgam-collector from environ, a list
 // of NAME=value as os.Environ gives.
 func LoadCollector(environ []string) (Collector, error) {
+	environ, err := withFile(environ)
+	if err != nil {
+		return Collector{}, err
+	}
 	var loaded Collector
 	faults := load(&loaded, environ)
 	if len(faults) == 0 && loaded.ActivityInterval > loaded.Window {
@@ -115,6 +121,10 @@ func LoadCollector(environ []string) (Collector, error) {
 
 // LoadAPI reads the configuration of pgam-api, as LoadCollector does.
 func LoadAPI(environ []string) (API, error) {
+	environ, err := withFile(environ)
+	if err != nil {
+		return API{}, err
+	}
 	var loaded API
 	faults := load(&loaded, environ)
 	if !loaded.TokenKey.IsZero() && loaded.TokenKey.Equal(loaded.TokenKeyPrevious) {

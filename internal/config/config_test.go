@@ -61,9 +61,11 @@ func TestLoadCollector_Defaults(t *testing.T) {
 		InventoryInterval: config.Duration(time.Minute), SizesInterval: config.Duration(30 * time.Minute), DisksInterval: config.Duration(time.Minute),
 		Window: config.Duration(15 * time.Second), ConnectTimeout: config.Duration(5 * time.Second),
 		MaxConnecting: 16, MaxProcs: 1, SpoolMaxBytes: 2 << 30,
+		BurstActive: 50, BurstLockWaits: 5, BurstConnectionsPercent: 90,
+		BurstLength: config.Duration(time.Minute), BurstPause: config.Duration(5 * time.Minute),
 		RetentionWindows: config.Duration(30 * day), RetentionMinutes: config.Duration(90 * day),
 		RetentionDatabases: config.Duration(730 * day), RetentionDisks: config.Duration(730 * day), RetentionRollups: config.Duration(730 * day),
-		RetentionDetachConcurrently: true,
+		RetentionDetachConcurrently: true, Repack: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -55,8 +56,12 @@ func TestSettings_AreWellFormed(t *testing.T) {
 				t.Errorf("%s: description %q", f.name, desc)
 			}
 			for _, tag := range []string{"min", "max", "step"} {
-				if f.tags.Get(tag) != "" && f.limit(tag) == 0 {
-					t.Errorf("%s: %s %q cannot be read", f.name, tag, f.tags.Get(tag))
+				limit := f.tags.Get(tag)
+				if limit == "" {
+					continue
+				}
+				if err := convert(reflect.New(f.value.Type()).Elem(), limit); err != nil || (tag != "min" && f.limit(tag) == 0) {
+					t.Errorf("%s: %s %q cannot be read: %v", f.name, tag, limit, err)
 				}
 			}
 			if preset := f.tags.Get("default"); preset != "" {

@@ -54,7 +54,9 @@ type Frame struct {
 	stop    *Stopper
 	cancel  context.CancelCauseFunc
 	log     atomic.Pointer[slog.Logger]
-	plain   atomic.Bool // Configure was not called: errors are bare lines
+	level   slog.LevelVar // least severe level logged
+	ready   atomic.Bool   // Ready was called
+	plain   atomic.Bool   // Configure was not called: errors are bare lines
 	bound   atomic.Int64
 	started time.Time
 }
@@ -177,13 +179,25 @@ func (f *Frame) Configure(options Options) *slog.Logger {
 	if options.StopWithin > 0 {
 		f.bound.Store(int64(options.StopWithin))
 	}
-	log := NewLogger(f.stderr, options).With("program", f.name)
+	if options.Level != nil {
+		f.level.Set(options.Level.Level())
+	}
+	options.Level = &f.level
+	var log *slog.Logger
+	if options.Format != formatJSON && f.toJournal() {
+		log = newJournalLogger(f.stderr, options) // It knows the program and the time.
+	} else {
+		log = NewLogger(f.stderr, options).With("program", f.name)
+	}
 	f.log.Store(log)
 	f.plain.Store(false)
 	build := Build()
 	log.Info("starting", "version", build.Version, "revision", build.Revision, "go_version", build.GoVersion)
 	return log
 }
+
+// SetLevel changes the least severe level that is logged.
+func (f *Frame) SetLevel(level slog.Level) { f.level.Set(level) }
 
 // Name returns the program's name.
 func (f *Frame) Name() string { return f.name }

@@ -24,6 +24,7 @@ func (f *Frame) notify(state string) {
 // Ready tells systemd, and the log, that the start is over. addresses, in pairs
 // of name and address, are logged with it.
 func (f *Frame) Ready(addresses ...any) {
+	f.ready.Store(true)
 	f.notify(stateReady)
 	f.Log().Info("ready", addresses...)
 }

@@ -55,7 +55,12 @@ type Instant struct {
 	Reason    sample.Reason
 	// Backends counts connections to databases, idle ones too; nil: unknown.
 	Backends *int32
+	// Burst says that the tick was taken in full detail.
+	Burst    bool
 	Sessions []Session
+	Blocking Blocking
+	// Xmin are those that keep rows from being vacuumed, the oldest first.
+	Xmin []XminHolder
 	// Coverage is of the time in which a tick was looked for.
 	Coverage Coverage
 }
@@ -63,6 +68,8 @@ type Instant struct {
 // Session is one session of a tick, with labels. Nil is unknown, or does not
 // apply.
 type Session struct {
+	// ID is that of the server's dictionary of sessions.
+	ID             int32
 	PID            int32
 	LeaderPID      *int32
 	BackendStart   *time.Time
@@ -83,6 +90,7 @@ type Session struct {
 	XminAge        *int32
 	Blocked        bool
 	BlockedByPID   *int32 // nil where Blocked: a prepared transaction, or a session that was not seen
+	BlockerID      *int32 // as ID; 0: one that was not seen
 }
 
 // Database is a row of a server's inventory.

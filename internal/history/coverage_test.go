@@ -186,7 +186,7 @@ func TestPlanActivity(t *testing.T) {
 		{"ten minutes", 10 * time.Minute, 0, time.Second, GrainWindow},
 		{"an hour", time.Hour, 0, 5 * time.Second, GrainWindow},
 		{"a day", 24 * time.Hour, 0, 5 * time.Minute, GrainMinute},
-		{"a year", 365 * 24 * time.Hour, 0, 24 * time.Hour, GrainMinute},
+		{"a year", 365 * 24 * time.Hour, 0, 24 * time.Hour, GrainDay},
 		{"seven hours", 7 * time.Hour, 0, time.Minute, GrainMinute},
 		{"as asked", 24 * time.Hour, 2 * time.Minute, 2 * time.Minute, GrainMinute},
 		{"too fine for the range", 24 * time.Hour, 10 * time.Second, 0, ""},

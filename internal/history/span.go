@@ -10,6 +10,12 @@ var (
 	// ErrInvalid is wrapped by every error about a question that can never be
 	// answered; its text is for the person who asked.
 	ErrInvalid = errors.New("invalid question")
+	// ErrGone is wrapped by errors about a range of which nothing is kept any
+	// more; the text says what is.
+	ErrGone = errors.New("no longer kept")
+	// ErrCounting is wrapped by errors about a range that is not summed up yet
+	// and too long to count anew.
+	ErrCounting = errors.New("not summed up yet")
 	// ErrNoDatabase says that a server has, and had, no database of this name.
 	ErrNoDatabase = errors.New("database not found")
 )
@@ -70,62 +76,6 @@ const MaxPoints = 20_000
 // MaxWindowRange is the longest range that is answered from windows, for a
 // step shorter than a minute.
 const MaxWindowRange = 6 * time.Hour
-
-// Grain says which table an answer came from.
-type Grain string
-
-// The grains of activity.
-const (
-	GrainWindow Grain = "window" // every tick
-	GrainMinute Grain = "minute" // the rollup by minute
-)
-
-// ActivityPlan says how a question about activity is answered.
-type ActivityPlan struct {
-	Range Range // widened to whole minutes where the grain is a minute
-	Step  time.Duration
-	Grain Grain
-}
-
-// steps are what PlanActivity chooses from when no step was asked for.
-var steps = [...]time.Duration{ //nolint:gochecknoglobals // constant table
-	time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
-}
-
-// PlanActivity chooses grain and step. A step of zero takes the finest that
-// gives at most 720 buckets. Steps are whole seconds; from a minute on they
-// are whole minutes. The error wraps ErrInvalid and says what to ask instead.
-func PlanActivity(r Range, step time.Duration) (ActivityPlan, error) {
-	if step == 0 {
-		for _, step = range steps {
-			if r.Length() <= 720*step && (step >= time.Minute || r.Length() <= MaxWindowRange) {
-				break
-			}
-		}
-	}
-	plan := ActivityPlan{Range: r, Step: step, Grain: GrainMinute}
-	switch {
-	case step < time.Second || step%time.Second != 0:
-		return plan, fmt.Errorf("%w: step must be a whole number of seconds, at least 1s", ErrInvalid)
-	case step < time.Minute && r.Length() > MaxWindowRange:
-		return plan, fmt.Errorf("%w: a step below 1m is answered for at most %s: ask for a shorter range or a longer step", ErrInvalid, MaxWindowRange)
-	case step < time.Minute:
-		plan.Grain = GrainWindow
-	case step%time.Minute != 0:
-		return plan, fmt.Errorf("%w: a step of a minute or more must be whole minutes", ErrInvalid)
-	default:
-		plan.Range = r.Widen(time.Minute)
-	}
-	if n := plan.Buckets(); n > MaxPoints {
-		return plan, fmt.Errorf("%w: the range holds %d steps, more than %d: ask for a shorter range or a longer step", ErrInvalid, n, MaxPoints)
-	}
-	return plan, nil
-}
-
-// Buckets is how many steps, aligned to the Unix epoch, the range touches.
-func (p ActivityPlan) Buckets() int {
-	return int(p.Range.Widen(p.Step).Length() / p.Step)
-}
 
 // Aggregation is the width of the buckets of a timeline of databases.
 type Aggregation string

@@ -124,6 +124,9 @@ func documentRevalidation(document *huma.OpenAPI) {
 			continue
 		}
 		ok := item.Get.Responses["200"]
+		if ok.Content["text/event-stream"] != nil {
+			continue
+		}
 		if ok.Headers == nil {
 			ok.Headers = map[string]*huma.Param{}
 		}

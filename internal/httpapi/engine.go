@@ -65,6 +65,8 @@ func identified(c *gin.Context) {
 func accessLog(log *slog.Logger, measured *requestMetrics) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		begun := time.Now()
+		measured.inFlight.Inc()
+		defer measured.inFlight.Dec()
 		c.Next()
 		route := c.FullPath()
 		if route == "" {

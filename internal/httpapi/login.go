@@ -17,8 +17,7 @@ func limitLogins(perMinute int) gin.HandlerFunc {
 	}
 	limiter := httprate.NewRateLimiter(perMinute, time.Minute, httprate.WithResponseHeaders(httprate.ResponseHeaders{RetryAfter: "Retry-After"}))
 	return func(c *gin.Context) {
-		route := c.FullPath()
-		if c.Request.Method != http.MethodPost || route != "/token" && route != "/api/token" {
+		if c.Request.Method != http.MethodPost || !isLogin(c.FullPath()) {
 			c.Next()
 			return
 		}

@@ -419,7 +419,7 @@ func TestOutsideOperations(t *testing.T) {
 		t.Errorf("id %q, log:\n%s", id, log)
 	}
 	metrics := string(a.want(200, a.get("/metrics")).Body)
-	if !strings.Contains(metrics, `pgam_http_request_duration_seconds_count{method="GET",route="/servers",status="200"} 1`) ||
+	if !strings.Contains(metrics, `pgam_http_requests_total{method="GET",route="/servers",status="2xx"} 1`) ||
 		!strings.Contains(metrics, `route="unmatched"`) || strings.Contains(metrics, "nothing") {
 		t.Errorf("metrics:\n%s", metrics)
 	}

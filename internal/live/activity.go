@@ -80,23 +80,30 @@ func (l *Live) Activity(ctx context.Context, t target.Target, all bool) (Activit
 
 func (l *Live) askActivity(ctx context.Context, t target.Target, all bool) (Activity, error) {
 	answer := Activity{At: time.Now().UTC()}
-	err := l.ask(ctx, t, "activity", func(ctx context.Context, conn *pgxpool.Conn) error {
-		found, err := rowsOf[Session](ctx, conn.Conn(), "activity", all)
-		if err != nil {
-			return err
-		}
-		answer.Sessions = make([]Session, 0, len(found))
-		for _, s := range found {
-			if s.Query != nil && *s.Query == hiddenQuery && s.State == nil {
-				answer.Hidden++
-				continue
-			}
-			s.clean()
-			answer.Sessions = append(answer.Sessions, s)
-		}
-		return nil
+	err := l.ask(ctx, t, "activity", func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		answer.Sessions, answer.Hidden, err = sessionsOn(ctx, conn, all)
+		return err
 	})
 	return answer, err
+}
+
+// sessionsOn asks for sessions, and counts those of which the role may see
+// nothing.
+func sessionsOn(ctx context.Context, conn *pgxpool.Conn, all bool) (sessions []Session, hidden int, err error) {
+	found, err := rowsOf[Session](ctx, conn.Conn(), "activity", all)
+	if err != nil {
+		return nil, 0, err
+	}
+	sessions = make([]Session, 0, len(found))
+	for _, s := range found {
+		if s.Query != nil && *s.Query == hiddenQuery && s.State == nil {
+			hidden++
+			continue
+		}
+		s.clean()
+		sessions = append(sessions, s)
+	}
+	return sessions, hidden, nil
 }
 
 // clean makes texts valid UTF-8, which a server with another encoding, or

@@ -150,7 +150,7 @@ func unseen(t target.Target, reason sample.Reason, advice string) Disks {
 
 // newLooks makes the cache of looks. What went wrong is tried again, behind
 // who asks, after retry; nothing is older than ttl.
-func newLooks(ttl, retry time.Duration) (*otter.Cache[statusKey, Disks], error) {
+func newLooks(ttl, retry time.Duration, used *use) (*otter.Cache[statusKey, Disks], error) {
 	cache, err := otter.New(&otter.Options[statusKey, Disks]{
 		MaximumSize:      100_000,
 		ExpiryCalculator: otter.ExpiryWriting[statusKey, Disks](ttl),
@@ -160,7 +160,7 @@ func newLooks(ttl, retry time.Duration) (*otter.Cache[statusKey, Disks], error) 
 			}
 			return min(retry, ttl)
 		}),
-		Logger: &otter.NoopLogger{},
+		StatsRecorder: used, Logger: &otter.NoopLogger{},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache of disks: %w", err)

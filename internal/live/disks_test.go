@@ -376,7 +376,7 @@ func muteListener(t *testing.T) (port int) {
 func TestLooksExpire(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		looks, err := newLooks(30*time.Second, 5*time.Second)
+		looks, err := newLooks(30*time.Second, 5*time.Second, new(use))
 		if err != nil {
 			t.Fatal(err)
 		}

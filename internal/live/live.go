@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ type Config struct {
 	Disks DiskReader
 	// DiskTTL is how long a look at file systems is shown again.
 	DiskTTL time.Duration
+	// Listeners bounds those who listen to live streams; 0 means 100.
+	Listeners int
 	// Pins stores the key of a host at first contact; nil: a host whose key
 	// nobody has confirmed is refused.
 	Pins Pins
@@ -74,7 +77,10 @@ type Live struct {
 	looks    *otter.Cache[statusKey, Disks]
 	places   *otter.Cache[statusKey, []sample.Location] // as last read
 	sessions shared[activityKey, Activity]
+	waits    shared[statusKey, Locks]
+	feeds    feeds
 	tests    atomic.Int64
+	used     *caches
 
 	running sync.WaitGroup
 	quit    chan struct{} // closed by Stop
@@ -104,9 +110,11 @@ func New(cfg Config) (*Live, error) {
 	case cfg.Pools[target.PoolDefault].Max < 1:
 		return nil, errors.New("live without a size of the default pool")
 	}
+	used := new(caches)
 	statuses, err := otter.New(&otter.Options[statusKey, Status]{
 		MaximumSize:      100_000,
 		ExpiryCalculator: otter.ExpiryWriting[statusKey, Status](cfg.StatusTTL),
+		StatsRecorder:    &used.statuses,
 		Logger:           &otter.NoopLogger{},
 	})
 	if err != nil {
@@ -116,14 +124,15 @@ func New(cfg Config) (*Live, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cache of locations: %w", err)
 	}
-	looks, err := newLooks(cfg.DiskTTL, cfg.StatusTTL)
+	looks, err := newLooks(cfg.DiskTTL, cfg.StatusTTL, &used.disks)
 	if err != nil {
 		return nil, err
 	}
 	return &Live{
+		feeds:   feeds{most: cmp.Or(cfg.Listeners, defaultListeners)},
 		catalog: cfg.Catalog, log: cfg.Log, deadline: cfg.Deadline,
 		shells: cfg.Shells, reader: cfg.Disks, pins: cfg.Pins,
-		statuses: statuses, looks: looks, places: places, quit: make(chan struct{}),
+		statuses: statuses, looks: looks, places: places, used: used, quit: make(chan struct{}),
 		pools: &pools{
 			sizes: cfg.Pools, application: cfg.Application, deadline: cfg.Deadline, shells: cfg.Shells, byID: make(map[target.ID]*serverPool),
 		},

@@ -24,6 +24,8 @@ type Conn struct {
 	version  int32
 	seesAll  bool
 	control  bool // may read the control file
+	database uint32
+	slots    int32 // max_connections: a change needs a restart
 	prepared map[question]*pgconn.StatementDescription
 
 	sparse   bool      // form of the activity question for the next tick
@@ -32,16 +34,17 @@ type Conn struct {
 	names    names
 	statings map[int32]stating
 	pids     pidSet
+	news     news
 	noNames  time.Time // names are not asked for before: a lock was in the way
+	noLocks  time.Time // nor is who blocks whom: it took long
 }
 
 // stating remembers which statement a session was running, so that a text
 // that did not change is not read again; used where the server gives no
 // query_id.
 type stating struct {
-	start int64
-	query int32
-	day   int32
+	start   int64
+	queryID int64
 }
 
 // Open connects to a target and learns its version and what the role may see.
@@ -87,7 +90,8 @@ func (c *Conn) learn(ctx context.Context) error {
 		return res.Err
 	}
 	if len(res.Rows) == 1 {
-		c.seesAll, c.control = boolAt(res.Rows[0][1]), boolAt(res.Rows[0][2])
+		v := res.Rows[0]
+		c.seesAll, c.control, c.slots, c.database = boolAt(v[1]), boolAt(v[2]), int32At(v[3]), uint32At(v[4])
 	}
 	return nil
 }

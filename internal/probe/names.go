@@ -24,6 +24,13 @@ func (n *names) database(oid uint32) string {
 	return lookUp(n.databases, &n.missingDatabases, oid)
 }
 
+// take gives what is missing, to be asked for.
+func (n *names) take() (roles, databases []uint32) {
+	roles, databases = n.missingRoles, n.missingDatabases
+	n.missingRoles, n.missingDatabases = nil, nil
+	return roles, databases
+}
+
 func lookUp(known map[uint32]string, missing *[]uint32, oid uint32) string {
 	if oid == 0 {
 		return ""

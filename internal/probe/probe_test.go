@@ -29,6 +29,7 @@ type bench struct {
 	seen   map[int32]sample.SessionEntry
 	waits  map[int16]sample.WaitEntry
 	texts  map[int32]sample.QueryEntry
+	locks  map[int32]sample.LockEntry
 }
 
 func limits() remote.Limits {
@@ -49,6 +50,7 @@ func newBench(t *testing.T, server *pgtest.Server, user string) *bench {
 	return &bench{
 		server: server, conn: conn, dict: sample.NewDictionary(sample.NextIDs{}),
 		seen: make(map[int32]sample.SessionEntry), waits: make(map[int16]sample.WaitEntry), texts: make(map[int32]sample.QueryEntry),
+		locks: make(map[int32]sample.LockEntry),
 	}
 }
 
@@ -65,6 +67,9 @@ func (b *bench) visit(t *testing.T, ask sample.Ask) (sample.Visit, error) {
 	}
 	for _, e := range v.Entries.Waits {
 		b.waits[e.ID] = e
+	}
+	for _, e := range v.Entries.Locks {
+		b.locks[e.ID] = e
 	}
 	for _, e := range v.Entries.Queries {
 		if e.Text != "" || b.texts[e.ID].Text == "" {

@@ -29,7 +29,12 @@ const (
 	askLocations     question = "locations"
 	askSize          question = "size"
 	askQueryText     question = "query_text"
+	askCrowd         question = "crowd"
 	askBlockers      question = "blockers"
+	askLockWaits     question = "lock_waits"
+	askSessions      question = "blocker_sessions"
+	askPrepared      question = "prepared"
+	askRelations     question = "relations"
 	askRoles         question = "roles"
 	askDatabaseNames question = "database_names"
 )

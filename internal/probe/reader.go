@@ -11,12 +11,13 @@ import (
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statement"
+	"github.com/pgam/pgam/internal/target"
 )
 
 // errShape says that an answer does not look like its question.
 var errShape = errors.New("unexpected columns in the answer")
 
-// maxTexts bounds how many texts are fetched in one visit.
+// maxTexts bounds how many texts are fetched in one visit outside of a burst.
 const maxTexts = 25
 
 // namesPause is how long names are not asked for after a lock was in the way.
@@ -33,9 +34,13 @@ type reader struct {
 	day       int32
 	backends  int32
 	truncated bool
-	wantText  []uint32 // pids whose statement's text is new
-	waiters   []uint32 // pids that wait for a lock
-	waiting   []int    // their places in Sessions
+	ask       sample.Ask
+	first     time.Duration  // that the first batch took
+	wantText  []uint32       // pids whose statement's text is new
+	wanted    map[int32]bool // those statements
+	unnamed   bool           // names of sessions could not be read
+	locks     locking
+	crowd     []crowd
 	key       []byte
 	found     found
 }
@@ -46,6 +51,9 @@ type found struct {
 	databases []sample.DatabaseStat
 	inventory *sample.Inventory
 	locations []sample.Location
+	loaded    time.Time
+	settings  *sample.Settings
+	horizon   []sample.Horizon
 }
 
 func (r *reader) pulse(rr *pgconn.ResultReader) error {
@@ -110,8 +118,10 @@ func (r *reader) activity(rr *pgconn.ResultReader) error {
 		s.Wait, s.Class = r.dict.Wait(v[colState], waitType, v[colWait])
 		s.Query = r.query(pid, s, v)
 		if string(waitType) == "Lock" {
-			r.waiters = append(r.waiters, uint32(pid)) //nolint:gosec // bits
-			r.waiting = append(r.waiting, len(t.Sessions))
+			r.locks.waiters = append(r.locks.waiters, waiter{pid: pid, at: len(t.Sessions)})
+		}
+		if string(v[colState]) == "active" {
+			r.visit.Load.Active++
 		}
 		c.pids[pid] = s.Session
 		t.Sessions = append(t.Sessions, s)
@@ -150,7 +160,11 @@ func (r *reader) session(pid int32, v [][]byte) int32 {
 func (r *reader) query(pid int32, s sample.Session, v [][]byte) int32 {
 	if id := v[colQueryID]; id != nil && int64At(id) != 0 {
 		ref, wants := r.dict.Query(int64At(id), false, r.day)
-		if wants && len(r.wantText) < maxTexts {
+		if wants && !r.wanted[ref] && (len(r.wantText) < maxTexts || r.ask.Full) {
+			if r.wanted == nil {
+				r.wanted = make(map[int32]bool)
+			}
+			r.wanted[ref] = true
 			r.wantText = append(r.wantText, uint32(pid)) //nolint:gosec // bits
 		}
 		return ref
@@ -159,30 +173,44 @@ func (r *reader) query(pid int32, s sample.Session, v [][]byte) int32 {
 	if len(text) == 0 {
 		return 0
 	}
-	before, known := r.conn.statings[s.Session]
-	if known && before.start == s.QueryStart && s.QueryStart != 0 && before.day == r.day {
-		return before.query
+	now := stating{start: s.QueryStart}
+	if before, known := r.conn.statings[s.Session]; known && before.start == now.start && now.start != 0 {
+		now.queryID = before.queryID
+	} else {
+		// The text is only read, and only until the next row.
+		view := unsafe.String(&text[0], len(text))       //nolint:gosec // see above
+		now.queryID = int64(statement.Fingerprint(view)) //nolint:gosec // bits
+		r.conn.statings[s.Session] = now
 	}
-	// The text is only read, and only until the next row.
-	view := unsafe.String(&text[0], len(text))    //nolint:gosec // see above
-	queryID := int64(statement.Fingerprint(view)) //nolint:gosec // bits
-	ref, wants := r.dict.Query(queryID, true, r.day)
+	ref, wants := r.dict.Query(now.queryID, true, r.day)
 	if wants {
-		r.dict.QueryText(queryID, true, cleanText([]byte(statement.Normalize(cleanText(text)))))
+		r.dict.QueryText(now.queryID, true, r.text(text))
 	}
-	r.conn.statings[s.Session] = stating{s.QueryStart, ref, r.day}
 	return ref
+}
+
+// text gives a statement's text as it is kept.
+func (r *reader) text(shown []byte) string {
+	text := cleanText(shown)
+	if r.ask.Texts == target.TextsFull {
+		return text
+	}
+	return statement.Normalize(text)
 }
 
 func (r *reader) identity(rr *pgconn.ResultReader) error {
 	for rr.NextRow() {
 		v := rr.Values()
-		if len(v) != 6 {
+		if len(v) != 8 {
 			return errShape
 		}
+		r.found.loaded = timeAt(v[7])
 		r.found.identity = &sample.Identity{
 			At: r.visit.Tick.Started, VersionNum: int32At(v[0]), Version: cleanText(v[1]), SystemIdentifier: int64At(v[2]),
 			TimelineID: int32At(v[3]), PostmasterStart: timeAt(v[4]), InRecovery: boolAt(v[5]),
+		}
+		if v[6] != nil {
+			r.found.identity.CheckpointerStart = timeAt(v[6])
 		}
 	}
 	return nil
@@ -230,51 +258,88 @@ func (r *reader) inventory(rr *pgconn.ResultReader) error {
 	return nil
 }
 
-// resolve asks, in a second batch and only where something is new, for texts
-// and names that the answers referred to, and for who blocks whom.
+// resolve asks, where something is new or somebody waits for a lock, what the
+// answers referred to. Catalogs come last: a lock in the way of them costs
+// nothing else.
 func (r *reader) resolve(ctx context.Context) error {
-	c := r.conn
-	var steps []step
-	ints := func(q question, element uint32, values []uint32, read func(*pgconn.ResultReader) error) {
-		if len(values) > 0 {
-			steps = append(steps, step{q: q, params: [][]byte{arrayBytes(element, values)}, read: read})
+	const rounds = 3
+	for round := range rounds {
+		var steps []step
+		waits := false
+		switch round {
+		case 0:
+			steps = r.lockSteps()
+			waits = len(steps) > 0
+			steps = r.ints(steps, askQueryText, oidInt4, r.wantText, r.queryText)
+			if from := r.ask.CrowdFrom; from > 0 && r.visit.Tick.Backends >= from {
+				steps = append(steps, step{q: askCrowd, read: r.readCrowd})
+			}
+		case 1:
+			steps = r.blockerSteps()
+		}
+		var err error
+		if waits {
+			err = r.runLocks(ctx, steps)
+		} else {
+			err = r.runNamed(ctx, steps)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	ints(askBlockers, oidInt4, r.waiters, r.blockers)
-	ints(askQueryText, oidInt4, r.wantText, r.queryText)
-	roles, databases := c.names.missingRoles, c.names.missingDatabases
-	if time.Now().Before(c.noNames) {
-		roles, databases = nil, nil
+	return nil
+}
+
+// ints adds a question about some oids or pids, if there are any.
+func (r *reader) ints(steps []step, q question, element uint32, values []uint32, read func(*pgconn.ResultReader) error) []step {
+	if len(values) == 0 {
+		return steps
 	}
-	ints(askRoles, oidOID, roles, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.roles) })
-	ints(askDatabaseNames, oidOID, databases, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.databases) })
+	return append(steps, step{q: q, params: [][]byte{arrayBytes(element, values)}, read: read})
+}
+
+// runNamed asks the steps and, with them, for the names that are missing by now.
+func (r *reader) runNamed(ctx context.Context, steps []step) error {
+	c := r.conn
+	if !time.Now().Before(c.noNames) {
+		roles, databases := c.names.take()
+		first := len(steps)
+		steps = r.ints(steps, askRoles, oidOID, roles, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.roles) })
+		steps = r.ints(steps, askDatabaseNames, oidOID, databases, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.databases) })
+		steps = r.ints(steps, askRelations, oidOID, r.locks.relations(c.database), r.readRelations)
+		if len(steps) > first {
+			_, err := c.run(ctx, steps)
+			r.name()
+			if err != nil {
+				// What was not found does not exist any more; this may.
+				r.unnamed = r.unnamed || len(roles)+len(databases) > 0
+				c.noNames = time.Now().Add(namesPause)
+			}
+			return err
+		}
+	}
 	if len(steps) == 0 {
 		return nil
 	}
 	_, err := c.run(ctx, steps)
-	if len(roles) == 0 && len(databases) == 0 {
-		return err
-	}
+	return err
+}
+
+// name fills in the names that were read meanwhile.
+func (r *reader) name() {
+	n := &r.conn.names
 	fresh := r.dict.FreshSessions()
 	for i := range fresh {
 		e := &fresh[i]
-		e.Database, e.User = c.names.databases[e.DatabaseOID], c.names.roles[e.UserOID]
+		e.Database, e.User = n.databases[e.DatabaseOID], n.roles[e.UserOID]
 	}
-	if err != nil {
-		c.noNames = time.Now().Add(namesPause)
-		return err
-	}
-	// What was not found does not exist any more; asking again would not help.
-	c.names.missingRoles, c.names.missingDatabases = roles[:0], databases[:0]
-	return nil
 }
 
 // unresolved gives up on names for now: they are asked for when the sessions
 // are seen again.
 func (r *reader) unresolved() {
-	n := &r.conn.names
-	if len(n.missingRoles)+len(n.missingDatabases) > 0 {
-		n.missingRoles, n.missingDatabases = n.missingRoles[:0], n.missingDatabases[:0]
+	roles, databases := r.conn.names.take()
+	if r.unnamed || len(roles)+len(databases) > 0 {
 		r.dict.Reoffer()
 	}
 }
@@ -296,27 +361,7 @@ func (r *reader) queryText(rr *pgconn.ResultReader) error {
 		if len(v) != 2 {
 			return errShape
 		}
-		r.dict.QueryText(int64At(v[0]), false, statement.Normalize(cleanText(v[1])))
-	}
-	return nil
-}
-
-func (r *reader) blockers(rr *pgconn.ResultReader) error {
-	place := make(map[int32]int, len(r.waiters))
-	for i, pid := range r.waiters {
-		place[int32(pid)] = r.waiting[i] //nolint:gosec // bits
-	}
-	for rr.NextRow() {
-		v := rr.Values()
-		if len(v) != 2 {
-			return errShape
-		}
-		at, ok := place[int32At(v[0])]
-		if !ok || v[1] == nil {
-			continue
-		}
-		// 0 where the blocker is a prepared transaction or was not seen.
-		r.visit.Tick.Sessions[at].Blocker = r.conn.pids[int32At(v[1])]
+		r.dict.QueryText(int64At(v[0]), false, r.text(v[1]))
 	}
 	return nil
 }

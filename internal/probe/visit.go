@@ -28,14 +28,24 @@ type step struct {
 func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionary, v *sample.Visit) error {
 	t := v.Tick
 	t.Started = time.Now().UTC()
-	t.Backends, t.NextXID, t.Sessions = sample.Unset, 0, t.Sessions[:0]
+	t.Backends, t.NextXID, t.Sessions, t.Edges = sample.Unset, 0, t.Sessions[:0], nil
+	v.Load = sample.Load{MaxConnections: c.slots}
 	dict.Begin(t.Started)
-	r := reader{conn: c, dict: dict, visit: v, day: sample.Day(t.Window)}
+	dict.Texts(ask.Texts, ask.Full)
+	r := reader{conn: c, dict: dict, visit: v, day: sample.Day(t.Window), ask: ask}
 	steps, answered := r.steps(ask)
 	done, err := c.run(ctx, steps)
+	r.first = time.Since(t.Started)
 	if done >= answered && c.Alive() && ctx.Err() == nil {
 		err = errors.Join(err, r.resolve(ctx))
+		if err == nil {
+			err = r.news(ctx)
+		}
 		c.chooseForm(r.backends, len(t.Sessions))
+	}
+	if done >= answered {
+		r.edges()
+		r.load()
 	}
 	r.unresolved()
 	t.Duration = time.Since(t.Started)
@@ -71,14 +81,16 @@ func (r *reader) steps(ask sample.Ask) (steps []step, answered int) {
 		step{q: askPulse, read: r.pulse},
 		activity)
 	answered = len(steps)
-	if ask.Databases {
+	// What is listed is listed of an instance.
+	if ask.Databases || ask.Inventory {
 		identity := askIdentityPlain
 		if c.control {
 			identity = askIdentity
 		}
-		steps = append(steps,
-			step{q: identity, read: r.identity, keep: func() { r.visit.Identity = r.found.identity }},
-			step{q: askDatabases, read: r.databases, keep: func() { r.visit.Databases = r.found.databases }})
+		steps = append(steps, step{q: identity, read: r.identity, keep: func() { r.visit.Identity = r.found.identity }})
+	}
+	if ask.Databases {
+		steps = append(steps, step{q: askDatabases, read: r.databases, keep: func() { r.visit.Databases = r.found.databases }})
 	}
 	if ask.Inventory {
 		steps = append(steps, step{q: askInventory, read: r.inventory, keep: func() { r.visit.Inventory = r.found.inventory }})

@@ -99,6 +99,16 @@ func arrayBytes(element uint32, values []uint32) []byte {
 	return b
 }
 
+// int32sAt reads an array as arrayBytes writes it, into a slice that is reused.
+func int32sAt(into []int32, b []byte) []int32 {
+	const header, element = 20, 8
+	into = into[:0]
+	for i := header; i+element <= len(b); i += element {
+		into = append(into, int32At(b[i+4:i+element]))
+	}
+	return into
+}
+
 // cleanText makes valid UTF-8 without NUL of what a server sent, which may be
 // in any encoding: a byte that is not part of UTF-8 becomes \xNN, so that
 // different names stay different.

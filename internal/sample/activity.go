@@ -25,9 +25,8 @@ type Session struct {
 	QueryStart, XactStart, StateChange int64
 	// Xmin is backend_xmin; 0 is none.
 	Xmin uint32
-	// Blocker is the Session id of the first backend that blocks this one, 0 if
-	// that is no session (a prepared transaction, or one not seen), Unset if
-	// nothing blocks it.
+	// Blocker is the Session id of the first that blocks this one, as in Edge; 0
+	// where it is not known, Unset if nothing blocks it.
 	Blocker int32
 }
 
@@ -91,9 +90,17 @@ type QueryEntry struct {
 	QueryID int64
 	Own     bool
 	// Text is as the server's query texts are kept, normalized by default; empty
-	// while it was not seen, and where none are kept.
+	// while it was not seen, and where none are kept. Outside of bursts it is cut
+	// at MaxText.
 	Text string
+	// Full says that Text is as the server showed it, literals included.
+	Full bool
 }
+
+// MaxText is how many bytes of a text are kept that was seen outside of a burst:
+// four times what PostgreSQL shows of one by default, and little enough for
+// thousands of statements.
+const MaxText = 4096
 
 // Entries are dictionary entries that a visit met for the first time (that
 // day). They are stored before or with the ticks that use them.
@@ -122,16 +129,45 @@ type Visit struct {
 	Disks     *Disks
 	Events    []Event
 	Settings  *Settings
-	Horizon   []Horizon
-	// Locations are for the collector's next look at disks; they are not kept.
+	// Horizon is empty, and not nil, where nothing holds it.
+	Horizon []Horizon
+	// Locations are for the collector's next look at disks, Load for what it does
+	// next; they are not kept.
 	Locations []Location
+	Load      Load
 }
 
-// Ask says which questions are due besides the one about sessions.
+// Load is how busy a server is, as far as bursts go. Counts are Unset where not
+// known.
+type Load struct {
+	Active         int32 // sessions whose state is active
+	LockWaits      int32 // sessions that wait for a lock
+	Connections    int32 // to a database
+	MaxConnections int32 // the setting
+	// Crowd is who holds most connections, the first ones only; nil unless asked.
+	Crowd []Crowd
+}
+
+// Crowd is connections that have user and application in common.
+type Crowd struct {
+	User, Application string
+	Connections       int32
+}
+
+// Ask says which questions are due besides the one about sessions, and in which
+// detail.
 type Ask struct {
 	Databases bool
 	Inventory bool
 	Locations bool
+	// Texts says how the texts of statements are kept; empty: normalized.
+	Texts target.QueryTexts
+	// Full asks for the blockers of every session that waits for a lock, and for
+	// every text that is not known, at full length.
+	Full bool
+	// CrowdFrom is the number of connections from which to ask whose they are; 0:
+	// never.
+	CrowdFrom int32
 }
 
 // Record is the visits that went into the journal together.

@@ -19,12 +19,20 @@ type Identity struct {
 
 // SameInstance reports whether counters of b continue those of a.
 func (a Identity) SameInstance(b Identity) bool {
-	return a.SystemIdentifier == b.SystemIdentifier && a.PostmasterStart.Equal(b.PostmasterStart) && a.InRecovery == b.InRecovery
+	return a.SystemIdentifier == b.SystemIdentifier && a.PostmasterStart.Equal(b.PostmasterStart) && a.InRecovery == b.InRecovery && !a.crashed(b)
+}
+
+// crashed reports whether all sessions were lost between a and b although the
+// postmaster lived on.
+func (a Identity) crashed(b Identity) bool {
+	return a.PostmasterStart.Equal(b.PostmasterStart) && !a.CheckpointerStart.IsZero() && !b.CheckpointerStart.IsZero() &&
+		!a.CheckpointerStart.Equal(b.CheckpointerStart)
 }
 
 // Same reports whether nothing but the instant differs.
 func (a Identity) Same(b Identity) bool {
-	return a.SameInstance(b) && a.VersionNum == b.VersionNum && a.Version == b.Version && a.TimelineID == b.TimelineID
+	return a.SameInstance(b) && a.VersionNum == b.VersionNum && a.Version == b.Version && a.TimelineID == b.TimelineID &&
+		a.CheckpointerStart.Equal(b.CheckpointerStart)
 }
 
 // Counter is one cumulative column of pg_stat_database.

@@ -1,6 +1,12 @@
 package sample
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pgam/pgam/internal/target"
+)
 
 // generationLife is how long an entry that is not used stays in memory at
 // least; after twice as long it is certainly gone.
@@ -26,7 +32,10 @@ type Dictionary struct {
 	sessions generations[sessionSeen]
 	waits    map[string]waitSeen
 	queries  generations[*querySeen]
+	locks    generations[*lockSeen]
 	fresh    Entries
+	texts    target.QueryTexts // how texts are kept
+	whole    bool              // texts are wanted at full length
 	// freshKeys are the keys of fresh.Sessions, in the same order.
 	freshKeys []string
 	born      time.Time
@@ -47,7 +56,23 @@ type querySeen struct {
 	day     int32
 	queryID int64
 	own     bool
-	hasText bool
+	text    textSeen
+	full    bool // the text is as the server showed it
+}
+
+// textSeen is what the history has of a statement's text.
+type textSeen uint8
+
+const (
+	noText textSeen = iota
+	cutText
+	wholeText
+)
+
+type lockSeen struct {
+	id    int32
+	day   int32
+	named bool
 }
 
 // generations is a map whose old half can be dropped in one go.
@@ -71,7 +96,8 @@ func (g *generations[V]) turn() { g.old, g.young = g.young, make(map[string]V) }
 // start at 1.
 func NewDictionary(next NextIDs) *Dictionary {
 	d := &Dictionary{next: next.Max(NextIDs{1, 1, 1, 1}), waits: make(map[string]waitSeen)}
-	d.sessions.young, d.queries.young = make(map[string]sessionSeen), make(map[string]*querySeen)
+	d.sessions.young, d.queries.young, d.locks.young = make(map[string]sessionSeen), make(map[string]*querySeen), make(map[string]*lockSeen)
+	d.texts = target.TextsNormalized
 	return d
 }
 
@@ -87,7 +113,28 @@ func (d *Dictionary) Begin(now time.Time) {
 		d.born = now
 		d.sessions.turn()
 		d.queries.turn()
+		d.locks.turn()
 	}
+}
+
+// Texts says how texts are kept from now on, and whether at full length. What was
+// kept in another way is wanted anew.
+func (d *Dictionary) Texts(keep target.QueryTexts, whole bool) {
+	if keep == "" {
+		keep = target.TextsNormalized
+	}
+	if keep == target.TextsNone && d.texts != keep {
+		// What the history has is taken away.
+		for _, half := range []map[string]*querySeen{d.queries.young, d.queries.old} {
+			for _, seen := range half {
+				seen.text = noText
+			}
+		}
+		for i := range d.fresh.Queries {
+			d.fresh.Queries[i].Text, d.fresh.Queries[i].Full = "", false
+		}
+	}
+	d.texts, d.whole = keep, whole
 }
 
 // Take gives the entries met for the first time since the last Take.
@@ -120,8 +167,22 @@ func (d *Dictionary) KnowWait(e WaitEntry) {
 
 // KnowQuery teaches an entry that the store has already.
 func (d *Dictionary) KnowQuery(e QueryEntry) {
-	d.queries.young[string(queryKey(nil, e.QueryID, e.Own))] = &querySeen{id: e.ID, day: e.Day, queryID: e.QueryID, own: e.Own, hasText: e.Text != ""}
+	seen := &querySeen{id: e.ID, day: e.Day, queryID: e.QueryID, own: e.Own, full: e.Full}
+	switch n := len(e.Text); {
+	case n == 0:
+	case n > MaxText-utf8.UTFMax && n <= MaxText:
+		seen.text = cutText // by its length
+	default:
+		seen.text = wholeText
+	}
+	d.queries.young[string(queryKey(nil, e.QueryID, e.Own))] = seen
 	d.next.Query = max(d.next.Query, e.ID+1)
+}
+
+// KnowLock teaches an entry that the store has already.
+func (d *Dictionary) KnowLock(e LockEntry) {
+	d.locks.young[string(lockKey(nil, &e))] = &lockSeen{id: e.ID, day: e.Day, named: e.Relation != ""}
+	d.next.Lock = max(d.next.Lock, e.ID+1)
 }
 
 // Session gives the id of the session with this key, which must hold
@@ -179,7 +240,7 @@ func (d *Dictionary) addWait(key []byte, e WaitEntry, class WaitClass) {
 	d.fresh.Waits = append(d.fresh.Waits, e)
 }
 
-// Query gives the id of a statement and whether its text is still wanted.
+// Query gives the id of a statement and whether its text is wanted.
 func (d *Dictionary) Query(queryID int64, own bool, day int32) (id int32, wantsText bool) {
 	var buf [9]byte
 	key := queryKey(buf[:0], queryID, own)
@@ -193,24 +254,92 @@ func (d *Dictionary) Query(queryID int64, own bool, day int32) (id int32, wantsT
 		seen.day = day
 		d.fresh.Queries = append(d.fresh.Queries, QueryEntry{ID: seen.id, Day: day, QueryID: queryID, Own: own})
 	}
-	return seen.id, !seen.hasText
+	return seen.id, d.wants(seen)
 }
 
-// QueryText gives a statement its normalized text.
+// wants reports whether a text would add to what the history has.
+func (d *Dictionary) wants(seen *querySeen) bool {
+	switch {
+	case d.texts == target.TextsNone:
+		return false
+	case seen.text == noText || seen.full != (d.texts == target.TextsFull):
+		return true
+	}
+	return seen.text == cutText && d.whole
+}
+
+// QueryText gives a statement its text, which is as texts are kept now; it is cut
+// unless full length is wanted.
 func (d *Dictionary) QueryText(queryID int64, own bool, text string) {
 	var buf [9]byte
 	seen, ok := d.queries.get(queryKey(buf[:0], queryID, own))
-	if !ok || seen.hasText || text == "" {
+	if !ok || text == "" || !d.wants(seen) {
 		return
 	}
-	seen.hasText = true
+	seen.text, seen.full = wholeText, d.texts == target.TextsFull
+	if len(text) > MaxText && !d.whole {
+		text, seen.text = cut(text), cutText
+	}
 	for i := range d.fresh.Queries {
-		if d.fresh.Queries[i].ID == seen.id {
-			d.fresh.Queries[i].Text = text
+		if e := &d.fresh.Queries[i]; e.ID == seen.id {
+			e.Text, e.Full = text, seen.full
 			return
 		}
 	}
-	d.fresh.Queries = append(d.fresh.Queries, QueryEntry{ID: seen.id, Day: seen.day, QueryID: queryID, Own: own, Text: text})
+	d.fresh.Queries = append(d.fresh.Queries, QueryEntry{ID: seen.id, Day: seen.day, QueryID: queryID, Own: own, Text: text, Full: seen.full})
+}
+
+// cut gives the first MaxText bytes of a text, less what would be half a
+// character.
+func cut(text string) string {
+	n := MaxText
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
+}
+
+// Lock gives the id of what is waited for, with the type, mode and oids of l,
+// and whether the relation's name is still wanted.
+func (d *Dictionary) Lock(l LockEntry, day int32) (id int32, wantsName bool) {
+	var buf [96]byte
+	key := lockKey(buf[:0], &l)
+	seen, ok := d.locks.get(key)
+	if !ok {
+		seen = &lockSeen{id: d.next.Lock}
+		d.next.Lock++
+		d.locks.young[string(key)] = seen
+	}
+	if seen.day != day {
+		seen.day = day
+		l.ID, l.Day, l.Relation = seen.id, day, ""
+		d.fresh.Locks = append(d.fresh.Locks, l)
+	}
+	return seen.id, l.RelationOID != 0 && !seen.named
+}
+
+// LockName gives what was handed to Lock the name of its relation.
+func (d *Dictionary) LockName(l LockEntry) {
+	var buf [96]byte
+	seen, ok := d.locks.get(lockKey(buf[:0], &l))
+	if !ok || seen.named || l.Relation == "" {
+		return
+	}
+	seen.named = true
+	for i := range d.fresh.Locks {
+		if d.fresh.Locks[i].ID == seen.id {
+			d.fresh.Locks[i].Relation = l.Relation
+			return
+		}
+	}
+	l.ID, l.Day = seen.id, seen.day
+	d.fresh.Locks = append(d.fresh.Locks, l)
+}
+
+func lockKey(b []byte, l *LockEntry) []byte {
+	b = append(append(b, l.Type...), 0)
+	b = append(append(b, l.Mode...), 0)
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, l.DatabaseOID), l.RelationOID)
 }
 
 func waitKey(b, state, typ, event []byte) []byte {

@@ -1,6 +1,12 @@
 package sample
 
-// Edge says that a session waits for another at a tick.
+// MaxBlockers is how many sessions one session is said to wait for. In a queue
+// of n each waits for all before it, which would be n²/2 edges a tick: those
+// that wait for no lock themselves come first, then the front of the queue.
+const MaxBlockers = 16
+
+// Edge says that a session waits for another at a tick. Every session that waits
+// for a lock has at least one, unless its wait was over when it was asked for.
 type Edge struct {
 	// Blocked and Blocker are ids of sessions. Blocker is that of an idle session
 	// too, or of a prepared transaction, which is a session of its own (see

@@ -60,6 +60,10 @@ type Settings struct {
 	Set []Setting
 	// Gone are names that are not there any more.
 	Gone []string
+	// Hidden are names whose value is the asking session's own, and Loaded is
+	// when the server had last read its files. They are not kept.
+	Hidden []string
+	Loaded time.Time
 }
 
 // Horizon is the oldest of its kind that keeps rows from being vacuumed, beside

@@ -2,17 +2,22 @@ package sample
 
 import "time"
 
+// horizonEvery is how long the same holder goes without a stored horizon.
+const horizonEvery = 5 * time.Minute
+
 // quietFor is how long a database in which nothing changes may go without a
 // stored sample.
 const quietFor = 5 * time.Minute
 
-// Series follows the counters of one server's databases from sample to
-// sample. It is for one goroutine at a time.
+// Series follows one server from look to look: the counters of its databases,
+// and what is told of it as events. It is for one goroutine at a time.
 type Series struct {
+	memory   Memory
 	identity *Identity
 	prev     map[uint32]*DatabaseStat
 	stored   map[uint32]standing
 	listed   time.Time
+	holders  map[Holder]Horizon // as last stored
 }
 
 // standing is what the newest stored sample of a database says until the next.
@@ -24,7 +29,10 @@ type standing struct {
 // NewSeries starts with what is known of the server from before, which may be
 // nothing.
 func NewSeries(identity *Identity, last []DatabaseStat, listed time.Time) *Series {
-	s := &Series{identity: identity, prev: make(map[uint32]*DatabaseStat), stored: make(map[uint32]standing), listed: listed}
+	s := &Series{
+		identity: identity, prev: make(map[uint32]*DatabaseStat), stored: make(map[uint32]standing), listed: listed,
+		holders: make(map[Holder]Horizon),
+	}
 	for i := range last {
 		s.prev[last[i].OID] = &last[i]
 		s.stored[last[i].OID] = standing{last[i].At, last[i].Backends}
@@ -32,11 +40,13 @@ func NewSeries(identity *Identity, last []DatabaseStat, listed time.Time) *Serie
 	return s
 }
 
-// Advance computes the deltas of v's databases against the sample before, and
-// leaves in v only what is new: the identity if it changed, the databases in
-// which something happened or that were quiet for five minutes. Inventories
-// learn when the one before was.
+// Advance computes the deltas of v's databases against the sample before, adds
+// the events that v tells, and leaves in v only what is new: the identity if it
+// changed, the databases in which something happened or that were quiet for five
+// minutes, the settings that changed, the horizons that are not stored yet.
+// Inventories learn when the one before was.
 func (s *Series) Advance(v *Visit) {
+	s.tell(v)
 	same := true
 	if v.Identity != nil {
 		same = s.identity != nil && s.identity.SameInstance(*v.Identity)
@@ -82,6 +92,48 @@ func (s *Series) Advance(v *Visit) {
 	v.Databases = kept
 }
 
+// tell adds the events of a look, in the order in which they explain each
+// other: what a restart does to settings and statistics is not told twice.
+func (s *Series) tell(v *Visit) {
+	m := &s.memory
+	v.Events = append(v.Events, m.identity(v.Identity)...)
+	if v.Inventory != nil {
+		v.Events = append(v.Events, m.databases(v.Inventory)...)
+	}
+	for i := range v.Databases {
+		v.Events = append(v.Events, m.reset(&v.Databases[i])...)
+	}
+	if v.Settings != nil {
+		v.Events = append(v.Events, m.settings(v.Settings)...)
+		if len(v.Settings.Set) == 0 && len(v.Settings.Gone) == 0 {
+			v.Settings = nil
+		}
+	}
+	if v.Horizon != nil {
+		v.Horizon = s.horizons(v.Horizon)
+	}
+}
+
+// horizons keeps those that are new, are held by another now, or were not
+// stored for five minutes.
+func (s *Series) horizons(all []Horizon) (kept []Horizon) {
+	next := make(map[Holder]Horizon, len(all))
+	for _, h := range all {
+		if h.Age <= 0 {
+			continue
+		}
+		before, known := s.holders[h.Holder]
+		if known && before.Name == h.Name && h.At.Sub(before.At) < horizonEvery {
+			next[h.Holder] = before
+			continue
+		}
+		next[h.Holder] = h
+		kept = append(kept, h)
+	}
+	s.holders = next
+	return kept
+}
+
 // hold says what the stored sample before stood for until cur.
 func (cur *DatabaseStat) hold(before standing) {
 	cur.Held, cur.BackendSeconds = 0, 0
@@ -99,9 +151,13 @@ type Resume struct {
 	Next      NextIDs
 	Waits     []WaitEntry
 	Queries   []QueryEntry
+	Locks     []LockEntry
 	Identity  *Identity
 	Databases []DatabaseStat
 	Listed    time.Time
+	// Memory is what events are told against. It may know more than the fields
+	// above, which counters go on from.
+	Memory Memory
 	// Sized is when a database's size was last asked for; zero: not lately.
 	Sized time.Time
 }
@@ -115,8 +171,15 @@ func (r *Resume) Dictionary(next NextIDs) *Dictionary {
 	for _, q := range r.Queries {
 		d.KnowQuery(q)
 	}
+	for _, l := range r.Locks {
+		d.KnowLock(l)
+	}
 	return d
 }
 
-// Series starts following the server's counters.
-func (r *Resume) Series() *Series { return NewSeries(r.Identity, r.Databases, r.Listed) }
+// Series starts following the server.
+func (r *Resume) Series() *Series {
+	s := NewSeries(r.Identity, r.Databases, r.Listed)
+	s.memory = r.Memory
+	return s
+}

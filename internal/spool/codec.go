@@ -186,6 +186,7 @@ func (e *encoder) entries(n *sample.Entries) {
 		e.int(q.QueryID)
 		e.bool(q.Own)
 		e.str(q.Text)
+		e.bool(q.Full)
 	}
 	e.count(len(n.Locks))
 	for _, l := range n.Locks {
@@ -468,6 +469,9 @@ func (d *decoder) entries(n *sample.Entries) {
 	n.Queries = make([]sample.QueryEntry, d.count(5))
 	for i := range n.Queries {
 		n.Queries[i] = sample.QueryEntry{ID: d.int32(), Day: d.int32(), QueryID: d.int(), Own: d.bool(), Text: d.str()}
+		if d.version > codecWithoutEdges {
+			n.Queries[i].Full = d.bool()
+		}
 	}
 	if d.version <= codecWithoutEdges {
 		return

@@ -159,7 +159,7 @@ func (d dice) entries() (e sample.Entries) {
 			Database: d.str(), User: d.str(), Application: d.str(), ClientAddr: d.str(), BackendType: d.str(),
 		})
 		e.Waits = append(e.Waits, sample.WaitEntry{ID: int16(d.int32()), State: d.str(), Type: d.str(), Event: d.str()})
-		e.Queries = append(e.Queries, sample.QueryEntry{ID: d.int32(), Day: d.int32(), QueryID: d.int64(), Own: d.often(), Text: d.str()})
+		e.Queries = append(e.Queries, sample.QueryEntry{ID: d.int32(), Day: d.int32(), QueryID: d.int64(), Own: d.often(), Text: d.str(), Full: d.often()})
 	}
 	return e
 }

@@ -56,6 +56,7 @@ type Stats struct {
 	DroppedVisits int64 // since the process started
 	Quarantined   int64 // records that the store refused, since the process started
 	Failing       bool  // the last Sync failed
+	MaxBytes      int64 // the limit of Bytes
 }
 
 // Spool is an open journal. It is safe for concurrent use.
@@ -491,6 +492,7 @@ func (s *Spool) Stats() Stats {
 	st.Records, st.Bytes = len(s.sizes), s.bytes+int64(len(s.pending))
 	st.MemoryBytes = int64(len(s.pending))
 	st.MemoryBytes += s.unsyncedBytes()
+	st.MaxBytes = s.cfg.MaxBytes
 	return st
 }
 

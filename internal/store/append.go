@@ -85,7 +85,7 @@ var binaryFormat = []int16{1} //nolint:gochecknoglobals // constant
 func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 	w := &writer{statements: make(map[string]*pgconn.StatementDescription)}
 	for name, sql := range map[string]string{
-		"pgam_session": insertSession, "pgam_wait": insertWait, "pgam_query": insertQuery, "pgam_window": insertWindow,
+		"pgam_session": insertSession, "pgam_wait": insertWait, "pgam_query": insertQuery, "pgam_window": insertWindow(windowValues), "pgam_window_late": insertWindow(windowUnlessStored),
 		"pgam_identity": insertIdentity, "pgam_database": upsertDatabase, "pgam_database_drop": dropDatabases,
 		"pgam_database_stat": insertDatabaseStats(), "pgam_size": insertSizes,
 		"pgam_revision_advance": advanceRevision, "pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
@@ -164,13 +164,6 @@ insert into history.wait (server_id, id, state, wait_event_type, wait_event)
 values ($1, $2, $3, $4, $5)
 on conflict (server_id, id) do nothing`
 
-const insertQuery = `/* pgam:append */
-insert into history.query as q (server_id, id, query_id, own, text, first_seen_on, last_seen_on)
-values ($1, $2, $3, $4, $5, $6, $6)
-on conflict (server_id, id) do update
-   set text = coalesce(q.text, excluded.text), last_seen_on = greatest(q.last_seen_on, excluded.last_seen_on)
- where (q.text is null and excluded.text is not null) or q.last_seen_on < excluded.last_seen_on`
-
 func (w *writer) entries(server target.ID, e *sample.Entries) {
 	p := &w.p
 	for i := range e.Sessions {
@@ -207,93 +200,10 @@ func (w *writer) entries(server target.ID, e *sample.Entries) {
 		p.bool(n.Own)
 		orNull(p, n.Text, "", p.text)
 		p.day(n.Day)
+		p.bool(n.Full)
 		w.send("pgam_query")
 	}
 	w.locks(server, e.Locks)
-}
-
-const insertWindow = `/* pgam:append */
-with w as (
-insert into history.activity_window (server_id, t0, span_ms, cadence_ms, samples, xid_base,
-       tick_offset_ms, tick_outcome, tick_reason, tick_duration_us, tick_backends,
-       sample_tick, sample_session, sample_wait, sample_query, sample_query_start_ms,
-       sample_xact_lead_ms, sample_state_lag_ms, sample_xmin_age, sample_blocker,
-       tick_burst, edge_tick, edge_blocked, edge_blocker, edge_lock)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $40, $41, $42, $43, $44)
-on conflict (server_id, t0) do nothing
-returning server_id, t0, cadence_ms, samples),
-due as (
-insert into history.rollup_due as r (server_id, step_seconds, bucket, revision)
-select w.server_id, 600, date_bin('10 minutes', w.t0, timestamptz 'epoch'), 1
-  from w
-on conflict (server_id, step_seconds, bucket) do update
-   set revision = r.revision + 1)
-insert into history.activity_minute as m (server_id, minute, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed,
-       ticks_skipped, samples, max_sessions, max_backends, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other,
-       idle_in_transaction)
-select w.server_id, $21, w.cadence_ms, $22, $23, $24, $25, $26, w.samples, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39
-  from w
-on conflict (server_id, minute) do update
-   set cadence_ms = excluded.cadence_ms,
-       ticks_planned = m.ticks_planned + excluded.ticks_planned,
-       ticks_ok = m.ticks_ok + excluded.ticks_ok,
-       ticks_degraded = m.ticks_degraded + excluded.ticks_degraded,
-       ticks_failed = m.ticks_failed + excluded.ticks_failed,
-       ticks_skipped = m.ticks_skipped + excluded.ticks_skipped,
-       samples = m.samples + excluded.samples,
-       max_sessions = greatest(m.max_sessions, excluded.max_sessions),
-       max_backends = greatest(m.max_backends, excluded.max_backends),
-       cpu = m.cpu + excluded.cpu,
-       lock = m.lock + excluded.lock,
-       lwlock = m.lwlock + excluded.lwlock,
-       io = m.io + excluded.io,
-       ipc = m.ipc + excluded.ipc,
-       client = m.client + excluded.client,
-       timeout = m.timeout + excluded.timeout,
-       buffer_pin = m.buffer_pin + excluded.buffer_pin,
-       extension = m.extension + excluded.extension,
-       other = m.other + excluded.other,
-       idle_in_transaction = m.idle_in_transaction + excluded.idle_in_transaction`
-
-func (w *writer) window(n *sample.Window) {
-	p := &w.p
-	p.int8(int64(n.Server))
-	p.time(n.T0)
-	p.int4(int32(n.Span.Milliseconds()))    //nolint:gosec // at most a minute
-	p.int4(int32(n.Cadence.Milliseconds())) //nolint:gosec // at most a minute
-	p.int4(n.Minute.Samples)
-	orNull(p, n.XIDBase, 0, p.int8)
-	p.int4s(n.TickOffset, false)
-	p.int2s(n.TickOutcome, true)
-	p.int2s(n.TickReason, true)
-	p.int4s(n.TickDuration, false)
-	p.int4s(n.TickBackends, false)
-	p.int2s(n.Tick, false)
-	p.int4s(n.Session, false)
-	p.int2s(n.Wait, false)
-	p.int4s(n.Query, false)
-	p.int4s(n.QueryStart, false)
-	p.int4s(n.XactLead, false)
-	p.int4s(n.StateLag, true)
-	p.int4s(n.XminAge, true)
-	p.int4s(n.Blocker, true)
-	m := &n.Minute
-	p.time(m.Start)
-	p.int4(m.Planned)
-	for _, v := range m.Outcomes {
-		p.int4(v)
-	}
-	p.int4(m.MaxSessions)
-	orNull(p, m.MaxBackends, sample.Unset, p.int4)
-	for _, v := range m.Classes {
-		p.int4(v)
-	}
-	p.bools(n.TickBurst)
-	p.int2s(n.EdgeTick, true)
-	p.int4s(n.EdgeBlocked, true)
-	p.int4s(n.EdgeBlocker, true)
-	p.int4s(n.EdgeLock, true)
-	w.send("pgam_window")
 }
 
 const insertIdentity = `/* pgam:append */

@@ -20,8 +20,8 @@ type rollupKey struct {
 	bucket int64 // microseconds
 }
 
-// rollup is the share of imported rows in one bucket.
-type rollup struct {
+// importedRollup is the share of imported rows in one bucket.
+type importedRollup struct {
 	rollupKey
 	samples                 uint32
 	seconds, backendSeconds float64
@@ -33,45 +33,47 @@ type rollup struct {
 // rollUp sums up samples, and the sizes of samples, by hour, four hours and
 // day. It is for rows in the order of time; the rollups are in that of their
 // key, so that two writers lock them in the same order.
-func rollUp(stats, sized []history.ImportedStat) []rollup {
-	hours := make(map[rollupKey]*rollup)
-	in := func(s *history.ImportedStat) *rollup {
+func rollUp(stats, sized []history.ImportedStat) []importedRollup {
+	hours := make(map[rollupKey]*importedRollup)
+	in := func(s *history.ImportedStat) *importedRollup {
 		key := rollupKey{3600, s.OID, history.Floor(s.At, time.Hour).UnixMicro()}
 		r := hours[key]
 		if r == nil {
-			r = &rollup{rollupKey: key}
+			r = &importedRollup{rollupKey: key}
 			hours[key] = r
 		}
 		return r
 	}
 	for i := range stats {
 		s := &stats[i]
-		in(s).grow(rollup{
+		in(s).grow(importedRollup{
 			samples: 1, seconds: s.Held.Seconds(), backendSeconds: s.BackendSeconds, least: s.Backends, most: s.Backends,
 			newest: s.Backends, lastSample: s.At.UnixMicro(), commitsAdded: s.CommitsDelta,
 		})
 	}
 	for i := range sized {
-		in(&sized[i]).grow(rollup{sizeAt: sized[i].At.UnixMicro(), sizeBytes: sized[i].Size})
+		in(&sized[i]).grow(importedRollup{sizeAt: sized[i].At.UnixMicro(), sizeBytes: sized[i].Size})
 	}
-	all := make([]rollup, 0, len(hours)*3/2)
+	all := make([]importedRollup, 0, len(hours)*3/2)
 	for _, r := range hours {
 		all = append(all, *r)
 	}
-	slices.SortFunc(all, func(a, b rollup) int { return cmp.Or(cmp.Compare(a.oid, b.oid), cmp.Compare(a.bucket, b.bucket)) })
+	slices.SortFunc(all, func(a, b importedRollup) int {
+		return cmp.Or(cmp.Compare(a.oid, b.oid), cmp.Compare(a.bucket, b.bucket))
+	})
 	return append(all, append(coarser(all, 14400), coarser(all, 86400)...)...)
 }
 
 // coarser makes rollups of a longer step of those of hours, which are ordered
 // by database and time.
-func coarser(hours []rollup, step int32) []rollup {
-	var out []rollup
+func coarser(hours []importedRollup, step int32) []importedRollup {
+	var out []importedRollup
 	for i := range hours {
 		key := hours[i].rollupKey
 		key.step = step
 		key.bucket = history.Floor(time.UnixMicro(key.bucket), time.Duration(step)*time.Second).UnixMicro()
 		if len(out) == 0 || out[len(out)-1].rollupKey != key {
-			out = append(out, rollup{rollupKey: key})
+			out = append(out, importedRollup{rollupKey: key})
 		}
 		out[len(out)-1].grow(hours[i])
 	}
@@ -79,7 +81,7 @@ func coarser(hours []rollup, step int32) []rollup {
 }
 
 // grow adds what came later.
-func (r *rollup) grow(o rollup) {
+func (r *importedRollup) grow(o importedRollup) {
 	r.samples += o.samples
 	r.seconds += o.seconds
 	r.backendSeconds += o.backendSeconds
@@ -127,7 +129,7 @@ with grown as (
 select count(*) from grown`
 
 // growRollups adds to the rollups of a server.
-func growRollups(ctx context.Context, tx pgx.Tx, id target.ID, rollups []rollup) error {
+func growRollups(ctx context.Context, tx pgx.Tx, id target.ID, rollups []importedRollup) error {
 	n := len(rollups)
 	if n == 0 {
 		return nil

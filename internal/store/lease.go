@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,12 +24,12 @@ const leasePause = 2 * time.Second
 const leaseTimeout = 5 * time.Second
 
 // Lease is the right to write the history: a session advisory lock on a
-// connection of its own. It is for one goroutine at a time.
+// connection of its own. It is for one goroutine at a time, but for Held.
 type Lease struct {
 	s    *Store
 	log  *slog.Logger
 	conn *pgx.Conn
-	held bool
+	held atomic.Bool // read by others
 	// pid and born are those of the backend that held the lock last.
 	pid  uint32
 	born time.Time
@@ -80,7 +81,8 @@ select pg_try_advisory_lock($1), (select a.backend_start from pg_catalog.pg_stat
 		return false, fmt.Errorf("take lease: %w", dbError(err))
 	}
 	if got {
-		l.held, l.pid, l.born = true, l.conn.PgConn().PID(), born
+		l.held.Store(true)
+		l.pid, l.born = l.conn.PgConn().PID(), born
 	}
 	return got, nil
 }
@@ -124,13 +126,13 @@ func (l *Lease) Keep(ctx context.Context) error {
 		if err := pause(ctx); err != nil {
 			return nil //nolint:nilerr // asked to end
 		}
-		if l.held && l.alive(ctx) {
+		if l.held.Load() && l.alive(ctx) {
 			continue
 		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // asked to end
 		}
-		l.held = false
+		l.held.Store(false)
 		got, err := l.try(ctx)
 		if err != nil || got {
 			continue // stats_db is away, or all is well again
@@ -147,8 +149,12 @@ func (l *Lease) alive(ctx context.Context) bool {
 	return l.conn.Ping(ctx) == nil
 }
 
+// Held says whether the lease was held when it was last looked at.
+func (l *Lease) Held() bool { return l.held.Load() }
+
 // Close gives the lease back.
 func (l *Lease) Close(ctx context.Context) error {
+	l.held.Store(false)
 	if l.conn == nil {
 		return nil
 	}

@@ -180,7 +180,7 @@ func TestLeaseEndsOwnGhost(t *testing.T) {
 	ghost := first.conn
 	t.Cleanup(func() { _ = ghost.Close(context.Background()) })
 	first.conn = nil // lost, and the server does not know
-	first.held = false
+	first.held.Store(false)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := keep(ctx, first)
 	pid := int(ghost.PgConn().PID())

@@ -22,7 +22,7 @@ func openStore(t *testing.T) (*Store, string) {
 	return openStoreAt(t, dsn, newKeyring(t)), dsn
 }
 
-func openStoreAt(t *testing.T, dsn string, keys *secret.Keyring) *Store {
+func openStoreAt(t testing.TB, dsn string, keys *secret.Keyring) *Store {
 	t.Helper()
 	s, err := New(Config{DSN: secret.New(dsn), Keyring: keys, Application: "pgam-test"})
 	if err != nil {

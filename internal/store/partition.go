@@ -275,14 +275,36 @@ select (to_jsonb(i) ->> 'inhdetachpending')::boolean is true
 		for _, ddl := range []string{
 			"create table if not exists " + child + " (like " + parent + " including all)" + with,
 			"comment on table " + child + " is null",
-			fmt.Sprintf("alter table %s attach partition %s for values from (%s) to (%s)", parent, child, t.bound(from), t.bound(to)),
 		} {
 			if _, err := tx.Exec(ctx, ddl); err != nil {
 				return err
 			}
 		}
-		return nil
+		if err := withoutStatistics(ctx, tx, parent, child); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, fmt.Sprintf("alter table %s attach partition %s for values from (%s) to (%s)", parent, child, t.bound(from), t.bound(to)))
+		return err
 	})
+}
+
+// withoutStatistics spares a partition those of its arrays: nobody looks for an
+// element, and finding out which are frequent would cost more than writing them.
+func withoutStatistics(ctx context.Context, tx pgx.Tx, parent, child string) error {
+	const sql = `/* pgam:partitions */
+select string_agg(format('alter column %I set statistics 0', a.attname), ', ')
+  from pg_catalog.pg_attribute a
+  join pg_catalog.pg_type t on t.oid = a.atttypid
+ where a.attrelid = to_regclass($1)
+   and a.attnum > 0
+   and not a.attisdropped
+   and t.typcategory = 'A'`
+	var actions *string
+	if err := tx.QueryRow(ctx, sql, parent).Scan(&actions); err != nil || actions == nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, "alter table "+child+" "+*actions)
+	return err
 }
 
 // ddl runs f in a transaction that gives up soon when a lock is in the way,
@@ -310,8 +332,8 @@ func (s *Store) ddl(ctx context.Context, f func(pgx.Tx) error) error {
 }
 
 // DropExpired drops the partitions that hold nothing younger than what r
-// keeps, and forgets statements that no kept window can hold and file systems
-// without a sample. It returns the
+// keeps, and forgets what nothing that is kept can refer to: statements, locks,
+// labels, file systems, days that were packed or begun. It returns the
 // names of the partitions dropped; one that somebody reads is left for the
 // next time and named in the error.
 func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dropped []string, err error) {
@@ -339,19 +361,58 @@ func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dr
 		}
 		dropped = append(dropped, name)
 	}
-	if r.Windows > 0 {
-		_, err = s.pool.Exec(ctx, "/* pgam:expire */ delete from history.query where last_seen_on < $1::date - 1", now.Add(-r.Windows).UTC())
-		if err != nil {
-			faults = append(faults, fmt.Errorf("expire statements: %w", dbError(err)))
-		}
+	return dropped, errors.Join(append(faults, s.forget(ctx, now, r)...)...)
+}
+
+// forget drops and deletes what only belonged to what has expired.
+func (s *Store) forget(ctx context.Context, now time.Time, r Retention) (faults []error) {
+	kept, err := s.partitions(ctx)
+	if err != nil {
+		return []error{fmt.Errorf("list partitions: %w", dbError(err))}
 	}
+	if err := s.dropUnfinished(ctx, kept, now, r); err != nil {
+		faults = append(faults, fmt.Errorf("drop what was being packed: %w", dbError(err)))
+	}
+	var disks time.Time
 	if r.Disks > 0 {
-		_, err = s.pool.Exec(ctx, "/* pgam:expire */ delete from history.file_system where last_seen_at < $1::timestamptz - interval '31 days'", now.Add(-r.Disks).UTC())
-		if err != nil {
-			faults = append(faults, fmt.Errorf("expire file systems: %w", dbError(err)))
+		disks = now.Add(-r.Disks).UTC()
+	}
+	for _, d := range []struct {
+		what, sql string
+		before    time.Time // zero: nothing has expired
+	}{
+		{"statements", "delete from history.query where last_seen_on < $1::date - 1", oldest(kept, "activity_window", "activity_rollup")},
+		{"locks", "delete from history.lock where last_seen_on < $1::date - 1", oldest(kept, "activity_window")},
+		{"labels", "delete from history.label where last_seen_on < $1::date - 1", oldest(kept, "activity_rollup")},
+		{"file systems", "delete from history.file_system where last_seen_at < $1::timestamptz - interval '31 days'", disks},
+		{"packed days", "delete from history.packed_day where day < $1::date", oldest(kept, "activity_window")},
+		{"packed servers", "delete from history.packing where day < $1::date", oldest(kept, "activity_window")},
+	} {
+		if d.before.IsZero() {
+			continue
+		}
+		if _, err := s.pool.Exec(ctx, "/* pgam:expire */ "+d.sql, d.before); err != nil {
+			faults = append(faults, fmt.Errorf("expire %s: %w", d.what, dbError(err)))
 		}
 	}
-	return dropped, errors.Join(faults...)
+	return faults
+}
+
+// oldest gives the instant from which on something is kept in the partitions of
+// some tables; zero where there are none.
+func oldest(kept map[string]partitionState, tables ...string) (from time.Time) {
+	for name := range kept {
+		for _, t := range partitionedTables() {
+			end, ok := t.end(name)
+			if !ok || !slices.Contains(tables, t.table) {
+				continue
+			}
+			if begins, _ := t.span.bounds(end.Add(-time.Nanosecond)); from.IsZero() || begins.Before(from) {
+				from = begins
+			}
+		}
+	}
+	return from
 }
 
 // expired reports whether a table is a partition of ours that is due.

@@ -86,6 +86,16 @@ func TestConformancePartitionBounds(t *testing.T) {
 		want := []string{
 			"activity_minute_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"activity_minute_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"activity_rollup_10minute_p202412 FOR VALUES FROM (600, '2024-12-01 00:00:00+00') TO (600, '2025-01-01 00:00:00+00')",
+			"activity_rollup_10minute_p202501 FOR VALUES FROM (600, '2025-01-01 00:00:00+00') TO (600, '2025-02-01 00:00:00+00')",
+			"activity_rollup_day_p2024 FOR VALUES FROM (86400, '2024-01-01 00:00:00+00') TO (86400, '2025-01-01 00:00:00+00')",
+			"activity_rollup_day_p2025 FOR VALUES FROM (86400, '2025-01-01 00:00:00+00') TO (86400, '2026-01-01 00:00:00+00')",
+			"activity_rollup_hour_p2024 FOR VALUES FROM (3600, '2024-01-01 00:00:00+00') TO (3600, '2025-01-01 00:00:00+00')",
+			"activity_rollup_hour_p2025 FOR VALUES FROM (3600, '2025-01-01 00:00:00+00') TO (3600, '2026-01-01 00:00:00+00')",
+			"activity_rollup_minute_p202412 FOR VALUES FROM (60, '2024-12-01 00:00:00+00') TO (60, '2025-01-01 00:00:00+00')",
+			"activity_rollup_minute_p202501 FOR VALUES FROM (60, '2025-01-01 00:00:00+00') TO (60, '2025-02-01 00:00:00+00')",
+			"activity_total_p2024 FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"activity_total_p2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
 			"activity_window_p20241231 FOR VALUES FROM ('2024-12-31 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"activity_window_p20250101 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-01-02 00:00:00+00')",
 			"database_rollup_4hour_p2024 FOR VALUES FROM (14400, '2024-01-01 00:00:00+00') TO (14400, '2025-01-01 00:00:00+00')",
@@ -102,6 +112,10 @@ func TestConformancePartitionBounds(t *testing.T) {
 			"disk_rollup_p2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
 			"disk_usage_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"disk_usage_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"event_p2024 FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"event_p2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
+			"horizon_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"horizon_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
 			"session_p20241231 FOR VALUES FROM ('2024-12-31') TO ('2025-01-01')",
 			"session_p20250101 FOR VALUES FROM ('2025-01-01') TO ('2025-01-02')",
 		}
@@ -153,7 +167,8 @@ func TestEnsurePartitionsConcurrently(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := bounds(t, dsn); len(got) != 2*5+5+3 {
+	// Five days of two tables, and one month or year of fifteen others.
+	if got := bounds(t, dsn); len(got) != 2*5+15 {
 		t.Errorf("%d partitions: %v", len(got), got)
 	}
 }
@@ -198,9 +213,7 @@ func TestConformanceDropExpired(t *testing.T) {
 			if err := s.EnsurePartitions(t.Context(), noon.AddDate(0, 0, -40), noon); err != nil {
 				t.Fatal(err)
 			}
-			pgtest.Exec(t, dsn, "truncate history.query", `
-insert into history.query (server_id, id, query_id, own, first_seen_on, last_seen_on)
-select 1, n, n, false, '2024-01-01', date '2024-11-22' - n from generate_series(0, 40) n`)
+			seedDictionaries(t, dsn)
 			got, err := s.DropExpired(t.Context(), noon, keepDays(30, 22, 31, concurrently))
 			if err != nil {
 				t.Fatal(err)
@@ -210,14 +223,16 @@ select 1, n, n, false, '2024-01-01', date '2024-11-22' - n from generate_series(
 			if len(got) != want {
 				t.Errorf("dropped %d, want %d: %v", len(got), want, got)
 			}
+			// Rollups are kept for ever, and with them what they may count by.
+			if got, want := dictionaries(t, dsn), "328 statements, 328 labels, 32 locks"; got != want {
+				t.Errorf("kept %s, want %s", got, want)
+			}
 			if all := tables(t, dsn, "activity\\_window\\_p2024____"); len(all) != 31 || all[0] != "activity_window_p20241023" {
 				t.Errorf("windows kept: %v", all)
 			}
-			if got := pgtest.Value[int](t, dsn, "select count(*) from history.query"); got != 32 {
-				t.Errorf("%d statements kept, want those of 31 days and today", got)
-			}
 			got, err = s.DropExpired(t.Context(), noon, keepDays(31+i, 21, 90, concurrently))
-			if diff := cmp.Diff([]string{"activity_minute_p202410"}, got); err != nil || diff != "" {
+			october := []string{"activity_minute_p202410", "activity_rollup_10minute_p202410", "activity_rollup_minute_p202410", "horizon_p202410"}
+			if diff := cmp.Diff(october, got); err != nil || diff != "" {
 				t.Errorf("minutes dropped (-want +got):\n%s%v", diff, err)
 			}
 		}
@@ -227,6 +242,50 @@ select 1, n, n, false, '2024-01-01', date '2024-11-22' - n from generate_series(
 			}
 		}
 	})
+}
+
+// seedDictionaries makes entries that were last seen on each of the last days.
+func seedDictionaries(t *testing.T, dsn string) {
+	t.Helper()
+	pgtest.Exec(t, dsn, "truncate history.query, history.label, history.lock", `
+insert into history.query (server_id, id, query_id, own, first_seen_on, last_seen_on)
+select 1, n, n, false, '2024-01-01', date '2024-11-22' - n from generate_series(0, 400) n`, `
+insert into history.label (server_id, id, dimension, text, last_seen_on)
+select 1, n, 3, n, date '2024-11-22' - n from generate_series(0, 400) n`, `
+insert into history.lock (server_id, id, lock_type, mode, first_seen_on, last_seen_on)
+select 1, n, 'tuple', n, '2024-01-01', date '2024-11-22' - n from generate_series(0, 400) n`)
+}
+
+func dictionaries(t *testing.T, dsn string) string {
+	t.Helper()
+	return pgtest.Value[string](t, dsn, `
+select format('%s statements, %s labels, %s locks', (select count(*) from history.query), (select count(*) from history.label),
+       (select count(*) from history.lock))`)
+}
+
+// What the oldest partition that is left may refer to stays, however its days
+// were counted: those of rollups end with the year.
+func TestDropExpiredDictionaries(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	const day = 24 * time.Hour
+	partitionsAround(t, s, noon.AddDate(0, -4, 0), noon.AddDate(0, 0, -40), noon)
+	pgtest.Exec(t, dsn, "drop table history.activity_rollup_day_p2024, history.activity_rollup_hour_p2024")
+	for _, step := range []struct {
+		keep Retention
+		want string
+	}{
+		{Retention{}, "146 statements, 146 labels, 125 locks"},                                 // since July, and since its 22nd
+		{Retention{Windows: 30 * day, Minutes: 90 * day}, "54 statements, 54 labels, 2 locks"}, // since October, and today's
+	} {
+		seedDictionaries(t, dsn)
+		if _, err := s.DropExpired(t.Context(), noon, step.keep); err != nil {
+			t.Fatal(err)
+		}
+		if got := dictionaries(t, dsn); got != step.want {
+			t.Errorf("%+v kept %s, want %s", step.keep, got, step.want)
+		}
+	}
 }
 
 // Rollups and disks have retentions of their own; zero keeps for ever.
@@ -246,7 +305,7 @@ func TestDropExpiredRollupsAndDisks(t *testing.T) {
 	}{
 		{Retention{}, nil},
 		{Retention{Rollups: 730 * day}, []string{"database_rollup_hour_p202211"}},
-		{Retention{Rollups: 60 * day}, []string{"database_rollup_4hour_p2022", "database_rollup_day_p2022", "database_rollup_hour_p202408", "disk_rollup_p2022"}},
+		{Retention{Rollups: 60 * day}, []string{"activity_rollup_day_p2022", "activity_rollup_hour_p2022", "database_rollup_4hour_p2022", "database_rollup_day_p2022", "database_rollup_hour_p202408", "disk_rollup_p2022"}},
 		{Retention{Disks: 60 * day, DetachConcurrently: true}, []string{"disk_usage_p202211", "disk_usage_p202408"}},
 	} {
 		got, err := s.DropExpired(t.Context(), noon.AddDate(0, 0, 20), step.keep)

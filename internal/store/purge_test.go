@@ -24,7 +24,7 @@ select string_agg(c.relname, ',' order by c.relname)
  where c.relnamespace = 'history'::regnamespace
    and c.relkind in ('r', 'p')
    and not c.relispartition
-   and c.relname not in ('reason', 'database_revision')`), ",")
+   and c.relname not in ('reason', 'database_revision', 'packed_day')`), ",")
 }
 
 // fill writes rows of a server into every table of history, with a value of the
@@ -64,6 +64,8 @@ select attname, atttypid::regtype::text
 			value = fmt.Sprint(server)
 		case column == "step_seconds":
 			value = "3600"
+		case table == "packing" && column == "day":
+			value = "'2026-03-05'::date + i"
 		case strings.HasSuffix(kind, "[]"):
 			value = "'{}'"
 		case !ok:

@@ -20,60 +20,21 @@ const (
 	// settling is how far the newest stored window may lie behind the clock
 	// while a collector is at work: a window's span and the time to write it.
 	settling = 2 * time.Minute
-	// nearness is how much older than a window's span the tick may be that
-	// answers for an instant.
-	nearness = time.Minute
 )
 
 // ActivityByWaitClass gives the sessions of a server by wait class as planned.
 func (s *Store) ActivityByWaitClass(ctx context.Context, t target.Target, plan history.ActivityPlan) (history.Activity, error) {
 	a := history.NewActivity(plan)
-	read := s.activityFromMinutes
+	read := s.activityFromSums
 	if plan.Grain == history.GrainWindow {
 		read = s.activityFromWindows
 	}
-	if err := read(ctx, t.ID, &a); err != nil {
+	if err := read(ctx, t, &a); err != nil {
 		return history.Activity{}, fmt.Errorf("read activity: %w", dbError(err))
 	}
 	var err error
 	a.Coverage, err = s.Coverage(ctx, t, plan.Range)
 	return a, err
-}
-
-func (s *Store) activityFromMinutes(ctx context.Context, id target.ID, a *history.Activity) error {
-	const sql = `/* pgam:activity_by_minute */
-select date_bin($4, minute, timestamptz 'epoch'),
-       sum(ticks_ok + ticks_degraded), max(max_sessions),
-       sum(cpu), sum(lock), sum(lwlock), sum(io), sum(ipc), sum(client), sum(timeout), sum(buffer_pin), sum(extension),
-       sum(other), sum(idle_in_transaction)
-  from history.activity_minute
- where server_id = $1
-   and minute >= $2
-   and minute < $3
- group by 1`
-	rows, err := s.pool.Query(ctx, sql, id, a.Plan.Range.From, a.Plan.Range.To, a.Plan.Step)
-	if err != nil {
-		return err
-	}
-	var (
-		start    time.Time
-		answered int64
-		most     int32
-		classes  [sample.NumClasses]int64
-	)
-	into := []any{&start, &answered, &most}
-	for c := range classes {
-		into = append(into, &classes[c])
-	}
-	_, err = pgx.ForEachRow(rows, into, func() error {
-		i := int(start.Sub(a.Times[0]) / a.Plan.Step)
-		a.Answered[i], a.MaxSessions[i] = answered, most
-		for c, n := range classes {
-			a.Samples[c][i] = n
-		}
-		return nil
-	})
-	return err
 }
 
 // A storedWindow is the part of a window that the questions here read.
@@ -97,8 +58,8 @@ func (w *storedWindow) outcome(tick int) (sample.Outcome, sample.Reason) {
 	return sample.Outcome(w.Outcome[tick]), sample.Reason(w.Reason[tick])
 }
 
-func (s *Store) activityFromWindows(ctx context.Context, id target.ID, a *history.Activity) error {
-	classes, err := s.waitClasses(ctx, id)
+func (s *Store) activityFromWindows(ctx context.Context, t target.Target, a *history.Activity) error {
+	classes, err := s.waitClasses(ctx, t.ID)
 	if err != nil {
 		return err
 	}
@@ -108,7 +69,7 @@ select t0, span_ms, cadence_ms, tick_offset_ms, tick_outcome, tick_reason, sampl
  where server_id = $1
    and t0 > $2
    and t0 < $3`
-	rows, err := s.pool.Query(ctx, sql, id, a.Plan.Range.From.Add(-maxSpan), a.Plan.Range.To)
+	rows, err := s.pool.Query(ctx, sql, t.ID, a.Plan.Range.From.Add(-maxSpan), a.Plan.Range.To)
 	if err != nil {
 		return err
 	}
@@ -292,7 +253,7 @@ func (m storedMinute) whole() bool {
 // enter fills a ledger from the minutes of a range and, where a minute is not
 // whole or not there, from the windows. A minute whose windows are no longer
 // kept counts as it was summed up.
-func (s *Store) enter(ctx context.Context, id target.ID, r history.Range, ledger *history.Ledger) error {
+func (s *Store) enter(ctx context.Context, id target.ID, r history.Range, ledger ledger) error {
 	const sql = `/* pgam:minutes */
 select minute, cadence_ms, ticks_ok::int8 as ok, ticks_degraded::int8 as degraded, ticks_failed::int8 as failed,
        ticks_skipped::int8 as skipped
@@ -334,9 +295,15 @@ select minute, cadence_ms, ticks_ok::int8 as ok, ticks_degraded::int8 as degrade
 	return err
 }
 
+// ledger takes ticks and minutes in the order of time.
+type ledger interface {
+	Tick(at time.Time, cadence time.Duration, outcome sample.Outcome, reason sample.Reason)
+	Block(start time.Time, length, cadence time.Duration, t history.Tally)
+}
+
 // enterer brings minutes and ticks into one order of time.
 type enterer struct {
-	ledger  *history.Ledger
+	ledger  ledger
 	minutes []storedMinute // those still to come
 	ticked  bool           // ticks of the first of them were seen
 }
@@ -362,95 +329,4 @@ func (e *enterer) before(t time.Time) {
 		}
 		e.minutes, e.ticked = e.minutes[1:], false
 	}
-}
-
-// At gives every session of the newest answered tick that is not after an
-// instant, nor older than its window's span and a minute.
-func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error) {
-	instant = instant.UTC()
-	answer := history.Instant{Asked: instant}
-	fail := func(err error) (history.Instant, error) {
-		return history.Instant{}, fmt.Errorf("read instant: %w", dbError(err))
-	}
-	var (
-		found storedWindow
-		tick  int
-	)
-	around := history.Range{From: instant.Add(-nearness - maxSpan), To: instant.Add(time.Microsecond)}
-	err := s.eachWindow(ctx, t.ID, []history.Range{around}, func(w *storedWindow) {
-		for i := range w.Offset {
-			at := w.at(i)
-			outcome, reason := w.outcome(i)
-			near := instant.Sub(at) <= time.Duration(w.Span)*time.Millisecond+nearness
-			if outcome.Answered() && !at.After(instant) && near && at.After(answer.At) {
-				found, tick = *w, i+1
-				answer.At, answer.Outcome, answer.Reason = at.UTC(), outcome, reason
-			}
-		}
-	})
-	if err != nil {
-		return fail(err)
-	}
-	if tick > 0 {
-		if err := s.sessionsOf(ctx, t.ID, found.T0, tick, &answer); err != nil {
-			return fail(err)
-		}
-	}
-	answer.Coverage, err = s.Coverage(ctx, t, history.Range{From: instant.Add(-nearness), To: instant})
-	return answer, err
-}
-
-// sessionsOf reads the sessions of one tick of one window, with labels.
-func (s *Store) sessionsOf(ctx context.Context, id target.ID, t0 time.Time, tick int, answer *history.Instant) error {
-	const backends = `/* pgam:tick_backends */ select tick_backends[$3] from history.activity_window where server_id = $1 and t0 = $2`
-	if err := s.pool.QueryRow(ctx, backends, id, t0, tick).Scan(&answer.Backends); err != nil {
-		return err
-	}
-	const sql = `/* pgam:sessions_at */
-select coalesce(d.pid, 0) as pid,
-       d.leader_pid,
-       d.backend_start,
-       d.database_name as database,
-       d.user_name as "user",
-       nullif(d.application_name, '') as application,
-       d.client_addr,
-       nullif(d.backend_type, '') as backend_type,
-       coalesce(x.state, '') as state,
-       coalesce(x.wait_event_type, '') as wait_event_type,
-       coalesce(x.wait_event, '') as wait_event,
-       q.query_id,
-       coalesce(q.own, false) as own_fingerprint,
-       q.text as query,
-       w.t0 + u.query_start_ms * interval '1 millisecond' as query_start,
-       w.t0 + (u.query_start_ms::int8 - u.xact_lead_ms) * interval '1 millisecond' as xact_start,
-       w.t0 + (u.query_start_ms::int8 + coalesce(u.state_lag_ms, 0)) * interval '1 millisecond' as state_change,
-       u.xmin_age,
-       u.blocker is not null as blocked,
-       b.pid as blocked_by_pid
-  from history.activity_window w
- cross join lateral unnest(w.sample_tick, w.sample_session, w.sample_wait, w.sample_query, w.sample_query_start_ms,
-                           w.sample_xact_lead_ms, w.sample_state_lag_ms, w.sample_xmin_age, w.sample_blocker)
-       as u (tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin_age, blocker)
-  left join history.wait x on x.server_id = w.server_id and x.id = u.wait
-  left join history.session d on d.server_id = w.server_id and d.day = $4 and d.id = u.session
-  left join history.query q on q.server_id = w.server_id and q.id = u.query
-  left join history.session b on b.server_id = w.server_id and b.day = $4 and b.id = u.blocker
- where w.server_id = $1
-   and w.t0 = $2
-   and u.tick = $3
- order by d.pid`
-	rows, err := s.pool.Query(ctx, sql, id, t0, tick, t0.UTC())
-	if err != nil {
-		return err
-	}
-	answer.Sessions, err = pgx.CollectRows(rows, pgx.RowToStructByName[history.Session])
-	for i := range answer.Sessions {
-		n := &answer.Sessions[i]
-		for _, at := range []*time.Time{n.BackendStart, n.QueryStart, n.XactStart, n.StateChange} {
-			if at != nil {
-				*at = at.UTC()
-			}
-		}
-	}
-	return err
 }

@@ -277,16 +277,16 @@ update history.activity_window set sample_blocker = array_fill(null::int, array[
 	queryID := int64(-42)
 	want := []history.Session{
 		{
-			PID: 4711, BackendStart: ptr(-time.Minute), Database: str("shop"), User: str("größe"), BackendType: str("client backend"),
+			ID: 1, PID: 4711, BackendStart: ptr(-time.Minute), Database: str("shop"), User: str("größe"), BackendType: str("client backend"),
 			State: "active", WaitEventType: "CPU", QueryID: &queryID, OwnFingerprint: true, Query: str("select $1"),
 			QueryStart: ptr(-5 * time.Second), XactStart: ptr(-6 * time.Second), StateChange: ptr(-5 * time.Second),
 		},
 		{
-			PID: 4712, LeaderPID: num(4711), Database: str("shop"), User: str("app"), Application: str("psql"), ClientAddr: str("10.0.0.7"),
+			ID: 2, PID: 4712, LeaderPID: num(4711), Database: str("shop"), User: str("app"), Application: str("psql"), ClientAddr: str("10.0.0.7"),
 			BackendType: str("parallel worker"), State: "active", WaitEventType: "Lock", WaitEvent: "transactionid",
 			QueryID: &queryID, OwnFingerprint: true, Query: str("select $1"),
 			QueryStart: ptr(-5 * time.Second), XactStart: ptr(-6 * time.Second), StateChange: ptr(-5 * time.Second),
-			Blocked: true, BlockedByPID: num(4711),
+			Blocked: true, BlockedByPID: num(4711), BlockerID: num(1),
 		},
 	}
 	if diff := cmp.Diff(want, got.Sessions); diff != "" {

@@ -20,7 +20,7 @@ const maxKnownQueries = 20_000
 func (s *Store) Resume(ctx context.Context, server target.ID) (sample.Resume, error) {
 	var r sample.Resume
 	for _, read := range []func(context.Context, target.ID, *sample.Resume) error{
-		s.resumeNext, s.resumeWaits, s.resumeQueries, s.resumeIdentity, s.resumeDatabases, s.resumeSized,
+		s.resumeNext, s.resumeWaits, s.resumeQueries, s.resumeLocks, s.resumeIdentity, s.resumeDatabases, s.resumeSized, s.resumeMemory,
 	} {
 		if err := read(ctx, server, &r); err != nil {
 			return sample.Resume{}, fmt.Errorf("resume server %d: %w", server, dbError(err))
@@ -38,8 +38,9 @@ select coalesce((select max(m.id)
                                        where x.server_id = $1 and x.day = d.day
                                        order by x.id desc limit 1) m), 0) + 1,
        coalesce((select max(q.id) from history.query q where q.server_id = $1), 0) + 1,
-       least(coalesce((select max(w.id) from history.wait w where w.server_id = $1), 0), 32766)::smallint + 1::smallint`
-	return s.pool.QueryRow(ctx, sql, server).Scan(&r.Next.Session, &r.Next.Query, &r.Next.Wait)
+       least(coalesce((select max(w.id) from history.wait w where w.server_id = $1), 0), 32766)::smallint + 1::smallint,
+       coalesce((select max(l.id) from history.lock l where l.server_id = $1), 0) + 1`
+	return s.pool.QueryRow(ctx, sql, server).Scan(&r.Next.Session, &r.Next.Query, &r.Next.Wait, &r.Next.Lock)
 }
 
 func (s *Store) resumeWaits(ctx context.Context, server target.ID, r *sample.Resume) error {
@@ -59,24 +60,44 @@ select id, state, wait_event_type, wait_event
 
 func (s *Store) resumeQueries(ctx context.Context, server target.ID, r *sample.Resume) error {
 	const sql = `/* pgam:resume */
-select id, last_seen_on - date '1970-01-01', query_id, own, coalesce(text, '')
+select id, last_seen_on - date '1970-01-01', query_id, own, coalesce(left(text, $3), ''), text_full
   from history.query
  where server_id = $1
  order by last_seen_on desc, id desc
  limit $2`
-	rows, err := s.pool.Query(ctx, sql, server, maxKnownQueries)
+	rows, err := s.pool.Query(ctx, sql, server, maxKnownQueries, sample.MaxText+1) // whether it was cut, not more
 	if err != nil {
 		return err
 	}
 	r.Queries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (q sample.QueryEntry, err error) {
-		return q, row.Scan(&q.ID, &q.Day, &q.QueryID, &q.Own, &q.Text)
+		return q, row.Scan(&q.ID, &q.Day, &q.QueryID, &q.Own, &q.Text, &q.Full)
+	})
+	return err
+}
+
+// maxKnownLocks bounds what is remembered of what was waited for.
+const maxKnownLocks = 5000
+
+func (s *Store) resumeLocks(ctx context.Context, server target.ID, r *sample.Resume) error {
+	const sql = `/* pgam:resume */
+select id, last_seen_on - date '1970-01-01', lock_type, mode, coalesce(database_oid, 0), coalesce(relation_oid, 0), coalesce(relation_name, '')
+  from history.lock
+ where server_id = $1
+ order by last_seen_on desc, id desc
+ limit $2`
+	rows, err := s.pool.Query(ctx, sql, server, maxKnownLocks)
+	if err != nil {
+		return err
+	}
+	r.Locks, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l sample.LockEntry, err error) {
+		return l, row.Scan(&l.ID, &l.Day, &l.Type, &l.Mode, &l.DatabaseOID, &l.RelationOID, &l.Relation)
 	})
 	return err
 }
 
 func (s *Store) resumeIdentity(ctx context.Context, server target.ID, r *sample.Resume) error {
 	const sql = `/* pgam:resume */
-select i.since, i.version_num, i.version, coalesce(i.system_identifier, 0), coalesce(i.timeline_id, 0), i.postmaster_start, i.in_recovery,
+select i.since, i.version_num, i.version, coalesce(i.system_identifier, 0), coalesce(i.timeline_id, 0), i.postmaster_start, i.in_recovery, i.checkpointer_start,
        (select max(d.last_seen_at) from history.database d where d.server_id = $1)
   from history.server_identity i
  where i.server_id = $1
@@ -85,9 +106,10 @@ select i.since, i.version_num, i.version, coalesce(i.system_identifier, 0), coal
 	var (
 		i      sample.Identity
 		listed *time.Time
+		crash  *time.Time
 	)
 	err := s.pool.QueryRow(ctx, sql, server).Scan(&i.At, &i.VersionNum, &i.Version, &i.SystemIdentifier, &i.TimelineID,
-		&i.PostmasterStart, &i.InRecovery, &listed)
+		&i.PostmasterStart, &i.InRecovery, &crash, &listed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -95,6 +117,9 @@ select i.since, i.version_num, i.version, coalesce(i.system_identifier, 0), coal
 		return err
 	}
 	i.At, i.PostmasterStart = i.At.UTC(), i.PostmasterStart.UTC()
+	if crash != nil {
+		i.CheckpointerStart = crash.UTC()
+	}
 	r.Identity = &i
 	if listed != nil {
 		r.Listed = listed.UTC()
@@ -139,6 +164,54 @@ select max(sampled_at)
 		r.Sized = sized.UTC()
 	}
 	return nil
+}
+
+// resumeMemory reads what events are told against. Statistics from before the
+// server was seen as it is now were reset with it.
+func (s *Store) resumeMemory(ctx context.Context, server target.ID, r *sample.Resume) error {
+	if r.Identity == nil {
+		return nil
+	}
+	known := *r.Identity
+	seen := sample.Visit{Identity: &known}
+	for _, d := range r.Databases {
+		if !d.At.Before(known.At) {
+			seen.Databases = append(seen.Databases, d)
+		}
+	}
+	r.Memory.Learn(&seen)
+	const sql = `/* pgam:resume */
+select d.oid, d.name, null
+  from history.database d
+ where d.server_id = $1
+   and d.dropped_at is null
+ union all
+select null, s.name, s.value
+  from history.setting s
+ where s.server_id = $1`
+	rows, err := s.pool.Query(ctx, sql, server)
+	if err != nil {
+		return err
+	}
+	var (
+		oid         *uint32
+		name, value *string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name, &value}, func() error {
+		if oid != nil {
+			if r.Memory.Names == nil {
+				r.Memory.Names = make(map[uint32]string)
+			}
+			r.Memory.Names[*oid] = *name
+			return nil
+		}
+		if r.Memory.Settings == nil {
+			r.Memory.Settings = make(map[string]string)
+		}
+		r.Memory.Settings[*name] = *value
+		return nil
+	})
+	return err
 }
 
 func scanDatabaseStat(row pgx.CollectableRow) (sample.DatabaseStat, error) {

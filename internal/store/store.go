@@ -44,6 +44,8 @@ type Store struct {
 	pool      *pgxpool.Pool
 	keyring   *secret.Keyring
 	timelines timelines
+	rolls     rolls
+	since     partitionsSince
 }
 
 // New makes a Store that connects when it is first used. The error is about

@@ -58,7 +58,8 @@ func User(ctx context.Context) (user account.User, ok bool) {
 // authorize lets those pass who have a token in force and the operation's
 // role.
 func (f *Face) authorize(ctx huma.Context, next func(huma.Context)) {
-	user, err := f.identify(ctx)
+	header := ctx.Header("Authorization")
+	user, err := f.identify(ctx.Context(), header)
 	if err != nil {
 		f.write(ctx, err)
 		return
@@ -71,13 +72,29 @@ func (f *Face) authorize(ctx huma.Context, next func(huma.Context)) {
 			}
 		}
 	}
-	next(huma.WithValue(ctx, userKey{}, user))
+	next(huma.WithValue(huma.WithValue(ctx, userKey{}, user), headerKey{}, header))
 }
 
-// identify gives the user that the token names. The texts of its faults are
+type headerKey struct{}
+
+// Recheck says whether who asks may still ask: an answer that goes on for long
+// asks it now and then. The error is as for a new request.
+func (f *Face) Recheck(ctx context.Context) error {
+	header, _ := ctx.Value(headerKey{}).(string)
+	user, err := f.identify(ctx, header)
+	if err != nil {
+		return err
+	}
+	if before, ok := User(ctx); ok && user.Role != before.Role {
+		return NewError(http.StatusForbidden, "Your role was changed: ask again")
+	}
+	return nil
+}
+
+// identify gives the user that the token in a header names. The texts of its faults are
 // the Python contract's.
-func (f *Face) identify(ctx huma.Context) (account.User, error) {
-	kind, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
+func (f *Face) identify(ctx context.Context, header string) (account.User, error) {
+	kind, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(kind, "bearer") || token == "" {
 		return account.User{}, NewError(http.StatusUnauthorized, "Not authenticated").with("WWW-Authenticate", "Bearer")
@@ -87,15 +104,15 @@ func (f *Face) identify(ctx huma.Context) (account.User, error) {
 	case errors.Is(err, auth.ErrTokenExpired):
 		return account.User{}, NewError(http.StatusUnauthorized, "Token expired")
 	case err != nil:
-		f.Log.DebugContext(ctx.Context(), "token refused", "request_id", RequestID(ctx.Context()), "error", err)
+		f.Log.DebugContext(ctx, "token refused", "request_id", RequestID(ctx), "error", err)
 		return account.User{}, NewError(http.StatusUnauthorized, "Invalid token")
 	}
-	user, err := f.users.get(ctx.Context(), claims.Login)
+	user, err := f.users.get(ctx, claims.Login)
 	if err == nil && claims.Check(user) != nil {
 		// It may be newer than what is remembered of the user: a login right
 		// after a change of the password.
 		f.users.cache.Invalidate(claims.Login)
-		user, err = f.users.get(ctx.Context(), claims.Login)
+		user, err = f.users.get(ctx, claims.Login)
 	}
 	switch {
 	case errors.Is(err, account.ErrNotFound):

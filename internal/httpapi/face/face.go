@@ -2,6 +2,7 @@ package face
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -78,6 +79,14 @@ func Register[I, O any](f *Face, op huma.Operation, least account.Role, faults [
 // Document gives the entry of a path in the OpenAPI document, to correct what
 // the framework cannot know.
 func (f *Face) Document(path string) *huma.PathItem { return f.api.OpenAPI().Paths[path] }
+
+// Schema gives the schema of a type that no operation answers as a whole.
+func (f *Face) Schema(t reflect.Type) *huma.Schema {
+	return f.api.OpenAPI().Components.Schemas.Schema(t, true, "")
+}
+
+// Marshal writes JSON as answers are written.
+func (f *Face) Marshal(w io.Writer, v any) error { return f.api.Marshal(w, "application/json", v) }
 
 // document lists the faults of an operation in the form of the face.
 func (f *Face) document(op *huma.Operation, faults []int) {

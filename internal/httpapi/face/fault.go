@@ -59,6 +59,10 @@ func (f *Face) faultOf(err error) *Error {
 		return made
 	case errors.As(err, &failed):
 		return NewError(pick(http.StatusInternalServerError, liveStatus(failed.Reason)), "PostgreSQL: "+failed.Explain())
+	case errors.Is(err, live.ErrTooManyListeners):
+		return NewError(http.StatusServiceUnavailable, "Too many live streams at once: try again later").with("Retry-After", "10")
+	case errors.Is(err, live.ErrStreamEnded):
+		return NewError(http.StatusServiceUnavailable, "The program stops: try again in a moment").with("Retry-After", "5")
 	case errors.Is(err, target.ErrNotFound):
 		return NewError(http.StatusNotFound, "Server not found")
 	case errors.Is(err, target.ErrConflict):

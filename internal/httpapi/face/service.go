@@ -52,6 +52,10 @@ type Roster interface {
 // Live answers questions about now. Its errors are *live.Error.
 type Live interface {
 	Activity(ctx context.Context, t target.Target, all bool) (live.Activity, error)
+	Locks(ctx context.Context, t target.Target) (live.Locks, error)
+	// Listen gives the ticks of a server; its error is live.ErrTooManyListeners
+	// or live.ErrStreamEnded.
+	Listen(ctx context.Context, t target.Target, every time.Duration) (*live.Listener, error)
 	// Views calls unseen, if it is not nil, for each server whose disks could
 	// not be seen: at once for several.
 	Views(ctx context.Context, servers []target.Target, unseen func(ctx context.Context, i int)) []live.View
@@ -71,7 +75,15 @@ type Pools interface {
 type History interface {
 	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.ActivityPlan) (history.Activity, error)
 	At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error)
+	Events(ctx context.Context, id target.ID, q history.EventQuestion) ([]history.Event, error)
 	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
+}
+
+// Series answers questions about the past of a server that give series.
+type Series interface {
+	CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error)
+	DatabaseRates(ctx context.Context, id target.ID, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error)
+	DatabaseSizes(ctx context.Context, id target.ID, plan history.SeriesPlan) (history.DatabaseSizes, error)
 }
 
 // Disks answers questions about the file systems of a server's host.
@@ -100,6 +112,7 @@ type Services struct {
 	Live      Live
 	Pools     Pools
 	History   History
+	Series    Series
 	Databases Databases
 	Disks     Disks
 	Keys      Keys
@@ -121,7 +134,7 @@ type Services struct {
 // Check reports what is missing.
 func (s *Services) Check() error {
 	switch {
-	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Databases == nil, s.Disks == nil,
+	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Databases == nil, s.Disks == nil,
 		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil:
 		return errors.New("API without all of its services")
 	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil, s.Unavailable == nil:

@@ -52,6 +52,7 @@ func Register(f *face.Face) {
 	face.Register(f, op("history-disks", http.MethodGet, one+"/history/disks", "File systems of the server's host over time", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, unfit}, r.historyDisks)
 	r.registerKeys(op)
+	r.registerIncident(op)
 }
 
 // output is an answer with a body.

@@ -4,4 +4,6 @@ select pg_catalog.current_setting('server_version_num')::int4 as version_num,
        (select c.system_identifier from pg_catalog.pg_control_system() c) as system_identifier,
        (select c.timeline_id from pg_catalog.pg_control_checkpoint() c) as timeline_id,
        pg_catalog.pg_postmaster_start_time() as postmaster_start,
-       pg_catalog.pg_is_in_recovery() as in_recovery
+       pg_catalog.pg_is_in_recovery() as in_recovery,
+       null::timestamptz as checkpointer_start,
+       pg_catalog.pg_conf_load_time() as settings_loaded

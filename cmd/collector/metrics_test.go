@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/pgam/pgam/internal/collector"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// waiting is a journal.
+type waiting struct {
+	stats  spool.Stats
+	oldest time.Time
+	err    error
+}
+
+func (w waiting) Stats() spool.Stats               { return w.stats }
+func (w waiting) Oldest() (time.Time, bool, error) { return w.oldest, !w.oldest.IsZero(), w.err }
+
+// care is stats_db.
+type care struct {
+	store.Upkeep
+	err error
+}
+
+func (c *care) Upkeep(context.Context, time.Time) (store.Upkeep, error) { return c.Upkeep, c.err }
+
+var at = time.Date(2026, 3, 12, 10, 0, 0, 0, time.UTC)
+
+func clock() time.Time { return at }
+
+// wantMetrics compares the series that a collector shows of these names.
+func wantMetrics(t *testing.T, c prometheus.Collector, want map[string]float64, names ...string) {
+	t.Helper()
+	got := gathered(t, c)
+	for series := range got {
+		name, _, _ := strings.Cut(series, "{")
+		if !slices.Contains(names, name) {
+			delete(got, series)
+		}
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// gathered gives the series that a collector shows, by name and labels.
+func gathered(t *testing.T, c prometheus.Collector) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	return seriesOf(t, registry)
+}
+
+// seriesOf gives the series of gauges and counters, and the number of
+// observations of histograms. What is not named by the rules is an error.
+func seriesOf(t *testing.T, from prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %+v", err, problems)
+	}
+	out := make(map[string]float64)
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetName()+"="+l.GetValue())
+			}
+			name := family.GetName() + "{" + strings.Join(labels, ",") + "}"
+			out[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return out
+}
+
+// everything is a registry as the program has it, over a fleet in which nothing
+// is well.
+func everything(t *testing.T, servers int) *prometheus.Registry {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	f := newFleet()
+	m := newMeter(registry, f)
+	list := make([]collector.Watched, 0, servers)
+	for i := range servers {
+		id := target.ID(i + 1)
+		list = append(list, collector.Watched{ID: id, Name: fmt.Sprintf("db%d", id), Breaker: true})
+		for hour := range 3 {
+			look := at.Add(time.Duration(hour) * time.Hour)
+			m.Disks(id, &sample.Disks{At: look, FileSystems: []sample.FileSystem{
+				{MountPoint: "/data", Device: "canary-device", Total: sample.Int{V: 1000, Known: true}, Free: sample.Int{V: int64(500 - 100*hour), Known: true}},
+				{MountPoint: "/wal", Total: sample.Int{V: 1000, Known: true}, Free: sample.Int{V: int64(900 - 10*hour), Known: true}},
+			}})
+		}
+		for reason := sample.Timeout; reason <= sample.HostKeyChanged; reason++ {
+			m.Tick(id, &sample.Tick{
+				Planned: at, Started: at.Add(7 * time.Millisecond), Outcome: sample.Degraded, Reason: reason, Duration: 3 * time.Millisecond,
+				Sessions: []sample.Session{{XactStart: at.Add(-time.Hour).UnixMicro()}, {XactStart: at.UnixMicro()}, {}},
+			})
+		}
+	}
+	m.Flush(collector.Flush{Windows: servers, Took: time.Second})
+	f.watched, f.now = func() []collector.Watched { return list }, func() time.Time { return at.Add(2 * time.Hour) }
+	counts := func() collector.Counts { return collector.Counts{Ticks: map[sample.Outcome]int64{}, Servers: servers} }
+	l := newLag(&care{Upkeep: store.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Bytes: 1}}, true, slog.New(slog.DiscardHandler))
+	l.look(t.Context())
+	registry.MustRegister(f, newTotals(counts, waiting{}, func() bool { return true }), l)
+	return registry
+}
+
+// TestMetrics_AreBounded: names and helps are by the rules, and a thousand
+// servers have six series each; all else does not grow.
+func TestMetrics_AreBounded(t *testing.T) {
+	t.Parallel()
+	series := func(servers int) int { return len(seriesOf(t, everything(t, servers))) }
+	const each = 6
+	none, few, many := series(1)-each, series(10), series(1000)
+	if few != none+10*each || many != none+1000*each || none > 100 {
+		t.Errorf("%d series of no server, %d of ten, %d of a thousand; want %d a server and at most a hundred beside", none, few, many, each)
+	}
+	families, err := everything(t, 1).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if text := family.String(); strings.Contains(text, "canary") {
+			t.Errorf("more is told than is known to be harmless: %s", text)
+		}
+	}
+}
+
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	f := newFleet()
+	list := []collector.Watched{{ID: 1, Name: "a"}, {ID: 2, Name: "b", Breaker: true}, {ID: 3, Name: "not yet"}}
+	f.watched, f.now = func() []collector.Watched { return list }, clock
+	f.tick(1, &sample.Tick{Started: at, Outcome: sample.OK, Sessions: []sample.Session{{XactStart: at.Add(-90 * time.Second).UnixMicro()}, {}}})
+	f.tick(2, &sample.Tick{Started: at, Outcome: sample.Failed, Reason: sample.Timeout})
+	f.tick(9, &sample.Tick{Started: at})
+	wantMetrics(t, f, map[string]float64{
+		"pgam_server_up{server=a}": 1,
+		"pgam_server_up{server=b}": 0,
+		"pgam_server_failing{reason=timeout,server=b}": 1,
+		"pgam_server_breaker_open{server=a}": 0,
+		"pgam_server_breaker_open{server=b}": 1,
+		"pgam_server_oldest_transaction_seconds{server=a}": 90,
+	}, "pgam_server_up", "pgam_server_failing", "pgam_server_breaker_open", "pgam_server_oldest_transaction_seconds", "pgam_server_disk_free_ratio")
+	if len(f.seen) != 2 {
+		t.Errorf("%d servers are remembered, want those that are watched", len(f.seen))
+	}
+	f.tick(1, &sample.Tick{Started: at, Outcome: sample.Degraded, Reason: sample.LockTimeout})
+	list = list[:1]
+	wantMetrics(t, f, map[string]float64{
+		"pgam_server_up{server=a}": 1,
+		"pgam_server_failing{reason=lock_timeout,server=a}": 1,
+		"pgam_server_oldest_transaction_seconds{server=a}": 0,
+	}, "pgam_server_up", "pgam_server_failing", "pgam_server_oldest_transaction_seconds")
+}
+
+// TestFleet_Disks: the least free share and the first to be full count, a file
+// system that goes away does not.
+func TestFleet_Disks(t *testing.T) {
+	t.Parallel()
+	f := newFleet()
+	f.watched = func() []collector.Watched { return []collector.Watched{{ID: 1, Name: "a"}} }
+	f.tick(1, &sample.Tick{Started: at})
+	known := func(v int64) sample.Int { return sample.Int{V: v, Known: true} }
+	last := at
+	for minute := 0; minute <= 8*60; minute++ {
+		last = at.Add(time.Duration(minute) * time.Minute)
+		d := sample.Disks{At: last, FileSystems: []sample.FileSystem{
+			{MountPoint: "/filling", Total: known(1_000_000), Free: known(900_000 - int64(minute)*1000)},
+			{MountPoint: "/full", Total: known(1000), Free: known(100)},
+			{MountPoint: "/unknown", Total: known(1000)},
+		}}
+		if minute == 30 {
+			d.FileSystems = append(d.FileSystems, sample.FileSystem{MountPoint: "/gone", Total: known(1000), Free: known(1)})
+		}
+		f.disks(1, &d)
+		if n := len(f.seen[1].disks["/filling"].points); n > 38 {
+			t.Fatalf("%d points are kept", n)
+		}
+		f.now = func() time.Time { return last }
+		if minute == 45 {
+			wantMetrics(t, f, map[string]float64{
+		"pgam_server_disk_free_ratio{server=a}": 0.1,
+	}, "pgam_server_disk_free_ratio", "pgam_server_disk_full_seconds")
+		}
+	}
+	f.now = func() time.Time { return last.Add(time.Minute) }
+	wantMetrics(t, f, map[string]float64{
+		"pgam_server_disk_free_ratio{server=a}": 0.1,
+		"pgam_server_disk_full_seconds{server=a}": 25140,
+	}, "pgam_server_disk_free_ratio", "pgam_server_disk_full_seconds") // 420 minutes less one
+}
+
+func TestTotals_Journal(t *testing.T) {
+	t.Parallel()
+	counts := func() collector.Counts { return collector.Counts{} }
+	names := []string{"pgam_journal_oldest_seconds", "pgam_journal_bytes", "pgam_journal_max_bytes", "pgam_journal_failing", "pgam_lease_held"}
+	w := waiting{stats: spool.Stats{Bytes: 5, MaxBytes: 10, Failing: true}, oldest: at.Add(-time.Minute)}
+	m := newTotals(counts, w, func() bool { return true })
+	m.now = clock
+	wantMetrics(t, m, map[string]float64{
+		"pgam_journal_oldest_seconds{}": 60,
+		"pgam_journal_bytes{}": 5,
+		"pgam_journal_max_bytes{}": 10,
+		"pgam_journal_failing{}": 1,
+		"pgam_lease_held{}": 1,
+	}, names...)
+	m = newTotals(counts, waiting{}, func() bool { return false })
+	wantMetrics(t, m, map[string]float64{
+		"pgam_journal_oldest_seconds{}": 0,
+		"pgam_lease_held{}": 0,
+	}, "pgam_journal_oldest_seconds", "pgam_lease_held")
+	m = newTotals(counts, waiting{err: errors.New("disk")}, func() bool { return false })
+	wantMetrics(t, m, nil, "pgam_journal_oldest_seconds")
+}
+
+// TestLag: what is not known for long is not shown.
+func TestLag(t *testing.T) {
+	t.Parallel()
+	names := []string{"pgam_partitions_ahead_seconds", "pgam_rollup_lag_seconds", "pgam_repack_lag_seconds", "pgam_stats_db_bytes"}
+	source := &care{err: errors.New("away")}
+	l := newLag(source, true, slog.New(slog.DiscardHandler))
+	l.now = clock
+	l.look(t.Context())
+	wantMetrics(t, l, nil, names...)
+	source.err = nil
+	source.Upkeep = store.Upkeep{PartitionsUntil: at.Add(time.Hour), RollupDue: at.Add(-time.Minute), PackDue: at.Truncate(24*time.Hour).AddDate(0, 0, -2), Bytes: 7}
+	l.look(t.Context())
+	wantMetrics(t, l, map[string]float64{
+		"pgam_partitions_ahead_seconds{}": 3600,
+		"pgam_rollup_lag_seconds{}": 60,
+		"pgam_repack_lag_seconds{}": 122400,
+		"pgam_stats_db_bytes{}": 7,
+	}, names...)
+	source.Upkeep, l.packs = store.Upkeep{}, false
+	l.look(t.Context())
+	wantMetrics(t, l, map[string]float64{
+		"pgam_partitions_ahead_seconds{}": 0,
+		"pgam_rollup_lag_seconds{}": 0,
+	}, "pgam_partitions_ahead_seconds", "pgam_rollup_lag_seconds", "pgam_repack_lag_seconds")
+	l.now = func() time.Time { return at.Add(lagStale + time.Second) }
+	wantMetrics(t, l, nil, names...)
+	if err := l.start(t.Context())(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

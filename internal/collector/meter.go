@@ -1,0 +1,96 @@
+package collector
+
+import (
+	"context"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Meter is told what happens as it happens, for who measures it. It is called
+// from many goroutines, on the way of ticks: it must not wait, and keeps nothing
+// of what it is given.
+type Meter interface {
+	// Tick is a planned tick that goes into the journal.
+	Tick(server target.ID, t *sample.Tick)
+	// Disks is a look at the file systems of a server's host.
+	Disks(server target.ID, d *sample.Disks)
+	// Flush is an attempt to write to the history.
+	Flush(f Flush)
+}
+
+// Flush is one transaction that writes to the history.
+type Flush struct {
+	Windows int
+	Visits  int // parts of visits besides ticks
+	Took    time.Duration
+	Failed  bool
+}
+
+// noMeter measures nothing.
+type noMeter struct{}
+
+// Tick implements Meter.
+func (noMeter) Tick(target.ID, *sample.Tick) {}
+
+// Disks implements Meter.
+func (noMeter) Disks(target.ID, *sample.Disks) {}
+
+// Flush implements Meter.
+func (noMeter) Flush(Flush) {}
+
+// meter gives the configured one, or one that measures nothing.
+func (c Config) meter() Meter {
+	if c.Meter == nil {
+		return noMeter{}
+	}
+	return c.Meter
+}
+
+// append writes to the history, measured.
+func (p *packer) append(ctx context.Context, b sample.Batch) error {
+	begun := time.Now()
+	err := p.history.Append(ctx, b)
+	p.meter.Flush(Flush{Windows: len(b.Windows), Visits: len(b.Visits), Took: time.Since(begun), Failed: err != nil})
+	return err
+}
+
+// Watched is a server that is watched.
+type Watched struct {
+	ID   target.ID
+	Name string
+	// Connected says that there is a connection for ticks.
+	Connected bool
+	// Breaker says that the server accepts connections and does not answer them:
+	// it is tried once a minute, so as not to pile up processes there.
+	Breaker bool
+}
+
+// Watched gives the servers that are watched now.
+func (c *Collector) Watched() []Watched {
+	r := &c.roster
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]Watched, 0, len(r.watches))
+	for _, ws := range r.bySlot {
+		for _, w := range ws {
+			list = append(list, w.watched())
+		}
+	}
+	return list
+}
+
+func (w *watch) watched() Watched {
+	w.mu.Lock()
+	id, name := w.t.ID, w.t.Name
+	w.mu.Unlock()
+	connected, breaker := w.line.state()
+	return Watched{ID: id, Name: name, Connected: connected, Breaker: breaker}
+}
+
+func (l *line) state() (connected, breaker bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn != nil, l.conn == nil && l.mute >= muteLimit
+}

@@ -1,0 +1,241 @@
+package history
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+)
+
+// The grains of series of databases and sizes: what the collector stored, or
+// the rollups.
+const (
+	GrainSample Grain = "sample"
+	GrainHour4  Grain = "4hour"
+)
+
+// maxSampleDays is how many days are answered from samples at most.
+const maxSampleDays = 2
+
+// SeriesPlan says how a question about a series of databases is answered.
+type SeriesPlan struct {
+	// Range is widened to whole hours unless the grain is GrainSample.
+	Range Range
+	Step  time.Duration
+	Grain Grain
+}
+
+// PlanSeries chooses grain and step; a step of zero takes one that gives at
+// most 720 buckets. Steps below an hour are for at most two days. The error
+// wraps ErrInvalid and says what to ask instead.
+func PlanSeries(r Range, step time.Duration) (SeriesPlan, error) {
+	const day = 24 * time.Hour
+	if step == 0 {
+		all := []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, day}
+		for _, step = range all {
+			if r.Length() <= 720*step && (step >= time.Hour || r.Length() <= maxSampleDays*day) {
+				break
+			}
+		}
+	}
+	plan := SeriesPlan{Range: r, Step: step, Grain: GrainSample}
+	switch {
+	case step < time.Second || step%time.Second != 0:
+		return plan, fmt.Errorf("%w: step must be a whole number of seconds, at least 1s", ErrInvalid)
+	case step < time.Hour && r.Length() > maxSampleDays*day:
+		return plan, fmt.Errorf("%w: a step below 1h is answered for at most %dh: ask for a shorter range or a longer step", ErrInvalid, maxSampleDays*24)
+	case step < time.Hour:
+	case step%time.Hour != 0:
+		return plan, fmt.Errorf("%w: a step of an hour or more must be whole hours", ErrInvalid)
+	case step%day == 0:
+		plan.Grain = GrainDay
+	case step%(4*time.Hour) == 0:
+		plan.Grain = GrainHour4
+	default:
+		plan.Grain = GrainHour
+	}
+	if plan.Grain != GrainSample {
+		plan.Range = r.Widen(plan.Width())
+	}
+	if n := plan.Buckets(); n > MaxPoints {
+		return plan, fmt.Errorf("%w: the range holds %d steps, more than %d: ask for a shorter range or a longer step", ErrInvalid, n, MaxPoints)
+	}
+	return plan, nil
+}
+
+// Width is that of the rollups that answer; zero for samples.
+func (p SeriesPlan) Width() time.Duration {
+	switch p.Grain {
+	case GrainDay:
+		return 24 * time.Hour
+	case GrainHour4:
+		return 4 * time.Hour
+	case GrainHour:
+		return time.Hour
+	default:
+		return 0
+	}
+}
+
+// Buckets is how many steps, aligned to the Unix epoch, the range touches.
+func (p SeriesPlan) Buckets() int { return int(p.Range.Widen(p.Step).Length() / p.Step) }
+
+// Times are the starts of the buckets.
+func (p SeriesPlan) Times() []time.Time { return startsOf(p.Range, p.Step) }
+
+func startsOf(r Range, step time.Duration) []time.Time {
+	times := make([]time.Time, int(r.Widen(step).Length()/step))
+	start := Floor(r.From, step)
+	for i := range times {
+		times[i] = start.Add(time.Duration(i) * step)
+	}
+	return times
+}
+
+// Seconds is how long each bucket is of what has passed of the range by now.
+func (p SeriesPlan) Seconds(now time.Time) []float64 {
+	r := p.Range
+	if now.Before(r.To) {
+		r.To = now
+	}
+	seconds := make([]float64, p.Buckets())
+	for i, start := range p.Times() {
+		part := Range{start, start.Add(p.Step)}.Clip(r)
+		seconds[i] = max(part.Length().Seconds(), 0)
+	}
+	return seconds
+}
+
+// DatabaseRates is what databases did over time. Every series has one element
+// a bucket; Known says of which of them anything is known.
+type DatabaseRates struct {
+	Plan  SeriesPlan
+	Times []time.Time
+	// Seconds is how long each bucket is; what has not passed yet is not counted.
+	Seconds   []float64
+	Databases []DatabaseRate // by name
+}
+
+// DatabaseRate is one database. Counts are of the bucket.
+type DatabaseRate struct {
+	Name  string
+	Known []bool
+	// Connections is the average over time.
+	Connections                               []float64
+	MaxConnections                            []int32
+	Commits, Rollbacks, BlocksRead, BlocksHit []int64
+	TempBytes, Deadlocks                      []int64
+}
+
+// NewDatabaseRate makes series of n buckets of which nothing is known.
+func NewDatabaseRate(name string, n int) DatabaseRate {
+	counts := func() []int64 { return make([]int64, n) }
+	return DatabaseRate{
+		Name: name, Known: make([]bool, n), Connections: make([]float64, n), MaxConnections: make([]int32, n),
+		Commits: counts(), Rollbacks: counts(), BlocksRead: counts(), BlocksHit: counts(), TempBytes: counts(), Deadlocks: counts(),
+	}
+}
+
+// DatabaseSizes is how large databases were over time.
+type DatabaseSizes struct {
+	Plan      SeriesPlan
+	Times     []time.Time
+	Databases []DatabaseSizeSeries // by name
+}
+
+// DatabaseSizeSeries is one database: the newest size known at the end of each
+// bucket; nil: none, or it was not there.
+type DatabaseSizeSeries struct {
+	Name  string
+	Bytes []*int64
+}
+
+// CoverageSeries is how much of each bucket was seen; the whole is Coverage.
+type CoverageSeries struct {
+	Step     time.Duration
+	Times    []time.Time
+	Buckets  []Coverage
+	Coverage Coverage
+}
+
+// MostCoverageBuckets bounds the buckets of a CoverageSeries.
+const MostCoverageBuckets = 2000
+
+// PlanCoverage checks a step of a series of coverage: zero is none.
+func PlanCoverage(r Range, step time.Duration) error {
+	switch {
+	case step == 0:
+		return nil
+	case step < time.Minute || step%time.Minute != 0:
+		return fmt.Errorf("%w: step must be whole minutes", ErrInvalid)
+	case r.Widen(step).Length()/step > MostCoverageBuckets:
+		return fmt.Errorf("%w: the range holds more than %d steps: ask for a shorter range or a longer step", ErrInvalid, MostCoverageBuckets)
+	}
+	return nil
+}
+
+// Ledgers adds ticks up to a Coverage for each step of a range.
+type Ledgers struct {
+	step    time.Duration
+	r       Range
+	start   time.Time
+	cadence time.Duration
+	open    *Ledger
+	at      int // bucket of open
+	series  CoverageSeries
+}
+
+// NewLedgers begins them. Range and cadence are as for NewLedger; what lies of
+// all outside r is not judged.
+func NewLedgers(all, r Range, step, cadence time.Duration) *Ledgers {
+	l := &Ledgers{step: step, r: r, start: Floor(all.From, step), cadence: cadence, series: CoverageSeries{Step: step, Times: startsOf(all, step)}}
+	l.series.Buckets = make([]Coverage, len(l.series.Times))
+	l.begin()
+	return l
+}
+
+func (l *Ledgers) begin() {
+	start := l.start.Add(time.Duration(l.at) * l.step)
+	part := Range{start, start.Add(l.step)}.Clip(l.r)
+	if part.Empty() {
+		part.To = part.From
+	}
+	l.open = NewLedger(part, l.cadence)
+}
+
+// upTo ends the buckets before the one that holds t.
+func (l *Ledgers) upTo(t time.Time) {
+	for l.at < len(l.series.Buckets)-1 && !t.Before(l.start.Add(time.Duration(l.at+1)*l.step)) {
+		l.series.Buckets[l.at] = l.open.Coverage()
+		l.at++
+		l.begin()
+	}
+}
+
+// Tick adds one tick, as Ledger.Tick does.
+func (l *Ledgers) Tick(at time.Time, cadence time.Duration, outcome sample.Outcome, reason sample.Reason) {
+	l.upTo(at)
+	l.open.Tick(at, cadence, outcome, reason)
+	if cadence > 0 {
+		l.cadence = cadence
+	}
+}
+
+// Block adds ticks of which only the numbers are known, as Ledger.Block does.
+// It lies in one bucket.
+func (l *Ledgers) Block(start time.Time, length, cadence time.Duration, t Tally) {
+	l.upTo(start)
+	l.open.Block(start, length, cadence, t)
+	if cadence > 0 {
+		l.cadence = cadence
+	}
+}
+
+// Series ends them.
+func (l *Ledgers) Series() CoverageSeries {
+	if n := len(l.series.Buckets); n > 0 {
+		l.upTo(l.series.Times[n-1])
+		l.series.Buckets[n-1] = l.open.Coverage()
+	}
+	return l.series
+}

@@ -1,0 +1,27 @@
+package v1
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/httpapi/face"
+)
+
+// registerIncident adds what tells what happened at a moment.
+func (r routes) registerIncident(op func(id, method, path, summary, tag string) huma.Operation) {
+	const one, now, past = "/servers/{name}", "now", "history"
+	read := func(id, path, summary, tag string) huma.Operation {
+		return op(id, http.MethodGet, one+path, summary, tag)
+	}
+	asked := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}
+	live := []int{http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusBadGateway, http.StatusGatewayTimeout}
+	face.Register(r.Face, read("locks", "/locks", "Who blocks whom, now", now), account.Viewer, live, r.locks)
+	face.Register(r.Face, r.describeStream(read("stream", "/stream", "Live ticks: sessions by wait class and what holds others up", now)), account.Viewer,
+		[]int{http.StatusNotFound, http.StatusUnprocessableEntity}, r.stream)
+	face.Register(r.Face, read("history-events", "/history/events", "What explains steps in charts, the newest first", past), account.Viewer, asked, r.historyEvents)
+	face.Register(r.Face, read("history-coverage", "/history/coverage", "How much of a range was seen", past), account.Viewer, asked, r.historyCoverage)
+	face.Register(r.Face, read("history-databases", "/history/databases", "What databases did over time", past), account.Viewer, asked, r.historyDatabases)
+	face.Register(r.Face, read("history-sizes", "/history/sizes", "How large databases were over time", past), account.Viewer, asked, r.historySizes)
+}

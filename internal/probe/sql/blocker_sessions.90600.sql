@@ -1,0 +1,12 @@
+/* pgam:blocker_sessions */
+select a.pid,
+       a.datid,
+       a.usesysid,
+       null::int4 as leader_pid,
+       a.backend_start,
+       a.client_addr,
+       null::text as backend_type,
+       a.application_name
+  from pg_catalog.unnest($1::int4[]) p (pid)
+ cross join lateral pg_catalog.pg_stat_get_activity(p.pid) a
+ where a.backend_start is not null

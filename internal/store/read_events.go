@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Events gives what explains steps in the charts of a server, the newest first:
+// its own events, and those of the monitor.
+func (s *Store) Events(ctx context.Context, id target.ID, q history.EventQuestion) ([]history.Event, error) {
+	// The two parts are read by the key, a page of each at most.
+	const sql = `/* pgam:events */
+select at, monitor, kind, subject, old, new, detail
+  from unnest(array[$1::int8, 0], array[false, true]) as s (id, monitor)
+ cross join lateral (
+        select at, kind, subject, old, new, detail
+          from history.event
+         where server_id = s.id
+           and at >= $2
+           and at < $3
+           and ($4::text[] is null or kind = any ($4))
+           and ($5::timestamptz is null
+                or (at, s.monitor, kind collate "C", subject collate "C") < ($5, $6, $7 collate "C", $8 collate "C"))
+         order by at desc, kind collate "C" desc, subject collate "C" desc
+         limit $9) e
+ order by at desc, monitor desc, kind collate "C" desc, subject collate "C" desc
+ limit $9`
+	var kinds []string
+	for _, k := range q.Kinds {
+		kinds = append(kinds, string(k))
+	}
+	args := []any{id, q.Range.From, q.Range.To, kinds, nil, false, "", "", q.Limit}
+	if b := q.Before; b != nil {
+		args[4], args[5], args[6], args[7] = b.At, b.Monitor, b.Kind, b.Subject
+	}
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", dbError(err))
+	}
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e history.Event, err error) {
+		var kind string
+		err = row.Scan(&e.At, &e.Monitor, &kind, &e.Subject, &e.Old, &e.New, &e.Detail)
+		e.At, e.Kind = e.At.UTC(), sample.EventKind(kind)
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", dbError(err))
+	}
+	return events, nil
+}

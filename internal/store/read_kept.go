@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// keptFresh is how long the list of partitions is taken as it was.
+const keptFresh = 20 * time.Second
+
+// partitionsSince remembers since when each table is kept, by table and part.
+type partitionsSince struct {
+	mu    sync.Mutex
+	since map[string]time.Time
+	read  time.Time
+}
+
+// Kept says since when the sums by a dimension are kept for a server. What a
+// server can have lost nothing of, because it was added later, is not in it.
+func (s *Store) Kept(ctx context.Context, t target.Target, by history.Dimension, f history.Filter) (history.Kept, error) {
+	since, err := s.keptSince(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what is kept: %w", dbError(err))
+	}
+	sources := map[history.Grain]string{
+		history.GrainWindow: "activity_window", history.GrainMinute: "activity_rollup_minute", history.GrainTenMinutes: "activity_rollup_10minute",
+		history.GrainHour: "activity_rollup_hour", history.GrainDay: "activity_rollup_day",
+	}
+	if by == history.ByWaitClass && f.Empty() {
+		sources[history.GrainMinute], sources[history.GrainHour], sources[history.GrainDay] = "activity_minute", "activity_total", "activity_total"
+	}
+	kept := make(history.Kept)
+	for grain, table := range sources {
+		if at, there := since[table]; there && t.CreatedAt.Before(at) {
+			kept[grain] = at
+		}
+	}
+	return kept, nil
+}
+
+// keptSince gives the start of the oldest partition of each table and part.
+func (s *Store) keptSince(ctx context.Context) (map[string]time.Time, error) {
+	s.since.mu.Lock()
+	defer s.since.mu.Unlock()
+	if s.since.since != nil && time.Since(s.since.read) < keptFresh {
+		return s.since.since, nil
+	}
+	const sql = `/* pgam:kept */
+select c.relname
+  from pg_catalog.pg_inherits i
+  join pg_catalog.pg_class c on c.oid = i.inhrelid
+ where c.relnamespace = 'history'::regnamespace`
+	rows, err := s.pool.Query(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	since := make(map[string]time.Time)
+	for _, t := range partitionedTables() {
+		for _, name := range names {
+			end, ok := t.end(name)
+			if !ok {
+				continue
+			}
+			from, _ := t.span.bounds(end.Add(-time.Nanosecond))
+			if oldest, there := since[t.table+t.part]; !there || from.Before(oldest) {
+				since[t.table+t.part] = from
+			}
+		}
+	}
+	s.since.since, s.since.read = since, time.Now()
+	return since, nil
+}

@@ -1,0 +1,596 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// crowd is a made-up past of the sessions of a server, and the reference to hold
+// answers against: every tick that was stored.
+type crowd struct {
+	rnd      *rand.Rand
+	server   target.Target
+	from     time.Time
+	sessions []sample.SessionEntry
+	waits    []sample.WaitEntry
+	queries  []sample.QueryEntry
+	busy     int // sessions in a tick, at most
+	windows  map[int64]sample.Batch
+	ticks    map[int64][]sample.Tick // of windows that are stored
+}
+
+const crowdCadence = 5 * time.Second
+
+func newCrowd(t *testing.T, s *Store, dsn string, seed uint64, queries int) *crowd {
+	t.Helper()
+	c := &crowd{
+		rnd: rand.New(rand.NewPCG(seed, 3)), from: time.Date(2024, 11, 22, 22, 37, 0, 0, time.UTC), busy: 9,
+		windows: make(map[int64]sample.Batch), ticks: make(map[int64][]sample.Tick),
+	}
+	c.server = historyServer(t, s, dsn)
+	partitionsAround(t, s, c.from, c.from.AddDate(0, 0, 1))
+	pick := func(of ...string) string { return of[c.rnd.IntN(len(of))] }
+	for i := range 40 {
+		c.sessions = append(c.sessions, sample.SessionEntry{
+			ID: int32(i + 1), PID: int32(1000 + i), Database: pick("shop", "größe", "", "a,b"), User: pick("app", "batch"),
+			Application: pick("", "psql", "web"), ClientAddr: pick("", "10.0.0.1", "10.0.0.2", "::1"),
+			BackendType: pick("client backend", "parallel worker", "autovacuum worker"),
+		})
+	}
+	for _, w := range []sample.WaitEntry{
+		{State: "active", Type: sample.CPU},
+		{State: "active", Type: "IO", Event: "DataFileRead"},
+		{State: "active", Type: "Lock", Event: "transactionid"},
+		{State: "active", Type: "Client", Event: "ClientRead"},
+		{State: "idle in transaction", Type: "Client", Event: "ClientRead"},
+		{State: "idle in transaction (aborted)", Type: "Client", Event: "ClientRead"},
+		{State: "fastpath function call", Type: "IO", Event: "DataFileRead"},
+		{State: "", Type: "IO", Event: "WALWrite"},
+	} {
+		w.ID = int16(len(c.waits) + 1)
+		c.waits = append(c.waits, w)
+	}
+	for i := range queries {
+		// Two entries in a row are the same statement, met again.
+		c.queries = append(c.queries, sample.QueryEntry{ID: int32(i + 1), QueryID: -int64(i / 2 * 1_000_003), Own: i%8 > 3, Text: fmt.Sprint("select ", i/2)})
+	}
+	return c
+}
+
+// window makes a window that begins at an instant; asked for again, it is the
+// same.
+func (c *crowd) window(t0 time.Time) sample.Batch {
+	if b, made := c.windows[t0.Unix()]; made {
+		return b
+	}
+	var ticks []sample.Tick
+	for at := t0; at.Before(t0.Add(15 * time.Second)); at = at.Add(crowdCadence) {
+		// Some begin late, the last of a window after its end.
+		started := at.Add(time.Duration(c.rnd.IntN(3)*c.rnd.IntN(3)*1300) * time.Millisecond)
+		k := sample.Tick{Planned: at, Started: started, Window: t0, Span: 15 * time.Second, Cadence: crowdCadence, Backends: 20}
+		switch c.rnd.IntN(8) {
+		case 0:
+			k.Outcome, k.Reason, k.Backends = sample.Failed, sample.Timeout, sample.Unset
+		case 1:
+			k.Outcome, k.Reason = sample.Degraded, sample.LockTimeout
+		}
+		if k.Outcome.Answered() {
+			for _, i := range c.rnd.Perm(len(c.sessions))[:c.rnd.IntN(c.busy+1)] {
+				w := c.waits[min(c.rnd.IntN(len(c.waits)), c.rnd.IntN(len(c.waits)))]
+				k.Sessions = append(k.Sessions, sample.Session{
+					Session: c.sessions[i].ID, Wait: w.ID, Class: sample.ClassOf(w.State, w.Type), Query: int32(c.rnd.IntN(len(c.queries) + 1)), Blocker: sample.Unset,
+				})
+				if c.rnd.IntN(4) == 0 { // whoever blocks it is no sample
+					k.Edges = append(k.Edges, sample.Edge{Blocked: c.sessions[i].ID, Blocker: 900})
+				}
+			}
+		}
+		ticks = append(ticks, k)
+	}
+	day := sample.Day(t0)
+	e := sample.Entries{Waits: c.waits}
+	for _, n := range append(slices.Clone(c.sessions), sample.SessionEntry{ID: 900, BackendType: sample.PreparedType, Application: "gid"}) {
+		n.Day = day
+		e.Sessions = append(e.Sessions, n)
+	}
+	for _, n := range c.queries {
+		n.Day = day
+		e.Queries = append(e.Queries, n)
+	}
+	b := sample.Batch{Windows: []sample.Window{sample.NewWindow(c.server.ID, slices.Clone(ticks))}}
+	if c.rnd.IntN(10) == 0 || len(c.windows) == 0 || t0.Hour() == 0 && t0.Minute() == 0 {
+		b.Visits = []*sample.Visit{{Server: c.server.ID, Entries: e}}
+	}
+	c.windows[t0.Unix()] = b
+	return b
+}
+
+// store appends a window.
+func (c *crowd) store(t *testing.T, s *Store, t0 time.Time) {
+	t.Helper()
+	b := c.window(t0)
+	mustAppend(t, s, b)
+	c.ticks[t0.Unix()] = nil
+}
+
+// labelOf gives the label of a sample by a dimension.
+func (c *crowd) labelOf(by history.Dimension, w *sample.Window, i int) string {
+	wait, n := c.waits[w.Wait[i]-1], c.sessions[w.Session[i]-1]
+	class := sample.ClassOf(wait.State, wait.Type)
+	switch by {
+	case history.ByWaitClass:
+		return class.String()
+	case history.ByState:
+		return wait.State
+	case history.ByWaitEvent:
+		switch {
+		case class == sample.ClassIdleInTransaction:
+			return "idle in transaction"
+		case wait.Event == "":
+			return wait.Type
+		}
+		return wait.Type + ":" + wait.Event
+	case history.ByQuery:
+		if w.Query[i] == sample.Unset {
+			return ""
+		}
+		q := c.queries[w.Query[i]-1]
+		if q.Own {
+			return "own " + strconv.FormatInt(q.QueryID, 10)
+		}
+		return strconv.FormatInt(q.QueryID, 10)
+	case history.ByDatabase:
+		return n.Database
+	case history.ByUser:
+		return n.User
+	case history.ByApplication:
+		return n.Application
+	case history.ByClient:
+		return n.ClientAddr
+	}
+	return n.BackendType
+}
+
+// expected is an answer by the reference.
+type expected struct {
+	Answered []int64
+	Samples  map[string][]int64
+	Peak     map[string]int32
+	Most     []int32
+}
+
+// count counts every tick that is stored.
+func (c *crowd) count(by history.Dimension, f history.Filter, plan history.ActivityPlan) expected {
+	n := 1
+	if plan.Step > 0 {
+		n = plan.Buckets()
+	}
+	e := expected{Answered: make([]int64, n), Samples: map[string][]int64{}, Peak: map[string]int32{}, Most: make([]int32, n)}
+	for unix := range c.ticks {
+		w := c.windows[unix].Windows[0]
+		for tick, offset := range w.TickOffset {
+			at := w.T0.Add(time.Duration(min(offset, 14_999)) * time.Millisecond)
+			if len(w.TickOutcome) > 0 && !sample.Outcome(w.TickOutcome[tick]).Answered() || at.Before(plan.Range.From) || !at.Before(plan.Range.To) {
+				continue
+			}
+			b := 0
+			if plan.Step > 0 {
+				b = int(at.Sub(history.Floor(plan.Range.From, plan.Step)) / plan.Step)
+			}
+			e.Answered[b]++
+			most, peak := int32(0), map[string]int32{}
+			for i, one := range w.Tick {
+				if int(one) != tick+1 || !c.fits(f, &w, i) {
+					continue
+				}
+				label := c.labelOf(by, &w, i)
+				if e.Samples[label] == nil {
+					e.Samples[label] = make([]int64, n)
+				}
+				e.Samples[label][b]++
+				peak[label]++
+				most++
+				e.Peak[label] = max(e.Peak[label], peak[label])
+			}
+			e.Most[b] = max(e.Most[b], most)
+		}
+	}
+	return e
+}
+
+func (c *crowd) fits(f history.Filter, w *sample.Window, i int) bool {
+	for d, values := range f {
+		if !slices.Contains(values, strings.TrimPrefix(c.labelOf(d, w, i), "own ")) {
+			return false
+		}
+	}
+	return true
+}
+
+// question is one at random.
+func (c *crowd) question() history.ActivityQuestion {
+	by := history.Dimensions()[c.rnd.IntN(len(history.Dimensions()))]
+	from := c.from.Add(time.Duration(c.rnd.IntN(4*3600)-900) * time.Second)
+	q := history.ActivityQuestion{Range: history.Range{From: from, To: from.Add(time.Duration(1+c.rnd.IntN(4*3600)) * time.Second)}, By: by, Limit: 1 + c.rnd.IntN(20)}
+	if c.rnd.IntN(2) == 0 {
+		q.Range = q.Range.Widen(10 * time.Minute)
+	}
+	q.Step = []time.Duration{time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, time.Hour, 3 * time.Hour, 24 * time.Hour, 0}[c.rnd.IntN(8)]
+	if c.rnd.IntN(4) == 0 {
+		q.Range = history.Range{From: c.from.Add(-2 * time.Hour), To: c.from.Add(30 * time.Hour)}.Widen(24 * time.Hour)
+		q.Step = []time.Duration{10 * time.Minute, time.Hour, 24 * time.Hour}[c.rnd.IntN(3)]
+	}
+	for range c.rnd.IntN(3) {
+		d := history.Dimensions()[c.rnd.IntN(len(history.Dimensions()))]
+		f := history.Filter{d: {}}
+		for range 1 + c.rnd.IntN(3) {
+			w := c.window(c.from.Add(time.Duration(c.rnd.IntN(40)) * 15 * time.Second)).Windows[0]
+			if len(w.Tick) > 0 {
+				f[d] = append(f[d], strings.TrimPrefix(c.labelOf(d, &w, c.rnd.IntN(len(w.Tick))), "own "))
+			}
+		}
+		if len(f[d]) > 0 && (f.Within(by) || q.Range.Length() <= history.MaxWindowRange) {
+			q.Filter = f
+		}
+	}
+	return q
+}
+
+// ask holds an answer to a question against the reference.
+func (c *crowd) ask(t *testing.T, s *Store, q history.ActivityQuestion, tails bool, when string) (grain history.Grain) {
+	t.Helper()
+	got, err := s.ActivityBy(t.Context(), c.server, q)
+	if err != nil {
+		t.Fatalf("%s: %+v: %v", when, q, err)
+	}
+	want := c.count(q.By, q.Filter, got.Plan)
+	what := fmt.Sprintf("%s: by %s where %v from %s to %s step %s (grain %s)", when, q.By, q.Filter,
+		got.Plan.Range.From.Format("02 15:04:05"), got.Plan.Range.To.Format("02 15:04:05"), got.Plan.Step, got.Plan.Grain)
+	if diff := gocmp.Diff(want.Answered, got.Answered); diff != "" {
+		t.Fatalf("%s: answered ticks (-want +got):\n%s", what, diff)
+	}
+	if got.MaxSessions != nil {
+		if diff := gocmp.Diff(want.Most, got.MaxSessions); diff != "" {
+			t.Fatalf("%s: most sessions (-want +got):\n%s", what, diff)
+		}
+	}
+	total, gotTotal := make([]int64, len(want.Answered)), slices.Clone(got.Tail)
+	for _, series := range want.Samples {
+		for b, n := range series {
+			total[b] += n
+		}
+	}
+	listed := 0
+	for i, key := range got.Keys {
+		name := groupName(key)
+		for b, n := range got.Samples[i] {
+			gotTotal[b] += n
+		}
+		if want.Samples[name] == nil {
+			if slices.Max(got.Samples[i]) > 0 {
+				t.Fatalf("%s: %q was never there", what, name)
+			}
+			continue
+		}
+		listed++
+		if diff := gocmp.Diff(want.Samples[name], got.Samples[i]); diff != "" && !tails {
+			t.Fatalf("%s: %q (-want +got):\n%s", what, name, diff)
+		}
+	}
+	if tails && !q.Filter.Empty() {
+		return got.Plan.Grain // some of the tail may not fit
+	}
+	if diff := gocmp.Diff(total, gotTotal); diff != "" {
+		t.Fatalf("%s: all samples (-want +got):\n%s", what, diff)
+	}
+	if !tails && got.TailKeys != len(want.Samples)-listed {
+		t.Fatalf("%s: %d keys listed of %d, and %d in the tail", what, listed, len(want.Samples), got.TailKeys)
+	}
+	if !tails {
+		c.askTop(t, s, history.TopQuestion{Range: q.Range, By: q.By, Filter: q.Filter, Limit: q.Limit}, what)
+	}
+	return got.Plan.Grain
+}
+
+func (c *crowd) askTop(t *testing.T, s *Store, q history.TopQuestion, what string) {
+	t.Helper()
+	got, err := s.Top(t.Context(), c.server, q)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if !got.Range.From.Equal(q.Range.From) || !got.Range.To.Equal(q.Range.To) {
+		t.Fatalf("%s: top of %v, asked for %v", what, got.Range, q.Range)
+	}
+	want := c.count(q.By, q.Filter, history.ActivityPlan{Range: got.Range})
+	var all int64
+	names := slices.SortedFunc(maps.Keys(want.Samples), func(a, b string) int {
+		return cmp.Or(cmp.Compare(want.Samples[b][0], want.Samples[a][0]), cmp.Compare(a, b))
+	})
+	for _, n := range want.Samples {
+		all += n[0]
+	}
+	if got.Answered != want.Answered[0] || got.Samples != all || got.TailKeys != len(names)-len(got.Rows) || got.Unlisted != 0 {
+		t.Fatalf("%s: top counts %d samples of %d ticks, %d keys in the tail; want %d of %d, %d keys", what,
+			got.Samples, got.Answered, got.TailKeys, all, want.Answered[0], len(names))
+	}
+	for i, r := range got.Rows {
+		name := groupName(r.Key)
+		if name != names[i] || r.Samples != want.Samples[name][0] || r.Peak != nil && *r.Peak != want.Peak[name] {
+			t.Fatalf("%s: top row %d is %q with %d samples; want %q with %d, peak %d", what, i, name, r.Samples, names[i], want.Samples[names[i]][0], want.Peak[name])
+		}
+		all -= r.Samples
+	}
+	if got.TailSamples != all {
+		t.Fatalf("%s: %d samples in the tail of top, want %d", what, got.TailSamples, all)
+	}
+}
+
+// rollAll makes everything that is over by an instant.
+func rollAll(t *testing.T, s *Store, now time.Time) {
+	t.Helper()
+	for range 1000 {
+		made, _, err := s.Roll(t.Context(), now, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made == 0 {
+			return
+		}
+	}
+	t.Fatal("there is always something due")
+}
+
+// Windows come in any order, some late, some twice; they are rolled up at any
+// time, by whoever. Every answer is as counted from every tick.
+func TestRollupsAreTrue(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		seed    uint64
+		queries int
+		tails   bool
+	}{{1, 20, false}, {2, 60, false}, {3, 1200, true}} {
+		t.Run(fmt.Sprint(tt.seed), func(t *testing.T) {
+			t.Parallel()
+			s, dsn := openStore(t)
+			c := newCrowd(t, s, dsn, tt.seed, tt.queries)
+			if tt.tails {
+				c.busy = 30
+			}
+			const windows = 3*240 + 100 // more than three hours
+			grains := make(map[history.Grain]int)
+			var late []time.Time
+			for i := range windows {
+				t0 := c.from.Add(time.Duration(i) * 15 * time.Second)
+				switch c.rnd.IntN(12) {
+				case 0:
+					late = append(late, t0)
+				case 1: // never
+				case 2:
+					c.store(t, s, t0)
+					c.store(t, s, t0)
+				default:
+					c.store(t, s, t0)
+				}
+				if len(late) > 0 && c.rnd.IntN(30) == 0 {
+					k := c.rnd.IntN(len(late))
+					c.store(t, s, late[k])
+					late = slices.Delete(late, k, k+1)
+				}
+				if c.rnd.IntN(40) == 0 {
+					if c.rnd.IntN(3) == 0 {
+						s = openStoreAt(t, dsn, nil)
+					}
+					if _, _, err := s.Roll(t.Context(), t0.Add(time.Duration(c.rnd.IntN(200))*time.Second), 1+c.rnd.IntN(6)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if c.rnd.IntN(20) == 0 {
+					grains[c.ask(t, s, c.question(), tt.tails, fmt.Sprint("after window ", i))]++
+				}
+			}
+			for _, now := range []time.Time{c.from.Add(windows * 15 * time.Second), c.from.AddDate(0, 0, 3)} {
+				rollAll(t, s, now)
+				for range 40 {
+					grains[c.ask(t, s, c.question(), tt.tails, "at the end")]++
+				}
+			}
+			if due := pgtest.Value[int](t, dsn, "select count(*)::int from history.rollup_due"); due != 0 {
+				t.Errorf("%d buckets are due for ever", due)
+			}
+			// Late windows of days that are made.
+			for _, t0 := range late {
+				c.store(t, s, t0)
+			}
+			for i := range 40 {
+				if i == 20 {
+					rollAll(t, s, c.from.AddDate(0, 0, 3))
+				}
+				grains[c.ask(t, s, c.question(), tt.tails, "after late windows")]++
+			}
+			for _, g := range []history.Grain{history.GrainWindow, history.GrainMinute, history.GrainTenMinutes, history.GrainHour, history.GrainDay} {
+				if grains[g] == 0 {
+					t.Errorf("no question was answered by %s", g)
+				}
+			}
+		})
+	}
+}
+
+// What is due is not answered from rollups; what is not, is: without the mark,
+// a late window would not be seen.
+func TestDueMatters(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	c := newCrowd(t, s, dsn, 7, 20)
+	for i := range 240 {
+		if i != 100 {
+			c.store(t, s, c.from.Add(time.Duration(i)*15*time.Second))
+		}
+	}
+	rollAll(t, s, c.from.AddDate(0, 0, 3))
+	q := history.TopQuestion{Range: history.Range{From: c.from, To: c.from.Add(time.Hour)}.Widen(time.Hour), By: history.ByDatabase}
+	samples := func() int64 {
+		t.Helper()
+		top, err := s.Top(t.Context(), c.server, q)
+		if err != nil || top.Grain != history.GrainHour {
+			t.Fatalf("%+v, %v", top, err)
+		}
+		return top.Samples
+	}
+	before := samples()
+	c.store(t, s, c.from.Add(100*15*time.Second))
+	added := int64(len(c.window(c.from.Add(100 * 15 * time.Second)).Windows[0].Tick))
+	if got := samples(); got != before+added || added == 0 {
+		t.Errorf("%d samples with a late window of %d, were %d", got, added, before)
+	}
+	due := rows(t, dsn, "select * from history.rollup_due")
+	if len(due) != 1 {
+		t.Fatalf("due: %v", due)
+	}
+	pgtest.Exec(t, dsn, "delete from history.rollup_due")
+	if got := samples(); got != before {
+		t.Errorf("without its mark a late window is counted: %d samples, want %d", got, before)
+	}
+	pgtest.Exec(t, dsn, "insert into history.rollup_due select server_id, 600, date_bin('10 minutes', t0, 'epoch'), 1 from history.activity_window group by 1, 2, 3")
+	rollAll(t, s, c.from.AddDate(0, 0, 3))
+	if got := samples(); got != before+added {
+		t.Errorf("%d samples when all is made again, want %d", got, before+added)
+	}
+}
+
+// Rollers that work at the same time, beside a writer of late windows, leave
+// what is true.
+func TestRollersAtOnce(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	c := newCrowd(t, s, dsn, 11, 30)
+	const windows = 300
+	var late []time.Time
+	for i := range windows {
+		t0 := c.from.Add(time.Duration(i) * 15 * time.Second)
+		if i%5 == 0 {
+			late = append(late, t0)
+			c.window(t0)
+			continue
+		}
+		c.store(t, s, t0)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var rollers sync.WaitGroup
+	for range 3 {
+		roller := openStoreAt(t, dsn, nil)
+		rollers.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, err := roller.Roll(ctx, c.from.AddDate(0, 0, 3), 7); err != nil && ctx.Err() == nil && !errors.Is(err, ErrUnavailable) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for _, t0 := range late {
+		c.store(t, s, t0)
+	}
+	stop()
+	rollers.Wait()
+	for range 20 {
+		c.ask(t, s, c.question(), false, "beside rollers")
+	}
+	rollAll(t, s, c.from.AddDate(0, 0, 3))
+	for range 40 {
+		c.ask(t, s, c.question(), false, "after rollers")
+	}
+	twice := rows(t, dsn, "select dimension, text from history.label group by 1, 2 having count(*) > 1 or count(distinct id) > 1")
+	if len(twice) > 0 {
+		t.Errorf("labels: %v", twice)
+	}
+}
+
+// A roller neither waits for a transaction that writes windows nor makes one
+// wait.
+func TestRollBesideWriter(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	c := newCrowd(t, s, dsn, 5, 20)
+	for i := range 160 {
+		c.store(t, s, c.from.Add(time.Duration(i)*15*time.Second))
+	}
+	writer, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = writer.Close(context.WithoutCancel(t.Context())) }()
+	tx, err := writer.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket := history.Floor(c.from.Add(10*time.Minute), 10*time.Minute)
+	if _, err := tx.Exec(t.Context(), "update history.rollup_due set revision = revision + 1 where bucket = $1", bucket); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for range 20 {
+		if _, _, err := s.Roll(ctx, c.from.AddDate(0, 0, 3), 50); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := rows(t, dsn, "select step_seconds, bucket from history.rollup_due where step_seconds = 600")
+	if len(left) != 1 || !left[0]["bucket"].(time.Time).Equal(bucket) {
+		t.Errorf("left: %v", left)
+	}
+	rollAll(t, s, c.from.AddDate(0, 0, 3))
+	for range 20 {
+		c.ask(t, s, c.question(), false, "after the writer")
+	}
+}
+
+// What was made of windows that are no longer kept stays as it is.
+func TestRollOfExpired(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	c := newCrowd(t, s, dsn, 6, 20)
+	for i := range 240 {
+		c.store(t, s, c.from.Add(time.Duration(i)*15*time.Second))
+	}
+	rollAll(t, s, c.from.AddDate(0, 0, 3))
+	q := history.TopQuestion{Range: history.Range{From: c.from, To: c.from.Add(time.Hour)}.Widen(time.Hour), By: history.ByQuery}
+	before, err := s.Top(t.Context(), c.server, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, dsn, `
+delete from history.activity_window where t0 > (select min(t0) from history.activity_window);
+insert into history.rollup_due select distinct server_id, step_seconds, bucket, 1 from history.activity_rollup where step_seconds > 60`)
+	rollAll(t, s, c.from.AddDate(0, 0, 3))
+	after, err := s.Top(t.Context(), c.server, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(before.Rows, after.Rows); diff != "" {
+		t.Errorf("top (-before +after):\n%s", diff)
+	}
+	if due := pgtest.Value[int](t, dsn, "select count(*)::int from history.rollup_due"); due != 0 {
+		t.Errorf("%d buckets are due for ever", due)
+	}
+}
