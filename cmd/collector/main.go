@@ -87,6 +87,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		Window:        cfg.Window.Std(),
 		MaxConnecting: cfg.MaxConnecting,
 		Maintain:      upkeep{stats, retention(cfg), log}.run,
+		Roll:          roller{stats}.run,
 		Pack:          packing(stats, cfg, log),
 	})
 	if err != nil {

@@ -34,11 +34,11 @@ func (w waiting) Oldest() (time.Time, bool, error) { return w.oldest, !w.oldest.
 
 // care is stats_db.
 type care struct {
-	store.Upkeep
-	err error
+	seen store.Upkeep
+	err  error
 }
 
-func (c *care) Upkeep(context.Context, time.Time) (store.Upkeep, error) { return c.Upkeep, c.err }
+func (c *care) Upkeep(context.Context, time.Time) (store.Upkeep, error) { return c.seen, c.err }
 
 var at = time.Date(2026, 3, 12, 10, 0, 0, 0, time.UTC)
 
@@ -121,7 +121,7 @@ func everything(t *testing.T, servers int) *prometheus.Registry {
 	m.Flush(collector.Flush{Windows: servers, Took: time.Second})
 	f.watched, f.now = func() []collector.Watched { return list }, func() time.Time { return at.Add(2 * time.Hour) }
 	counts := func() collector.Counts { return collector.Counts{Ticks: map[sample.Outcome]int64{}, Servers: servers} }
-	l := newLag(&care{Upkeep: store.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Bytes: 1}}, true, slog.New(slog.DiscardHandler))
+	l := newLag(&care{seen: store.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Bytes: 1}}, true, slog.New(slog.DiscardHandler))
 	l.look(t.Context())
 	registry.MustRegister(f, newTotals(counts, waiting{}, func() bool { return true }), l)
 	return registry
@@ -157,11 +157,11 @@ func TestFleet(t *testing.T) {
 	f.tick(2, &sample.Tick{Started: at, Outcome: sample.Failed, Reason: sample.Timeout})
 	f.tick(9, &sample.Tick{Started: at})
 	wantMetrics(t, f, map[string]float64{
-		"pgam_server_up{server=a}": 1,
-		"pgam_server_up{server=b}": 0,
-		"pgam_server_failing{reason=timeout,server=b}": 1,
-		"pgam_server_breaker_open{server=a}": 0,
-		"pgam_server_breaker_open{server=b}": 1,
+		"pgam_server_up{server=a}":                         1,
+		"pgam_server_up{server=b}":                         0,
+		"pgam_server_failing{reason=timeout,server=b}":     1,
+		"pgam_server_breaker_open{server=a}":               0,
+		"pgam_server_breaker_open{server=b}":               1,
 		"pgam_server_oldest_transaction_seconds{server=a}": 90,
 	}, "pgam_server_up", "pgam_server_failing", "pgam_server_breaker_open", "pgam_server_oldest_transaction_seconds", "pgam_server_disk_free_ratio")
 	if len(f.seen) != 2 {
@@ -170,9 +170,9 @@ func TestFleet(t *testing.T) {
 	f.tick(1, &sample.Tick{Started: at, Outcome: sample.Degraded, Reason: sample.LockTimeout})
 	list = list[:1]
 	wantMetrics(t, f, map[string]float64{
-		"pgam_server_up{server=a}": 1,
+		"pgam_server_up{server=a}":                          1,
 		"pgam_server_failing{reason=lock_timeout,server=a}": 1,
-		"pgam_server_oldest_transaction_seconds{server=a}": 0,
+		"pgam_server_oldest_transaction_seconds{server=a}":  0,
 	}, "pgam_server_up", "pgam_server_failing", "pgam_server_oldest_transaction_seconds")
 }
 
@@ -202,13 +202,13 @@ func TestFleet_Disks(t *testing.T) {
 		f.now = func() time.Time { return last }
 		if minute == 45 {
 			wantMetrics(t, f, map[string]float64{
-		"pgam_server_disk_free_ratio{server=a}": 0.1,
-	}, "pgam_server_disk_free_ratio", "pgam_server_disk_full_seconds")
+				"pgam_server_disk_free_ratio{server=a}": 0.1,
+			}, "pgam_server_disk_free_ratio", "pgam_server_disk_full_seconds")
 		}
 	}
 	f.now = func() time.Time { return last.Add(time.Minute) }
 	wantMetrics(t, f, map[string]float64{
-		"pgam_server_disk_free_ratio{server=a}": 0.1,
+		"pgam_server_disk_free_ratio{server=a}":   0.1,
 		"pgam_server_disk_full_seconds{server=a}": 25140,
 	}, "pgam_server_disk_free_ratio", "pgam_server_disk_full_seconds") // 420 minutes less one
 }
@@ -222,15 +222,15 @@ func TestTotals_Journal(t *testing.T) {
 	m.now = clock
 	wantMetrics(t, m, map[string]float64{
 		"pgam_journal_oldest_seconds{}": 60,
-		"pgam_journal_bytes{}": 5,
-		"pgam_journal_max_bytes{}": 10,
-		"pgam_journal_failing{}": 1,
-		"pgam_lease_held{}": 1,
+		"pgam_journal_bytes{}":          5,
+		"pgam_journal_max_bytes{}":      10,
+		"pgam_journal_failing{}":        1,
+		"pgam_lease_held{}":             1,
 	}, names...)
 	m = newTotals(counts, waiting{}, func() bool { return false })
 	wantMetrics(t, m, map[string]float64{
 		"pgam_journal_oldest_seconds{}": 0,
-		"pgam_lease_held{}": 0,
+		"pgam_lease_held{}":             0,
 	}, "pgam_journal_oldest_seconds", "pgam_lease_held")
 	m = newTotals(counts, waiting{err: errors.New("disk")}, func() bool { return false })
 	wantMetrics(t, m, nil, "pgam_journal_oldest_seconds")
@@ -246,19 +246,19 @@ func TestLag(t *testing.T) {
 	l.look(t.Context())
 	wantMetrics(t, l, nil, names...)
 	source.err = nil
-	source.Upkeep = store.Upkeep{PartitionsUntil: at.Add(time.Hour), RollupDue: at.Add(-time.Minute), PackDue: at.Truncate(24*time.Hour).AddDate(0, 0, -2), Bytes: 7}
+	source.seen = store.Upkeep{PartitionsUntil: at.Add(time.Hour), RollupDue: at.Add(-time.Minute), PackDue: at.Truncate(24*time.Hour).AddDate(0, 0, -2), Bytes: 7}
 	l.look(t.Context())
 	wantMetrics(t, l, map[string]float64{
 		"pgam_partitions_ahead_seconds{}": 3600,
-		"pgam_rollup_lag_seconds{}": 60,
-		"pgam_repack_lag_seconds{}": 122400,
-		"pgam_stats_db_bytes{}": 7,
+		"pgam_rollup_lag_seconds{}":       60,
+		"pgam_repack_lag_seconds{}":       122400,
+		"pgam_stats_db_bytes{}":           7,
 	}, names...)
-	source.Upkeep, l.packs = store.Upkeep{}, false
+	source.seen, l.packs = store.Upkeep{}, false
 	l.look(t.Context())
 	wantMetrics(t, l, map[string]float64{
 		"pgam_partitions_ahead_seconds{}": 0,
-		"pgam_rollup_lag_seconds{}": 0,
+		"pgam_rollup_lag_seconds{}":       0,
 	}, "pgam_partitions_ahead_seconds", "pgam_rollup_lag_seconds", "pgam_repack_lag_seconds")
 	l.now = func() time.Time { return at.Add(lagStale + time.Second) }
 	wantMetrics(t, l, nil, names...)

@@ -190,7 +190,7 @@ func (p *page) text(text string) {
 		if i > 0 {
 			p.raw(".PP\n")
 		}
-		if strings.HasPrefix(block, " ") {
+		if strings.HasPrefix(block, " ") || strings.HasPrefix(block, "\t") {
 			p.example(block)
 		} else {
 			p.raw(roff(block) + "\n")
@@ -219,7 +219,7 @@ func (p *page) flags(flags *pflag.FlagSet) {
 		if kind != "" {
 			name += " " + kind
 		}
-		if flag.DefValue != "" && flag.DefValue != "false" && flag.DefValue != "[]" {
+		if !slices.Contains([]string{"", "false", "[]", "0", "0s"}, flag.DefValue) {
 			usage += " (default " + flag.DefValue + ")"
 		}
 		p.item(name, usage)

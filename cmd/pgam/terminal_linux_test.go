@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
 )
 
@@ -132,4 +134,20 @@ func TestAskAboutServers(t *testing.T) {
 	if code, said := at([]string{"open sesame"}, "ssh-key", "import", "fleet", written(t, private)); code != 0 {
 		t.Errorf("importing gives %d: %s", code, said)
 	}
+}
+
+// Who sits at the terminal is asked where stats_db is.
+func TestSetup_Asks(t *testing.T) {
+	t.Parallel()
+	person, screen := terminal(t)
+	server := pgtest.Target(t)
+	server.Exec(t, "create role pgam_read nologin", "create database stats_db owner "+pgtest.User)
+	dir := filepath.Join(t.TempDir(), "pgam")
+	y := &typist{person: person, lines: []string{"", strconv.Itoa(server.Port()), "", "", pgtest.Password}}
+	var out bytes.Buffer
+	code := run(t.Context(), &tool{in: screen, out: &out, errOut: y}, []string{"setup", "--config-dir", dir})
+	if code != 0 || len(y.lines) != 0 || strings.Contains(y.asked.String(), pgtest.Password) {
+		t.Fatalf("it gives %d, with %q left: %s", code, y.lines, y.asked.String())
+	}
+	checkLogin(t, secret.New(server.DatabaseDSN(pgtest.User, "stats_db")), "admin", strings.TrimSpace(out.String()))
 }

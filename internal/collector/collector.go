@@ -113,6 +113,9 @@ type Config struct {
 	// Maintain is called at the start and every hour, to make partitions and
 	// drop old ones; nil for never.
 	Maintain func(ctx context.Context) error
+	// Roll is called every half minute, one call at a time, to sum up what is over;
+	// nil for never.
+	Roll func(ctx context.Context) error
 	// Pack is called a minute after the start and every hour, beside everything
 	// else, to pack the windows of days that are over; nil for never.
 	Pack func(ctx context.Context) error
@@ -244,6 +247,7 @@ func (c *Collector) Start(ctx context.Context) error {
 		{"journal", time.Second, second.Add(syncPhase), c.sync},
 		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
 		{"maintenance", time.Hour, second, c.maintain},
+		{"rollups", rollEvery, second.Add(rollPhase), c.rollUp},
 		{"packing", time.Hour, second.Add(firstPack), c.pack},
 	} {
 		if err := c.every(j.every, j.at, j.name, j.run); err != nil {

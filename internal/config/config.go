@@ -47,18 +47,18 @@ type Collector struct {
 	MaxProcs       int      `envconfig:"MAX_PROCS" default:"1" min:"1" max:"64" desc:"Processors used at one time. One is cheapest up to hundreds of servers: most of the work is waking up."`
 	SpoolMaxBytes  Bytes    `envconfig:"SPOOL_MAX_BYTES" default:"2GiB" min:"1MiB" max:"16TiB" desc:"Largest size of the journal while stats_db is away; beyond it the oldest windows are dropped, and counted."`
 
-	BurstActive             int      `envconfig:"BURST_ACTIVE" default:"50" min:"0" max:"1000000" desc:"Active sessions of a server from which it is looked at in full detail for a while; 0: never. A server may have its own."`
-	BurstLockWaits          int      `envconfig:"BURST_LOCK_WAITS" default:"5" min:"0" max:"1000000" desc:"Sessions waiting for a lock from which a server is looked at in full detail; 0: never. A server may have its own."`
-	BurstConnectionsPercent int      `envconfig:"BURST_CONNECTIONS_PERCENT" default:"90" min:"0" max:"100" desc:"Connections, in percent of max_connections, from which a server is looked at in full detail; 0: never. A server may have its own."`
-	BurstLength             Duration `envconfig:"BURST_LENGTH" default:"1m" min:"1s" max:"1h" desc:"How long full detail is taken, once begun."`
-	BurstPause              Duration `envconfig:"BURST_PAUSE" default:"5m" min:"0s" max:"1d" desc:"How long after a burst the next one may begin."`
+	BurstActive             int      `envconfig:"BURST_ACTIVE" default:"50" runtime:"true" min:"0" max:"1000000" desc:"Active sessions of a server from which it is looked at in full detail for a while; 0: never. A server may have its own."`
+	BurstLockWaits          int      `envconfig:"BURST_LOCK_WAITS" default:"5" runtime:"true" min:"0" max:"1000000" desc:"Sessions waiting for a lock from which a server is looked at in full detail; 0: never. A server may have its own."`
+	BurstConnectionsPercent int      `envconfig:"BURST_CONNECTIONS_PERCENT" default:"90" runtime:"true" min:"0" max:"100" desc:"Connections, in percent of max_connections, from which a server is looked at in full detail; 0: never. A server may have its own."`
+	BurstLength             Duration `envconfig:"BURST_LENGTH" default:"1m" runtime:"true" min:"1s" max:"1h" desc:"How long full detail is taken, once begun."`
+	BurstPause              Duration `envconfig:"BURST_PAUSE" default:"5m" runtime:"true" min:"0s" max:"1d" desc:"How long after a burst the next one may begin."`
 
-	RetentionWindows            Duration `envconfig:"RETENTION_WINDOWS" default:"30d" min:"1h" max:"36500d" desc:"How long activity windows are kept."`
-	RetentionMinutes            Duration `envconfig:"RETENTION_MINUTES" default:"90d" min:"1h" max:"36500d" desc:"How long minute rollups are kept."`
-	RetentionDatabases          Duration `envconfig:"RETENTION_DATABASES" default:"730d" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
-	RetentionDisks              Duration `envconfig:"RETENTION_DISKS" default:"730d" min:"1h" max:"36500d" desc:"How long disk usage is kept."`
-	RetentionRollups            Duration `envconfig:"RETENTION_ROLLUPS" default:"730d" min:"1h" max:"36500d" desc:"How long hourly and daily rollups are kept."`
-	Repack                      bool     `envconfig:"REPACK" default:"true" desc:"Re-pack windows of days that are over into five minutes each, which takes a fraction of the space."`
+	RetentionWindows            Duration `envconfig:"RETENTION_WINDOWS" default:"30d" runtime:"true" min:"1h" max:"36500d" desc:"How long activity windows are kept."`
+	RetentionMinutes            Duration `envconfig:"RETENTION_MINUTES" default:"90d" runtime:"true" min:"1h" max:"36500d" desc:"How long minute rollups are kept."`
+	RetentionDatabases          Duration `envconfig:"RETENTION_DATABASES" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
+	RetentionDisks              Duration `envconfig:"RETENTION_DISKS" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long disk usage is kept."`
+	RetentionRollups            Duration `envconfig:"RETENTION_ROLLUPS" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long hourly and daily rollups are kept."`
+	Repack                      bool     `envconfig:"REPACK" default:"true" runtime:"true" desc:"Re-pack windows of days that are over into five minutes each, which takes a fraction of the space."`
 	RetentionDetachConcurrently bool     `envconfig:"RETENTION_DETACH_CONCURRENTLY" default:"true" desc:"Detach old partitions concurrently before dropping them; false where stats_db does not know how (Citus)."`
 }
 

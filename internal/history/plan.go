@@ -77,9 +77,9 @@ type ActivityPlan struct {
 	Range Range
 	// Step is the width of a bucket; zero for a question without buckets.
 	Step time.Duration
-	// Grain is the coarsest that serves, Grains are all that do, the coarsest
-	// first: the finer ones for the ends of the range and what is not summed up
-	// yet.
+	// Grain is the coarsest that serves, in an answer the coarsest that served.
+	// Grains are all that may, the coarsest first: the finer ones for the ends of
+	// the range and what is not summed up yet.
 	Grain  Grain
 	Grains []Grain
 }
@@ -228,6 +228,17 @@ func (p ActivityPlan) Stretches(kept Kept, open []Open) []Stretch {
 	var all []Stretch
 	p.cut(kept, open, p.Range, 0, &all)
 	return all
+}
+
+// Coarsest gives the coarsest grain of some stretches, and that of the plan if
+// there are none.
+func (p ActivityPlan) Coarsest(parts []Stretch) Grain {
+	for _, g := range p.Grains {
+		if slices.ContainsFunc(parts, func(part Stretch) bool { return part.Grain == g }) {
+			return g
+		}
+	}
+	return p.Grain
 }
 
 func (p ActivityPlan) cut(kept Kept, open []Open, r Range, level int, to *[]Stretch) {

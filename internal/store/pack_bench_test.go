@@ -41,13 +41,13 @@ func (b *busyServer) tick(at, t0 time.Time) sample.Tick {
 	for i := range b.sessions {
 		n := &b.sessions[i]
 		if at.After(n.until) {
-			n.start = at.Add(-time.Duration(b.r.IntN(900_000)) * time.Microsecond).UnixMicro()
+			n.start = at.Add(-time.Duration(b.r.IntN(990_000)) * time.Microsecond).UnixMicro()
 			if b.r.IntN(3) > 0 || n.xact == 0 {
 				n.xact = n.start - b.r.Int64N(2)*b.r.Int64N(400_000)
 			}
 			n.since = n.start
 			n.query = 1 + int32(b.r.IntN(1+b.r.IntN(busyStatements)))
-			n.until = at.Add(time.Duration(b.r.ExpFloat64() * 4e9))
+			n.until = at.Add(time.Duration(b.r.ExpFloat64() * 1e9))
 		}
 		if b.r.IntN(2) == 0 {
 			n.wait = 1 + int16(b.r.IntN(1+b.r.IntN(14)))

@@ -27,7 +27,9 @@ func (s *Store) activityFromSums(ctx context.Context, t target.Target, a *histor
 		sortOpen(open)
 	}
 	questions := []question{planOnce()}
-	for _, part := range a.Plan.Stretches(kept, open) {
+	parts := a.Plan.Stretches(kept, open)
+	a.Plan.Grain = a.Plan.Coarsest(parts)
+	for _, part := range parts {
 		questions = append(questions, classSums(t.ID, part, a))
 	}
 	return s.ask(ctx, questions...)

@@ -106,7 +106,9 @@ func (c *counting) count(ctx context.Context, t target.Target, kept history.Kept
 	var windows []history.Range
 	questions = []question{planOnce()}
 	byTick := time.Duration(0)
-	for _, part := range c.plan.Stretches(kept, c.open) {
+	parts := c.plan.Stretches(kept, c.open)
+	c.plan.Grain = c.plan.Coarsest(parts)
+	for _, part := range parts {
 		if part.Grain == history.GrainWindow {
 			windows = append(windows, part.Range)
 			byTick += part.Range.Length()

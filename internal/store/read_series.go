@@ -152,14 +152,16 @@ func (q *rateQuery) sample(at int64, oid uint32, v values) {
 	before, follows := q.held[oid]
 	epoch, end := v.micros(3), q.answer.Plan.Range.To.UnixMicro()
 	q.held[oid] = heldSample{at, epoch, v.int4(2)}
-	sums := q.of(oid, at, at+1)
-	if sums == nil {
-		return
-	}
 	if follows && before.epoch == epoch && at-before.at <= sample.MaxHeld.Microseconds() {
-		q.hold(sums, before, min(at, end))
+		if sums := q.of(oid, before.at, before.at+1); sums != nil {
+			q.hold(sums, before, min(at, end))
+		}
 	}
 	if at < q.answer.Plan.Range.From.UnixMicro() || at >= end {
+		return
+	}
+	sums := q.of(oid, at, at+1)
+	if sums == nil {
 		return
 	}
 	b := q.bucket(at)

@@ -55,7 +55,7 @@ func (s *Store) top(ctx context.Context, t target.Target, q history.TopQuestion)
 	if err != nil {
 		return fail(err)
 	}
-	top := history.Top{Range: plan.Range, By: q.By, Grain: plan.Grain, Answered: c.answered[0], Samples: c.unlisted[0], Unlisted: c.unlisted[0]}
+	top := history.Top{Range: plan.Range, By: q.By, Grain: c.plan.Grain, Answered: c.answered[0], Samples: c.unlisted[0], Unlisted: c.unlisted[0]}
 	for _, g := range groups {
 		top.Samples += g.samples
 	}

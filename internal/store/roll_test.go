@@ -83,8 +83,12 @@ func (c *crowd) window(t0 time.Time) sample.Batch {
 	}
 	var ticks []sample.Tick
 	for at := t0; at.Before(t0.Add(15 * time.Second)); at = at.Add(crowdCadence) {
-		// Some begin late, the last of a window after its end.
-		started := at.Add(time.Duration(c.rnd.IntN(3)*c.rnd.IntN(3)*1300) * time.Millisecond)
+		// All begin late, the last of a window sometimes after its end, but before
+		// the next.
+		started := at.Add(300*time.Millisecond + time.Duration(c.rnd.IntN(3)*1300)*time.Millisecond)
+		if c.rnd.IntN(3) == 0 && at.Sub(t0) == 10*time.Second {
+			started = at.Add(5200 * time.Millisecond)
+		}
 		k := sample.Tick{Planned: at, Started: started, Window: t0, Span: 15 * time.Second, Cadence: crowdCadence, Backends: 20}
 		switch c.rnd.IntN(8) {
 		case 0:
@@ -96,7 +100,7 @@ func (c *crowd) window(t0 time.Time) sample.Batch {
 			for _, i := range c.rnd.Perm(len(c.sessions))[:c.rnd.IntN(c.busy+1)] {
 				w := c.waits[min(c.rnd.IntN(len(c.waits)), c.rnd.IntN(len(c.waits)))]
 				k.Sessions = append(k.Sessions, sample.Session{
-					Session: c.sessions[i].ID, Wait: w.ID, Class: sample.ClassOf(w.State, w.Type), Query: int32(c.rnd.IntN(len(c.queries) + 1)), Blocker: sample.Unset,
+					Session: c.sessions[i].ID, Wait: w.ID, Class: sample.ClassOf(w.State, w.Type), Query: c.query(t0), Blocker: sample.Unset,
 				})
 				if c.rnd.IntN(4) == 0 { // whoever blocks it is no sample
 					k.Edges = append(k.Edges, sample.Edge{Blocked: c.sessions[i].ID, Blocker: 900})
@@ -121,6 +125,15 @@ func (c *crowd) window(t0 time.Time) sample.Batch {
 	}
 	c.windows[t0.Unix()] = b
 	return b
+}
+
+// query gives the id of a statement, or none. Each half hour it is the other one
+// of a statement's two.
+func (c *crowd) query(at time.Time) int32 {
+	if c.rnd.IntN(10) == 0 {
+		return 0
+	}
+	return int32(2*c.rnd.IntN(len(c.queries)/2) + 1 + at.Minute()/30)
 }
 
 // store appends a window.

@@ -79,6 +79,10 @@ func (f *Face) faultOf(err error) *Error {
 		return NewError(http.StatusUnprocessableEntity, lines(err, target.ErrKeyInvalid))
 	case errors.Is(err, history.ErrInvalid):
 		return NewError(http.StatusBadRequest, lines(err, history.ErrInvalid))
+	case errors.Is(err, history.ErrGone):
+		return NewError(http.StatusGone, bare(err, history.ErrGone))
+	case errors.Is(err, history.ErrCounting):
+		return NewError(http.StatusServiceUnavailable, bare(err, history.ErrCounting)).with("Retry-After", "60")
 	case errors.Is(err, history.ErrNoDatabase):
 		return NewError(http.StatusNotFound, "Database not found")
 	case errors.Is(err, account.ErrNotFound):
@@ -100,6 +104,12 @@ func liveStatus(r sample.Reason) int {
 		return http.StatusGatewayTimeout
 	}
 	return http.StatusBadGateway
+}
+
+// bare is the text of an error after its sentinel.
+func bare(err, sentinel error) string {
+	_, text, _ := strings.Cut(err.Error(), sentinel.Error()+": ")
+	return text
 }
 
 // lines joins the faults of a validation, without the sentinel before each.

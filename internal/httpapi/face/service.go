@@ -74,6 +74,9 @@ type Pools interface {
 // History answers questions about the past of a server.
 type History interface {
 	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.ActivityPlan) (history.Activity, error)
+	ActivityBy(ctx context.Context, t target.Target, q history.ActivityQuestion) (history.ActivityBy, error)
+	Top(ctx context.Context, t target.Target, q history.TopQuestion) (history.Top, error)
+	Compare(ctx context.Context, t target.Target, q history.CompareQuestion) (history.Comparison, error)
 	At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error)
 	Events(ctx context.Context, id target.ID, q history.EventQuestion) ([]history.Event, error)
 	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
@@ -84,6 +87,12 @@ type Series interface {
 	CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error)
 	DatabaseRates(ctx context.Context, id target.ID, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error)
 	DatabaseSizes(ctx context.Context, id target.ID, plan history.SeriesPlan) (history.DatabaseSizes, error)
+}
+
+// Fleet answers questions about the past of all servers.
+type Fleet interface {
+	Fleet(ctx context.Context, now time.Time) (map[target.ID]*history.FleetServer, error)
+	FleetActivity(ctx context.Context, plan history.ActivityPlan) (history.FleetActivity, error)
 }
 
 // Disks answers questions about the file systems of a server's host.
@@ -113,6 +122,7 @@ type Services struct {
 	Pools     Pools
 	History   History
 	Series    Series
+	Fleet     Fleet
 	Databases Databases
 	Disks     Disks
 	Keys      Keys
@@ -134,7 +144,7 @@ type Services struct {
 // Check reports what is missing.
 func (s *Services) Check() error {
 	switch {
-	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Databases == nil, s.Disks == nil,
+	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Fleet == nil, s.Databases == nil, s.Disks == nil,
 		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil:
 		return errors.New("API without all of its services")
 	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil, s.Unavailable == nil:

@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -93,89 +92,4 @@ func byReason(counts map[sample.Reason]int64) map[string]int64 {
 		named[name] += n
 	}
 	return named
-}
-
-type activityInputs struct {
-	ServerPath
-	RangeQuery
-	Step string `query:"step" doc:"Width of a bucket: 1s, 5m, 1h, 1d; default by the range. Below 1m for at most six hours." example:"1m"`
-}
-
-type activitySeries struct {
-	Server      string      `json:"server"`
-	From        time.Time   `json:"from" doc:"As answered: whole minutes where the grain is a minute."`
-	To          time.Time   `json:"to"`
-	StepSeconds int64       `json:"step_seconds"`
-	Grain       string      `json:"grain" enum:"window,minute" doc:"What the answer was made from."`
-	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
-	Sessions    classSeries `json:"average_active_sessions" doc:"By wait class, one element a bucket; null: no tick was answered."`
-	MaxSessions []*int32    `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick."`
-	Coverage    coverageRow `json:"coverage"`
-}
-
-type classSeries struct {
-	CPU               []*float64 `json:"cpu" nullable:"false"`
-	Lock              []*float64 `json:"lock" nullable:"false"`
-	LWLock            []*float64 `json:"lwlock" nullable:"false"`
-	IO                []*float64 `json:"io" nullable:"false"`
-	IPC               []*float64 `json:"ipc" nullable:"false"`
-	Client            []*float64 `json:"client" nullable:"false"`
-	Timeout           []*float64 `json:"timeout" nullable:"false"`
-	BufferPin         []*float64 `json:"buffer_pin" nullable:"false"`
-	Extension         []*float64 `json:"extension" nullable:"false"`
-	Other             []*float64 `json:"other" nullable:"false"`
-	IdleInTransaction []*float64 `json:"idle_in_transaction" nullable:"false"`
-}
-
-func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*output[activitySeries], error) {
-	span, err1 := in.parse(r.Now())
-	step, err2 := parseStep(in.Step)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
-	plan, err := history.PlanActivity(span, step)
-	if err != nil {
-		return nil, err
-	}
-	t, err := r.Roster.Server(in.Name)
-	if err != nil {
-		return nil, err
-	}
-	a, err := r.History.ActivityByWaitClass(ctx, t, plan)
-	if err != nil {
-		return nil, err
-	}
-	return say(seriesOf(t.Name, a)), nil
-}
-
-// seriesOf divides samples by ticks.
-func seriesOf(server string, a history.Activity) activitySeries {
-	average := func(class sample.WaitClass) []*float64 {
-		values, series := make([]float64, len(a.Times)), make([]*float64, len(a.Times))
-		for i, n := range a.Samples[class] {
-			if a.Answered[i] > 0 {
-				values[i] = float64(n) / float64(a.Answered[i])
-				series[i] = &values[i]
-			}
-		}
-		return series
-	}
-	most := make([]*int32, len(a.Times))
-	for i := range most {
-		if a.Answered[i] > 0 {
-			most[i] = &a.MaxSessions[i]
-		}
-	}
-	return activitySeries{
-		Server: server, From: a.Plan.Range.From, To: a.Plan.Range.To,
-		StepSeconds: int64(a.Plan.Step / time.Second), Grain: string(a.Plan.Grain), Times: a.Times,
-		Sessions: classSeries{
-			CPU: average(sample.ClassCPU), Lock: average(sample.ClassLock), LWLock: average(sample.ClassLWLock),
-			IO: average(sample.ClassIO), IPC: average(sample.ClassIPC), Client: average(sample.ClassClient),
-			Timeout: average(sample.ClassTimeout), BufferPin: average(sample.ClassBufferPin),
-			Extension: average(sample.ClassExtension), Other: average(sample.ClassOther),
-			IdleInTransaction: average(sample.ClassIdleInTransaction),
-		},
-		MaxSessions: most, Coverage: coverage(a.Coverage),
-	}
 }

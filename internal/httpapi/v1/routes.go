@@ -24,4 +24,8 @@ func (r routes) registerIncident(op func(id, method, path, summary, tag string) 
 	face.Register(r.Face, read("history-coverage", "/history/coverage", "How much of a range was seen", past), account.Viewer, asked, r.historyCoverage)
 	face.Register(r.Face, read("history-databases", "/history/databases", "What databases did over time", past), account.Viewer, asked, r.historyDatabases)
 	face.Register(r.Face, read("history-sizes", "/history/sizes", "How large databases were over time", past), account.Viewer, asked, r.historySizes)
+	face.Register(r.Face, op("fleet", http.MethodGet, "/fleet", "All servers on one screen, from their history", "fleet"), account.Viewer,
+		[]int{http.StatusUnprocessableEntity}, r.fleet)
+	face.Register(r.Face, op("fleet-activity", http.MethodGet, "/fleet/activity", "Sessions of all servers by wait class over time", "fleet"), account.Viewer,
+		[]int{http.StatusBadRequest, http.StatusUnprocessableEntity}, r.fleetActivity)
 }

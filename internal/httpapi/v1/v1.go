@@ -45,8 +45,12 @@ func Register(f *face.Face) {
 		[]int{missing, unfit, http.StatusBadGateway, http.StatusGatewayTimeout}, r.activity)
 	face.Register(f, op("disks", http.MethodGet, one+"/disks", "File systems of the server's host, now or as last sampled", now), account.Viewer,
 		[]int{missing}, r.disks)
-	face.Register(f, op("history-activity", http.MethodGet, one+"/history/activity", "Sessions by wait class over time", past), account.Viewer,
-		[]int{http.StatusBadRequest, missing, unfit}, r.historyActivity)
+	face.Register(f, op("history-activity", http.MethodGet, one+"/history/activity", "Sessions over time, by wait class or any other dimension", past), account.Viewer,
+		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit, http.StatusServiceUnavailable}, r.historyActivity)
+	face.Register(f, op("history-top", http.MethodGet, one+"/history/top", "What took the time between two instants", past), account.Viewer,
+		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit, http.StatusServiceUnavailable}, r.historyTop)
+	face.Register(f, op("history-compare", http.MethodGet, one+"/history/compare", "What took the time, in two ranges side by side", past), account.Viewer,
+		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit, http.StatusServiceUnavailable}, r.historyCompare)
 	face.Register(f, op("history-at", http.MethodGet, one+"/history/at", "Every session of one instant", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, unfit}, r.historyAt)
 	face.Register(f, op("history-disks", http.MethodGet, one+"/history/disks", "File systems of the server's host over time", past), account.Viewer,

@@ -1,0 +1,183 @@
+package v1
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/sample"
+)
+
+// none is how a filter asks for what has no value of a dimension.
+const none = "(none)"
+
+// FilterQuery leaves only some sessions; repeated, a parameter means any of its
+// values.
+type FilterQuery struct {
+	WaitClass   []string `query:"wait_class,explode" doc:"Only sessions of this class; several times: any of them. So for all filters; (none) is what has none. A filter on another dimension than the one grouped by is answered for at most six hours." example:"lock"`
+	WaitEvent   []string `query:"wait_event,explode" doc:"Type and event." example:"Lock:transactionid"`
+	State       []string `query:"state,explode" example:"active"`
+	QueryID     []string `query:"query_id,explode" example:"-8123456789012345678"`
+	Database    []string `query:"database,explode" example:"shop"`
+	User        []string `query:"user,explode" example:"app"`
+	Application []string `query:"application,explode" example:"psql"`
+	Client      []string `query:"client,explode" doc:"Client address; (none) for a Unix socket." example:"10.0.0.7"`
+	BackendType []string `query:"backend_type,explode" example:"client backend"`
+}
+
+func (q FilterQuery) filter() history.Filter {
+	f := make(history.Filter)
+	for d, values := range map[history.Dimension][]string{
+		history.ByWaitClass: q.WaitClass, history.ByWaitEvent: q.WaitEvent, history.ByState: q.State, history.ByQuery: q.QueryID,
+		history.ByDatabase: q.Database, history.ByUser: q.User, history.ByApplication: q.Application, history.ByClient: q.Client,
+		history.ByBackendType: q.BackendType,
+	} {
+		for _, v := range values {
+			if v == none {
+				v = ""
+			}
+			f[d] = append(f[d], v)
+		}
+	}
+	return f
+}
+
+type activityInputs struct {
+	ServerPath
+	RangeQuery
+	FilterQuery
+	Step    string `query:"step" doc:"Width of a bucket: 1s, 5m, 1h, 1d; default by the range. Below 1m, and grouped by other than waits for what is not a multiple of 10m, for at most six hours." example:"1m"`
+	GroupBy string `query:"group_by" enum:"wait_class,wait_event,state,query,database,user,application,client,backend_type" default:"wait_class"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"100" default:"10" doc:"Series; what has none is in other. Of wait classes there are always all."`
+}
+
+type activitySeries struct {
+	Server      string       `json:"server"`
+	From        time.Time    `json:"from" doc:"As answered: whole minutes, unless the step is shorter; wider where nothing finer is kept."`
+	To          time.Time    `json:"to"`
+	StepSeconds int64        `json:"step_seconds"`
+	Grain       string       `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
+	GroupBy     string       `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
+	Times       []time.Time  `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Sessions    *classSeries `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
+	Series      []keySeries  `json:"series,omitempty" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
+	Other       []*float64   `json:"other,omitempty" doc:"Average active sessions of all other keys."`
+	OtherKeys   *int         `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
+	MaxSessions []*int32     `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
+	Coverage    coverageRow  `json:"coverage"`
+}
+
+// ValueRow is one value of a dimension.
+type ValueRow struct {
+	Key       *string `json:"key" doc:"What it is called, of a query its query_id; null: none (no query, no database, a Unix socket)."`
+	WaitClass *string `json:"wait_class" doc:"Of a wait event."`
+	QueryID   *string `json:"query_id" doc:"As text, for it does not fit a JavaScript number."`
+	QueryOwn  bool    `json:"query_id_is_own" doc:"query_id is pgam's fingerprint, not PostgreSQL's."`
+	Query     *string `json:"query" doc:"As the server's query texts are kept; null: not known."`
+}
+
+func keyOf(k history.Key) ValueRow {
+	row := ValueRow{QueryID: idText(k.QueryID), QueryOwn: k.OwnFingerprint, Query: k.Text}
+	if k.Label != "" {
+		row.Key = &k.Label
+	}
+	if k.Class != "" {
+		row.WaitClass = &k.Class
+	}
+	return row
+}
+
+type keySeries struct {
+	ValueRow
+	Sessions []*float64 `json:"average_active_sessions" nullable:"false" doc:"One element a bucket; null: no tick was answered."`
+}
+
+type classSeries struct {
+	CPU               []*float64 `json:"cpu" nullable:"false"`
+	Lock              []*float64 `json:"lock" nullable:"false"`
+	LWLock            []*float64 `json:"lwlock" nullable:"false"`
+	IO                []*float64 `json:"io" nullable:"false"`
+	IPC               []*float64 `json:"ipc" nullable:"false"`
+	Client            []*float64 `json:"client" nullable:"false"`
+	Timeout           []*float64 `json:"timeout" nullable:"false"`
+	BufferPin         []*float64 `json:"buffer_pin" nullable:"false"`
+	Extension         []*float64 `json:"extension" nullable:"false"`
+	Other             []*float64 `json:"other" nullable:"false"`
+	IdleInTransaction []*float64 `json:"idle_in_transaction" nullable:"false"`
+}
+
+func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*output[activitySeries], error) {
+	span, err1 := in.parse(r.Now())
+	step, err2 := parseStep(in.Step)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	q := history.ActivityQuestion{Range: span, Step: step, By: history.Dimension(in.GroupBy), Filter: in.filter(), Limit: in.Limit}
+	// What no retention makes answerable is refused whatever the server.
+	if _, err := q.Plan(nil); err != nil {
+		return nil, err
+	}
+	t, err := r.Roster.Server(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	a, err := r.History.ActivityBy(ctx, t, q)
+	if err != nil {
+		return nil, err
+	}
+	return say(seriesOf(t.Name, a)), nil
+}
+
+// averages divides samples by ticks.
+func averages(samples, answered []int64) []*float64 {
+	values, series := make([]float64, len(answered)), make([]*float64, len(answered))
+	for i := range answered {
+		if answered[i] > 0 {
+			if samples != nil {
+				values[i] = float64(samples[i]) / float64(answered[i])
+			}
+			series[i] = &values[i]
+		}
+	}
+	return series
+}
+
+func seriesOf(server string, a history.ActivityBy) activitySeries {
+	most := make([]*int32, len(a.Times))
+	for i := range a.MaxSessions {
+		if a.Answered[i] > 0 {
+			most[i] = &a.MaxSessions[i]
+		}
+	}
+	body := activitySeries{
+		Server: server, From: a.Plan.Range.From, To: a.Plan.Range.To,
+		StepSeconds: int64(a.Plan.Step / time.Second), Grain: string(a.Plan.Grain), Times: a.Times,
+		MaxSessions: most, Coverage: coverage(a.Coverage),
+	}
+	if a.By == history.ByWaitClass {
+		body.Sessions = classesOf(a)
+		return body
+	}
+	body.GroupBy, body.Other, body.OtherKeys = string(a.By), averages(a.Tail, a.Answered), &a.TailKeys
+	for i, key := range a.Keys {
+		body.Series = append(body.Series, keySeries{keyOf(key), averages(a.Samples[i], a.Answered)})
+	}
+	return body
+}
+
+func classesOf(a history.ActivityBy) *classSeries {
+	of := func(class sample.WaitClass) []*float64 {
+		for i, key := range a.Keys {
+			if key.Label == class.String() {
+				return averages(a.Samples[i], a.Answered)
+			}
+		}
+		return averages(nil, a.Answered)
+	}
+	return &classSeries{
+		CPU: of(sample.ClassCPU), Lock: of(sample.ClassLock), LWLock: of(sample.ClassLWLock), IO: of(sample.ClassIO), IPC: of(sample.ClassIPC),
+		Client: of(sample.ClassClient), Timeout: of(sample.ClassTimeout), BufferPin: of(sample.ClassBufferPin),
+		Extension: of(sample.ClassExtension), Other: of(sample.ClassOther), IdleInTransaction: of(sample.ClassIdleInTransaction),
+	}
+}
