@@ -17,7 +17,7 @@ GO_TEST  := go test -tags nomsgpack -timeout 20m
 
 .PHONY: help
 help: ## show this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/pgam, bin/pgam-collector and bin/pgam-api
@@ -65,10 +65,27 @@ $(BIN)/golangci-lint-$(GOLANGCI_VERSION):
 	GOBIN=$(BIN) GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(BIN)/golangci-lint $@
 
+.PHONY: check-alerts
+check-alerts: ## check and test deploy/prometheus/alerts.yml; says so where promtool is missing
+	@command -v promtool >/dev/null 2>&1 || { echo "check-alerts: skipped: promtool is not installed (Debian: prometheus)" >&2; exit 0; }; \
+	promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/alerts_test.yml
+
+.PHONY: check-compose
+check-compose: ## bring docker-compose.yml up with stand-ins for the base images; needs root, says so where it cannot
+	@./scripts/check-compose.sh
+
 .PHONY: bench
 bench: deps ## measure what watching and asking costs (about ten minutes)
 	go test -tags nomsgpack -run '^$$' -bench . -benchtime 1x -timeout 20m ./internal/bench
 	go test -tags nomsgpack -run '^$$' -bench . ./internal/statement
+
+.PHONY: packages
+packages: build ## build the .deb and the .rpm for this machine into dist/
+	VERSION=$(VERSION) scripts/build-packages.sh
+
+.PHONY: check-packages
+check-packages: ## install, set up, upgrade, remove and purge the .deb in a Debian of its own (root)
+	scripts/check-packages.sh
 
 .PHONY: golden
 golden: ## write the golden files anew
@@ -91,4 +108,4 @@ verify: golden schema-dump ## check that what is generated is what is committed
 
 .PHONY: clean
 clean: ## remove what was built; ./data stays
-	rm -rf $(BIN)
+	rm -rf $(BIN) dist dist-docs

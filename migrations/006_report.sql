@@ -527,3 +527,63 @@ drop view report.activity_window;
 drop view report.query;
 drop view report.wait;
 drop view report.session;
+
+-- They must not hold on to columns that are younger than they.
+drop view report.activity;
+drop view report.tick;
+create view report.activity as
+select w.server_id,
+       s.name as server,
+       w.t0,
+       w.t0 + w.tick_offset_ms[u.tick] * interval '1 millisecond' as "time",
+       d.pid,
+       d.backend_start,
+       d.database_name,
+       d.user_name,
+       d.application_name,
+       d.client_addr,
+       d.backend_type,
+       d.leader_pid,
+       x.state,
+       x.wait_event_type,
+       x.wait_event,
+       q.query_id,
+       q.text as query,
+       w.t0 + u.query_start_ms * interval '1 millisecond' as query_start,
+       w.t0 + (u.query_start_ms::bigint - u.xact_lead_ms) * interval '1 millisecond' as xact_start,
+       w.t0 + (u.query_start_ms::bigint + coalesce(u.state_lag_ms, 0)) * interval '1 millisecond' as state_change,
+       u.xmin_age,
+       b.pid as blocked_by_pid
+  from history.activity_window w
+ cross join lateral unnest(w.sample_tick, w.sample_session, w.sample_wait, w.sample_query, w.sample_query_start_ms,
+                           w.sample_xact_lead_ms, w.sample_state_lag_ms, w.sample_xmin_age, w.sample_blocker)
+       as u (tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin_age, blocker)
+  join pgam.server s on s.id = w.server_id
+  join history.wait x on x.server_id = w.server_id and x.id = u.wait
+  left join history.session d on d.server_id = w.server_id and d.day = (w.t0 at time zone 'UTC')::date and d.id = u.session
+  left join history.query q on q.server_id = w.server_id and q.id = u.query
+  left join history.session b on b.server_id = w.server_id and b.day = (w.t0 at time zone 'UTC')::date and b.id = u.blocker;
+comment on view report.activity is 'every session sample with text labels; filter on t0, by which the data is partitioned';
+comment on column report.activity.t0 is 'start of the window that holds the sample; filter on it';
+comment on column report.activity."time" is 'instant of the sample, UTC';
+comment on column report.activity.query is 'normalized text';
+comment on column report.activity.xmin_age is 'transactions between the window''s start and the session''s xmin; null: none worth keeping';
+comment on column report.activity.blocked_by_pid is 'pid of the first session that blocks this one';
+create view report.tick as
+select w.server_id,
+       s.name as server,
+       w.t0,
+       w.t0 + u.offset_ms * interval '1 millisecond' as "time",
+       (array['ok', 'degraded', 'failed', 'skipped'])[coalesce(u.outcome, 0) + 1] as outcome,
+       nullif(r.name, '') as reason,
+       u.duration_us / 1000.0 as duration_ms,
+       u.backends
+  from history.activity_window w
+ cross join lateral unnest(w.tick_offset_ms, w.tick_outcome, w.tick_reason, w.tick_duration_us, w.tick_backends)
+       as u (offset_ms, outcome, reason, duration_us, backends)
+  join pgam.server s on s.id = w.server_id
+  left join history.reason r on r.id = coalesce(u.reason, 0);
+comment on view report.tick is 'the ledger: every planned tick with its outcome';
+comment on column report.tick.duration_ms is 'milliseconds the visit took';
+comment on column report.tick.backends is 'backends connected to a database; null: not answered';
+grant select on report.activity, report.tick to pgam_read;

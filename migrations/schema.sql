@@ -13,6 +13,310 @@ CREATE SCHEMA report;
 
 COMMENT ON SCHEMA report IS 'pgam: stable read-only views for people, Grafana and BI';
 
+CREATE TABLE history.activity_window (
+    server_id bigint NOT NULL,
+    t0 timestamp with time zone NOT NULL,
+    span_ms integer NOT NULL,
+    cadence_ms integer NOT NULL,
+    samples integer NOT NULL,
+    xid_base bigint,
+    tick_offset_ms integer[] NOT NULL,
+    tick_outcome smallint[],
+    tick_reason smallint[],
+    tick_duration_us integer[] NOT NULL,
+    tick_backends integer[] NOT NULL,
+    sample_tick smallint[] NOT NULL,
+    sample_session integer[] NOT NULL,
+    sample_wait smallint[] NOT NULL,
+    sample_query integer[] NOT NULL,
+    sample_query_start_ms integer[] NOT NULL,
+    sample_xact_lead_ms integer[] NOT NULL,
+    sample_state_lag_ms integer[],
+    sample_xmin_age integer[],
+    sample_blocker integer[],
+    edge_tick smallint[],
+    edge_blocked integer[],
+    edge_blocker integer[],
+    edge_lock integer[],
+    tick_burst boolean[]
+)
+PARTITION BY RANGE (t0);
+
+COMMENT ON TABLE history.activity_window IS 'one row a server and window: the ledger of planned ticks and every session seen, as parallel arrays of dictionary ids; read report.activity for text';
+COMMENT ON COLUMN history.activity_window.t0 IS 'start of the window, UTC, a multiple of its span';
+COMMENT ON COLUMN history.activity_window.span_ms IS 'length of the window in milliseconds';
+COMMENT ON COLUMN history.activity_window.cadence_ms IS 'milliseconds between planned ticks';
+COMMENT ON COLUMN history.activity_window.samples IS 'session samples in the row';
+COMMENT ON COLUMN history.activity_window.xid_base IS 'the server''s next transaction id at the first answered tick; null if unknown';
+COMMENT ON COLUMN history.activity_window.tick_offset_ms IS 'one element a planned tick: milliseconds from t0 to its start';
+COMMENT ON COLUMN history.activity_window.tick_outcome IS '0 ok, 1 degraded, 2 failed, 3 skipped; null: every tick was ok';
+COMMENT ON COLUMN history.activity_window.tick_reason IS 'reason of an outcome other than ok, see history.reason; null: every tick was ok';
+COMMENT ON COLUMN history.activity_window.tick_duration_us IS 'microseconds the visit took';
+COMMENT ON COLUMN history.activity_window.tick_backends IS 'backends connected to a database, idle ones too; null elements where not answered';
+COMMENT ON COLUMN history.activity_window.sample_tick IS '1-based index into the tick arrays';
+COMMENT ON COLUMN history.activity_window.sample_session IS 'history.session.id of the same server and UTC day';
+COMMENT ON COLUMN history.activity_window.sample_wait IS 'history.wait.id of the same server';
+COMMENT ON COLUMN history.activity_window.sample_query IS 'history.query.id of the same server; null: no statement';
+COMMENT ON COLUMN history.activity_window.sample_query_start_ms IS 'milliseconds from t0 to query_start, clamped to four bytes; null: unknown';
+COMMENT ON COLUMN history.activity_window.sample_xact_lead_ms IS 'query_start minus xact_start in milliseconds; null: not in a transaction';
+COMMENT ON COLUMN history.activity_window.sample_state_lag_ms IS 'state_change minus query_start in milliseconds; null: the same';
+COMMENT ON COLUMN history.activity_window.sample_xmin_age IS 'xid_base minus backend_xmin; null: none, or younger than the tick before';
+COMMENT ON COLUMN history.activity_window.sample_blocker IS 'history.session.id of the first backend that blocks this one; 0: blocked by one that is not a session; null: not blocked';
+COMMENT ON COLUMN history.activity_window.edge_tick IS 'who waits for whom, one element an edge: 1-based index into the tick arrays; null: nobody waited for a lock';
+COMMENT ON COLUMN history.activity_window.edge_blocked IS 'history.session.id of the session that waits';
+COMMENT ON COLUMN history.activity_window.edge_blocker IS 'history.session.id of one that it waits for; a prepared transaction is a session with pid 0; 0: not known';
+COMMENT ON COLUMN history.activity_window.edge_lock IS 'history.lock.id of what is waited for; 0: not known';
+COMMENT ON COLUMN history.activity_window.tick_burst IS 'one element a planned tick: it was taken in full detail; null: none was';
+
+CREATE TABLE history.query (
+    server_id bigint NOT NULL,
+    id integer NOT NULL,
+    query_id bigint NOT NULL,
+    own boolean NOT NULL,
+    text text,
+    first_seen_on date NOT NULL,
+    last_seen_on date NOT NULL,
+    text_full boolean DEFAULT false NOT NULL
+);
+
+COMMENT ON TABLE history.query IS 'statements; expires when no kept window can hold it';
+COMMENT ON COLUMN history.query.query_id IS 'PostgreSQL''s query_id, or pgam''s fingerprint where own is true';
+COMMENT ON COLUMN history.query.own IS 'true: the server gave no query_id and pgam computed a fingerprint of the text';
+COMMENT ON COLUMN history.query.text IS 'as query_texts of the server says, normalized by default: literals taken out; cut at 4096 bytes unless seen in a burst; null until it was seen, and where none is kept';
+COMMENT ON COLUMN history.query.text_full IS 'true: text is as the server showed it, with its literals';
+
+CREATE TABLE history.session (
+    server_id bigint NOT NULL,
+    day date NOT NULL,
+    id integer NOT NULL,
+    pid integer NOT NULL,
+    backend_start timestamp with time zone,
+    database_oid oid,
+    database_name text,
+    user_oid oid,
+    user_name text,
+    application_name text,
+    client_addr text,
+    backend_type text,
+    leader_pid integer
+)
+PARTITION BY RANGE (day);
+
+COMMENT ON TABLE history.session IS 'sessions seen on a UTC day; one that lives over midnight is written again, so a day''s windows and sessions go together';
+COMMENT ON COLUMN history.session.client_addr IS 'client address as text; null for a Unix socket or a background process';
+COMMENT ON COLUMN history.session.leader_pid IS 'leader of a parallel worker (PostgreSQL 13 and later)';
+
+CREATE TABLE history.wait (
+    server_id bigint NOT NULL,
+    id smallint NOT NULL,
+    state text NOT NULL,
+    wait_event_type text NOT NULL,
+    wait_event text NOT NULL
+);
+
+COMMENT ON TABLE history.wait IS 'what a session was doing: state and wait; wait_event_type CPU where PostgreSQL reports no wait';
+
+CREATE SEQUENCE pgam.revision
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+COMMENT ON SEQUENCE pgam.revision IS 'one number a change of any server; readers compare it to see that they are up to date';
+
+CREATE TABLE pgam.server (
+    id bigint NOT NULL,
+    name text NOT NULL,
+    host text NOT NULL,
+    port integer NOT NULL,
+    user_name text NOT NULL,
+    database_name text DEFAULT 'postgres'::text NOT NULL,
+    tls_mode text DEFAULT 'prefer'::text NOT NULL,
+    password_sealed bytea,
+    ssh_user text DEFAULT ''::text NOT NULL,
+    ssh_port integer DEFAULT 22 NOT NULL,
+    ssh_password_sealed bytea,
+    stats_db text,
+    pool_profile text DEFAULT 'default'::text NOT NULL,
+    activity_interval_seconds integer,
+    databases_interval_seconds integer,
+    inventory_interval_seconds integer,
+    sizes_interval_seconds integer,
+    enabled boolean DEFAULT true NOT NULL,
+    revision bigint DEFAULT nextval('pgam.revision'::regclass) NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    ssh_host text DEFAULT ''::text NOT NULL,
+    ssh_key_id bigint,
+    ssh_host_key text DEFAULT ''::text NOT NULL,
+    ssh_tunnel boolean DEFAULT false NOT NULL,
+    disk_source text DEFAULT ''::text NOT NULL,
+    disks_interval_seconds integer,
+    purge boolean DEFAULT false NOT NULL,
+    query_texts text DEFAULT 'normalized'::text NOT NULL,
+    burst_active integer,
+    burst_lock_waits integer,
+    burst_connections_percent integer,
+    CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
+    CONSTRAINT server_burst_active_check CHECK ((burst_active >= 0)),
+    CONSTRAINT server_burst_connections_percent_check CHECK (((burst_connections_percent >= 0) AND (burst_connections_percent <= 100))),
+    CONSTRAINT server_burst_lock_waits_check CHECK ((burst_lock_waits >= 0)),
+    CONSTRAINT server_databases_interval_seconds_check CHECK ((databases_interval_seconds > 0)),
+    CONSTRAINT server_disk_source_check CHECK ((disk_source = ANY (ARRAY[''::text, 'none'::text, 'ssh'::text, 'local'::text]))),
+    CONSTRAINT server_disks_interval_seconds_check CHECK ((disks_interval_seconds > 0)),
+    CONSTRAINT server_inventory_interval_seconds_check CHECK ((inventory_interval_seconds > 0)),
+    CONSTRAINT server_port_check CHECK (((port >= 1) AND (port <= 65535))),
+    CONSTRAINT server_query_texts_check CHECK ((query_texts = ANY (ARRAY['normalized'::text, 'full'::text, 'none'::text]))),
+    CONSTRAINT server_sizes_interval_seconds_check CHECK ((sizes_interval_seconds > 0)),
+    CONSTRAINT server_ssh_port_check CHECK (((ssh_port >= 1) AND (ssh_port <= 65535)))
+);
+
+COMMENT ON TABLE pgam.server IS 'watched servers; a deleted one stays as a row, hidden, as long as its history does';
+COMMENT ON COLUMN pgam.server.id IS 'never reused; every row of history belongs to it';
+COMMENT ON COLUMN pgam.server.name IS 'unique among the servers that are not deleted';
+COMMENT ON COLUMN pgam.server.host IS 'name, address, or absolute path of a Unix socket''s folder';
+COMMENT ON COLUMN pgam.server.tls_mode IS 'libpq''s sslmode';
+COMMENT ON COLUMN pgam.server.password_sealed IS 'AEAD ciphertext bound to id, host, port, user and TLS mode, and to the SSH host and ssh_port in a tunnel; the key is outside the database';
+COMMENT ON COLUMN pgam.server.ssh_password_sealed IS 'AEAD ciphertext bound to id, SSH host, ssh_port and ssh_user';
+COMMENT ON COLUMN pgam.server.stats_db IS 'kept for clients of the Python version; null for none';
+COMMENT ON COLUMN pgam.server.pool_profile IS 'size of the API''s pool: default, stats_db or high_load';
+COMMENT ON COLUMN pgam.server.activity_interval_seconds IS 'seconds between activity ticks; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.databases_interval_seconds IS 'seconds between reads of pg_stat_database; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.inventory_interval_seconds IS 'seconds between listings of databases; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.sizes_interval_seconds IS 'seconds between rounds of database sizes; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.enabled IS 'false pauses collection';
+COMMENT ON COLUMN pgam.server.revision IS 'from the sequence pgam.revision at the last change';
+COMMENT ON COLUMN pgam.server.deleted_at IS 'set when the server was removed: collection stops, history stays until retention';
+COMMENT ON COLUMN pgam.server.ssh_host IS 'where SSH goes; empty: host';
+COMMENT ON COLUMN pgam.server.ssh_key_id IS 'the managed key that logs in; null: the password does';
+COMMENT ON COLUMN pgam.server.ssh_host_key IS 'the host''s pinned public key; empty: not pinned';
+COMMENT ON COLUMN pgam.server.ssh_tunnel IS 'true: PostgreSQL is reached through SSH, and host and port are as the SSH host sees them';
+COMMENT ON COLUMN pgam.server.disk_source IS 'how disks are looked at: none, ssh, local; empty: ssh where there are an ssh_user and a host to go to';
+COMMENT ON COLUMN pgam.server.disks_interval_seconds IS 'seconds between looks at disks; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.purge IS 'true: the server was deleted with its history, which the collector is removing';
+COMMENT ON COLUMN pgam.server.query_texts IS 'how statements are kept: normalized (literals taken out), full, or none';
+COMMENT ON COLUMN pgam.server.burst_active IS 'active sessions from which full detail is taken; 0: never; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.burst_lock_waits IS 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.burst_connections_percent IS 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
+
+CREATE VIEW report.activity AS
+ SELECT w.server_id,
+    s.name AS server,
+    w.t0,
+    (w.t0 + ((w.tick_offset_ms[u.tick])::double precision * '00:00:00.001'::interval)) AS "time",
+    d.pid,
+    d.backend_start,
+    d.database_name,
+    d.user_name,
+    d.application_name,
+    d.client_addr,
+    d.backend_type,
+    d.leader_pid,
+    x.state,
+    x.wait_event_type,
+    x.wait_event,
+    q.query_id,
+    q.text AS query,
+    (w.t0 + ((u.query_start_ms)::double precision * '00:00:00.001'::interval)) AS query_start,
+    (w.t0 + ((((u.query_start_ms)::bigint - u.xact_lead_ms))::double precision * '00:00:00.001'::interval)) AS xact_start,
+    (w.t0 + ((((u.query_start_ms)::bigint + COALESCE(u.state_lag_ms, 0)))::double precision * '00:00:00.001'::interval)) AS state_change,
+    u.xmin_age,
+    b.pid AS blocked_by_pid,
+    (u.blocker IS NOT NULL) AS blocked,
+    COALESCE(w.tick_burst[u.tick], false) AS burst
+   FROM ((((((history.activity_window w
+     CROSS JOIN LATERAL UNNEST(w.sample_tick, w.sample_session, w.sample_wait, w.sample_query, w.sample_query_start_ms, w.sample_xact_lead_ms, w.sample_state_lag_ms, w.sample_xmin_age, w.sample_blocker) u(tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin_age, blocker))
+     JOIN pgam.server s ON ((s.id = w.server_id)))
+     JOIN history.wait x ON (((x.server_id = w.server_id) AND (x.id = u.wait))))
+     LEFT JOIN history.session d ON (((d.server_id = w.server_id) AND (d.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (d.id = u.session))))
+     LEFT JOIN history.query q ON (((q.server_id = w.server_id) AND (q.id = u.query))))
+     LEFT JOIN history.session b ON (((b.server_id = w.server_id) AND (b.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (b.id = u.blocker))));
+
+COMMENT ON VIEW report.activity IS 'every session sample with text labels; filter on t0, by which the data is partitioned (a window may begin five minutes before its last sample), or ask report.activity_between';
+COMMENT ON COLUMN report.activity.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.activity.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.activity.t0 IS 'start of the window that holds the sample, UTC; filter on it';
+COMMENT ON COLUMN report.activity."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.activity.pid IS 'process id; 0: a prepared transaction';
+COMMENT ON COLUMN report.activity.backend_start IS 'when the session began, UTC; null: not known';
+COMMENT ON COLUMN report.activity.database_name IS 'name of the database; null: none, or shared objects';
+COMMENT ON COLUMN report.activity.user_name IS 'name of the role; null: none';
+COMMENT ON COLUMN report.activity.application_name IS 'as the client set it; of a prepared transaction its identifier';
+COMMENT ON COLUMN report.activity.client_addr IS 'client address; null: a Unix socket or a background process';
+COMMENT ON COLUMN report.activity.backend_type IS 'client backend, autovacuum worker, prepared transaction …';
+COMMENT ON COLUMN report.activity.leader_pid IS 'process id of a parallel worker''s leader (PostgreSQL 13 and later); null: it is none';
+COMMENT ON COLUMN report.activity.state IS 'state as in pg_stat_activity; null: the rest of what is not listed';
+COMMENT ON COLUMN report.activity.wait_event_type IS 'type of the wait event, CPU where PostgreSQL reports none; null: the rest of what is not listed';
+COMMENT ON COLUMN report.activity.wait_event IS 'name of the wait event; empty: none';
+COMMENT ON COLUMN report.activity.query_id IS 'PostgreSQL''s query_id, or pgam''s fingerprint of the text; null: no statement';
+COMMENT ON COLUMN report.activity.query IS 'text of the statement as the server''s setting keeps it: normalized, full, or null';
+COMMENT ON COLUMN report.activity.query_start IS 'when the statement began, UTC, to the millisecond; null: not known';
+COMMENT ON COLUMN report.activity.xact_start IS 'when the transaction began, UTC, to the millisecond; null: in none';
+COMMENT ON COLUMN report.activity.state_change IS 'when the state last changed, UTC, to the millisecond; null: not known';
+COMMENT ON COLUMN report.activity.xmin_age IS 'transactions between the start of the window (of 15 s, as sampled) and the session''s xmin; null: none worth keeping';
+COMMENT ON COLUMN report.activity.blocked_by_pid IS 'process id of the first session that blocks this one; null: none, or not known';
+COMMENT ON COLUMN report.activity.blocked IS 'true: the session waits for another; report.blocking says for whom';
+COMMENT ON COLUMN report.activity.burst IS 'true: the tick was taken in full detail, because the server was busy';
+
+CREATE FUNCTION report.activity_between(server text, "from" timestamp with time zone, "to" timestamp with time zone) RETURNS SETOF report.activity
+    LANGUAGE sql STABLE
+    AS $_$
+
+select w.server_id,
+       s.server,
+       w.t0,
+       w.t0 + w.tick_offset_ms[u.tick] * interval '1 millisecond',
+       d.pid,
+       d.backend_start,
+       d.database_name,
+       d.user_name,
+       d.application_name,
+       d.client_addr,
+       d.backend_type,
+       d.leader_pid,
+       x.state,
+       x.wait_event_type,
+       x.wait_event,
+       q.query_id,
+       q.query,
+       w.t0 + u.query_start_ms * interval '1 millisecond',
+       w.t0 + (u.query_start_ms::bigint - u.xact_lead_ms) * interval '1 millisecond',
+       w.t0 + (u.query_start_ms::bigint + coalesce(u.state_lag_ms, 0)) * interval '1 millisecond',
+       u.xmin_age,
+       b.pid,
+       u.blocker is not null,
+       coalesce(w.tick_burst[u.tick], false)
+  from report.server s
+  join report.activity_window w
+    on w.server_id = s.server_id
+   and w.t0 > (($2 at time zone 'UTC') - interval '5 minutes') at time zone 'UTC'
+   and w.t0 < $3
+ cross join lateral unnest(w.sample_tick, w.sample_session, w.sample_wait, w.sample_query, w.sample_query_start_ms,
+                           w.sample_xact_lead_ms, w.sample_state_lag_ms, w.sample_xmin_age, w.sample_blocker)
+       as u (tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin_age, blocker)
+  join report.wait x on x.server_id = w.server_id and x.wait_id = u.wait
+  left join report.session d
+    on d.server_id = w.server_id
+   and d.day = (w.t0 at time zone 'UTC')::date
+   and d.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and d.day <= ($3 at time zone 'UTC')::date
+   and d.session_id = u.session
+  left join report.query q on q.server_id = w.server_id and q.query_ref = u.query
+  left join report.session b
+    on b.server_id = w.server_id
+   and b.day = (w.t0 at time zone 'UTC')::date
+   and b.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and b.day <= ($3 at time zone 'UTC')::date
+   and b.session_id = u.blocker
+ where s.server = $1
+   and w.t0 + w.tick_offset_ms[u.tick] * interval '1 millisecond' >= $2
+   and w.t0 + w.tick_offset_ms[u.tick] * interval '1 millisecond' < $3
+$_$;
+
+COMMENT ON FUNCTION report.activity_between(server text, "from" timestamp with time zone, "to" timestamp with time zone) IS 'report.activity of one server, from the first instant until before the second; reads the partitions of that range only';
+
 CREATE TABLE history.activity_minute (
     server_id bigint NOT NULL,
     minute timestamp with time zone NOT NULL,
@@ -107,61 +411,6 @@ COMMENT ON COLUMN history.activity_total.cadence_ms IS 'shortest of the bucket';
 COMMENT ON COLUMN history.activity_total.samples IS 'session samples, the sum of the class columns';
 COMMENT ON COLUMN history.activity_total.max_sessions IS 'most sessions in one tick';
 COMMENT ON COLUMN history.activity_total.max_backends IS 'most backends connected to a database in one tick; null: never known';
-
-CREATE TABLE history.activity_window (
-    server_id bigint NOT NULL,
-    t0 timestamp with time zone NOT NULL,
-    span_ms integer NOT NULL,
-    cadence_ms integer NOT NULL,
-    samples integer NOT NULL,
-    xid_base bigint,
-    tick_offset_ms integer[] NOT NULL,
-    tick_outcome smallint[],
-    tick_reason smallint[],
-    tick_duration_us integer[] NOT NULL,
-    tick_backends integer[] NOT NULL,
-    sample_tick smallint[] NOT NULL,
-    sample_session integer[] NOT NULL,
-    sample_wait smallint[] NOT NULL,
-    sample_query integer[] NOT NULL,
-    sample_query_start_ms integer[] NOT NULL,
-    sample_xact_lead_ms integer[] NOT NULL,
-    sample_state_lag_ms integer[],
-    sample_xmin_age integer[],
-    sample_blocker integer[],
-    edge_tick smallint[],
-    edge_blocked integer[],
-    edge_blocker integer[],
-    edge_lock integer[],
-    tick_burst boolean[]
-)
-PARTITION BY RANGE (t0);
-
-COMMENT ON TABLE history.activity_window IS 'one row a server and window: the ledger of planned ticks and every session seen, as parallel arrays of dictionary ids; read report.activity for text';
-COMMENT ON COLUMN history.activity_window.t0 IS 'start of the window, UTC, a multiple of its span';
-COMMENT ON COLUMN history.activity_window.span_ms IS 'length of the window in milliseconds';
-COMMENT ON COLUMN history.activity_window.cadence_ms IS 'milliseconds between planned ticks';
-COMMENT ON COLUMN history.activity_window.samples IS 'session samples in the row';
-COMMENT ON COLUMN history.activity_window.xid_base IS 'the server''s next transaction id at the first answered tick; null if unknown';
-COMMENT ON COLUMN history.activity_window.tick_offset_ms IS 'one element a planned tick: milliseconds from t0 to its start';
-COMMENT ON COLUMN history.activity_window.tick_outcome IS '0 ok, 1 degraded, 2 failed, 3 skipped; null: every tick was ok';
-COMMENT ON COLUMN history.activity_window.tick_reason IS 'reason of an outcome other than ok, see history.reason; null: every tick was ok';
-COMMENT ON COLUMN history.activity_window.tick_duration_us IS 'microseconds the visit took';
-COMMENT ON COLUMN history.activity_window.tick_backends IS 'backends connected to a database, idle ones too; null elements where not answered';
-COMMENT ON COLUMN history.activity_window.sample_tick IS '1-based index into the tick arrays';
-COMMENT ON COLUMN history.activity_window.sample_session IS 'history.session.id of the same server and UTC day';
-COMMENT ON COLUMN history.activity_window.sample_wait IS 'history.wait.id of the same server';
-COMMENT ON COLUMN history.activity_window.sample_query IS 'history.query.id of the same server; null: no statement';
-COMMENT ON COLUMN history.activity_window.sample_query_start_ms IS 'milliseconds from t0 to query_start, clamped to four bytes; null: unknown';
-COMMENT ON COLUMN history.activity_window.sample_xact_lead_ms IS 'query_start minus xact_start in milliseconds; null: not in a transaction';
-COMMENT ON COLUMN history.activity_window.sample_state_lag_ms IS 'state_change minus query_start in milliseconds; null: the same';
-COMMENT ON COLUMN history.activity_window.sample_xmin_age IS 'xid_base minus backend_xmin; null: none, or younger than the tick before';
-COMMENT ON COLUMN history.activity_window.sample_blocker IS 'history.session.id of the first backend that blocks this one; 0: blocked by one that is not a session; null: not blocked';
-COMMENT ON COLUMN history.activity_window.edge_tick IS 'who waits for whom, one element an edge: 1-based index into the tick arrays; null: nobody waited for a lock';
-COMMENT ON COLUMN history.activity_window.edge_blocked IS 'history.session.id of the session that waits';
-COMMENT ON COLUMN history.activity_window.edge_blocker IS 'history.session.id of one that it waits for; a prepared transaction is a session with pid 0; 0: not known';
-COMMENT ON COLUMN history.activity_window.edge_lock IS 'history.lock.id of what is waited for; 0: not known';
-COMMENT ON COLUMN history.activity_window.tick_burst IS 'one element a planned tick: it was taken in full detail; null: none was';
 
 CREATE TABLE history.database (
     server_id bigint NOT NULL,
@@ -467,23 +716,6 @@ COMMENT ON TABLE history.packing IS 'servers of a day that are packed beside its
 COMMENT ON COLUMN history.packing.windows IS 'windows that were packed; with first_t0 and last_t0 it tells whether one came or went since';
 COMMENT ON COLUMN history.packing.rows IS 'rows after';
 
-CREATE TABLE history.query (
-    server_id bigint NOT NULL,
-    id integer NOT NULL,
-    query_id bigint NOT NULL,
-    own boolean NOT NULL,
-    text text,
-    first_seen_on date NOT NULL,
-    last_seen_on date NOT NULL,
-    text_full boolean DEFAULT false NOT NULL
-);
-
-COMMENT ON TABLE history.query IS 'statements; expires when no kept window can hold it';
-COMMENT ON COLUMN history.query.query_id IS 'PostgreSQL''s query_id, or pgam''s fingerprint where own is true';
-COMMENT ON COLUMN history.query.own IS 'true: the server gave no query_id and pgam computed a fingerprint of the text';
-COMMENT ON COLUMN history.query.text IS 'as query_texts of the server says, normalized by default: literals taken out; cut at 4096 bytes unless seen in a burst; null until it was seen, and where none is kept';
-COMMENT ON COLUMN history.query.text_full IS 'true: text is as the server showed it, with its literals';
-
 CREATE TABLE history.reason (
     id smallint NOT NULL,
     name text NOT NULL
@@ -518,27 +750,6 @@ CREATE TABLE history.server_identity (
 COMMENT ON TABLE history.server_identity IS 'which instance answered, from when on; a new row at every restart, promotion, upgrade or change of instance';
 COMMENT ON COLUMN history.server_identity.checkpointer_start IS 'when the checkpointer started: later than before with the same postmaster_start, the server had crashed; null: not known';
 
-CREATE TABLE history.session (
-    server_id bigint NOT NULL,
-    day date NOT NULL,
-    id integer NOT NULL,
-    pid integer NOT NULL,
-    backend_start timestamp with time zone,
-    database_oid oid,
-    database_name text,
-    user_oid oid,
-    user_name text,
-    application_name text,
-    client_addr text,
-    backend_type text,
-    leader_pid integer
-)
-PARTITION BY RANGE (day);
-
-COMMENT ON TABLE history.session IS 'sessions seen on a UTC day; one that lives over midnight is written again, so a day''s windows and sessions go together';
-COMMENT ON COLUMN history.session.client_addr IS 'client address as text; null for a Unix socket or a background process';
-COMMENT ON COLUMN history.session.leader_pid IS 'leader of a parallel worker (PostgreSQL 13 and later)';
-
 CREATE TABLE history.setting (
     server_id bigint NOT NULL,
     name text NOT NULL,
@@ -547,16 +758,6 @@ CREATE TABLE history.setting (
 );
 
 COMMENT ON TABLE history.setting IS 'pg_settings of each server as last seen; values that may hold a secret are kept as a fingerprint';
-
-CREATE TABLE history.wait (
-    server_id bigint NOT NULL,
-    id smallint NOT NULL,
-    state text NOT NULL,
-    wait_event_type text NOT NULL,
-    wait_event text NOT NULL
-);
-
-COMMENT ON TABLE history.wait IS 'what a session was doing: state and wait; wait_event_type CPU where PostgreSQL reports no wait';
 
 CREATE TABLE pgam.account (
     id bigint NOT NULL,
@@ -583,91 +784,6 @@ ALTER TABLE pgam.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
-
-CREATE SEQUENCE pgam.revision
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-
-COMMENT ON SEQUENCE pgam.revision IS 'one number a change of any server; readers compare it to see that they are up to date';
-
-CREATE TABLE pgam.server (
-    id bigint NOT NULL,
-    name text NOT NULL,
-    host text NOT NULL,
-    port integer NOT NULL,
-    user_name text NOT NULL,
-    database_name text DEFAULT 'postgres'::text NOT NULL,
-    tls_mode text DEFAULT 'prefer'::text NOT NULL,
-    password_sealed bytea,
-    ssh_user text DEFAULT ''::text NOT NULL,
-    ssh_port integer DEFAULT 22 NOT NULL,
-    ssh_password_sealed bytea,
-    stats_db text,
-    pool_profile text DEFAULT 'default'::text NOT NULL,
-    activity_interval_seconds integer,
-    databases_interval_seconds integer,
-    inventory_interval_seconds integer,
-    sizes_interval_seconds integer,
-    enabled boolean DEFAULT true NOT NULL,
-    revision bigint DEFAULT nextval('pgam.revision'::regclass) NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    deleted_at timestamp with time zone,
-    ssh_host text DEFAULT ''::text NOT NULL,
-    ssh_key_id bigint,
-    ssh_host_key text DEFAULT ''::text NOT NULL,
-    ssh_tunnel boolean DEFAULT false NOT NULL,
-    disk_source text DEFAULT ''::text NOT NULL,
-    disks_interval_seconds integer,
-    purge boolean DEFAULT false NOT NULL,
-    query_texts text DEFAULT 'normalized'::text NOT NULL,
-    burst_active integer,
-    burst_lock_waits integer,
-    burst_connections_percent integer,
-    CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
-    CONSTRAINT server_burst_active_check CHECK ((burst_active >= 0)),
-    CONSTRAINT server_burst_connections_percent_check CHECK (((burst_connections_percent >= 0) AND (burst_connections_percent <= 100))),
-    CONSTRAINT server_burst_lock_waits_check CHECK ((burst_lock_waits >= 0)),
-    CONSTRAINT server_databases_interval_seconds_check CHECK ((databases_interval_seconds > 0)),
-    CONSTRAINT server_disk_source_check CHECK ((disk_source = ANY (ARRAY[''::text, 'none'::text, 'ssh'::text, 'local'::text]))),
-    CONSTRAINT server_disks_interval_seconds_check CHECK ((disks_interval_seconds > 0)),
-    CONSTRAINT server_inventory_interval_seconds_check CHECK ((inventory_interval_seconds > 0)),
-    CONSTRAINT server_port_check CHECK (((port >= 1) AND (port <= 65535))),
-    CONSTRAINT server_query_texts_check CHECK ((query_texts = ANY (ARRAY['normalized'::text, 'full'::text, 'none'::text]))),
-    CONSTRAINT server_sizes_interval_seconds_check CHECK ((sizes_interval_seconds > 0)),
-    CONSTRAINT server_ssh_port_check CHECK (((ssh_port >= 1) AND (ssh_port <= 65535)))
-);
-
-COMMENT ON TABLE pgam.server IS 'watched servers; a deleted one stays as a row, hidden, as long as its history does';
-COMMENT ON COLUMN pgam.server.id IS 'never reused; every row of history belongs to it';
-COMMENT ON COLUMN pgam.server.name IS 'unique among the servers that are not deleted';
-COMMENT ON COLUMN pgam.server.host IS 'name, address, or absolute path of a Unix socket''s folder';
-COMMENT ON COLUMN pgam.server.tls_mode IS 'libpq''s sslmode';
-COMMENT ON COLUMN pgam.server.password_sealed IS 'AEAD ciphertext bound to id, host, port, user and TLS mode, and to the SSH host and ssh_port in a tunnel; the key is outside the database';
-COMMENT ON COLUMN pgam.server.ssh_password_sealed IS 'AEAD ciphertext bound to id, SSH host, ssh_port and ssh_user';
-COMMENT ON COLUMN pgam.server.stats_db IS 'kept for clients of the Python version; null for none';
-COMMENT ON COLUMN pgam.server.pool_profile IS 'size of the API''s pool: default, stats_db or high_load';
-COMMENT ON COLUMN pgam.server.activity_interval_seconds IS 'seconds between activity ticks; null: the collector''s setting';
-COMMENT ON COLUMN pgam.server.databases_interval_seconds IS 'seconds between reads of pg_stat_database; null: the collector''s setting';
-COMMENT ON COLUMN pgam.server.inventory_interval_seconds IS 'seconds between listings of databases; null: the collector''s setting';
-COMMENT ON COLUMN pgam.server.sizes_interval_seconds IS 'seconds between rounds of database sizes; null: the collector''s setting';
-COMMENT ON COLUMN pgam.server.enabled IS 'false pauses collection';
-COMMENT ON COLUMN pgam.server.revision IS 'from the sequence pgam.revision at the last change';
-COMMENT ON COLUMN pgam.server.deleted_at IS 'set when the server was removed: collection stops, history stays until retention';
-COMMENT ON COLUMN pgam.server.ssh_host IS 'where SSH goes; empty: host';
-COMMENT ON COLUMN pgam.server.ssh_key_id IS 'the managed key that logs in; null: the password does';
-COMMENT ON COLUMN pgam.server.ssh_host_key IS 'the host''s pinned public key; empty: not pinned';
-COMMENT ON COLUMN pgam.server.ssh_tunnel IS 'true: PostgreSQL is reached through SSH, and host and port are as the SSH host sees them';
-COMMENT ON COLUMN pgam.server.disk_source IS 'how disks are looked at: none, ssh, local; empty: ssh where there are an ssh_user and a host to go to';
-COMMENT ON COLUMN pgam.server.disks_interval_seconds IS 'seconds between looks at disks; null: the collector''s setting';
-COMMENT ON COLUMN pgam.server.purge IS 'true: the server was deleted with its history, which the collector is removing';
-COMMENT ON COLUMN pgam.server.query_texts IS 'how statements are kept: normalized (literals taken out), full, or none';
-COMMENT ON COLUMN pgam.server.burst_active IS 'active sessions from which full detail is taken; 0: never; null: the collector''s setting';
-COMMENT ON COLUMN pgam.server.burst_lock_waits IS 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
-COMMENT ON COLUMN pgam.server.burst_connections_percent IS 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
 
 ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pgam.server_id_seq
@@ -729,44 +845,6 @@ CREATE TABLE public.pgam_schema_version (
     version integer NOT NULL
 );
 
-CREATE VIEW report.activity AS
- SELECT w.server_id,
-    s.name AS server,
-    w.t0,
-    (w.t0 + ((w.tick_offset_ms[u.tick])::double precision * '00:00:00.001'::interval)) AS "time",
-    d.pid,
-    d.backend_start,
-    d.database_name,
-    d.user_name,
-    d.application_name,
-    d.client_addr,
-    d.backend_type,
-    d.leader_pid,
-    x.state,
-    x.wait_event_type,
-    x.wait_event,
-    q.query_id,
-    q.text AS query,
-    (w.t0 + ((u.query_start_ms)::double precision * '00:00:00.001'::interval)) AS query_start,
-    (w.t0 + ((((u.query_start_ms)::bigint - u.xact_lead_ms))::double precision * '00:00:00.001'::interval)) AS xact_start,
-    (w.t0 + ((((u.query_start_ms)::bigint + COALESCE(u.state_lag_ms, 0)))::double precision * '00:00:00.001'::interval)) AS state_change,
-    u.xmin_age,
-    b.pid AS blocked_by_pid
-   FROM ((((((history.activity_window w
-     CROSS JOIN LATERAL UNNEST(w.sample_tick, w.sample_session, w.sample_wait, w.sample_query, w.sample_query_start_ms, w.sample_xact_lead_ms, w.sample_state_lag_ms, w.sample_xmin_age, w.sample_blocker) u(tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin_age, blocker))
-     JOIN pgam.server s ON ((s.id = w.server_id)))
-     JOIN history.wait x ON (((x.server_id = w.server_id) AND (x.id = u.wait))))
-     LEFT JOIN history.session d ON (((d.server_id = w.server_id) AND (d.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (d.id = u.session))))
-     LEFT JOIN history.query q ON (((q.server_id = w.server_id) AND (q.id = u.query))))
-     LEFT JOIN history.session b ON (((b.server_id = w.server_id) AND (b.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (b.id = u.blocker))));
-
-COMMENT ON VIEW report.activity IS 'every session sample with text labels; filter on t0, by which the data is partitioned';
-COMMENT ON COLUMN report.activity.t0 IS 'start of the window that holds the sample; filter on it';
-COMMENT ON COLUMN report.activity."time" IS 'instant of the sample, UTC';
-COMMENT ON COLUMN report.activity.query IS 'normalized text';
-COMMENT ON COLUMN report.activity.xmin_age IS 'transactions between the window''s start and the session''s xmin; null: none worth keeping';
-COMMENT ON COLUMN report.activity.blocked_by_pid IS 'pid of the first session that blocks this one';
-
 CREATE VIEW report.activity_minute AS
  SELECT m.server_id,
     s.name AS server,
@@ -794,7 +872,336 @@ CREATE VIEW report.activity_minute AS
      JOIN pgam.server s ON ((s.id = m.server_id)));
 
 COMMENT ON VIEW report.activity_minute IS 'samples by wait class and minute, with coverage';
+COMMENT ON COLUMN report.activity_minute.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.activity_minute.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.activity_minute."time" IS 'start of the minute, UTC';
+COMMENT ON COLUMN report.activity_minute.ticks_planned IS 'ticks planned';
+COMMENT ON COLUMN report.activity_minute.ticks_ok IS 'ticks answered in full';
+COMMENT ON COLUMN report.activity_minute.ticks_degraded IS 'ticks answered in part';
+COMMENT ON COLUMN report.activity_minute.ticks_failed IS 'ticks not answered';
+COMMENT ON COLUMN report.activity_minute.ticks_skipped IS 'ticks at which the server was not asked';
 COMMENT ON COLUMN report.activity_minute.average_active_sessions IS 'mean number of sessions that were not idle; null: no tick was answered';
+COMMENT ON COLUMN report.activity_minute.max_sessions IS 'most sessions in one tick; null: not known';
+COMMENT ON COLUMN report.activity_minute.max_backends IS 'most connections in one tick, idle ones too; null: never known';
+COMMENT ON COLUMN report.activity_minute.cpu IS 'session samples that waited for nothing';
+COMMENT ON COLUMN report.activity_minute.lock IS 'session samples that waited for a lock';
+COMMENT ON COLUMN report.activity_minute.lwlock IS 'session samples that waited for a lightweight lock';
+COMMENT ON COLUMN report.activity_minute.io IS 'session samples that waited for files';
+COMMENT ON COLUMN report.activity_minute.ipc IS 'session samples that waited for another process';
+COMMENT ON COLUMN report.activity_minute.client IS 'session samples that waited for the client';
+COMMENT ON COLUMN report.activity_minute.timeout IS 'session samples that waited for a time to pass';
+COMMENT ON COLUMN report.activity_minute.buffer_pin IS 'session samples that waited for a buffer pin';
+COMMENT ON COLUMN report.activity_minute.extension IS 'session samples that waited in an extension';
+COMMENT ON COLUMN report.activity_minute.other IS 'session samples that waited for something else';
+COMMENT ON COLUMN report.activity_minute.idle_in_transaction IS 'session samples that were idle in a transaction, whatever they waited for; in no other class';
+
+CREATE VIEW report.activity_rollup AS
+ SELECT r.server_id,
+    s.name AS server,
+    r.bucket AS "time",
+    r.step_seconds,
+    (ARRAY['wait'::text, 'query'::text, 'database'::text, 'user'::text, 'application'::text, 'client'::text, 'backend_type'::text])[r.dimension] AS dimension,
+        CASE r.dimension
+            WHEN 1 THEN ((x.state || ' '::text) || concat_ws(':'::text, NULLIF(x.wait_event_type, ''::text), NULLIF(x.wait_event, ''::text)))
+            WHEN 2 THEN COALESCE(q.text, (q.query_id)::text)
+            ELSE l.text
+        END AS key,
+    q.query_id,
+    (k.key IS NULL) AS is_rest,
+    k.samples,
+    ((k.samples)::double precision / (NULLIF(r.ticks, 0))::double precision) AS average_sessions,
+    k.peak AS max_sessions
+   FROM (((((history.activity_rollup r
+     CROSS JOIN LATERAL UNNEST(array_append(r.keys, NULL::integer), array_append(r.key_samples, r.tail_samples), r.key_peaks) k(key, samples, peak))
+     JOIN pgam.server s ON ((s.id = r.server_id)))
+     LEFT JOIN history.wait x ON (((r.dimension = 1) AND (x.server_id = r.server_id) AND (x.id = k.key))))
+     LEFT JOIN history.query q ON (((r.dimension = 2) AND (q.server_id = r.server_id) AND (q.id = k.key))))
+     LEFT JOIN history.label l ON (((r.dimension > 2) AND (l.server_id = r.server_id) AND (l.id = k.key))))
+  WHERE (k.samples > 0);
+
+COMMENT ON VIEW report.activity_rollup IS 'sessions by wait, query, database, user, application, client and backend type, of ten minutes (step_seconds 600), an hour (3600) or a day (86400), waits also of a minute (60); choose one step_seconds and dimension, and give time a range';
+COMMENT ON COLUMN report.activity_rollup.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.activity_rollup.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.activity_rollup."time" IS 'start of the bucket, UTC';
+COMMENT ON COLUMN report.activity_rollup.step_seconds IS 'width of the bucket in seconds';
+COMMENT ON COLUMN report.activity_rollup.dimension IS 'what is counted by: wait, query, database, user, application, client or backend_type';
+COMMENT ON COLUMN report.activity_rollup.key IS 'value of the dimension; null: none, or the rest';
+COMMENT ON COLUMN report.activity_rollup.query_id IS 'PostgreSQL''s query_id, or pgam''s fingerprint of the text; null: no statement';
+COMMENT ON COLUMN report.activity_rollup.is_rest IS 'true: the sum of all that is not listed, because it was too much';
+COMMENT ON COLUMN report.activity_rollup.samples IS 'session samples';
+COMMENT ON COLUMN report.activity_rollup.average_sessions IS 'mean number of sessions; null: no tick was answered';
+COMMENT ON COLUMN report.activity_rollup.max_sessions IS 'most sessions in one tick; null: not known';
+
+CREATE VIEW report.activity_total AS
+ SELECT t.server_id,
+    s.name AS server,
+    t.bucket AS "time",
+    t.step_seconds,
+    t.ticks_planned,
+    t.ticks_ok,
+    t.ticks_degraded,
+    t.ticks_failed,
+    t.ticks_skipped,
+    ((t.samples)::double precision / (NULLIF((t.ticks_ok + t.ticks_degraded), 0))::double precision) AS average_active_sessions,
+    t.max_sessions,
+    t.max_backends,
+    t.cpu,
+    t.lock,
+    t.lwlock,
+    t.io,
+    t.ipc,
+    t.client,
+    t.timeout,
+    t.buffer_pin,
+    t.extension,
+    t.other,
+    t.idle_in_transaction
+   FROM (history.activity_total t
+     JOIN pgam.server s ON ((s.id = t.server_id)));
+
+COMMENT ON VIEW report.activity_total IS 'samples by wait class and hour (step_seconds 3600) or day (86400), with coverage; choose one step_seconds';
+COMMENT ON COLUMN report.activity_total.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.activity_total.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.activity_total."time" IS 'start of the bucket, UTC';
+COMMENT ON COLUMN report.activity_total.step_seconds IS 'width of the bucket in seconds';
+COMMENT ON COLUMN report.activity_total.ticks_planned IS 'ticks planned';
+COMMENT ON COLUMN report.activity_total.ticks_ok IS 'ticks answered in full';
+COMMENT ON COLUMN report.activity_total.ticks_degraded IS 'ticks answered in part';
+COMMENT ON COLUMN report.activity_total.ticks_failed IS 'ticks not answered';
+COMMENT ON COLUMN report.activity_total.ticks_skipped IS 'ticks at which the server was not asked';
+COMMENT ON COLUMN report.activity_total.average_active_sessions IS 'mean number of sessions that were not idle; null: no tick was answered';
+COMMENT ON COLUMN report.activity_total.max_sessions IS 'most sessions in one tick; null: not known';
+COMMENT ON COLUMN report.activity_total.max_backends IS 'most connections in one tick, idle ones too; null: never known';
+COMMENT ON COLUMN report.activity_total.cpu IS 'session samples that waited for nothing';
+COMMENT ON COLUMN report.activity_total.lock IS 'session samples that waited for a lock';
+COMMENT ON COLUMN report.activity_total.lwlock IS 'session samples that waited for a lightweight lock';
+COMMENT ON COLUMN report.activity_total.io IS 'session samples that waited for files';
+COMMENT ON COLUMN report.activity_total.ipc IS 'session samples that waited for another process';
+COMMENT ON COLUMN report.activity_total.client IS 'session samples that waited for the client';
+COMMENT ON COLUMN report.activity_total.timeout IS 'session samples that waited for a time to pass';
+COMMENT ON COLUMN report.activity_total.buffer_pin IS 'session samples that waited for a buffer pin';
+COMMENT ON COLUMN report.activity_total.extension IS 'session samples that waited in an extension';
+COMMENT ON COLUMN report.activity_total.other IS 'session samples that waited for something else';
+COMMENT ON COLUMN report.activity_total.idle_in_transaction IS 'session samples that were idle in a transaction, whatever they waited for; in no other class';
+
+CREATE VIEW report.activity_window AS
+ SELECT w.server_id,
+    w.t0,
+    w.span_ms,
+    w.cadence_ms,
+    w.samples,
+    w.xid_base,
+    w.tick_offset_ms,
+    w.tick_outcome,
+    w.tick_reason,
+    w.tick_duration_us,
+    w.tick_backends,
+    w.tick_burst,
+    w.sample_tick,
+    w.sample_session,
+    w.sample_wait,
+    w.sample_query,
+    w.sample_query_start_ms,
+    w.sample_xact_lead_ms,
+    w.sample_state_lag_ms,
+    w.sample_xmin_age,
+    w.sample_blocker,
+    w.edge_tick,
+    w.edge_blocked,
+    w.edge_blocker,
+    w.edge_lock
+   FROM history.activity_window w;
+
+COMMENT ON VIEW report.activity_window IS 'windows as they are stored: parallel arrays of dictionary ids; report.activity shows them as rows';
+COMMENT ON COLUMN report.activity_window.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.activity_window.t0 IS 'start of the window, UTC; samples lie within five minutes after it';
+COMMENT ON COLUMN report.activity_window.span_ms IS 'milliseconds that the window covers';
+COMMENT ON COLUMN report.activity_window.cadence_ms IS 'milliseconds between planned ticks';
+COMMENT ON COLUMN report.activity_window.samples IS 'session samples in the row';
+COMMENT ON COLUMN report.activity_window.xid_base IS 'the server''s next transaction id at the first answered tick; null: not known';
+COMMENT ON COLUMN report.activity_window.tick_offset_ms IS 'milliseconds from t0, an element a planned tick';
+COMMENT ON COLUMN report.activity_window.tick_outcome IS '0 ok, 1 degraded, 2 failed, 3 skipped, an element a tick; null: all ok';
+COMMENT ON COLUMN report.activity_window.tick_reason IS 'number of the reason, an element a tick; null: all ok';
+COMMENT ON COLUMN report.activity_window.tick_duration_us IS 'microseconds the visit took, an element a tick';
+COMMENT ON COLUMN report.activity_window.tick_backends IS 'connections to a database, an element a tick; null elements: not answered';
+COMMENT ON COLUMN report.activity_window.tick_burst IS 'taken in full detail, an element a tick; null: none was';
+COMMENT ON COLUMN report.activity_window.sample_tick IS '1-based index into the tick arrays, an element a session sample';
+COMMENT ON COLUMN report.activity_window.sample_session IS 'session_id in report.session of the same server and day';
+COMMENT ON COLUMN report.activity_window.sample_wait IS 'wait_id in report.wait of the same server';
+COMMENT ON COLUMN report.activity_window.sample_query IS 'query_ref in report.query of the same server; null elements: no statement';
+COMMENT ON COLUMN report.activity_window.sample_query_start_ms IS 'milliseconds from t0 to query_start; null elements: not known';
+COMMENT ON COLUMN report.activity_window.sample_xact_lead_ms IS 'milliseconds from xact_start to query_start; null elements: in no transaction';
+COMMENT ON COLUMN report.activity_window.sample_state_lag_ms IS 'milliseconds from query_start to state_change; null: none';
+COMMENT ON COLUMN report.activity_window.sample_xmin_age IS 'transactions between the start of the window (as sampled) and the session''s xmin; null: none worth keeping';
+COMMENT ON COLUMN report.activity_window.sample_blocker IS 'session_id of the first that blocks; 0: not known; null: not blocked';
+COMMENT ON COLUMN report.activity_window.edge_tick IS '1-based index into the tick arrays, an element an edge; null: nobody waited for a lock';
+COMMENT ON COLUMN report.activity_window.edge_blocked IS 'session_id of the session that waits';
+COMMENT ON COLUMN report.activity_window.edge_blocker IS 'session_id of one that it waits for; 0: not known';
+COMMENT ON COLUMN report.activity_window.edge_lock IS 'number of the lock; 0: not known';
+
+CREATE VIEW report.blocking AS
+ SELECT w.server_id,
+    s.name AS server,
+    w.t0,
+    (w.t0 + ((w.tick_offset_ms[e.tick])::double precision * '00:00:00.001'::interval)) AS "time",
+    d.pid AS blocked_pid,
+    d.database_name AS blocked_database,
+    d.user_name AS blocked_user,
+    d.application_name AS blocked_application,
+    b.pid AS blocker_pid,
+    b.backend_type AS blocker_type,
+    b.database_name AS blocker_database,
+    b.user_name AS blocker_user,
+    b.application_name AS blocker_application,
+    l.lock_type,
+    l.mode,
+    l.relation_oid,
+    l.relation_name,
+    r.pid AS root_pid,
+    r.application_name AS root_application,
+    (NOT (e.root IS DISTINCT FROM e.blocker)) AS blocker_is_root
+   FROM ((((((history.activity_window w
+     CROSS JOIN LATERAL ( WITH RECURSIVE edge AS (
+                 SELECT x.tick,
+                    x.blocked,
+                    x.blocker,
+                    x.lock
+                   FROM UNNEST(w.edge_tick, w.edge_blocked, w.edge_blocker, w.edge_lock) x(tick, blocked, blocker, lock)
+                ), up AS (
+                 SELECT edge_1.tick,
+                    edge_1.blocker AS start,
+                    edge_1.blocker AS reached
+                   FROM edge edge_1
+                UNION
+                 SELECT up.tick,
+                    up.start,
+                    edge_1.blocker
+                   FROM (up
+                     JOIN edge edge_1 ON (((edge_1.tick = up.tick) AND (edge_1.blocked = up.reached))))
+                ), root AS (
+                 SELECT up.tick,
+                    up.start,
+                    min(up.reached) AS session
+                   FROM (up
+                     LEFT JOIN edge edge_1 ON (((edge_1.tick = up.tick) AND (edge_1.blocked = up.reached))))
+                  WHERE (edge_1.tick IS NULL)
+                  GROUP BY up.tick, up.start
+                )
+         SELECT edge.tick,
+            edge.blocked,
+            edge.blocker,
+            edge.lock,
+            root.session AS root
+           FROM (edge
+             LEFT JOIN root ON (((root.tick = edge.tick) AND (root.start = edge.blocker))))) e)
+     JOIN pgam.server s ON ((s.id = w.server_id)))
+     LEFT JOIN history.lock l ON (((l.server_id = w.server_id) AND (l.id = e.lock))))
+     LEFT JOIN history.session d ON (((d.server_id = w.server_id) AND (d.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (d.id = e.blocked))))
+     LEFT JOIN history.session b ON (((b.server_id = w.server_id) AND (b.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (b.id = e.blocker))))
+     LEFT JOIN history.session r ON (((r.server_id = w.server_id) AND (r.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (r.id = e.root))))
+  WHERE (w.edge_tick IS NOT NULL);
+
+COMMENT ON VIEW report.blocking IS 'who waited for whom at each tick, for which lock, and behind which root; filter on t0, by which the data is partitioned';
+COMMENT ON COLUMN report.blocking.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.blocking.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.blocking.t0 IS 'start of the window that holds the sample, UTC; filter on it';
+COMMENT ON COLUMN report.blocking."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.blocking.blocked_pid IS 'process id of the session that waits';
+COMMENT ON COLUMN report.blocking.blocked_database IS 'its database';
+COMMENT ON COLUMN report.blocking.blocked_user IS 'its role';
+COMMENT ON COLUMN report.blocking.blocked_application IS 'its application_name';
+COMMENT ON COLUMN report.blocking.blocker_pid IS 'process id of one that it waits for; 0: a prepared transaction; null: not known';
+COMMENT ON COLUMN report.blocking.blocker_type IS 'its backend type, or prepared transaction';
+COMMENT ON COLUMN report.blocking.blocker_database IS 'its database';
+COMMENT ON COLUMN report.blocking.blocker_user IS 'its role';
+COMMENT ON COLUMN report.blocking.blocker_application IS 'its application_name; of a prepared transaction its identifier';
+COMMENT ON COLUMN report.blocking.lock_type IS 'as in pg_locks: relation, tuple, transactionid …; null: not known';
+COMMENT ON COLUMN report.blocking.mode IS 'lock mode that was asked for';
+COMMENT ON COLUMN report.blocking.relation_oid IS 'oid of the relation; null: not about one';
+COMMENT ON COLUMN report.blocking.relation_name IS 'schema and name of the relation; null: not known';
+COMMENT ON COLUMN report.blocking.root_pid IS 'process id of the session at the end of the chain, which waits for nobody; 0: a prepared transaction; null: the chain is a ring';
+COMMENT ON COLUMN report.blocking.root_application IS 'its application_name; of a prepared transaction its identifier';
+COMMENT ON COLUMN report.blocking.blocker_is_root IS 'true: the blocker waits for nobody';
+
+CREATE VIEW report.coverage AS
+ SELECT h.server_id,
+    s.name AS server,
+    h."time",
+    h.ticks_planned,
+    h.ticks_ok,
+    h.ticks_degraded,
+    h.ticks_failed,
+    h.ticks_skipped
+   FROM (( SELECT t.server_id,
+            t.bucket AS "time",
+            (t.ticks_planned)::bigint AS ticks_planned,
+            (t.ticks_ok)::bigint AS ticks_ok,
+            (t.ticks_degraded)::bigint AS ticks_degraded,
+            (t.ticks_failed)::bigint AS ticks_failed,
+            (t.ticks_skipped)::bigint AS ticks_skipped
+           FROM history.activity_total t
+          WHERE ((t.step_seconds = 3600) AND (NOT (EXISTS ( SELECT
+                   FROM history.rollup_due u
+                  WHERE ((u.server_id = t.server_id) AND (u.step_seconds = ANY (ARRAY[600, 3600])) AND (u.bucket >= t.bucket) AND (u.bucket < (t.bucket + '01:00:00'::interval)))))))
+        UNION ALL
+         SELECT u.server_id,
+            u."time",
+            m.planned,
+            m.ok,
+            m.degraded,
+            m.failed,
+            m.skipped
+           FROM (( SELECT DISTINCT d.server_id,
+                    date_bin('01:00:00'::interval, d.bucket, '1970-01-01 00:00:00+00'::timestamp with time zone) AS "time"
+                   FROM history.rollup_due d
+                  WHERE (d.step_seconds = ANY (ARRAY[600, 3600]))) u
+             CROSS JOIN LATERAL ( SELECT sum(m_1.ticks_planned) AS planned,
+                    sum(m_1.ticks_ok) AS ok,
+                    sum(m_1.ticks_degraded) AS degraded,
+                    sum(m_1.ticks_failed) AS failed,
+                    sum(m_1.ticks_skipped) AS skipped
+                   FROM history.activity_minute m_1
+                  WHERE ((m_1.server_id = u.server_id) AND (m_1.minute >= u."time") AND (m_1.minute < (u."time" + '01:00:00'::interval)))
+                 HAVING (count(*) > 0)) m)) h
+     JOIN pgam.server s ON ((s.id = h.server_id)));
+
+COMMENT ON VIEW report.coverage IS 'what became of the planned ticks of each hour; an hour in which no collector ran has no row';
+COMMENT ON COLUMN report.coverage.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.coverage.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.coverage."time" IS 'start of the hour, UTC';
+COMMENT ON COLUMN report.coverage.ticks_planned IS 'ticks planned';
+COMMENT ON COLUMN report.coverage.ticks_ok IS 'ticks answered in full';
+COMMENT ON COLUMN report.coverage.ticks_degraded IS 'ticks answered in part';
+COMMENT ON COLUMN report.coverage.ticks_failed IS 'ticks not answered';
+COMMENT ON COLUMN report.coverage.ticks_skipped IS 'ticks at which the server was not asked';
+
+CREATE VIEW report.database AS
+ SELECT d.server_id,
+    s.name AS server,
+    d.oid AS database_oid,
+    d.name AS database_name,
+    d.is_template,
+    d.allow_connect,
+    d.encoding,
+    d.created_at,
+    d.first_seen_at,
+    d.last_seen_at,
+    d.dropped_at
+   FROM (history.database d
+     JOIN pgam.server s ON ((s.id = d.server_id)));
+
+COMMENT ON VIEW report.database IS 'inventory of databases, those that are gone too; a rename makes a new row with the same oid';
+COMMENT ON COLUMN report.database.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.database.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.database.database_oid IS 'oid of the database; null: none';
+COMMENT ON COLUMN report.database.database_name IS 'name of the database; null: none, or shared objects';
+COMMENT ON COLUMN report.database.is_template IS 'true: a template';
+COMMENT ON COLUMN report.database.allow_connect IS 'false: nobody may connect';
+COMMENT ON COLUMN report.database.encoding IS 'name of the encoding; null: not known';
+COMMENT ON COLUMN report.database.created_at IS 'when it was created, UTC, to the interval of the inventory; null: it was there before the first look';
+COMMENT ON COLUMN report.database.first_seen_at IS 'when it was first seen, UTC';
+COMMENT ON COLUMN report.database.last_seen_at IS 'when it was last seen, UTC';
+COMMENT ON COLUMN report.database.dropped_at IS 'when it was seen to be gone, UTC; null: it is there';
 
 CREATE VIEW report.database_rollup AS
  SELECT r.server_id,
@@ -835,6 +1242,35 @@ CREATE VIEW report.database_rollup AS
          LIMIT 1) n ON (true));
 
 COMMENT ON VIEW report.database_rollup IS 'what each database did by hour (step_seconds 3600), four hours (14400) or day (86400); choose one step_seconds and give time a range';
+COMMENT ON COLUMN report.database_rollup.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.database_rollup.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.database_rollup."time" IS 'start of the bucket, UTC';
+COMMENT ON COLUMN report.database_rollup.step_seconds IS 'width of the bucket in seconds';
+COMMENT ON COLUMN report.database_rollup.database_name IS 'name of the database; null: none, or shared objects';
+COMMENT ON COLUMN report.database_rollup.connections_average IS 'mean number of connections; null: shared objects, or no sample';
+COMMENT ON COLUMN report.database_rollup.connections_min IS 'fewest connections in a sample';
+COMMENT ON COLUMN report.database_rollup.connections_max IS 'most connections in a sample';
+COMMENT ON COLUMN report.database_rollup.connections_last IS 'connections in the newest sample';
+COMMENT ON COLUMN report.database_rollup.size_bytes IS 'bytes on disk';
+COMMENT ON COLUMN report.database_rollup.xact_commit IS 'transactions committed since the sample, or bucket, before';
+COMMENT ON COLUMN report.database_rollup.xact_rollback IS 'transactions rolled back since then';
+COMMENT ON COLUMN report.database_rollup.blks_read IS 'blocks read since then';
+COMMENT ON COLUMN report.database_rollup.blks_hit IS 'blocks found in shared buffers since then';
+COMMENT ON COLUMN report.database_rollup.tup_returned IS 'rows returned since then';
+COMMENT ON COLUMN report.database_rollup.tup_fetched IS 'rows fetched since then';
+COMMENT ON COLUMN report.database_rollup.tup_inserted IS 'rows inserted since then';
+COMMENT ON COLUMN report.database_rollup.tup_updated IS 'rows updated since then';
+COMMENT ON COLUMN report.database_rollup.tup_deleted IS 'rows deleted since then';
+COMMENT ON COLUMN report.database_rollup.conflicts IS 'statements cancelled by recovery since then';
+COMMENT ON COLUMN report.database_rollup.temp_files IS 'temporary files since then';
+COMMENT ON COLUMN report.database_rollup.temp_bytes IS 'bytes written to temporary files since then';
+COMMENT ON COLUMN report.database_rollup.deadlocks IS 'deadlocks since then';
+COMMENT ON COLUMN report.database_rollup.sessions IS 'sessions established since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_rollup.blk_read_time_ms IS 'milliseconds spent reading since then; needs track_io_timing';
+COMMENT ON COLUMN report.database_rollup.blk_write_time_ms IS 'milliseconds spent writing since then; needs track_io_timing';
+COMMENT ON COLUMN report.database_rollup.session_time_ms IS 'milliseconds of sessions since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_rollup.active_time_ms IS 'milliseconds of active sessions since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_rollup.idle_in_transaction_time_ms IS 'milliseconds idle in transactions since then (PostgreSQL 14 and later)';
 
 CREATE VIEW report.database_size AS
  SELECT z.server_id,
@@ -852,6 +1288,11 @@ CREATE VIEW report.database_size AS
   WHERE (z.size_bytes IS NOT NULL);
 
 COMMENT ON VIEW report.database_size IS 'bytes on disk of each database over time';
+COMMENT ON COLUMN report.database_size.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.database_size.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.database_size."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.database_size.database_name IS 'name of the database; null: none, or shared objects';
+COMMENT ON COLUMN report.database_size.size_bytes IS 'bytes on disk';
 
 CREATE VIEW report.database_stat AS
  SELECT d.server_id,
@@ -896,6 +1337,39 @@ CREATE VIEW report.database_stat AS
          LIMIT 1) n ON (true));
 
 COMMENT ON VIEW report.database_stat IS 'what each database did since the sample before; a database without change has a row every five minutes only';
+COMMENT ON COLUMN report.database_stat.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.database_stat.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.database_stat."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.database_stat.database_name IS 'name of the database; null: none, or shared objects';
+COMMENT ON COLUMN report.database_stat.numbackends IS 'connections at this instant; null: shared objects';
+COMMENT ON COLUMN report.database_stat.interval_seconds IS 'seconds since the sample before, which the counters cover; null: first sample of an epoch';
+COMMENT ON COLUMN report.database_stat.epoch IS 'first sample since the counters began anew, UTC';
+COMMENT ON COLUMN report.database_stat.stats_reset IS 'when the statistics were last reset, UTC; null: never';
+COMMENT ON COLUMN report.database_stat.xact_commit IS 'transactions committed since the sample, or bucket, before';
+COMMENT ON COLUMN report.database_stat.xact_rollback IS 'transactions rolled back since then';
+COMMENT ON COLUMN report.database_stat.blks_read IS 'blocks read since then';
+COMMENT ON COLUMN report.database_stat.blks_hit IS 'blocks found in shared buffers since then';
+COMMENT ON COLUMN report.database_stat.tup_returned IS 'rows returned since then';
+COMMENT ON COLUMN report.database_stat.tup_fetched IS 'rows fetched since then';
+COMMENT ON COLUMN report.database_stat.tup_inserted IS 'rows inserted since then';
+COMMENT ON COLUMN report.database_stat.tup_updated IS 'rows updated since then';
+COMMENT ON COLUMN report.database_stat.tup_deleted IS 'rows deleted since then';
+COMMENT ON COLUMN report.database_stat.conflicts IS 'statements cancelled by recovery since then';
+COMMENT ON COLUMN report.database_stat.temp_files IS 'temporary files since then';
+COMMENT ON COLUMN report.database_stat.temp_bytes IS 'bytes written to temporary files since then';
+COMMENT ON COLUMN report.database_stat.deadlocks IS 'deadlocks since then';
+COMMENT ON COLUMN report.database_stat.checksum_failures IS 'failed checksums since then; null: the server does not count them';
+COMMENT ON COLUMN report.database_stat.blk_read_time_ms IS 'milliseconds spent reading since then; needs track_io_timing';
+COMMENT ON COLUMN report.database_stat.blk_write_time_ms IS 'milliseconds spent writing since then; needs track_io_timing';
+COMMENT ON COLUMN report.database_stat.session_time_ms IS 'milliseconds of sessions since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_stat.active_time_ms IS 'milliseconds of active sessions since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_stat.idle_in_transaction_time_ms IS 'milliseconds idle in transactions since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_stat.sessions IS 'sessions established since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_stat.sessions_abandoned IS 'sessions whose client was lost since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_stat.sessions_fatal IS 'sessions ended by an error since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_stat.sessions_killed IS 'sessions ended by an operator since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_stat.parallel_workers_to_launch IS 'parallel workers planned since then (PostgreSQL 18 and later)';
+COMMENT ON COLUMN report.database_stat.parallel_workers_launched IS 'parallel workers launched since then (PostgreSQL 18 and later)';
 
 CREATE VIEW report.disk_rollup AS
  SELECT r.server_id,
@@ -913,6 +1387,16 @@ CREATE VIEW report.disk_rollup AS
      LEFT JOIN history.file_system f ON (((f.server_id = r.server_id) AND (f.mount_point = r.mount_point))));
 
 COMMENT ON VIEW report.disk_rollup IS 'how full the file systems of each server were, by hour';
+COMMENT ON COLUMN report.disk_rollup.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.disk_rollup.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.disk_rollup."time" IS 'start of the hour, UTC';
+COMMENT ON COLUMN report.disk_rollup.mount_point IS 'where the file system is mounted';
+COMMENT ON COLUMN report.disk_rollup.device IS 'what is mounted; empty: not known';
+COMMENT ON COLUMN report.disk_rollup.uses IS 'what it holds, as last seen: data, wal, tablespace:NAME';
+COMMENT ON COLUMN report.disk_rollup.total_bytes IS 'bytes of the file system; null: not known';
+COMMENT ON COLUMN report.disk_rollup.free_bytes IS 'bytes that an unprivileged process can use; null: not known';
+COMMENT ON COLUMN report.disk_rollup.free_bytes_min IS 'least free_bytes of the hour; null: not known';
+COMMENT ON COLUMN report.disk_rollup.inodes_free IS 'inodes that are free; null: not known';
 
 CREATE VIEW report.disk_usage AS
  SELECT d.server_id,
@@ -930,6 +1414,75 @@ CREATE VIEW report.disk_usage AS
      LEFT JOIN history.file_system f ON (((f.server_id = d.server_id) AND (f.mount_point = d.mount_point))));
 
 COMMENT ON VIEW report.disk_usage IS 'how full the file systems of each server were';
+COMMENT ON COLUMN report.disk_usage.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.disk_usage.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.disk_usage."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.disk_usage.mount_point IS 'where the file system is mounted';
+COMMENT ON COLUMN report.disk_usage.device IS 'what is mounted; empty: not known';
+COMMENT ON COLUMN report.disk_usage.uses IS 'what it holds, as last seen: data, wal, tablespace:NAME';
+COMMENT ON COLUMN report.disk_usage.total_bytes IS 'bytes of the file system; null: not known';
+COMMENT ON COLUMN report.disk_usage.free_bytes IS 'bytes that an unprivileged process can use; null: not known';
+COMMENT ON COLUMN report.disk_usage.inodes_total IS 'inodes of the file system; null: it has no fixed number, or it is not known';
+COMMENT ON COLUMN report.disk_usage.inodes_free IS 'inodes that are free; null: not known';
+
+CREATE VIEW report.event AS
+ SELECT e.server_id,
+    s.name AS server,
+    e.at AS "time",
+    e.kind,
+    e.subject,
+    e.old,
+    e.new,
+    e.detail
+   FROM (history.event e
+     LEFT JOIN pgam.server s ON ((s.id = e.server_id)));
+
+COMMENT ON VIEW report.event IS 'restarts, promotions, settings, databases that came and went, starts and stops of the collector';
+COMMENT ON COLUMN report.event.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.event.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.event."time" IS 'when it happened, or was first seen, UTC';
+COMMENT ON COLUMN report.event.kind IS 'restart, crash, promotion, setting, database_dropped …';
+COMMENT ON COLUMN report.event.subject IS 'what it is about: name of a setting or database; empty: the server';
+COMMENT ON COLUMN report.event.old IS 'value before; null: none';
+COMMENT ON COLUMN report.event.new IS 'value after; null: none';
+COMMENT ON COLUMN report.event.detail IS 'what else is known; null: nothing';
+
+CREATE VIEW report.horizon AS
+ SELECT h.server_id,
+    s.name AS server,
+    h.sampled_at AS "time",
+    h.holder,
+    h.name,
+    h.xmin_age
+   FROM (history.horizon h
+     JOIN pgam.server s ON ((s.id = h.server_id)));
+
+COMMENT ON VIEW report.horizon IS 'what beside sessions kept rows from being vacuumed: the oldest of each kind';
+COMMENT ON COLUMN report.horizon.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.horizon.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.horizon."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.horizon.holder IS 'prepared_transaction, replication_slot or standby';
+COMMENT ON COLUMN report.horizon.name IS 'name of the holder';
+COMMENT ON COLUMN report.horizon.xmin_age IS 'transactions since';
+
+CREATE VIEW report.query AS
+ SELECT q.server_id,
+    q.id AS query_ref,
+    q.query_id,
+    q.own AS own_fingerprint,
+    q.text AS query,
+    q.first_seen_on,
+    q.last_seen_on
+   FROM history.query q;
+
+COMMENT ON VIEW report.query IS 'statements by server';
+COMMENT ON COLUMN report.query.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.query.query_ref IS 'number of the statement, good for its server';
+COMMENT ON COLUMN report.query.query_id IS 'PostgreSQL''s query_id, or pgam''s fingerprint of the text; null: no statement';
+COMMENT ON COLUMN report.query.own_fingerprint IS 'true: query_id is pgam''s fingerprint, as the server gave none';
+COMMENT ON COLUMN report.query.query IS 'text of the statement as the server''s setting keeps it: normalized, full, or null';
+COMMENT ON COLUMN report.query.first_seen_on IS 'UTC day when it was first seen';
+COMMENT ON COLUMN report.query.last_seen_on IS 'UTC day when it was last seen';
 
 CREATE VIEW report.server AS
  SELECT s.id AS server_id,
@@ -942,6 +1495,59 @@ CREATE VIEW report.server AS
   WHERE (s.deleted_at IS NULL);
 
 COMMENT ON VIEW report.server IS 'watched servers, without anything secret';
+COMMENT ON COLUMN report.server.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.server.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.server.host IS 'name, address, or folder of a Unix socket';
+COMMENT ON COLUMN report.server.port IS 'TCP port';
+COMMENT ON COLUMN report.server.enabled IS 'false: collection is paused';
+COMMENT ON COLUMN report.server.created_at IS 'when it was added, UTC';
+
+CREATE VIEW report.session AS
+ SELECT d.server_id,
+    d.day,
+    d.id AS session_id,
+    d.pid,
+    d.backend_start,
+    d.database_oid,
+    d.database_name,
+    d.user_oid,
+    d.user_name,
+    d.application_name,
+    d.client_addr,
+    d.backend_type,
+    d.leader_pid
+   FROM history.session d;
+
+COMMENT ON VIEW report.session IS 'sessions by day (UTC); an id is good for its server and day; filter on day, by which they are partitioned';
+COMMENT ON COLUMN report.session.server_id IS 'id of the server; report.server has its name';
+COMMENT ON COLUMN report.session.day IS 'UTC day';
+COMMENT ON COLUMN report.session.session_id IS 'number of the session, good for its server and day';
+COMMENT ON COLUMN report.session.pid IS 'process id; 0: a prepared transaction';
+COMMENT ON COLUMN report.session.backend_start IS 'when the session began, UTC; null: not known';
+COMMENT ON COLUMN report.session.database_oid IS 'oid of the database; null: none';
+COMMENT ON COLUMN report.session.database_name IS 'name of the database; null: none, or shared objects';
+COMMENT ON COLUMN report.session.user_oid IS 'oid of the role; null: none';
+COMMENT ON COLUMN report.session.user_name IS 'name of the role; null: none';
+COMMENT ON COLUMN report.session.application_name IS 'as the client set it; of a prepared transaction its identifier';
+COMMENT ON COLUMN report.session.client_addr IS 'client address; null: a Unix socket or a background process';
+COMMENT ON COLUMN report.session.backend_type IS 'client backend, autovacuum worker, prepared transaction …';
+COMMENT ON COLUMN report.session.leader_pid IS 'process id of a parallel worker''s leader (PostgreSQL 13 and later); null: it is none';
+
+CREATE VIEW report.setting AS
+ SELECT n.server_id,
+    s.name AS server,
+    n.name,
+    n.value,
+    n.since AS "time"
+   FROM (history.setting n
+     JOIN pgam.server s ON ((s.id = n.server_id)));
+
+COMMENT ON VIEW report.setting IS 'pg_settings of each server as last seen';
+COMMENT ON COLUMN report.setting.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.setting.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.setting.name IS 'name of the setting';
+COMMENT ON COLUMN report.setting.value IS 'value in the unit of pg_settings, or a fingerprint of one that may hold a secret';
+COMMENT ON COLUMN report.setting."time" IS 'since when it is known to be so, UTC';
 
 CREATE VIEW report.tick AS
  SELECT w.server_id,
@@ -951,15 +1557,67 @@ CREATE VIEW report.tick AS
     (ARRAY['ok'::text, 'degraded'::text, 'failed'::text, 'skipped'::text])[(COALESCE((u.outcome)::integer, 0) + 1)] AS outcome,
     NULLIF(r.name, ''::text) AS reason,
     ((u.duration_us)::numeric / 1000.0) AS duration_ms,
-    u.backends
+    u.backends,
+    COALESCE(u.burst, false) AS burst
    FROM (((history.activity_window w
-     CROSS JOIN LATERAL UNNEST(w.tick_offset_ms, w.tick_outcome, w.tick_reason, w.tick_duration_us, w.tick_backends) u(offset_ms, outcome, reason, duration_us, backends))
+     CROSS JOIN LATERAL UNNEST(w.tick_offset_ms, w.tick_outcome, w.tick_reason, w.tick_duration_us, w.tick_backends, w.tick_burst) u(offset_ms, outcome, reason, duration_us, backends, burst))
      JOIN pgam.server s ON ((s.id = w.server_id)))
      LEFT JOIN history.reason r ON ((r.id = COALESCE((u.reason)::integer, 0))));
 
 COMMENT ON VIEW report.tick IS 'the ledger: every planned tick with its outcome';
+COMMENT ON COLUMN report.tick.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.tick.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.tick.t0 IS 'start of the window that holds the sample, UTC; filter on it';
+COMMENT ON COLUMN report.tick."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.tick.outcome IS 'ok, degraded (some was not answered), failed or skipped';
+COMMENT ON COLUMN report.tick.reason IS 'why it was not ok; null: it was';
 COMMENT ON COLUMN report.tick.duration_ms IS 'milliseconds the visit took';
-COMMENT ON COLUMN report.tick.backends IS 'backends connected to a database; null: not answered';
+COMMENT ON COLUMN report.tick.backends IS 'connections to a database, idle ones too; null: not answered';
+COMMENT ON COLUMN report.tick.burst IS 'true: the tick was taken in full detail, because the server was busy';
+
+CREATE VIEW report.wait AS
+ SELECT x.server_id,
+    x.id AS wait_id,
+    x.state,
+    x.wait_event_type,
+    x.wait_event
+   FROM history.wait x;
+
+COMMENT ON VIEW report.wait IS 'what sessions were doing: state and wait, by server';
+COMMENT ON COLUMN report.wait.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.wait.wait_id IS 'number of the wait, good for its server';
+COMMENT ON COLUMN report.wait.state IS 'state as in pg_stat_activity; null: the rest of what is not listed';
+COMMENT ON COLUMN report.wait.wait_event_type IS 'type of the wait event, CPU where PostgreSQL reports none; null: the rest of what is not listed';
+COMMENT ON COLUMN report.wait.wait_event IS 'name of the wait event; empty: none';
+
+CREATE VIEW report.wait_minute AS
+ SELECT r.server_id,
+    s.name AS server,
+    r.bucket AS "time",
+    x.state,
+    x.wait_event_type,
+    x.wait_event,
+    (k.key IS NULL) AS is_rest,
+    k.samples,
+    ((k.samples)::double precision / (NULLIF(r.ticks, 0))::double precision) AS average_sessions,
+    k.peak AS max_sessions
+   FROM (((history.activity_rollup r
+     CROSS JOIN LATERAL UNNEST(array_append(r.keys, NULL::integer), array_append(r.key_samples, r.tail_samples), r.key_peaks) k(key, samples, peak))
+     JOIN pgam.server s ON ((s.id = r.server_id)))
+     LEFT JOIN history.wait x ON (((x.server_id = r.server_id) AND (x.id = k.key))))
+  WHERE ((r.step_seconds = 60) AND (r.dimension = 1) AND (k.samples > 0));
+
+COMMENT ON VIEW report.wait_minute IS 'sessions by state and wait event of each minute; made when the minute''s ten are over';
+COMMENT ON COLUMN report.wait_minute.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.wait_minute.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.wait_minute."time" IS 'start of the minute, UTC';
+COMMENT ON COLUMN report.wait_minute.state IS 'state as in pg_stat_activity; null: the rest of what is not listed';
+COMMENT ON COLUMN report.wait_minute.wait_event_type IS 'type of the wait event, CPU where PostgreSQL reports none; null: the rest of what is not listed';
+COMMENT ON COLUMN report.wait_minute.wait_event IS 'name of the wait event; empty: none';
+COMMENT ON COLUMN report.wait_minute.is_rest IS 'true: the sum of all that is not listed, because it was too much';
+COMMENT ON COLUMN report.wait_minute.samples IS 'session samples';
+COMMENT ON COLUMN report.wait_minute.average_sessions IS 'mean number of sessions; null: no tick was answered';
+COMMENT ON COLUMN report.wait_minute.max_sessions IS 'most sessions in one tick; null: not known';
 
 ALTER TABLE ONLY history.activity_minute
     ADD CONSTRAINT activity_minute_pkey PRIMARY KEY (server_id, minute);
@@ -1075,6 +1733,18 @@ GRANT SELECT ON TABLE report.activity TO pgam_read;
 
 GRANT SELECT ON TABLE report.activity_minute TO pgam_read;
 
+GRANT SELECT ON TABLE report.activity_rollup TO pgam_read;
+
+GRANT SELECT ON TABLE report.activity_total TO pgam_read;
+
+GRANT SELECT ON TABLE report.activity_window TO pgam_read;
+
+GRANT SELECT ON TABLE report.blocking TO pgam_read;
+
+GRANT SELECT ON TABLE report.coverage TO pgam_read;
+
+GRANT SELECT ON TABLE report.database TO pgam_read;
+
 GRANT SELECT ON TABLE report.database_rollup TO pgam_read;
 
 GRANT SELECT ON TABLE report.database_size TO pgam_read;
@@ -1085,6 +1755,20 @@ GRANT SELECT ON TABLE report.disk_rollup TO pgam_read;
 
 GRANT SELECT ON TABLE report.disk_usage TO pgam_read;
 
+GRANT SELECT ON TABLE report.event TO pgam_read;
+
+GRANT SELECT ON TABLE report.horizon TO pgam_read;
+
+GRANT SELECT ON TABLE report.query TO pgam_read;
+
 GRANT SELECT ON TABLE report.server TO pgam_read;
 
+GRANT SELECT ON TABLE report.session TO pgam_read;
+
+GRANT SELECT ON TABLE report.setting TO pgam_read;
+
 GRANT SELECT ON TABLE report.tick TO pgam_read;
+
+GRANT SELECT ON TABLE report.wait TO pgam_read;
+
+GRANT SELECT ON TABLE report.wait_minute TO pgam_read;

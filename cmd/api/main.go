@@ -160,8 +160,8 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 	}
 	return httpapi.New(httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Fleet: stats, Databases: stats, Disks: stats,
-			Keys: stats, Keysmith: keysmith{}, Accounts: stats,
+			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Fleet: stats, Databases: stats, Disks: stats, Storage: stats,
+			Keys: stats, Keysmith: keysmith{}, Accounts: stats, Settings: settings{stats},
 			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version,
 		},

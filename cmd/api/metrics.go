@@ -14,7 +14,7 @@ type questions struct {
 	pools   func() []live.PoolStatus
 	counts  func() live.Counts
 
-	watched, connections, limit, waits, waited, hits, loads *prometheus.Desc
+	watched, connections, limit, waits, waited, hits, loads, listeners *prometheus.Desc
 }
 
 func newQuestions(now *live.Live) *questions {
@@ -29,13 +29,14 @@ func newQuestions(now *live.Live) *questions {
 		waits:       d("pool_waits_total", "Questions that had to wait for a connection to a server.", "server"),
 		waited:      d("pool_wait_seconds_total", "Seconds that questions waited for a connection to a server.", "server"),
 		hits:        d("cache_hits_total", "Answers that were at hand, by cache.", "cache"),
+		listeners:   d("stream_listeners", "Listeners of live streams (server-sent events) now."),
 		loads:       d("cache_loads_total", "Answers that had to be asked for, by cache.", "cache"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (q *questions) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{q.watched, q.connections, q.limit, q.waits, q.waited, q.hits, q.loads} {
+	for _, d := range []*prometheus.Desc{q.watched, q.connections, q.limit, q.waits, q.waited, q.hits, q.loads, q.listeners} {
 		ch <- d
 	}
 }
@@ -64,6 +65,7 @@ func (q *questions) Collect(ch chan<- prometheus.Metric) {
 		metric(q.waited, prometheus.CounterValue, p.WaitTime.Seconds(), name)
 	}
 	n := q.counts()
+	metric(q.listeners, prometheus.GaugeValue, float64(n.Listeners))
 	for cache, used := range map[string]live.CacheCounts{"statuses": n.Statuses, "disks": n.Disks} {
 		metric(q.hits, prometheus.CounterValue, float64(used.Hits), cache)
 		metric(q.loads, prometheus.CounterValue, float64(used.Loads), cache)

@@ -16,7 +16,7 @@ import (
 // server has none.
 func TestQuestions(t *testing.T) {
 	t.Parallel()
-	const servers, each, others = 1000, 5, 5
+	const servers, each, others = 1000, 5, 6
 	q := newQuestions(new(live.Live))
 	var list []target.Target
 	pools := []live.PoolStatus{{Server: 5000, Acquired: 1}}
@@ -30,7 +30,7 @@ func TestQuestions(t *testing.T) {
 		})
 	}
 	q.servers, q.pools = func() []target.Target { return list }, func() []live.PoolStatus { return pools }
-	q.counts = func() live.Counts { return live.Counts{Statuses: live.CacheCounts{Hits: 7, Loads: 2}} }
+	q.counts = func() live.Counts { return live.Counts{Statuses: live.CacheCounts{Hits: 7, Loads: 2}, Listeners: 4} }
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(q)
 	families, err := registry.Gather()
@@ -44,7 +44,7 @@ func TestQuestions(t *testing.T) {
 	series, want := 0, map[string]float64{
 		"pgam_servers": servers, "pgam_pool_connections": 3 * servers, "pgam_pool_max_connections": 5 * servers,
 		"pgam_pool_waits_total": 3 * servers, "pgam_pool_wait_seconds_total": 1.5 * servers,
-		"pgam_cache_hits_total": 7, "pgam_cache_loads_total": 2,
+		"pgam_cache_hits_total": 7, "pgam_cache_loads_total": 2, "pgam_stream_listeners": 4,
 	}
 	for _, family := range families {
 		series += len(family.GetMetric())

@@ -86,6 +86,11 @@ func (c catalog) Targets(ctx context.Context) ([]target.Target, []byte, error) {
 	return targets, sealed, err
 }
 
+// Removed implements collector.Catalog.
+func (c catalog) Removed(ctx context.Context, id target.ID) (time.Time, error) {
+	return c.stats.ServerRemoved(ctx, id)
+}
+
 // Unseal implements collector.Catalog. A server whose password cannot be
 // opened is watched all the same, and says that it cannot be entered.
 func (c catalog) Unseal(sealed []byte) ([]target.Target, error) {
@@ -106,7 +111,7 @@ func (history) Retryable(err error) bool { return errors.Is(err, store.ErrUnavai
 // servers that were deleted with their history.
 type upkeep struct {
 	stats     *store.Store
-	retention store.Retention
+	retention func() store.Retention
 	log       *slog.Logger
 }
 
@@ -125,11 +130,21 @@ func (u upkeep) run(ctx context.Context) error {
 	if err := u.stats.EnsurePartitions(ctx, now, now.Add(partitionsAhead)); err != nil {
 		return err
 	}
-	dropped, err := u.stats.DropExpired(ctx, now, u.retention)
+	dropped, err := u.stats.DropExpired(ctx, now, u.retention())
 	if len(dropped) > 0 {
 		u.log.InfoContext(ctx, "dropped expired partitions", "partitions", dropped)
 	}
-	return errors.Join(err, u.purge(ctx))
+	return errors.Join(err, u.forget(ctx), u.purge(ctx))
+}
+
+// forget takes texts away that servers no longer allow, also where that changed
+// while no collector ran.
+func (u upkeep) forget(ctx context.Context) error {
+	texts, err := u.stats.ForgetTexts(ctx)
+	if texts > 0 {
+		u.log.InfoContext(ctx, "took stored texts of statements away", "texts", texts)
+	}
+	return err
 }
 
 func (u upkeep) purge(ctx context.Context) error {

@@ -29,7 +29,7 @@ type lagSource interface {
 // that a scrape asks stats_db nothing.
 type lag struct {
 	source lagSource
-	packs  bool // days are packed at all
+	packs  func() bool // days are packed at all
 	log    *slog.Logger
 	now    func() time.Time
 
@@ -40,7 +40,7 @@ type lag struct {
 	partitions, rollups, pack, bytes *prometheus.Desc
 }
 
-func newLag(source lagSource, packs bool, log *slog.Logger) *lag {
+func newLag(source lagSource, packs func() bool, log *slog.Logger) *lag {
 	d := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("pgam_"+name, help, nil, nil) }
 	return &lag{
 		source: source, packs: packs, log: log, now: time.Now,
@@ -122,7 +122,7 @@ func (l *lag) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(l.partitions, ahead)
 	gauge(l.rollups, since(seen.RollupDue))
-	if l.packs {
+	if l.packs() {
 		due := seen.PackDue
 		if !due.IsZero() {
 			due = due.AddDate(0, 0, 1)

@@ -71,7 +71,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		return err
 	}
-	servers := newFleet()
+	servers, now := newFleet(), newSettings(stats, log, cfg)
 	c, err := collector.New(collector.Config{
 		Dialer:  dialer{shells: shells, connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
 		Catalog: catalog{stats, log},
@@ -86,15 +86,19 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		},
 		Window:        cfg.Window.Std(),
 		MaxConnecting: cfg.MaxConnecting,
-		Maintain:      upkeep{stats, retention(cfg), log}.run,
+		Burst:         burst(cfg),
+		Settings:      now.read,
+		ForgetTexts:   stats.ForgetTexts,
+		Version:       daemon.Build().Version,
+		Maintain:      upkeep{stats, now.retention, log}.run,
 		Roll:          roller{stats}.run,
-		Pack:          packing(stats, cfg, log),
+		Pack:          packing(stats, now.repacks, log),
 	})
 	if err != nil {
 		return daemon.Configuration(err)
 	}
 	servers.watched = c.Watched
-	waiting := newLag(stats, cfg.Repack, log)
+	waiting := newLag(stats, now.repacks, log)
 	registry.MustRegister(servers, newTotals(c.Counts, journal, lease.Held), waiting)
 	frame.OnStop("upkeep", waiting.start(ctx))
 	if err := c.Start(ctx); err != nil {

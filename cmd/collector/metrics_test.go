@@ -44,6 +44,8 @@ var at = time.Date(2026, 3, 12, 10, 0, 0, 0, time.UTC)
 
 func clock() time.Time { return at }
 
+func yes() bool { return true }
+
 // wantMetrics compares the series that a collector shows of these names.
 func wantMetrics(t *testing.T, c prometheus.Collector, want map[string]float64, names ...string) {
 	t.Helper()
@@ -121,9 +123,9 @@ func everything(t *testing.T, servers int) *prometheus.Registry {
 	m.Flush(collector.Flush{Windows: servers, Took: time.Second})
 	f.watched, f.now = func() []collector.Watched { return list }, func() time.Time { return at.Add(2 * time.Hour) }
 	counts := func() collector.Counts { return collector.Counts{Ticks: map[sample.Outcome]int64{}, Servers: servers} }
-	l := newLag(&care{seen: store.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Bytes: 1}}, true, slog.New(slog.DiscardHandler))
+	l := newLag(&care{seen: store.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Bytes: 1}}, yes, slog.New(slog.DiscardHandler))
 	l.look(t.Context())
-	registry.MustRegister(f, newTotals(counts, waiting{}, func() bool { return true }), l)
+	registry.MustRegister(f, newTotals(counts, waiting{}, yes), l)
 	return registry
 }
 
@@ -196,7 +198,7 @@ func TestFleet_Disks(t *testing.T) {
 			d.FileSystems = append(d.FileSystems, sample.FileSystem{MountPoint: "/gone", Total: known(1000), Free: known(1)})
 		}
 		f.disks(1, &d)
-		if n := len(f.seen[1].disks["/filling"].points); n > 38 {
+		if n := len(f.seen[1].disks["/filling"].points); n > 42 {
 			t.Fatalf("%d points are kept", n)
 		}
 		f.now = func() time.Time { return last }
@@ -218,7 +220,7 @@ func TestTotals_Journal(t *testing.T) {
 	counts := func() collector.Counts { return collector.Counts{} }
 	names := []string{"pgam_journal_oldest_seconds", "pgam_journal_bytes", "pgam_journal_max_bytes", "pgam_journal_failing", "pgam_lease_held"}
 	w := waiting{stats: spool.Stats{Bytes: 5, MaxBytes: 10, Failing: true}, oldest: at.Add(-time.Minute)}
-	m := newTotals(counts, w, func() bool { return true })
+	m := newTotals(counts, w, yes)
 	m.now = clock
 	wantMetrics(t, m, map[string]float64{
 		"pgam_journal_oldest_seconds{}": 60,
@@ -241,7 +243,7 @@ func TestLag(t *testing.T) {
 	t.Parallel()
 	names := []string{"pgam_partitions_ahead_seconds", "pgam_rollup_lag_seconds", "pgam_repack_lag_seconds", "pgam_stats_db_bytes"}
 	source := &care{err: errors.New("away")}
-	l := newLag(source, true, slog.New(slog.DiscardHandler))
+	l := newLag(source, yes, slog.New(slog.DiscardHandler))
 	l.now = clock
 	l.look(t.Context())
 	wantMetrics(t, l, nil, names...)
@@ -254,7 +256,7 @@ func TestLag(t *testing.T) {
 		"pgam_repack_lag_seconds{}":       122400,
 		"pgam_stats_db_bytes{}":           7,
 	}, names...)
-	source.seen, l.packs = store.Upkeep{}, false
+	source.seen, l.packs = store.Upkeep{}, func() bool { return false }
 	l.look(t.Context())
 	wantMetrics(t, l, map[string]float64{
 		"pgam_partitions_ahead_seconds{}": 0,

@@ -61,6 +61,9 @@ func (s *settings) read(ctx context.Context) (collector.Settings, error) {
 // retention is what is kept for how long, now.
 func (s *settings) retention() store.Retention { return retention(*s.now.Load()) }
 
+// repacks says whether days that are over are packed, now.
+func (s *settings) repacks() bool { return s.now.Load().Repack }
+
 func burst(cfg config.Collector) collector.Burst {
 	return collector.Burst{
 		Active: cfg.BurstActive, LockWaits: cfg.BurstLockWaits, ConnectionsPercent: cfg.BurstConnectionsPercent,

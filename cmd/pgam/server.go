@@ -38,6 +38,7 @@ func (t *tool) serverAddCommand() *cobra.Command {
 	var (
 		flags endpointFlags
 		shell shellFlags
+		keep  keepFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "add NAME",
@@ -73,7 +74,7 @@ sees them. Confirm the host's key with pgam server pin, or give --ssh-host-key.`
 			if err := shell.read(cmd, t, &server.Shell.Password, shell.user != "" && shell.key == ""); err != nil {
 				return err
 			}
-			if err := shell.apply(cmd.Flags(), &server); err != nil {
+			if err := errors.Join(shell.apply(cmd.Flags(), &server), keep.apply(cmd.Flags(), &server)); err != nil {
 				return err
 			}
 
@@ -83,6 +84,7 @@ sees them. Confirm the host's key with pgam server pin, or give --ssh-host-key.`
 	flags.add(cmd)
 	flags.password.flags(cmd)
 	shell.add(cmd)
+	keep.add(cmd)
 
 	return cmd
 }
@@ -119,6 +121,7 @@ The server is then tried, and what is missing is said.`,
   pgam server set db1 --ssh-user watch --ssh-key fleet
   pgam server set db1 --ssh-key '' --ask-ssh-password
   pgam server set db1 --disk-source none
+  pgam server set db1 --query-texts full --burst-active 80
   pgam server set db1 --name primary --enabled=false`,
 		Args: one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -181,6 +181,7 @@ type serverChange struct {
 	enabled               bool
 	endpoint              endpointFlags
 	shell                 shellFlags
+	keep                  keepFlags
 	askPassword, askShell bool
 
 	password, shellPassword secret.Value // as read; empty keeps the stored one
@@ -194,6 +195,7 @@ func (c *serverChange) add(cmd *cobra.Command) {
 	c.endpoint.password.flags(cmd)
 	flags.BoolVar(&c.askPassword, "ask-password", false, "ask for a new password")
 	c.shell.add(cmd)
+	c.keep.add(cmd)
 	flags.BoolVar(&c.askShell, "ask-ssh-password", false, "ask for a new password of SSH")
 	cmd.MarkFlagsMutuallyExclusive("password-file", "ask-password")
 	cmd.MarkFlagsMutuallyExclusive("ssh-password-file", "ask-ssh-password")
@@ -247,6 +249,9 @@ func (c *serverChange) apply(flags *pflag.FlagSet, server *target.Target) error 
 	}
 	if !c.password.IsZero() {
 		server.Endpoint.Password = c.password
+	}
+	if err := c.keep.apply(flags, server); err != nil {
+		return err
 	}
 	if !c.shellPassword.IsZero() {
 		server.Shell.Password = c.shellPassword

@@ -19,18 +19,20 @@ import (
 	"github.com/pgam/pgam/migrations"
 )
 
-// localAdmin is the administrator that --create means without a value.
+// localAdmin is the administrator that --create means.
 const localAdmin = "postgres:///postgres?host=/var/run/postgresql&user=postgres"
 
 // setupOptions are the flags of pgam setup.
 type setupOptions struct {
-	configDir, statsDSN, create, group, login string
-	password                                  passwordSource
-	dryRun                                    bool
+	configDir, statsDSN, group, login string
+	create                            string // where the administrator enters; "" for making nothing
+	password                          passwordSource
+	dryRun                            bool
 }
 
 func (t *tool) setupCommand() *cobra.Command {
 	var o setupOptions
+	var local bool
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Set up an installation: secrets, stats_db and a first administrator",
@@ -41,24 +43,30 @@ run again: then it says that nothing was changed, or goes on where it ended.
 
 Where stats_db is comes from --stats-dsn, from PGAM_STATS_DSN, from an earlier
 setup, or is asked for. If its role or the database is missing, the SQL to run is
-said; with --create it is run, as the administrator at that URL. --create alone
-means the PostgreSQL of this machine, where root enters as the user postgres; role,
-database and password are then chosen: pgam, stats_db and a random one.
+said. With --create it is run in the PostgreSQL of this machine, where root enters
+as the user postgres, and with --create-as on any server, as the administrator at
+that URL. What is not given is then chosen: role pgam, database stats_db and a
+random password.
 
 Keys are never overwritten. A new --stats-dsn replaces the old one once it works.`,
 		Example: `  pgam setup --create
-  pgam setup --stats-dsn @/root/stats.dsn --create 'postgres://postgres@db1.example.org/postgres'
+  pgam setup --stats-dsn @/root/stats.dsn --create-as 'postgres://postgres@db1.example.org/postgres'
   pgam setup --stats-dsn postgres://pgam@db1.example.org/stats_db --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if local {
+				o.create = localAdmin
+			}
+
 			return (&setup{t: t, o: o}).run(cmd.Context())
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.configDir, "config-dir", defaultConfigDir, "`folder` of settings and secrets")
 	flags.StringVar(&o.statsDSN, "stats-dsn", "", "where stats_db is: a `URL`, or @FILE that holds it")
-	flags.StringVar(&o.create, "create", "", "make the role and the database if they are missing, as the administrator at this `URL`, or @FILE that holds it")
-	flags.Lookup("create").NoOptDefVal = localAdmin
+	flags.BoolVar(&local, "create", false, "make the role and the database if they are missing, in the PostgreSQL of this machine")
+	flags.StringVar(&o.create, "create-as", "", "the same on any server, as the administrator at this `URL`, or @FILE that holds it")
+	cmd.MarkFlagsMutuallyExclusive("create", "create-as")
 	flags.StringVar(&o.login, "admin", "admin", "`login` of the first administrator")
 	flags.StringVar(&o.password.file, "admin-password-file", "", "read the administrator's password from the one line of this `file`; - is standard input (default: a random one is printed)")
 	flags.StringVar(&o.group, "group", "pgam", "`group` that may read the settings, if there is such a group")

@@ -88,7 +88,13 @@ func (s *setup) readDSN(text string) (statsAddress, error) {
 	if a.cfg, err = pgx.ParseConfig(text); err != nil {
 		return a, misconfigured{errors.New("PGAM_STATS_DSN: cannot be understood: expected postgres://user:password@host:port/stats_db")}
 	}
-	if s.o.create == "" || a.cfg.Password != "" || strings.HasPrefix(a.cfg.Host, "/") {
+	if a.cfg.Password != "" || strings.HasPrefix(a.cfg.Host, "/") {
+		return a, nil
+	}
+	if stored, cfg := s.stored(); cfg != nil && cfg.Host == a.cfg.Host && cfg.Port == a.cfg.Port && cfg.User == a.cfg.User && cfg.Database == a.cfg.Database {
+		return statsAddress{value: stored, cfg: cfg}, nil
+	}
+	if s.o.create == "" {
 		return a, nil
 	}
 	password := stack.NewPassword()
@@ -102,6 +108,20 @@ func (s *setup) readDSN(text string) (statsAddress, error) {
 	a.value = secret.New(text)
 
 	return a, nil
+}
+
+// stored is the address of an earlier setup; cfg is nil where there is none that
+// can be read.
+func (s *setup) stored() (dsn secret.Value, cfg *pgx.ConnConfig) {
+	lines, err := s.t.readLines(s.path(statsDSNFile))
+	if err != nil || len(lines) != 1 {
+		return dsn, nil
+	}
+	if cfg, err = pgx.ParseConfig(lines[0]); err != nil {
+		return dsn, nil
+	}
+
+	return secret.New(lines[0]), cfg
 }
 
 // deriveDSN puts stats_db beside the administrator's database.
@@ -164,12 +184,12 @@ func (s *setup) askDSN(ctx context.Context) (string, error) {
 // adminConfig reads where --create enters, and as which user of this machine it
 // does: 0 for the one who runs setup.
 func (s *setup) adminConfig() (cfg *pgx.ConnConfig, uid int, err error) {
-	text, err := s.urlFrom("--create", s.o.create)
+	text, err := s.urlFrom("--create-as", s.o.create)
 	if err != nil {
 		return nil, 0, err
 	}
 	if cfg, err = pgx.ParseConfig(text); err != nil {
-		return nil, 0, misconfigured{errors.New("--create: cannot be understood: expected postgres://administrator:password@host:port/postgres")}
+		return nil, 0, misconfigured{errors.New("--create-as: cannot be understood: expected postgres://administrator:password@host:port/postgres")}
 	}
 	cfg.RuntimeParams["application_name"] = "pgam-setup"
 	if !strings.HasPrefix(cfg.Host, "/") || os.Geteuid() != 0 || cfg.Password != "" {
@@ -254,7 +274,7 @@ func (s *setup) prepare(ctx context.Context, setPassword bool) error {
 			hint = ": run it as root, who can enter as the user " + cfg.User
 		}
 
-		return fmt.Errorf("enter as the administrator (--create): %w%s", explainStats(secret.New(cfg.ConnString()), err), hint)
+		return fmt.Errorf("enter as the administrator: %w%s", explainStats(secret.New(cfg.ConnString()), err), hint)
 	}
 	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
 	made, err := stack.PrepareStats(ctx, admin, stack.Owner{
@@ -264,7 +284,7 @@ func (s *setup) prepare(ctx context.Context, setPassword bool) error {
 		s.did("%s", line)
 	}
 	if err != nil {
-		return fmt.Errorf("make stats_db (--create): %w", err)
+		return fmt.Errorf("make stats_db: %w", err)
 	}
 
 	return nil
@@ -274,7 +294,7 @@ func (s *setup) prepare(ctx context.Context, setPassword bool) error {
 func (s *setup) advice() error {
 	role, database := pgx.Identifier{s.dsn.cfg.User}.Sanitize(), pgx.Identifier{s.dsn.cfg.Database}.Sanitize()
 	host := net.JoinHostPort(s.dsn.cfg.Host, strconv.Itoa(int(s.dsn.cfg.Port)))
-	how := "pgam setup --create 'postgres://postgres@" + host + "/postgres' and the rest as now"
+	how := "pgam setup --create-as 'postgres://postgres@" + host + "/postgres' and the rest as now"
 	if ip := net.ParseIP(s.dsn.cfg.Host); s.dsn.cfg.Host == "localhost" || strings.HasPrefix(s.dsn.cfg.Host, "/") || ip != nil && ip.IsLoopback() {
 		how = "pgam setup --create, as root"
 	}

@@ -57,7 +57,7 @@ func TestSetup(t *testing.T) {
 	server := pgtest.Target(t)
 	dir := filepath.Join(t.TempDir(), "new", "pgam")
 	stats := fmt.Sprintf("postgres://o%%20wner@%s:%d/stats%%20db", server.Host(), server.Port())
-	args := []string{"setup", "--config-dir", dir, "--stats-dsn", stats, "--create", server.SuperuserDSN(), "--admin", "root"}
+	args := []string{"setup", "--config-dir", dir, "--stats-dsn", stats, "--create-as", server.SuperuserDSN(), "--admin", "root"}
 	dry := append(args, "--dry-run")
 
 	code, out, said := (desk{}).try(t, dry...)
@@ -93,7 +93,7 @@ func TestSetup(t *testing.T) {
 	}
 
 	// Again, with and without what was said before, and dry: nothing is changed.
-	for _, again := range [][]string{args, dry, {"setup", "--config-dir", dir}} {
+	for _, again := range [][]string{args, dry, {"setup", "--config-dir", dir}, {"setup", "--config-dir", dir, "--stats-dsn", stats}} {
 		if code, out, said := (desk{}).try(t, again...); code != 0 || out != "" || !strings.Contains(said, "everything is in place: nothing was changed") {
 			t.Errorf("%q again gives %d, %q: %s", again[len(again)-1], code, out, said)
 		}
@@ -119,9 +119,9 @@ func testSetupChanges(t *testing.T, server *pgtest.Server, dir string, environ [
 		t.Errorf("the address of stats_db is not found: %v", err)
 	}
 
-	// Another password of the role: setup with --create gives it the new one.
+	// Another password of the role: setup with --create-as gives it the new one.
 	pgtest.Exec(t, server.SuperuserDSN(), `alter role "o wner" password 'other'`)
-	if code, _, said := (desk{}).try(t, "setup", "--config-dir", dir, "--create", server.SuperuserDSN()); code != 0 || !strings.Contains(said, "set the password of role o wner") {
+	if code, _, said := (desk{}).try(t, "setup", "--config-dir", dir, "--create-as", server.SuperuserDSN()); code != 0 || !strings.Contains(said, "set the password of role o wner") {
 		t.Errorf("a changed password gives %d: %s", code, said)
 	}
 	sameFiles(t, before, contents(t, dir))
@@ -206,7 +206,7 @@ func TestSetup_CreateAlone(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Target(t)
 	dir := filepath.Join(t.TempDir(), "pgam")
-	code, _, said := (desk{}).try(t, "setup", "--config-dir", dir, "--create="+server.SuperuserDSN())
+	code, _, said := (desk{}).try(t, "setup", "--config-dir", dir, "--create-as="+server.SuperuserDSN())
 	if code != 0 || !strings.Contains(said, "created database stats_db") {
 		t.Fatalf("it gives %d: %s", code, said)
 	}
@@ -227,7 +227,7 @@ func TestSetup_Wrong(t *testing.T) {
 		"where is stats_db?":        {},
 		"names no database":         {"--stats-dsn", "postgres://u:canary@h"},
 		"no such file":              {"--stats-dsn", "@/nowhere"},
-		"--create: cannot be":       {"--create=postgres://u:canary@h:x/d"},
+		"--create-as: cannot be":    {"--create-as=postgres://u:canary@h:x/d"},
 		"login":                     {"--admin", "", "--stats-dsn", "postgres://u@h/d"},
 		"unknown command \"extra\"": {"extra"},
 	} {

@@ -36,7 +36,8 @@ func (t *tool) versionCommand() *cobra.Command {
 }
 
 func (t *tool) healthcheckCommand() *cobra.Command {
-	return &cobra.Command{
+	var flag string
+	cmd := &cobra.Command{
 		Use:   "healthcheck [URL]",
 		Short: "Exit with 0 if a program of ours answers that it is well, else with 1",
 		Long: `Asks an address and exits with 0 if the answer is 200, else with 1; for
@@ -44,17 +45,25 @@ containers and scripts. Without a URL it asks the API at its usual address
 whether it lives; /readyz says whether it can also reach stats_db.`,
 		Example: `  pgam healthcheck
   pgam healthcheck http://127.0.0.1:8000/readyz
-  pgam healthcheck http://127.0.0.1:8001/healthz`,
+  pgam healthcheck --url http://127.0.0.1:8001/readyz`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			address := "http://127.0.0.1:8000/healthz"
-			if len(args) == 1 {
+			address := flag
+			switch {
+			case len(args) == 1 && flag != "":
+				return misconfigured{errors.New("the URL is given twice")}
+			case len(args) == 1:
 				address = args[0]
+			case flag == "":
+				address = "http://127.0.0.1:8000/healthz"
 			}
 
 			return healthcheck(cmd.Context(), address)
 		},
 	}
+	cmd.Flags().StringVar(&flag, "url", "", "the `URL`, instead of the argument")
+
+	return cmd
 }
 
 func healthcheck(ctx context.Context, address string) error {

@@ -89,8 +89,8 @@ Exit codes: 0 done, 1 it did not work, 2 the command line or a setting is wrong.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-		t.upCommand(), t.setupCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.sshKeyCommand(), t.keyCommand(),
-		t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.manCommand(), t.versionCommand(),
+		t.upCommand(), t.setupCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.settingsCommand(), t.sshKeyCommand(), t.keyCommand(),
+		t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.demoCommand(), t.manCommand(), t.versionCommand(),
 	)
 
 	return root

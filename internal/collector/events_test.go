@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,13 +87,13 @@ func TestGapIsToldLater(t *testing.T) {
 		w.kill()
 		away := func(sample.Batch) error { return errAway }
 		w.history.fail(away, nil)
-		w.history.resume = func(target.ID) error { return errAway }
+		w.history.refuse(func(target.ID) error { return errAway })
 		w.pass(2 * time.Minute)
 		w.start()
 		w.pass(30 * time.Second)
 		w.wantEvents(sample.TheMonitor, started)
 		w.history.fail(nil, nil)
-		w.history.resume = nil
+		w.history.refuse(nil)
 		w.pass(30 * time.Second)
 		got := w.history.tell(sample.TheMonitor)
 		if len(got) != 3 || !strings.HasPrefix(got[2], "collector_gap the collector ended without a clean stop: nothing was collected for 2m") {
@@ -111,6 +112,7 @@ func changed(t target.Target, at time.Time, change func(*target.Target)) target.
 
 // TestEventsOfServers: seen at work, or by the next run, each told once.
 func TestEventsOfServers(t *testing.T) {
+	t.Parallel()
 	for _, away := range []bool{false, true} {
 		t.Run(fmt.Sprintf("away=%t", away), func(t *testing.T) {
 			inWorld(t, func(_ *testing.T, w *world) {
@@ -141,7 +143,9 @@ func TestEventsOfServers(t *testing.T) {
 				next(one, changed(two, time.Now(), func(t *target.Target) { t.Enabled = true }))
 				two = w.catalog.targets[1]
 				gone := time.Now().Add(-time.Minute).UTC()
+				w.catalog.mu.Lock()
 				w.catalog.removed = map[target.ID]time.Time{1: gone}
+				w.catalog.mu.Unlock()
 				three := server(3)
 				three.CreatedAt = time.Now().UTC()
 				next(two, three)
@@ -180,29 +184,38 @@ func TestChangedFieldsAreAll(t *testing.T) {
 	}
 }
 
-// tellingServer answers with an identity and databases that a test changes.
-func tellingServer(w *world, id target.ID) *sample.Identity {
-	who := &sample.Identity{SystemIdentifier: 9, VersionNum: 150001, Version: "15.1", PostmasterStart: time.Now().Add(-time.Hour).UTC()}
+// tellingServer answers with an identity that a test changes, and a setting.
+func tellingServer(w *world, id target.ID) (change func(func(*sample.Identity))) {
+	var mu sync.Mutex
+	who := sample.Identity{SystemIdentifier: 9, VersionNum: 150001, Version: "15.1", PostmasterStart: time.Now().Add(-time.Hour).UTC()}
 	w.fleet.server(id).visit = func(_ context.Context, _ int, v *sample.Visit) error {
-		i := *who
+		mu.Lock()
+		defer mu.Unlock()
+		i := who
 		i.At = v.Tick.Started
 		v.Identity = &i
 		v.Settings = &sample.Settings{At: v.Tick.Started, Set: []sample.Setting{{Name: "work_mem", Value: fmt.Sprint(i.TimelineID)}}}
 		return nil
 	}
-	return who
+	return func(edit func(*sample.Identity)) {
+		mu.Lock()
+		defer mu.Unlock()
+		edit(&who)
+	}
 }
 
 // TestEventsAreToldOnce: what was told goes on being told, over clean stops,
 // kills and journals that could not be drained, and never twice.
 func TestEventsAreToldOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		who := tellingServer(w, 1)
+		tell := tellingServer(w, 1)
 		away := func(sample.Batch) error { return errAway }
 		change := func() {
-			who.PostmasterStart = who.PostmasterStart.Add(time.Second)
-			who.TimelineID++
-			who.InRecovery = !who.InRecovery
+			tell(func(who *sample.Identity) {
+				who.PostmasterStart = who.PostmasterStart.Add(time.Second)
+				who.TimelineID++
+				who.InRecovery = !who.InRecovery
+			})
 		}
 		w.start()
 		w.pass(20 * time.Second)
@@ -262,17 +275,27 @@ func TestEventsAreToldOnce(t *testing.T) {
 // TestSettingsAtRunTime are taken over within two seconds.
 func TestSettingsAtRunTime(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		var mu sync.Mutex
 		now, fault := Burst{Active: 10, Length: time.Minute}, error(nil)
+		say := func(active int, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			now.Active, fault = active, err
+		}
 		w.change = func(c *Config) {
 			c.Burst = Burst{Active: 1, Length: time.Minute}
-			c.Settings = func(context.Context) (Settings, error) { return Settings{now}, fault }
+			c.Settings = func(context.Context) (Settings, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return Settings{now}, fault
+			}
 		}
 		w.start()
 		defer w.stop()
 		if got := w.c.burstLimits(); got.Active != 10 {
 			t.Errorf("at the start: %+v", got)
 		}
-		now.Active = 20
+		say(20, nil)
 		w.pass(5 * time.Second)
 		if got := w.c.burstLimits(); got.Active != 10 {
 			t.Errorf("without another revision: %+v", got)
@@ -282,10 +305,10 @@ func TestSettingsAtRunTime(t *testing.T) {
 		if got := w.c.burstLimits(); got.Active != 20 {
 			t.Errorf("after a change: %+v", got)
 		}
-		now.Active = -1
+		say(-1, nil)
 		w.catalog.set(w.catalog.targets...)
 		w.pass(2 * time.Second)
-		now.Active, fault = 30, errAway
+		say(30, errAway)
 		w.catalog.set(w.catalog.targets...)
 		w.pass(2 * time.Second)
 		if got := w.c.burstLimits(); got.Active != 20 {

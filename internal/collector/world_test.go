@@ -431,6 +431,13 @@ func (h *history) fail(before, after func(sample.Batch) error) {
 	h.before, h.after = before, after
 }
 
+// refuse has questions about the past refused; nil: not any more.
+func (h *history) refuse(resume func(target.ID) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.resume = resume
+}
+
 func (h *history) Append(ctx context.Context, b sample.Batch) error {
 	if slow := time.Duration(h.slow.Load()); slow > 0 {
 		select {

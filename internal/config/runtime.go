@@ -106,3 +106,26 @@ func (c Collector) InForce() map[string]string {
 	}
 	return values
 }
+
+// Effective gives the value of a changeable setting that is in force, and whether
+// it is "changed", of the "environment", or the "default", from what is stored;
+// nil is nothing.
+func (s Setting) Effective(changed, environment *string) (value, source string) {
+	switch {
+	case changed != nil:
+		return *changed, "changed"
+	case environment != nil && *environment != "":
+		if canonical, err := CheckChange(s.Name, *environment); err == nil && s.same(canonical) {
+			return s.Default, "default"
+		}
+		return *environment, "environment"
+	}
+	return s.Default, "default"
+}
+
+// same reports whether a text stands for the default: 1d for 24h.
+func (s Setting) same(text string) bool {
+	one, _ := Collector{}.With(map[string]string{s.Name: text})
+	other, _ := Collector{}.With(map[string]string{s.Name: s.Default})
+	return one.InForce()[s.Name] == other.InForce()[s.Name]
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,9 @@ type Frame struct {
 // then what OnStop registered is stopped. The error of run, or of a stop, goes
 // to standard error, a line each.
 func Main(name string, run func(ctx context.Context, frame *Frame) error) int {
+	// A panic, and the SIGABRT of systemd's watchdog, would end with exit code 2,
+	// which is a wrong configuration's; like this they end by SIGABRT.
+	debug.SetTraceback("crash")
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)

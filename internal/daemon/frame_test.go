@@ -43,6 +43,7 @@ var children = map[string]func(context.Context, *Frame) error{
 	"misconfigured": func(context.Context, *Frame) error {
 		return Configuration(errors.Join(errors.New("PGAM_A: bad"), errors.New("PGAM_B: worse")))
 	},
+	"panics": func(context.Context, *Frame) error { panic("a fault of ours") },
 	"fails": func(context.Context, *Frame) error { return errors.New("open store: no such host") },
 }
 
@@ -92,6 +93,8 @@ func TestMain_Processes(t *testing.T) {
 		{"stops", send(syscall.SIGINT), ExitOK, []string{`"signal":"interrupt"`, `"msg":"part stopped"`}},
 		{"hangs", send(syscall.SIGTERM, syscall.SIGINT), ExitRuntime, []string{"second signal"}},
 		{"misconfigured", send(), ExitConfiguration, []string{"child: PGAM_A: bad\nchild: PGAM_B: worse\n"}},
+		{"panics", send(), -1, []string{"a fault of ours", "goroutine"}}, // By a signal: no supervisor shall give up.
+		{"hangs", send(syscall.SIGABRT), -1, []string{"SIGABRT", "goroutine"}},
 		{"fails", send(), ExitRuntime, []string{"child: open store: no such host\n"}},
 	} {
 		code, stderr := child(t, test.name, test.act)

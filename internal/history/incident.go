@@ -35,7 +35,7 @@ func NewIncidentQuestion(at time.Time, window time.Duration) (IncidentQuestion, 
 // Incident is what happened around an instant.
 type Incident struct {
 	Question IncidentQuestion
-	Activity Activity
+	Activity ActivityBy
 	Instant  Instant
 	// Blockers are what held others up over the range, those first for which
 	// most time was waited.

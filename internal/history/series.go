@@ -7,11 +7,15 @@ import (
 	"github.com/pgam/pgam/internal/sample"
 )
 
-// The grains of series of databases and sizes: what the collector stored, or
-// the rollups.
+// SeriesGrain says what a series of databases or sizes was made from.
+type SeriesGrain string
+
+// The grains of series: what the collector stored, or its rollups.
 const (
-	GrainSample Grain = "sample"
-	GrainHour4  Grain = "4hour"
+	SeriesSample SeriesGrain = "sample"
+	SeriesHour   SeriesGrain = "hour"
+	SeriesHour4  SeriesGrain = "4hour"
+	SeriesDay    SeriesGrain = "day"
 )
 
 // maxSampleDays is how many days are answered from samples at most.
@@ -19,10 +23,10 @@ const maxSampleDays = 2
 
 // SeriesPlan says how a question about a series of databases is answered.
 type SeriesPlan struct {
-	// Range is widened to whole hours unless the grain is GrainSample.
+	// Range is widened to whole hours unless the grain is SeriesSample.
 	Range Range
 	Step  time.Duration
-	Grain Grain
+	Grain SeriesGrain
 }
 
 // PlanSeries chooses grain and step; a step of zero takes one that gives at
@@ -38,7 +42,7 @@ func PlanSeries(r Range, step time.Duration) (SeriesPlan, error) {
 			}
 		}
 	}
-	plan := SeriesPlan{Range: r, Step: step, Grain: GrainSample}
+	plan := SeriesPlan{Range: r, Step: step, Grain: SeriesSample}
 	switch {
 	case step < time.Second || step%time.Second != 0:
 		return plan, fmt.Errorf("%w: step must be a whole number of seconds, at least 1s", ErrInvalid)
@@ -48,13 +52,13 @@ func PlanSeries(r Range, step time.Duration) (SeriesPlan, error) {
 	case step%time.Hour != 0:
 		return plan, fmt.Errorf("%w: a step of an hour or more must be whole hours", ErrInvalid)
 	case step%day == 0:
-		plan.Grain = GrainDay
+		plan.Grain = SeriesDay
 	case step%(4*time.Hour) == 0:
-		plan.Grain = GrainHour4
+		plan.Grain = SeriesHour4
 	default:
-		plan.Grain = GrainHour
+		plan.Grain = SeriesHour
 	}
-	if plan.Grain != GrainSample {
+	if plan.Grain != SeriesSample {
 		plan.Range = r.Widen(plan.Width())
 	}
 	if n := plan.Buckets(); n > MaxPoints {
@@ -66,15 +70,15 @@ func PlanSeries(r Range, step time.Duration) (SeriesPlan, error) {
 // Width is that of the rollups that answer; zero for samples.
 func (p SeriesPlan) Width() time.Duration {
 	switch p.Grain {
-	case GrainDay:
+	case SeriesDay:
 		return 24 * time.Hour
-	case GrainHour4:
+	case SeriesHour4:
 		return 4 * time.Hour
-	case GrainHour:
+	case SeriesHour:
 		return time.Hour
-	default:
-		return 0
+	case SeriesSample:
 	}
+	return 0
 }
 
 // Buckets is how many steps, aligned to the Unix epoch, the range touches.

@@ -11,15 +11,20 @@ type CacheCounts struct {
 	Loads int64 // questions to servers or hosts
 }
 
-// Counts are totals since the start.
+// Counts are totals since the start, but for the listeners.
 type Counts struct {
 	Statuses CacheCounts // of how servers are
 	Disks    CacheCounts // of looks at their file systems
+	// Listeners of live streams, now.
+	Listeners int
 }
 
 // Counts tells how often an answer was at hand.
 func (l *Live) Counts() Counts {
-	return Counts{Statuses: l.used.statuses.counts(), Disks: l.used.disks.counts()}
+	l.feeds.mu.Lock()
+	listeners := l.feeds.count
+	l.feeds.mu.Unlock()
+	return Counts{Statuses: l.used.statuses.counts(), Disks: l.used.disks.counts(), Listeners: listeners}
 }
 
 // caches count how the caches are used.

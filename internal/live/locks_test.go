@@ -19,7 +19,7 @@ func waiting(t *testing.T, server *pgtest.Server, sql string) int32 {
 		_, _ = conn.Exec(t.Context(), sql) // ended with the test
 	}()
 	t.Cleanup(func() { <-done })
-	return int32(conn.PgConn().PID()) //nolint:gosec // a pid
+	return int32(conn.PgConn().PID())
 }
 
 func TestLocks(t *testing.T) {
@@ -66,14 +66,14 @@ func TestLocks(t *testing.T) {
 				}
 				return got.Waits[i]
 			}
-			holds := int32(holder.PgConn().PID()) //nolint:gosec // a pid
+			holds := int32(holder.PgConn().PID())
 			if w := wait(first, holds); w.Lock.Type != "transactionid" || w.Lock.Mode != "ShareLock" || w.Lock.Relation != nil || w.Transaction != "" {
 				t.Errorf("first: %+v, %+v", w, w.Lock)
 			}
 			if w := wait(second, holds); w.Lock.Type != "relation" || w.Lock.Mode != "AccessExclusiveLock" || !is(w.Lock.Relation, `public."größe"`) || w.Lock.DatabaseOID == nil {
 				t.Errorf("second: %+v, %+v", w, w.Lock)
 			}
-			if w := wait(third, int32(idle.PgConn().PID())); w.Lock.Type != "advisory" { //nolint:gosec // a pid
+			if w := wait(third, int32(idle.PgConn().PID())); w.Lock.Type != "advisory" {
 				t.Errorf("third: %+v, %+v", w, w.Lock)
 			}
 			if w := wait(fourth, 0); w.Transaction != "gid 7" || w.Lock.Mode != "AccessShareLock" {

@@ -77,13 +77,13 @@ func TestStream(t *testing.T) {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		for range second.Ticks() { //nolint:revive // whoever takes nothing is let go
+		for range second.Ticks() { // whoever takes nothing is let go
 		}
 	}()
 	pgtest.WaitFor(t, 20*time.Second, func() bool { tick := take(t, first); return len(tick.Locks.Waits) == 1 }, "the waiter to be seen")
 	tick := take(t, first)
 	if tick.Err != nil || tick.Classes[sample.ClassLock] != 1 || tick.Classes[sample.ClassIdleInTransaction] != 1 || tick.Connections["active"] < 1 ||
-		len(tick.Locks.Sessions) != 2 || tick.Locks.Waits[0].Blocker != int32(holder.PgConn().PID()) { //nolint:gosec // a pid
+		len(tick.Locks.Sessions) != 2 || tick.Locks.Waits[0].Blocker != int32(holder.PgConn().PID()) {
 		t.Errorf("tick %+v", tick)
 	}
 	pgtest.WaitFor(t, 20*time.Second, func() bool {

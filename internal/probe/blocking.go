@@ -13,7 +13,8 @@ import (
 
 // maxWaiters is how many waiting sessions are asked about in one visit outside
 // of a burst. Each costs the server more the longer the queue is that it stands
-// in; see TestBlockers_cost for what was measured.
+// in: behind one row, on PostgreSQL 15 and 18, all of 100 cost 2.5 ms, of 200
+// 7 ms, of 400 30 ms; fifty of them 1, 2 and 4 ms.
 const maxWaiters = 50
 
 // A question about locks that took longer than slowLocks, beside the way there

@@ -212,7 +212,7 @@ func testNews(t *testing.T, f *follower, restless bool) {
 func killBackend(t *testing.T, server *pgtest.Server) {
 	t.Helper()
 	conn := session(t, server, "postgres", "victim")
-	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGKILL); err != nil { //nolint:gosec // a pid
+	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.WaitFor(t, 10*time.Second, func() bool {
@@ -280,12 +280,12 @@ func testHorizon(t *testing.T, server *pgtest.Server) {
 	if got := held(); got != nil {
 		t.Errorf("nothing holds anything, but: %v", got)
 	}
-	pgtest.Exec(t, server.SuperuserDSN(), "create table if not exists held (id int)")
+	// The slot comes first: making one waits for transactions that are open.
+	pgtest.Exec(t, server.SuperuserDSN(), "create table if not exists held (id int)", "select pg_create_logical_replication_slot('slot_one', 'pgoutput')")
 	for _, sql := range []string{"begin; insert into held values (1); prepare transaction 'first one'", "begin; insert into held values (1); prepare transaction 'second'"} {
 		exec(t, session(t, server, "postgres", "preparer"), sql)
 	}
-	pgtest.Exec(t, server.SuperuserDSN(), "select pg_create_logical_replication_slot('slot_one', 'pgoutput')",
-		"select txid_current()", "select txid_current()")
+	pgtest.Exec(t, server.SuperuserDSN(), "select txid_current()", "select txid_current()")
 	if diff := cmp.Diff([]string{"prepared_transaction first one 4", "replication_slot slot_one 4"}, held()); diff != "" {
 		t.Errorf("horizons (-want +got):\n%s", diff)
 	}

@@ -61,7 +61,7 @@ func TestConformance_texts(t *testing.T) {
 func testCanaries(t *testing.T, server *pgtest.Server) {
 	t.Helper()
 	const sessions, rounds = 11, 20
-	dice := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in every run
+	dice := rand.New(rand.NewPCG(1, 2))
 	benches := map[target.QueryTexts]*bench{
 		target.TextsNormalized: newBench(t, server, pgtest.User), target.TextsFull: newBench(t, server, pgtest.User), target.TextsNone: newBench(t, server, pgtest.User),
 	}

@@ -22,7 +22,7 @@ type Window struct {
 
 // Answered reports whether the sessions of a tick, from 0, were read.
 func (w *Window) Answered(tick int) bool {
-	return len(w.Outcome) == 0 || sample.Outcome(w.Outcome[tick]).Answered() //nolint:gosec // as it was stored
+	return len(w.Outcome) == 0 || sample.Outcome(w.Outcome[tick]).Answered()
 }
 
 // Instant says when a tick, from 0, counts: when it was begun, but within its
@@ -49,23 +49,18 @@ type Folder struct {
 type tally struct {
 	ticks   int32
 	samples int64
-	index   map[int32]int
+	index   index
 	counts  []count
 }
 
 func (t *tally) begin() {
-	if t.index == nil {
-		t.index = make(map[int32]int)
-	}
-	clear(t.index)
+	t.index.clear()
 	t.ticks, t.samples, t.counts = 0, 0, t.counts[:0]
 }
 
 func (t *tally) add(key int32, samples int64, peak int32) {
-	at, known := t.index[key]
+	at, known := t.index.find(key)
 	if !known {
-		at = len(t.counts)
-		t.index[key] = at
 		t.counts = append(t.counts, count{key: key})
 	}
 	t.samples += samples
@@ -122,28 +117,37 @@ func (f *Folder) Add(w *Window, labels map[int32]Labels) {
 
 // count fills the grids.
 func (f *Folder) count(w *Window, labels map[int32]Labels) {
-	var (
-		of      Labels
-		session int32
-		looked  bool
-	)
-	for i, one := range w.Tick {
-		tick := int(one) - 1
-		if f.minute[tick] < 0 {
-			continue
+	waits, queries := &f.grids[Wait], &f.grids[Query]
+	for i := 0; i < len(w.Tick); {
+		// Samples are ordered by session: what it is counted by is looked up once.
+		session, first := w.Session[i], i
+		for ; i < len(w.Tick) && w.Session[i] == session; i++ {
+			tick := int(w.Tick[i]) - 1
+			if f.minute[tick] < 0 {
+				continue
+			}
+			waits.Add(int32(w.Wait[i]), tick)
+			query := w.Query[i]
+			if query == sample.Unset {
+				query = 0
+			}
+			queries.Add(query, tick)
 		}
-		query := w.Query[i]
-		if query == sample.Unset {
-			query = 0
+		for d, key := range labels[session] {
+			f.run(&f.grids[int(Database)+d], key, w.Tick[first:i])
 		}
-		f.grids[Wait].Add(int32(w.Wait[i]), tick)
-		f.grids[Query].Add(query, tick)
-		if !looked || w.Session[i] != session {
-			session, looked = w.Session[i], true
-			of = labels[session]
-		}
-		for d, key := range of {
-			f.grids[int(Database)+d].Add(key, tick)
+	}
+}
+
+// run counts the ticks of one session.
+func (f *Folder) run(g *Grid, key int32, ticks []int16) {
+	start := -1
+	for _, one := range ticks {
+		if tick := int(one) - 1; f.minute[tick] >= 0 {
+			if start < 0 {
+				start = g.start(key)
+			}
+			g.counts[start+tick]++
 		}
 	}
 }

@@ -70,8 +70,8 @@ func TestDictionaryKnowLock(t *testing.T) {
 	if e := d.Take(); !e.Empty() || d.Next().Lock != 7 {
 		t.Errorf("entries %+v, next %d", e, d.Next().Lock)
 	}
-	for _, hours := range []time.Duration{0, 61, 122} {
-		d.Begin(start.Add(hours * time.Minute))
+	for _, later := range []time.Duration{0, 61 * time.Minute, 122 * time.Minute} {
+		d.Begin(start.Add(later))
 	}
 	if id, _ := d.Lock(LockEntry{Type: "relation", Mode: "ShareLock", RelationOID: 9}, 3); id != 7 {
 		t.Errorf("a forgotten lock has the id %d", id)

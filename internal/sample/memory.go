@@ -80,11 +80,13 @@ func (m *Memory) Then(later Memory) {
 
 // identity compares who answers with who did before. A checkpointer that cannot
 // be seen for once is still the one that was.
-func (m *Memory) identity(cur *Identity) (events []Event) {
+func (m *Memory) identity(seen *Identity) (events []Event) {
 	old := m.Identity
-	if cur == nil {
+	if seen == nil {
 		return nil
 	}
+	own := *seen // what was seen is the visit's
+	cur := &own
 	m.Identity = cur
 	if old == nil {
 		return nil

@@ -50,7 +50,7 @@ func Merge(windows []*Window) Window {
 	g := merger{windows: windows, base: make([]int16, len(windows)), shift: make([]int32, len(windows))}
 	ticks := 0
 	for i, w := range windows {
-		g.base[i] = int16(ticks)                              //nolint:gosec // five minutes of ticks
+		g.base[i] = int16(ticks)
 		g.shift[i] = int32(w.T0.Sub(first.T0).Milliseconds()) //nolint:gosec // five minutes
 		ticks += len(w.TickOffset)
 		g.samples += len(w.Tick)

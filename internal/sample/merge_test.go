@@ -11,11 +11,11 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-var five = time.Date(2024, 11, 22, 12, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // constant
+var five = time.Date(2024, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// seen is everything a window says of a tick, a sample or an edge, with the
+// said is everything a window says of a tick, a sample or an edge, with the
 // instants that it stands for.
-type seen struct {
+type said struct {
 	At                       time.Time
 	Cadence                  time.Duration
 	Outcome, Reason          int16
@@ -34,7 +34,7 @@ func instantOf(w *Window, ms int64) time.Time {
 
 // everything lists what windows say, in the order of the sessions' ids within
 // each tick, as the views show it.
-func everything(windows []*Window) (ticks, samples, edges []seen) {
+func everything(windows []*Window) (ticks, samples, edges []said) {
 	at := func(list []int32, i int) int32 {
 		if list == nil {
 			return Unset
@@ -43,7 +43,7 @@ func everything(windows []*Window) (ticks, samples, edges []seen) {
 	}
 	for _, w := range windows {
 		for i := range w.TickOffset {
-			k := seen{At: instantOf(w, int64(w.TickOffset[i])), Cadence: w.Cadence, Duration: w.TickDuration[i], Backends: w.TickBackends[i]}
+			k := said{At: instantOf(w, int64(w.TickOffset[i])), Cadence: w.Cadence, Duration: w.TickDuration[i], Backends: w.TickBackends[i]}
 			if w.TickOutcome != nil {
 				k.Outcome, k.Reason = w.TickOutcome[i], w.TickReason[i]
 			}
@@ -51,7 +51,7 @@ func everything(windows []*Window) (ticks, samples, edges []seen) {
 			ticks = append(ticks, k)
 		}
 		for i := range w.Tick {
-			n := seen{
+			n := said{
 				At: instantOf(w, int64(w.TickOffset[w.Tick[i]-1])), Session: w.Session[i], Query: w.Query[i], Wait: w.Wait[i],
 				XminAge: at(w.XminAge, i), Blocker: at(w.Blocker, i),
 			}
@@ -67,12 +67,12 @@ func everything(windows []*Window) (ticks, samples, edges []seen) {
 			samples = append(samples, n)
 		}
 		for i := range w.EdgeTick {
-			edges = append(edges, seen{
+			edges = append(edges, said{
 				At: instantOf(w, int64(w.TickOffset[w.EdgeTick[i]-1])), Blocked: w.EdgeBlocked[i], BlockedBy: w.EdgeBlocker[i], Lock: w.EdgeLock[i],
 			})
 		}
 	}
-	order := func(a, b seen) int {
+	order := func(a, b said) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Session, b.Session), cmp.Compare(a.Blocked, b.Blocked), cmp.Compare(a.BlockedBy, b.BlockedBy), cmp.Compare(a.Lock, b.Lock))
 	}
 	slices.SortStableFunc(samples, order)

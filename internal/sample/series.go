@@ -97,6 +97,9 @@ func (s *Series) Advance(v *Visit) {
 func (s *Series) tell(v *Visit) {
 	m := &s.memory
 	v.Events = append(v.Events, m.identity(v.Identity)...)
+	if v.Identity != nil {
+		v.Identity.CheckpointerStart = m.Identity.CheckpointerStart
+	}
 	if v.Inventory != nil {
 		v.Events = append(v.Events, m.databases(v.Inventory)...)
 	}

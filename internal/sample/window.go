@@ -166,7 +166,7 @@ func (w *Window) edges(ticks []Tick) {
 	var all []placed
 	for i, t := range ticks {
 		for _, e := range t.Edges {
-			all = append(all, placed{e, int16(i + 1)}) //nolint:gosec // at most a minute's ticks
+			all = append(all, placed{e, int16(i + 1)})
 		}
 	}
 	// A wait that goes on for many ticks makes runs, which compress.

@@ -150,9 +150,28 @@ func (w *writer) revisions(visits []*sample.Visit) {
 	}
 }
 
+// sessionInto are the columns of the parameters of a session.
+const sessionInto = `(server_id, day, id, pid, backend_start, database_oid, database_name, user_oid, user_name,
+       application_name, client_addr, backend_type, leader_pid)`
+
+func (p *params) session(server target.ID, n *sample.SessionEntry) {
+	p.int8(int64(server))
+	p.day(n.Day)
+	p.int4(n.ID)
+	p.int4(n.PID)
+	orNull(p, n.BackendStart, 0, p.micros)
+	orNull(p, n.DatabaseOID, 0, p.oid)
+	orNull(p, n.Database, "", p.text)
+	orNull(p, n.UserOID, 0, p.oid)
+	orNull(p, n.User, "", p.text)
+	p.text(n.Application)
+	orNull(p, n.ClientAddr, "", p.text)
+	p.text(n.BackendType)
+	orNull(p, n.LeaderPID, 0, p.int4)
+}
+
 const insertSession = `/* pgam:append */
-insert into history.session as s (server_id, day, id, pid, backend_start, database_oid, database_name, user_oid, user_name,
-       application_name, client_addr, backend_type, leader_pid)
+insert into history.session as s ` + sessionInto + `
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 on conflict (server_id, day, id) do update
    set database_name = excluded.database_name, user_name = excluded.user_name
@@ -167,20 +186,7 @@ on conflict (server_id, id) do nothing`
 func (w *writer) entries(server target.ID, e *sample.Entries) {
 	p := &w.p
 	for i := range e.Sessions {
-		n := &e.Sessions[i]
-		p.int8(int64(server))
-		p.day(n.Day)
-		p.int4(n.ID)
-		p.int4(n.PID)
-		orNull(p, n.BackendStart, 0, p.micros)
-		orNull(p, n.DatabaseOID, 0, p.oid)
-		orNull(p, n.Database, "", p.text)
-		orNull(p, n.UserOID, 0, p.oid)
-		orNull(p, n.User, "", p.text)
-		p.text(n.Application)
-		orNull(p, n.ClientAddr, "", p.text)
-		p.text(n.BackendType)
-		orNull(p, n.LeaderPID, 0, p.int4)
+		p.session(server, &e.Sessions[i])
 		w.send("pgam_session")
 	}
 	for i := range e.Waits {

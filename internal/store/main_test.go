@@ -22,13 +22,13 @@ func openStore(t *testing.T) (*Store, string) {
 	return openStoreAt(t, dsn, newKeyring(t)), dsn
 }
 
-func openStoreAt(t testing.TB, dsn string, keys *secret.Keyring) *Store {
-	t.Helper()
+func openStoreAt(tb testing.TB, dsn string, keys *secret.Keyring) *Store {
+	tb.Helper()
 	s, err := New(Config{DSN: secret.New(dsn), Keyring: keys, Application: "pgam-test"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 

@@ -47,7 +47,7 @@ func (b *busyServer) tick(at, t0 time.Time) sample.Tick {
 			}
 			n.since = n.start
 			n.query = 1 + int32(b.r.IntN(1+b.r.IntN(busyStatements)))
-			n.until = at.Add(time.Duration(b.r.ExpFloat64() * 1e9))
+			n.until = at.Add(time.Duration(b.r.ExpFloat64() * 2e9))
 		}
 		if b.r.IntN(2) == 0 {
 			n.wait = 1 + int16(b.r.IntN(1+b.r.IntN(14)))

@@ -18,7 +18,7 @@ import (
 )
 
 // packNow is when the day of noon may be packed.
-var packNow = time.Date(2024, 11, 23, 3, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // constant
+var packNow = time.Date(2024, 11, 23, 3, 0, 0, 0, time.UTC)
 
 // seedDay stores random windows of a server around noon, midnight and a restart
 // of the collector, with gaps, and gives what was stored.

@@ -145,7 +145,7 @@ func (s *Store) Coverage(ctx context.Context, t target.Target, r history.Range) 
 		return fail(err)
 	}
 	ledger := history.NewLedger(r, cadence)
-	if err := s.enter(ctx, t.ID, r, ledger); err != nil {
+	if err := s.enterHours(ctx, t.ID, r, ledger); err != nil {
 		return fail(err)
 	}
 	return ledger.Coverage(), nil
@@ -254,20 +254,9 @@ func (m storedMinute) whole() bool {
 // whole or not there, from the windows. A minute whose windows are no longer
 // kept counts as it was summed up.
 func (s *Store) enter(ctx context.Context, id target.ID, r history.Range, ledger ledger) error {
-	const sql = `/* pgam:minutes */
-select minute, cadence_ms, ticks_ok::int8 as ok, ticks_degraded::int8 as degraded, ticks_failed::int8 as failed,
-       ticks_skipped::int8 as skipped
-  from history.activity_minute
- where server_id = $1
-   and minute >= $2
-   and minute <= $3
- order by minute`
-	rows, err := s.pool.Query(ctx, sql, id, r.From, r.To.Add(-time.Minute))
-	if err != nil {
-		return err
-	}
 	e := enterer{ledger: ledger}
-	if e.minutes, err = pgx.CollectRows(rows, pgx.RowToStructByName[storedMinute]); err != nil {
+	var err error
+	if e.minutes, err = s.minuteLedgers(ctx, id, r); err != nil {
 		return err
 	}
 	var rest []history.Range

@@ -202,3 +202,25 @@ func TestAtBlocking(t *testing.T) {
 		t.Errorf("a deadlock: %+v, %v", got.Blocking, err)
 	}
 }
+
+// quietHour stores four minutes of the hour before noon, with one session on the
+// CPU.
+func quietHour(t *testing.T, s *Store, server target.ID) {
+	t.Helper()
+	batch := sample.Batch{Visits: []*sample.Visit{{Server: server, Entries: sample.Entries{
+		Sessions: []sample.SessionEntry{{ID: 90, Day: sample.Day(noon), PID: 90, Database: "shop", User: "app", Application: "web"}},
+		Waits:    []sample.WaitEntry{{ID: 9, State: "active", Type: sample.CPU}},
+	}}}}
+	for t0 := noon.Add(-30 * time.Minute); t0.Before(noon.Add(-26 * time.Minute)); t0 = t0.Add(15 * time.Second) {
+		ticks := make([]sample.Tick, 15)
+		for i := range ticks {
+			at := t0.Add(time.Duration(i) * time.Second)
+			ticks[i] = sample.Tick{
+				Planned: at, Started: at, Window: t0, Span: 15 * time.Second, Cadence: time.Second, Backends: 5,
+				Sessions: []sample.Session{{Session: 90, Wait: 9, Class: sample.ClassCPU, Blocker: sample.Unset}},
+			}
+		}
+		batch.Windows = append(batch.Windows, sample.NewWindow(server, ticks))
+	}
+	mustAppend(t, s, batch)
+}

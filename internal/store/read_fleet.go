@@ -99,12 +99,12 @@ func newestTick(f *history.FleetServer, w *sample.Window) {
 		if len(w.TickOutcome) == 0 {
 			return sample.OK
 		}
-		return sample.Outcome(w.TickOutcome[i]) //nolint:gosec // a small number
+		return sample.Outcome(w.TickOutcome[i])
 	}
 	at := w.T0.Add(time.Duration(w.TickOffset[n-1]) * time.Millisecond)
 	f.LastTick, f.LastOutcome = &at, outcome(n-1)
 	if len(w.TickReason) > 0 {
-		f.LastReason = sample.Reason(w.TickReason[n-1]) //nolint:gosec // a small number
+		f.LastReason = sample.Reason(w.TickReason[n-1])
 	}
 	last := n - 1
 	for last >= 0 && !outcome(last).Answered() {
@@ -122,6 +122,13 @@ func newestTick(f *history.FleetServer, w *sample.Window) {
 	for i, t := range w.EdgeTick {
 		if t == tick {
 			blocked[w.EdgeBlocked[i]] = true
+		}
+	}
+	if w.EdgeTick == nil && w.Blocker != nil { // from before there were edges
+		for i, t := range w.Tick {
+			if t == tick && w.Blocker[i] != sample.Unset {
+				blocked[w.Session[i]] = true
+			}
 		}
 	}
 	count := len(blocked)

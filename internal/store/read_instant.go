@@ -23,12 +23,16 @@ const (
 )
 
 // At gives every session of the newest answered tick that is not after an
-// instant, nor older than its window's span and a minute.
+// instant, nor older than its window's span and a minute. The error wraps
+// history.ErrGone where ticks of that time are no longer kept.
 func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error) {
 	instant = instant.UTC()
 	answer := history.Instant{Asked: instant}
 	fail := func(err error) (history.Instant, error) {
 		return history.Instant{}, fmt.Errorf("read instant: %w", dbError(err))
+	}
+	if err := s.ticksKept(ctx, t, instant); err != nil {
+		return history.Instant{}, fmt.Errorf("read instant: %w", err)
 	}
 	var (
 		found storedWindow

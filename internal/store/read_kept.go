@@ -35,6 +35,7 @@ func (s *Store) Kept(ctx context.Context, t target.Target, by history.Dimension,
 	}
 	if by == history.ByWaitClass && f.Empty() {
 		sources[history.GrainMinute], sources[history.GrainHour], sources[history.GrainDay] = "activity_minute", "activity_total", "activity_total"
+		delete(sources, history.GrainTenMinutes)
 	}
 	kept := make(history.Kept)
 	for grain, table := range sources {

@@ -15,12 +15,14 @@ import (
 // tee enters everything into several ledgers.
 type tee []ledger
 
+// Tick enters a tick.
 func (t tee) Tick(at time.Time, cadence time.Duration, outcome sample.Outcome, reason sample.Reason) {
 	for _, l := range t {
 		l.Tick(at, cadence, outcome, reason)
 	}
 }
 
+// Block enters ticks of which only the numbers are known.
 func (t tee) Block(start time.Time, length, cadence time.Duration, tally history.Tally) {
 	for _, l := range t {
 		l.Block(start, length, cadence, tally)
@@ -65,7 +67,7 @@ func (s *Store) DatabaseRates(ctx context.Context, id target.ID, plan history.Se
 		held:   make(map[uint32]heldSample), entries: make(map[int32]*rateSums),
 	}
 	read := q.rollups(id)
-	if plan.Grain == history.GrainSample {
+	if plan.Grain == history.SeriesSample {
 		read = q.samples(id)
 	}
 	if err := s.ask(ctx, inventory(id, nil, &q.list), read); err != nil {
@@ -232,7 +234,7 @@ select bucket, database_oid, backends_max, seconds, backend_seconds, xact_commit
 func (q *rateQuery) finish() {
 	end := q.answer.Plan.Range.To.UnixMicro()
 	for oid, last := range q.held {
-		if sums := q.of(oid, last.at, last.at+1); sums != nil && q.answer.Plan.Grain == history.GrainSample {
+		if sums := q.of(oid, last.at, last.at+1); sums != nil && q.answer.Plan.Grain == history.SeriesSample {
 			q.stand(sums, last, end)
 		}
 	}
@@ -292,7 +294,7 @@ select sampled_at, database_oid, size_bytes
 		},
 		row: take,
 	}
-	if plan.Grain != history.GrainSample {
+	if plan.Grain != history.SeriesSample {
 		read.name, read.sql = "pgam_sizes_rolled", `/* pgam:sizes */
 select bucket, database_oid, size_bytes
   from history.database_rollup
@@ -316,7 +318,7 @@ select bucket, database_oid, size_bytes
 		if !names.shown[i] {
 			continue
 		}
-		if series, any := sizesOf(d, int32(i), names, sizes[d.OID], answer); any { //nolint:gosec // an index
+		if series, any := sizesOf(d, int32(i), names, sizes[d.OID], answer); any {
 			answer.Databases = append(answer.Databases, series)
 		}
 	}

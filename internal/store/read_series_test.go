@@ -72,8 +72,8 @@ func TestDatabaseRates(t *testing.T) {
 	near := func(got, want float64) bool { return math.Abs(got-want) < 0.05*want+1e-9 }
 	for _, tt := range []struct {
 		step  time.Duration
-		grain history.Grain
-	}{{10 * time.Second, history.GrainSample}, {time.Minute, history.GrainSample}, {15 * time.Minute, history.GrainSample}, {time.Hour, history.GrainHour}} {
+		grain history.SeriesGrain
+	}{{10 * time.Second, history.SeriesSample}, {time.Minute, history.SeriesSample}, {15 * time.Minute, history.SeriesSample}, {time.Hour, history.SeriesHour}} {
 		// The second hour: it begins and ends amid what quiet was sampled for.
 		got, err := s.DatabaseRates(t.Context(), server.ID, seriesPlan(t, noon.Add(time.Hour), noon.Add(2*time.Hour), tt.step), later)
 		if err != nil {
@@ -109,7 +109,7 @@ func TestDatabaseRates(t *testing.T) {
 	}
 	// What has not passed yet does not count.
 	got, err = s.DatabaseRates(t.Context(), server.ID, seriesPlan(t, noon, noon.Add(3*time.Hour), 4*time.Hour), noon.Add(3*time.Hour))
-	if err != nil || got.Plan.Grain != history.GrainHour4 || got.Seconds[0] != 3*3600 {
+	if err != nil || got.Plan.Grain != history.SeriesHour4 || got.Seconds[0] != 3*3600 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

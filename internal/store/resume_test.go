@@ -20,8 +20,8 @@ func TestResumeOfNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := sample.Resume{Next: sample.NextIDs{Session: 1, Query: 1, Wait: 1}}
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	want := sample.Resume{Next: sample.NextIDs{Session: 1, Query: 1, Wait: 1, Lock: 1}}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(sample.Memory{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -43,7 +43,10 @@ func resumable(server target.ID, today time.Time) []sample.Batch {
 		{Sessions: []sample.SessionEntry{session(day-3, 1), session(day-3, 2)}, Queries: []sample.QueryEntry{query(day-3, 1, "one")}, Waits: []sample.WaitEntry{wait(1, "tuple")}},
 		{Sessions: []sample.SessionEntry{session(day-2, 2), session(day-2, 41)}, Queries: []sample.QueryEntry{query(day-2, 30, ""), query(day-2, 2, "")}, Waits: []sample.WaitEntry{wait(9, "advisory")}},
 		{Sessions: []sample.SessionEntry{session(day-1, 3)}, Queries: []sample.QueryEntry{query(day-1, 2, "two")}, Waits: []sample.WaitEntry{wait(2, "relation")}},
-		{Sessions: []sample.SessionEntry{session(day, 2), session(day, 1)}, Queries: []sample.QueryEntry{query(day, 1, "one")}},
+		{
+			Sessions: []sample.SessionEntry{session(day, 2), session(day, 1)}, Queries: []sample.QueryEntry{query(day, 1, "one")},
+			Locks: []sample.LockEntry{{ID: 4, Day: day, Type: "relation", Mode: "AccessShareLock", DatabaseOID: 5, RelationOID: 77, Relation: "public.t"}, {ID: 3, Day: day, Type: "advisory", Mode: "ExclusiveLock"}},
+		},
 	} {
 		batches = append(batches, sample.Batch{Visits: []*sample.Visit{{Server: server, Entries: e}}})
 	}
@@ -90,7 +93,7 @@ func TestResume(t *testing.T) {
 	}
 	day := sample.Day(today)
 	want := sample.Resume{
-		Next: sample.NextIDs{Session: 42, Query: 31, Wait: 10},
+		Next: sample.NextIDs{Session: 42, Query: 31, Wait: 10, Lock: 5},
 		Waits: []sample.WaitEntry{
 			{ID: 1, State: "active", Type: "Lock", Event: "tuple"},
 			{ID: 2, State: "active", Type: "Lock", Event: "relation"},
@@ -101,12 +104,16 @@ func TestResume(t *testing.T) {
 			{ID: 2, Day: day - 1, QueryID: 222, Own: true, Text: "two"},
 			{ID: 30, Day: day - 2, QueryID: 3330, Own: true},
 		},
+		Locks: []sample.LockEntry{
+			{ID: 4, Day: day, Type: "relation", Mode: "AccessShareLock", DatabaseOID: 5, RelationOID: 77, Relation: "public.t"},
+			{ID: 3, Day: day, Type: "advisory", Mode: "ExclusiveLock"},
+		},
 		Identity:  &identity,
 		Databases: []sample.DatabaseStat{shared, quiet, full},
 		Listed:    micro.Add(3 * time.Second),
 		Sized:     micro.Add(time.Second),
 	}
-	if diff := cmp.Diff(want, got, cmpopts.SortSlices(func(a, b sample.WaitEntry) bool { return a.ID < b.ID })); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.SortSlices(func(a, b sample.WaitEntry) bool { return a.ID < b.ID }), cmpopts.IgnoreFields(sample.Resume{}, "Memory")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, at := range []time.Time{got.Identity.At, got.Identity.PostmasterStart, got.Listed, got.Sized, got.Databases[0].At, got.Databases[0].Epoch} {

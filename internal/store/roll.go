@@ -38,8 +38,9 @@ func (d dueBucket) coarser() time.Duration {
 		return rollup.Hour
 	case rollup.Hour:
 		return rollup.Day
+	default:
+		return 0
 	}
-	return 0
 }
 
 // Roll makes the rollups of activity that are due and over, the oldest first and

@@ -74,6 +74,31 @@ func (t *labelTexts) of(v values) (labels rollup.Labels) {
 	return labels
 }
 
+// ofEntry reads the labels of a session.
+func (t *labelTexts) ofEntry(e *sample.SessionEntry) (labels rollup.Labels) {
+	for d, text := range map[rollup.Dimension]string{
+		rollup.Database: e.Database, rollup.User: e.User, rollup.Application: e.Application, rollup.Client: e.ClientAddr,
+		rollup.BackendType: e.BackendType,
+	} {
+		labels[d-rollup.Database] = t.number(d, text)
+	}
+	return labels
+}
+
+// number gives the number of a text; none has 0.
+func (t *labelTexts) number(d rollup.Dimension, text string) int32 {
+	if text == "" {
+		return 0
+	}
+	number, known := t.numbers[label{d, text}]
+	if !known {
+		t.list = append(t.list, label{d, text})
+		number = int32(len(t.list)) //nolint:gosec // sessions of ten minutes
+		t.numbers[t.list[number-1]] = number
+	}
+	return number
+}
+
 // named puts the ids of labels in the place of numbers, and makes those that are
 // missing. The lock is held.
 func (s *Store) named(ctx context.Context, d dueBucket, texts *labelTexts, rows []rollup.Row) error {

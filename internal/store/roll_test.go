@@ -178,8 +178,9 @@ func (c *crowd) labelOf(by history.Dimension, w *sample.Window, i int) string {
 		return n.Application
 	case history.ByClient:
 		return n.ClientAddr
+	default:
+		return n.BackendType
 	}
-	return n.BackendType
 }
 
 // expected is an answer by the reference.
@@ -474,7 +475,7 @@ func TestDueMatters(t *testing.T) {
 	if got := samples(); got != before+added || added == 0 {
 		t.Errorf("%d samples with a late window of %d, were %d", got, added, before)
 	}
-	due := rows(t, dsn, "select * from history.rollup_due")
+	due := rows(t, dsn, "select step_seconds, bucket from history.rollup_due")
 	if len(due) != 1 {
 		t.Fatalf("due: %v", due)
 	}
@@ -605,5 +606,51 @@ insert into history.rollup_due select distinct server_id, step_seconds, bucket, 
 	}
 	if due := pgtest.Value[int](t, dsn, "select count(*)::int from history.rollup_due"); due != 0 {
 		t.Errorf("%d buckets are due for ever", due)
+	}
+}
+
+// Coverage by hours is that by minutes and windows.
+func TestCoverageByHours(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := historyServer(t, s, dsn)
+	seedWaits(t, dsn, server.ID)
+	from := noon.Add(-time.Hour)
+	for i := range 12 * 60 {
+		at := from.Add(time.Duration(i) * time.Minute)
+		switch {
+		case i == 250: // a tick failed
+			seedMinute(t, dsn, server.ID, at, 60, 59, 0, 1, 0, 60, 0)
+		case i >= 400 && i < 403: // nothing
+		default:
+			seedMinute(t, dsn, server.ID, at, 60, 58, 2, 0, 0, 60, 0)
+		}
+	}
+	pgtest.Exec(t, dsn, "insert into history.rollup_due select distinct server_id, 3600, date_bin('1 hour', minute, 'epoch'), 1 from history.activity_minute")
+	for _, r := range []history.Range{
+		{From: from, To: from.Add(12 * time.Hour)},
+		{From: from.Add(17 * time.Minute), To: from.Add(11*time.Hour + 30*time.Second)},
+		{From: from.Add(4 * time.Hour), To: from.Add(14 * time.Hour)},
+	} {
+		before, err := s.Coverage(t.Context(), server, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hours, err := s.wholeHours(t.Context(), server.ID, r); err != nil || len(hours) != 0 {
+			t.Fatalf("hours that are due: %v, %v", hours, err)
+		}
+		pgtest.Exec(t, dsn, "create table kept as select server_id, step_seconds, bucket, revision from history.rollup_due")
+		rollAll(t, s, noon.AddDate(0, 0, 3))
+		if hours, err := s.wholeHours(t.Context(), server.ID, r); err != nil || len(hours) < 6 {
+			t.Fatalf("hours: %v, %v", hours, err)
+		}
+		after, err := s.Coverage(t.Context(), server, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(before, after); diff != "" || after.Skipped < 180 {
+			t.Errorf("%v (-by minutes +by hours):\n%s%+v", r, diff, after)
+		}
+		pgtest.Exec(t, dsn, "insert into history.rollup_due select server_id, step_seconds, bucket, revision from kept; drop table kept")
 	}
 }

@@ -118,6 +118,7 @@ func (s *Store) writeRolled(ctx context.Context, d dueBucket, rows []rollup.Row,
 		q = question{name: "pgam_roll_hour", sql: rolledRows + insertTotal + fromMinutes + growTotal + rolledDone}
 	case rollup.Day:
 		q = question{name: "pgam_roll_day", sql: rolledRows + insertTotal + fromHours + growTotal + rolledDone}
+	default:
 	}
 	q.args = func(p *params) {
 		p.int8(int64(d.server))
@@ -140,11 +141,11 @@ func seconds(d time.Duration) int32 { return int32(d / time.Second) } //nolint:g
 // rolledArrays adds the rows as arrays; the keys of all rows are in one, of
 // which each row has a part.
 func rolledArrays(p *params, rows []rollup.Row) {
-	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(seconds(r.Step))) })        //nolint:gosec // bits
-	column(p, oidInt2, rows, func(r *rollup.Row) { p.two(uint16(r.Dimension)) })             //nolint:gosec // bits
-	column(p, oidTimestamptz, rows, func(r *rollup.Row) { p.instant(r.Bucket.UnixMicro()) }) //nolint:gosec // bits
-	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(r.Ticks)) })                //nolint:gosec // bits
-	column(p, oidInt8, rows, func(r *rollup.Row) { p.eight(uint64(r.Samples)) })             //nolint:gosec // bits
+	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(seconds(r.Step))) }) //nolint:gosec // bits
+	column(p, oidInt2, rows, func(r *rollup.Row) { p.two(uint16(r.Dimension)) })      //nolint:gosec // bits
+	column(p, oidTimestamptz, rows, func(r *rollup.Row) { p.instant(r.Bucket.UnixMicro()) })
+	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(r.Ticks)) })    //nolint:gosec // bits
+	column(p, oidInt8, rows, func(r *rollup.Row) { p.eight(uint64(r.Samples)) }) //nolint:gosec // bits
 	first, last := uint32(1), uint32(0)
 	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(first); first += uint32(len(r.Keys)) }) //nolint:gosec // a length
 	column(p, oidInt4, rows, func(r *rollup.Row) { last += uint32(len(r.Keys)); p.four(last) })   //nolint:gosec // a length

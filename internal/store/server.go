@@ -290,11 +290,13 @@ update pgam.server
 	return nil
 }
 
-// ServersRevision gives a number that grows with every change of any server;
-// zero when there never was one. It is cheap enough to be asked every second.
+// ServersRevision gives a number that grows with every change of any server or
+// setting; zero when there never was one. It is cheap enough to be asked every second.
 func (s *Store) ServersRevision(ctx context.Context) (int64, error) {
 	var revision int64
-	err := s.pool.QueryRow(ctx, "/* pgam:servers_revision */ select coalesce(max(revision), 0) from pgam.server").Scan(&revision)
+	const sql = `/* pgam:servers_revision */
+select coalesce(greatest((select max(revision) from pgam.server), (select max(revision) from pgam.setting)), 0)`
+	err := s.pool.QueryRow(ctx, sql).Scan(&revision)
 	if err != nil {
 		return 0, fmt.Errorf("read revision of servers: %w", dbError(err))
 	}

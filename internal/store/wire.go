@@ -163,6 +163,15 @@ func (p *params) int4s(values []int32, nullable bool) {
 	p.end()
 }
 
+// int8s adds an int8[].
+func (p *params) int8s(values []int64) {
+	p.header(len(values), oidInt8, 0)
+	for _, v := range values {
+		p.eight(uint64(v)) //nolint:gosec // bits
+	}
+	p.end()
+}
+
 // int2s adds an int2[], as int4s does.
 func (p *params) int2s(values []int16, nullable bool) {
 	if values == nil && nullable {

@@ -77,6 +77,8 @@ func (f *Face) faultOf(err error) *Error {
 		return NewError(http.StatusConflict, err.Error())
 	case errors.Is(err, target.ErrKeyInvalid):
 		return NewError(http.StatusUnprocessableEntity, lines(err, target.ErrKeyInvalid))
+	case errors.Is(err, ErrSetting):
+		return NewError(http.StatusUnprocessableEntity, lines(err, ErrSetting))
 	case errors.Is(err, history.ErrInvalid):
 		return NewError(http.StatusBadRequest, lines(err, history.ErrInvalid))
 	case errors.Is(err, history.ErrGone):

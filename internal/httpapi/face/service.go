@@ -78,6 +78,7 @@ type History interface {
 	Top(ctx context.Context, t target.Target, q history.TopQuestion) (history.Top, error)
 	Compare(ctx context.Context, t target.Target, q history.CompareQuestion) (history.Comparison, error)
 	At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error)
+	Incident(ctx context.Context, t target.Target, q history.IncidentQuestion) (history.Incident, error)
 	Events(ctx context.Context, id target.ID, q history.EventQuestion) ([]history.Event, error)
 	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
 }
@@ -108,6 +109,11 @@ type Databases interface {
 	DatabaseNow(ctx context.Context, id target.ID, name string) (history.DatabaseNow, error)
 }
 
+// Storage says what the history takes.
+type Storage interface {
+	Storage(ctx context.Context, now time.Time) (history.Storage, error)
+}
+
 // Accounts knows who may ask.
 type Accounts interface {
 	Account(ctx context.Context, login string) (account.User, error)
@@ -125,9 +131,11 @@ type Services struct {
 	Fleet     Fleet
 	Databases Databases
 	Disks     Disks
+	Storage   Storage
 	Keys      Keys
 	Keysmith  Keysmith
 	Accounts  Accounts
+	Settings  Settings
 	Passwords *auth.Hasher
 	Tokens    *auth.Tokens
 	// Unavailable is what errors of the others wrap when stats_db cannot be
@@ -144,8 +152,8 @@ type Services struct {
 // Check reports what is missing.
 func (s *Services) Check() error {
 	switch {
-	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Fleet == nil, s.Databases == nil, s.Disks == nil,
-		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil:
+	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Fleet == nil, s.Databases == nil, s.Disks == nil, s.Storage == nil,
+		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil, s.Settings == nil:
 		return errors.New("API without all of its services")
 	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil, s.Unavailable == nil:
 		return errors.New("API without passwords, tokens, health or log")

@@ -20,6 +20,8 @@ func (r routes) registerIncident(op func(id, method, path, summary, tag string) 
 	face.Register(r.Face, read("locks", "/locks", "Who blocks whom, now", now), account.Viewer, live, r.locks)
 	face.Register(r.Face, r.describeStream(read("stream", "/stream", "Live ticks: sessions by wait class and what holds others up", now)), account.Viewer,
 		[]int{http.StatusNotFound, http.StatusUnprocessableEntity}, r.stream)
+	asked = append(asked, http.StatusGone)
+	face.Register(r.Face, read("incident", "/incident", "What happened at a moment, in one answer", past), account.Viewer, asked, r.incident)
 	face.Register(r.Face, read("history-events", "/history/events", "What explains steps in charts, the newest first", past), account.Viewer, asked, r.historyEvents)
 	face.Register(r.Face, read("history-coverage", "/history/coverage", "How much of a range was seen", past), account.Viewer, asked, r.historyCoverage)
 	face.Register(r.Face, read("history-databases", "/history/databases", "What databases did over time", past), account.Viewer, asked, r.historyDatabases)

@@ -27,8 +27,8 @@ func (in *seriesInput) plan(now time.Time) (history.SeriesPlan, error) {
 	return history.PlanSeries(span, step)
 }
 
-// seriesHead is what every answer of series of databases begins with.
-type seriesHead struct {
+// SeriesHead is what every answer of series of databases begins with.
+type SeriesHead struct {
 	Server      string      `json:"server"`
 	From        time.Time   `json:"from" doc:"As answered: whole hours or days where the grain is one."`
 	To          time.Time   `json:"to"`
@@ -37,8 +37,8 @@ type seriesHead struct {
 	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 }
 
-func headOf(server string, plan history.SeriesPlan, times []time.Time) seriesHead {
-	return seriesHead{
+func headOf(server string, plan history.SeriesPlan, times []time.Time) SeriesHead {
+	return SeriesHead{
 		Server: server, From: utc(plan.Range.From), To: utc(plan.Range.To), StepSeconds: int64(plan.Step / time.Second),
 		Grain: string(plan.Grain), Times: times,
 	}
@@ -57,7 +57,7 @@ type databaseRateRow struct {
 }
 
 type databaseRatesBody struct {
-	seriesHead
+	SeriesHead
 
 	Databases []databaseRateRow `json:"databases" nullable:"false" doc:"By name, templates left out. One element a bucket; null: nothing is known."`
 	Coverage  coverageRow       `json:"coverage" doc:"Of the visits to the server, which looks at databases go along with."`
@@ -119,7 +119,7 @@ type databaseSizesRow struct {
 }
 
 type databaseSizesBody struct {
-	seriesHead
+	SeriesHead
 
 	Databases []databaseSizesRow `json:"databases" nullable:"false" doc:"By name, templates left out."`
 	Coverage  coverageRow        `json:"coverage" doc:"Of the visits to the server, which looks at sizes go along with."`

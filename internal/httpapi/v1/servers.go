@@ -39,6 +39,12 @@ type intervalsRow struct {
 	DisksSeconds     *int64 `json:"disks_seconds"`
 }
 
+type burstRow struct {
+	Active             *int `json:"active" doc:"Active sessions."`
+	LockWaits          *int `json:"lock_waits" doc:"Sessions that wait for a lock."`
+	ConnectionsPercent *int `json:"connections_percent" doc:"Connections, in percent of max_connections."`
+}
+
 type serverRow struct {
 	ID             int64        `json:"id" doc:"Never reused; history belongs to it."`
 	Name           string       `json:"name"`
@@ -54,6 +60,8 @@ type serverRow struct {
 	StatsDB        *string      `json:"stats_db" doc:"Kept for clients of the Python version."`
 	PoolProfile    string       `json:"pool_profile" enum:"default,stats_db,high_load"`
 	Intervals      intervalsRow `json:"intervals" doc:"Null: the collector's setting."`
+	QueryTexts     string       `json:"query_texts" enum:"normalized,full,none" doc:"How the texts of statements are kept in the history: without literals, as the server shows them, or not at all."`
+	Burst          burstRow     `json:"burst" doc:"From when on the server is looked at in full detail for a while. 0: never; null: the collector's setting."`
 	Enabled        bool         `json:"enabled" doc:"False: collection is paused."`
 	CreatedAt      time.Time    `json:"created_at"`
 	UpdatedAt      time.Time    `json:"updated_at"`
@@ -72,7 +80,9 @@ func (r routes) row(t target.Target) serverRow {
 			inSeconds(t.Intervals.Activity), inSeconds(t.Intervals.Databases), inSeconds(t.Intervals.Inventory), inSeconds(t.Intervals.Sizes),
 			inSeconds(t.Intervals.Disks),
 		},
-		CreatedAt: utc(t.CreatedAt), UpdatedAt: utc(t.UpdatedAt),
+		QueryTexts: string(t.QueryTexts),
+		Burst:      burstRow{t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent},
+		CreatedAt:  utc(t.CreatedAt), UpdatedAt: utc(t.UpdatedAt),
 	}
 	row.StatsDB = textOrNull(t.StatsDB)
 	return row
@@ -158,6 +168,41 @@ type intervalsChange struct {
 	DisksSeconds     *int64 `json:"disks_seconds,omitempty" minimum:"0" maximum:"86400"`
 }
 
+// limit is a number that may be left out, and that null gives back to the
+// collector's setting.
+type limit struct {
+	n    *int
+	sent bool
+}
+
+// Schema implements huma.SchemaProvider.
+func (limit) Schema(huma.Registry) *huma.Schema {
+	least := 0.0
+	return &huma.Schema{Type: huma.TypeInteger, Nullable: true, Minimum: &least}
+}
+
+// UnmarshalJSON implements json.Unmarshaler; it is called for null too.
+func (l *limit) UnmarshalJSON(data []byte) error {
+	*l = limit{sent: true}
+	if err := json.Unmarshal(data, &l.n); err != nil {
+		return errors.New("expected integer or null")
+	}
+	return nil
+}
+
+func (l limit) apply(to **int) {
+	if l.sent {
+		*to = l.n
+	}
+}
+
+// BurstOptions are the fields of burst, which may be left out of any change.
+type BurstOptions struct {
+	Active             limit `json:"active,omitzero" doc:"Active sessions, to 1000000. 0: never; null: the collector's setting."`
+	LockWaits          limit `json:"lock_waits,omitzero" doc:"Sessions that wait for a lock, to 1000000."`
+	ConnectionsPercent limit `json:"connections_percent,omitzero" doc:"Connections, in percent of max_connections, to 100."`
+}
+
 // ServerOptions are the fields that may be left out of any change.
 type ServerOptions struct {
 	Port        *int             `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"5432 if never set."`
@@ -169,6 +214,8 @@ type ServerOptions struct {
 	StatsDB     *string          `json:"stats_db,omitempty"`
 	PoolProfile *string          `json:"pool_profile,omitempty" enum:"default,stats_db,high_load"`
 	Intervals   *intervalsChange `json:"intervals,omitempty"`
+	QueryTexts  *string          `json:"query_texts,omitempty" enum:"normalized,full,none" doc:"How the texts of statements are kept in the history: without literals (if never set), as the server shows them, or not at all. What was kept and may not be any more is removed."`
+	Burst       *BurstOptions    `json:"burst,omitempty"`
 	Enabled     *bool            `json:"enabled,omitempty"`
 }
 
@@ -225,6 +272,12 @@ func (o ServerOptions) apply(t *target.Target) {
 		setSeconds(&t.Intervals.Inventory, i.InventorySeconds)
 		setSeconds(&t.Intervals.Sizes, i.SizesSeconds)
 		setSeconds(&t.Intervals.Disks, i.DisksSeconds)
+	}
+	setText(&t.QueryTexts, o.QueryTexts)
+	if b := o.Burst; b != nil {
+		b.Active.apply(&t.Burst.Active)
+		b.LockWaits.apply(&t.Burst.LockWaits)
+		b.ConnectionsPercent.apply(&t.Burst.ConnectionsPercent)
 	}
 	set(&t.Enabled, o.Enabled)
 }

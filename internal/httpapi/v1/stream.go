@@ -107,7 +107,7 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+	return &huma.StreamResponse{Body: func(ctx huma.Context) { //nolint:contextcheck // the request's own comes with it
 		defer listener.Close()
 		ctx.SetHeader("Content-Type", "text/event-stream")
 		ctx.SetHeader("Cache-Control", "no-store")

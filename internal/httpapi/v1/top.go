@@ -155,16 +155,20 @@ func (r routes) historyCompare(ctx context.Context, in *compareInputs) (*output[
 	}
 	body := compareBody{Server: t.Name, By: string(c.Top.By), Range: partOf(c.Top), Other: partOf(c.Other), Rows: make([]compareRow, len(c.Rows))}
 	for i, row := range c.Rows {
-		one := compareRow{ValueRow: keyOf(row.Key), Change: row.Change}
-		if row.Top != nil {
-			side := sideOf(*row.Top)
-			one.Range = &side
-		}
-		if row.Other != nil {
-			side := sideOf(*row.Other)
-			one.Other = &side
-		}
-		body.Rows[i] = one
+		body.Rows[i] = compareRowOf(row)
 	}
 	return say(body), nil
+}
+
+func compareRowOf(row history.ComparisonRow) compareRow {
+	one := compareRow{ValueRow: keyOf(row.Key), Change: row.Change}
+	if row.Top != nil {
+		side := sideOf(*row.Top)
+		one.Range = &side
+	}
+	if row.Other != nil {
+		side := sideOf(*row.Other)
+		one.Other = &side
+	}
+	return one
 }

@@ -52,10 +52,12 @@ func Register(f *face.Face) {
 	face.Register(f, op("history-compare", http.MethodGet, one+"/history/compare", "What took the time, in two ranges side by side", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit, http.StatusServiceUnavailable}, r.historyCompare)
 	face.Register(f, op("history-at", http.MethodGet, one+"/history/at", "Every session of one instant", past), account.Viewer,
-		[]int{http.StatusBadRequest, missing, unfit}, r.historyAt)
+		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit}, r.historyAt)
 	face.Register(f, op("history-disks", http.MethodGet, one+"/history/disks", "File systems of the server's host over time", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, unfit}, r.historyDisks)
+	face.Register(f, op("storage", http.MethodGet, "/storage", "What the history takes and how long it stays", past), account.Viewer, nil, r.storage)
 	r.registerKeys(op)
+	r.registerSettings(op)
 	r.registerIncident(op)
 }
 

@@ -1,0 +1,135 @@
+package history
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPlanByDimension(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	r := func(length time.Duration) Range { return Range{noon, noon.Add(length)} }
+	foreign := Filter{ByDatabase: {"shop"}}
+	for _, tt := range []struct {
+		name  string
+		q     ActivityQuestion
+		step  time.Duration
+		grain Grain // empty: refused
+	}{
+		{"a day of queries", ActivityQuestion{Range: r(day), By: ByQuery}, 10 * time.Minute, GrainTenMinutes},
+		{"an hour of queries", ActivityQuestion{Range: r(time.Hour), By: ByQuery}, 5 * time.Second, GrainWindow},
+		{"queries by five minutes", ActivityQuestion{Range: r(6 * time.Hour), By: ByQuery, Step: 5 * time.Minute}, 5 * time.Minute, GrainWindow},
+		{"a day of queries by five minutes", ActivityQuestion{Range: r(day), By: ByQuery, Step: 5 * time.Minute}, 0, ""},
+		{"a day of events by five minutes", ActivityQuestion{Range: r(day), By: ByWaitEvent, Step: 5 * time.Minute}, 5 * time.Minute, GrainMinute},
+		{"a month of users", ActivityQuestion{Range: r(30 * day), By: ByUser, Step: time.Hour}, time.Hour, GrainHour},
+		{"a month of classes", ActivityQuestion{Range: r(30 * day), By: ByWaitClass, Step: time.Hour}, time.Hour, GrainHour},
+		{"a year of states", ActivityQuestion{Range: r(365 * day), By: ByState}, day, GrainDay},
+		{"a filter of its own", ActivityQuestion{Range: r(30 * day), By: ByDatabase, Filter: foreign, Step: time.Hour}, time.Hour, GrainHour},
+		{"a filter of waits", ActivityQuestion{Range: r(30 * day), By: ByWaitEvent, Filter: Filter{ByWaitClass: {"lock"}}, Step: time.Hour}, time.Hour, GrainHour},
+		{"another filter", ActivityQuestion{Range: r(6 * time.Hour), By: ByQuery, Filter: foreign, Step: time.Hour}, time.Hour, GrainWindow},
+		{"another filter of a day", ActivityQuestion{Range: r(day), By: ByQuery, Filter: foreign, Step: time.Hour}, 0, ""},
+		{"an empty filter", ActivityQuestion{Range: r(day), By: ByQuery, Filter: Filter{ByDatabase: nil}, Step: time.Hour}, time.Hour, GrainHour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			plan, err := tt.q.Plan(nil)
+			if tt.grain == "" {
+				if !errors.Is(err, ErrInvalid) {
+					t.Fatalf("%+v, %v", plan, err)
+				}
+				return
+			}
+			if err != nil || plan.Step != tt.step || plan.Grain != tt.grain {
+				t.Errorf("%+v, %v; want step %s from %s", plan, err, tt.step, tt.grain)
+			}
+		})
+	}
+}
+
+func TestPlanRefusesWhatIsGone(t *testing.T) {
+	t.Parallel()
+	kept := Kept{GrainWindow: noon, GrainMinute: noon.AddDate(0, 0, -10), GrainTenMinutes: noon.AddDate(0, 0, -10), GrainHour: noon.AddDate(-1, 0, 0), GrainDay: noon.AddDate(-1, 0, 0)}
+	ask := func(from time.Time, step time.Duration) (ActivityPlan, error) {
+		return ActivityQuestion{Range: Range{from, noon.Add(time.Hour)}, By: ByQuery, Step: step}.Plan(kept)
+	}
+	if plan, err := ask(noon, 0); err != nil || plan.Grain != GrainWindow {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	plan, err := ask(noon.Add(-7*time.Minute), 10*time.Minute)
+	if err != nil || plan.Grain != GrainTenMinutes || !plan.Range.From.Equal(noon.Add(-10*time.Minute)) || !plan.Range.To.Equal(noon.Add(time.Hour)) {
+		t.Errorf("older than windows: %+v, %v", plan, err)
+	}
+	if plan, err := ask(noon.AddDate(0, 0, -11), time.Hour); err != nil || plan.Grain != GrainHour {
+		t.Errorf("older than ten minutes: %+v, %v", plan, err)
+	}
+	for from, step := range map[time.Time]time.Duration{noon.Add(-time.Minute): time.Second, noon.AddDate(0, 0, -11): 10 * time.Minute, noon.AddDate(-2, 0, 0): 24 * time.Hour} {
+		if plan, err := ask(from, step); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "by hour since 2025-11-22T12:00:00Z") {
+			t.Errorf("from %s by %s: %+v, %v", from, step, plan, err)
+		}
+	}
+	if top, err := (TopQuestion{Range: Range{noon.AddDate(-2, 0, 0), noon}, By: ByQuery}).Plan(kept); !errors.Is(err, ErrGone) {
+		t.Errorf("top: %+v, %v", top, err)
+	}
+}
+
+// Whatever is open and kept: stretches are in order, leave nothing of the range
+// out and take nothing twice; sums are whole buckets, none of them open where
+// something finer is kept.
+func TestStretches(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3000) {
+		rnd := rand.New(rand.NewPCG(seed, 9))
+		at := func(span time.Duration) time.Time {
+			return noon.Add(time.Duration(rnd.Int64N(int64(span))).Truncate(time.Second))
+		}
+		from := at(40 * time.Hour)
+		q := TopQuestion{Range: Range{from, from.Add(time.Second + time.Duration(rnd.Int64N(int64(90*time.Hour))))}, By: Dimensions()[rnd.IntN(9)]}
+		var open []Open
+		for range rnd.IntN(12) {
+			step := []time.Duration{10 * time.Minute, time.Hour, 24 * time.Hour}[rnd.IntN(3)]
+			open = append(open, Open{step, Floor(at(130*time.Hour), step)})
+		}
+		slices.SortFunc(open, func(a, b Open) int { return a.Start.Compare(b.Start) })
+		kept := Kept{}
+		if rnd.IntN(2) == 0 {
+			kept = Kept{GrainWindow: Floor(at(50*time.Hour), 24*time.Hour), GrainTenMinutes: Floor(at(20*time.Hour), 24*time.Hour)}
+		}
+		plan, err := q.Plan(kept)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		next := plan.Range.From
+		for _, s := range plan.Stretches(kept, open) {
+			if !s.Range.From.Equal(next) || s.Range.Empty() {
+				t.Fatalf("seed %d: %v after %s", seed, s, next)
+			}
+			next = s.Range.To
+			if s.Grain == GrainWindow {
+				if !kept.holds(GrainWindow, s.Range.From) {
+					t.Fatalf("seed %d: windows of %v are not kept", seed, s.Range)
+				}
+				continue
+			}
+			if s.Range != s.Range.Widen(s.Grain.Step()) {
+				t.Fatalf("seed %d: %v is no whole buckets", seed, s)
+			}
+			for _, o := range open {
+				within := Range{o.Start, o.Start.Add(o.Step)}.Clip(s.Range)
+				if o.Step > max(s.Grain.Step(), 10*time.Minute) || within.Empty() {
+					continue
+				}
+				finer := plan.Grains[slices.Index(plan.Grains, s.Grain)+1]
+				if kept.holds(finer, Floor(o.Start, s.Grain.Step())) {
+					t.Fatalf("seed %d: %v is taken though %v is open", seed, s, o)
+				}
+			}
+		}
+		if !next.Equal(plan.Range.To) {
+			t.Fatalf("seed %d: nothing from %s to %s", seed, next, plan.Range.To)
+		}
+	}
+}
