@@ -43,7 +43,7 @@ credentials() {
 }
 start_one() {
 	credentials "$1"
-	runuser -u pgam -- env -i PGAM_ENV_FILE="/etc/pgam/${1#pgam-}.env" CREDENTIALS_DIRECTORY="/run/credentials/$1" \
+	setpriv --reuid=pgam --regid=pgam --init-groups env -i PGAM_ENV_FILE="/etc/pgam/${1#pgam-}.env" CREDENTIALS_DIRECTORY="/run/credentials/$1" \
 		PGAM_KEY_FILE="/run/credentials/$1/pgam_keyring" "/usr/bin/$1" >>"/check/$1.log" 2>&1 &
 	echo $! >"/check/$1.pid"
 }

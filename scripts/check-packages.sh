@@ -78,7 +78,7 @@ else
 	echo "check-packages: in a chroot, without systemd"
 	# Processes started in it end with it.
 	timeout 600 unshare --mount --pid --net --fork --kill-child \
-		sh -c 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && ip link set lo up && exec chroot "$1" sh /check/inside.sh' \
+		sh -c 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && ip link set lo up && exec env -u PGAM_CHECK_CHROOT -u PGAM_CHECK_DEBS -u PGAM_CHECK_CACHE chroot "$1" sh /check/inside.sh' \
 		- "$root" >"$root/check/log" 2>&1 || true
 fi
 

@@ -196,11 +196,12 @@ func onDay(t *time.Time) string {
 // sayEvery is the time between two lines of progress where no person watches.
 const sayEvery = 5 * time.Second
 
-// importProgress shows how far an import is: as a bar on a terminal, else as a
-// line now and then.
+// importProgress shows how far an import, or what else takes long, is: as a bar
+// on a terminal, else as a line now and then.
 type importProgress struct {
 	t       *tool
-	name    string
+	what    string
+	unit    string
 	total   int64
 	bar     *progressbar.ProgressBar
 	begun   time.Time
@@ -209,10 +210,15 @@ type importProgress struct {
 }
 
 func newImportProgress(t *tool, name string, total int64) *importProgress {
-	p := &importProgress{t: t, name: name, total: total, begun: time.Now(), said: time.Now()}
+	return newProgress(t, name, fmt.Sprintf("history of %q", name), "rows", total)
+}
+
+// newProgress is of so many units of something; label stands at the bar.
+func newProgress(t *tool, label, what, unit string, total int64) *importProgress {
+	p := &importProgress{t: t, what: what, unit: unit, total: total, begun: time.Now(), said: time.Now()}
 	if screen, ok := t.errOut.(*os.File); ok && isTerminal(screen) {
-		p.bar = progressbar.NewOptions64(max(total, 1), progressbar.OptionSetWriter(screen), progressbar.OptionSetDescription(name),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"), progressbar.OptionSetPredictTime(true),
+		p.bar = progressbar.NewOptions64(max(total, 1), progressbar.OptionSetWriter(screen), progressbar.OptionSetDescription(label),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 	}
 
@@ -235,7 +241,7 @@ func (p *importProgress) at(rows int64) {
 	if rows > 0 && rows <= p.total {
 		left = time.Duration(float64(time.Since(p.begun)) * float64(p.total-rows) / float64(rows)).Round(time.Second).String()
 	}
-	p.t.say("history of %q: %d of %d rows, time left: %s", p.name, rows, p.total, left)
+	p.t.say("%s: %d of %d %s, time left: %s", p.what, rows, p.total, p.unit, left)
 }
 
 func (p *importProgress) end() {

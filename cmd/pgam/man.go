@@ -174,7 +174,7 @@ func daemonPage(program, what string) string {
 // page is a manual page under way.
 type page struct{ strings.Builder }
 
-func (p *page) raw(text string) { p.WriteString(text) }
+func (p *page) raw(text string) { _, _ = p.WriteString(text) }
 
 func (p *page) head(name, section, what string) {
 	fmt.Fprintf(p, ".TH \"%s\" \"%s\" \"\" \"pgam %s\" \"PostgreSQL Activity Monitor\"\n", strings.ToUpper(roff(name)), section, roff(daemon.Build().Version))

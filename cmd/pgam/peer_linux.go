@@ -23,7 +23,7 @@ func dialAs(uid int) func(ctx context.Context, network, address string) (net.Con
 			// Only this thread becomes the other user, and it ends with the goroutine.
 			runtime.LockOSThread()
 			keep := ^uintptr(0)
-			if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 { //nolint:gosec // A user id is not negative.
+			if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
 				dialed <- result{nil, fmt.Errorf("become user %d: %w", uid, errno)}
 
 				return

@@ -14,7 +14,7 @@ const (
 )
 
 // envFileOf writes a file of settings and returns the environment that names it.
-func envFileOf(t testing.TB, content string) []string {
+func envFileOf(t *testing.T, content string) []string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "api.env")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

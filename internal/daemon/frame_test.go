@@ -44,7 +44,7 @@ var children = map[string]func(context.Context, *Frame) error{
 		return Configuration(errors.Join(errors.New("PGAM_A: bad"), errors.New("PGAM_B: worse")))
 	},
 	"panics": func(context.Context, *Frame) error { panic("a fault of ours") },
-	"fails": func(context.Context, *Frame) error { return errors.New("open store: no such host") },
+	"fails":  func(context.Context, *Frame) error { return errors.New("open store: no such host") },
 }
 
 // child runs one of children; act is called once it is ready.

@@ -21,9 +21,10 @@ type shop struct {
 	pgbench string
 }
 
-func startTarget(t *testing.T) *shop {
+func startTarget(t *testing.T, opts ...pgtest.Option) *shop {
 	t.Helper()
-	server := pgtest.Target(t, pgtest.WithSettings(map[string]string{"autovacuum": "off"})) // Its commits would be in the way of counting.
+	opts = append(opts, pgtest.WithSettings(map[string]string{"autovacuum": "off"})) // Its commits would be in the way of counting.
+	server := pgtest.Target(t, opts...)
 	s := &shop{Server: server, pgbench: filepath.Join(pgtest.Local(t).Dir, "pgbench")}
 	if _, err := exec.LookPath(s.pgbench); err != nil {
 		if s.pgbench, err = exec.LookPath("pgbench"); err != nil {

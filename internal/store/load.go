@@ -1,10 +1,10 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -30,7 +30,11 @@ type LoadedDay struct {
 // it, in one transaction. It is several times faster than Append, for
 // it takes for granted that nothing of the day is there: the error of a day that
 // is stored already is about its keys, and then nothing changed. The
-// partitions must be there. A Store loads one day at a time.
+// partitions must be there. Windows are stored as the server's, whatever they
+// say. A Store loads one day at a time.
+//
+// A day that is not over may be loaded up to a full hour; what is appended
+// later makes its sums due.
 func (s *Store) LoadDay(ctx context.Context, id target.ID, day LoadedDay) error {
 	if len(day.Windows) == 0 {
 		return nil
@@ -47,12 +51,17 @@ func (s *Store) LoadDay(ctx context.Context, id target.ID, day LoadedDay) error 
 
 func loadDay(ctx context.Context, tx pgx.Tx, id target.ID, day *LoadedDay, rows []rollup.Row) error {
 	cadence := int32(day.Windows[0].Cadence / time.Millisecond) //nolint:gosec // at most a minute
+	// Millions of samples take longer than an answer may.
+	if _, err := tx.Exec(ctx, "set local statement_timeout = 0"); err != nil {
+		return err
+	}
 	if err := copyInto(ctx, tx, "session "+sessionInto, day.Sessions, func(p *params, e *sample.SessionEntry) { p.session(id, e) }); err != nil {
 		return err
 	}
 	if err := copyInto(ctx, tx, "activity_window "+windowInto, day.Windows, func(p *params, w *sample.Window) {
-		w.Minute.Samples = int32(len(w.Tick)) //nolint:gosec // as many as were read
-		p.window(w)
+		one := *w
+		one.Server, one.Minute.Samples = id, int32(len(w.Tick)) //nolint:gosec // as many as were read
+		p.window(&one)
 	}); err != nil {
 		return err
 	}
@@ -205,22 +214,92 @@ func copyInto[T any](ctx context.Context, tx pgx.Tx, into string, rows []T, valu
 	if len(rows) == 0 {
 		return nil
 	}
-	var p params
-	out := []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")
-	for i := range rows {
-		p.reset()
-		values(&p, &rows[i])
-		list := p.list()
-		out = binary.BigEndian.AppendUint16(out, uint16(len(list))) //nolint:gosec // columns
-		for _, v := range list {
-			if v == nil {
-				out = append(out, 0xff, 0xff, 0xff, 0xff)
-				continue
+	from := &copyReader[T]{rows: rows, values: values, out: []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")}
+	_, err := tx.Conn().PgConn().CopyFrom(ctx, from, "/* pgam:load */ copy history."+into+" from stdin (format binary)")
+	return err
+}
+
+// copyReader writes rows down as they are read.
+type copyReader[T any] struct {
+	rows   []T
+	values func(*params, *T)
+	p      params
+	out    []byte // what is written, from at on
+	at     int
+	ended  bool
+}
+
+// Read implements io.Reader.
+func (r *copyReader[T]) Read(to []byte) (int, error) {
+	for r.at == len(r.out) {
+		if r.ended {
+			return 0, io.EOF
+		}
+		r.out, r.at = r.out[:0], 0
+		if len(r.rows) == 0 {
+			r.out, r.ended = append(r.out, 0xff, 0xff), true
+			break
+		}
+		r.row(&r.rows[0])
+		r.rows = r.rows[1:]
+	}
+	n := copy(to, r.out[r.at:])
+	r.at += n
+	return n, nil
+}
+
+func (r *copyReader[T]) row(row *T) {
+	r.p.reset()
+	r.values(&r.p, row)
+	list := r.p.list()
+	r.out = binary.BigEndian.AppendUint16(r.out, uint16(len(list))) //nolint:gosec // columns
+	for _, v := range list {
+		if v == nil {
+			r.out = append(r.out, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		r.out = append(binary.BigEndian.AppendUint32(r.out, uint32(len(v))), v...) //nolint:gosec // a length
+	}
+}
+
+// Backdate says that a server was added at an instant, if it was not added
+// before: what is loaded of an earlier time was promised.
+func (s *Store) Backdate(ctx context.Context, id target.ID, at time.Time) error {
+	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+		const sql = `/* pgam:server_backdate */
+update pgam.server
+   set created_at = $2, revision = nextval('pgam.revision')
+ where id = $1
+   and created_at > $2`
+		_, err := tx.Exec(ctx, sql, id, at)
+		return err
+	})
+	if err != nil {
+		return serverChangeError("backdate server", err)
+	}
+	return nil
+}
+
+// NotePacked says that the days from one up to another are packed, whose windows
+// were loaded as long as Pack would make them.
+func (s *Store) NotePacked(ctx context.Context, from, to time.Time) error {
+	for day := history.Floor(from, 24*time.Hour); day.Before(to); day = day.AddDate(0, 0, 1) {
+		table := inHistory(windowPartitions().name(day))
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "set local statement_timeout = '"+packLimit+"'"); err != nil {
+				return err
 			}
-			out = append(binary.BigEndian.AppendUint32(out, uint32(len(v))), v...) //nolint:gosec // a length
+			_, err := tx.Exec(ctx, `/* pgam:load */
+insert into history.packed_day (day, packed_at, windows, rows, samples, bytes_before, bytes_after)
+select $1, now(), count(*), count(*), coalesce(sum(samples), 0), pg_catalog.pg_total_relation_size($2::text::regclass),
+       pg_catalog.pg_total_relation_size($2::text::regclass)
+  from `+table+`
+on conflict (day) do nothing`, day, table)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("note that %s is packed: %w", day.Format(time.DateOnly), dbError(err))
 		}
 	}
-	out = append(out, 0xff, 0xff)
-	_, err := tx.Conn().PgConn().CopyFrom(ctx, bytes.NewReader(out), "/* pgam:load */ copy history."+into+" from stdin (format binary)")
-	return err
+	return nil
 }

@@ -76,11 +76,8 @@ func (t *labelTexts) of(v values) (labels rollup.Labels) {
 
 // ofEntry reads the labels of a session.
 func (t *labelTexts) ofEntry(e *sample.SessionEntry) (labels rollup.Labels) {
-	for d, text := range map[rollup.Dimension]string{
-		rollup.Database: e.Database, rollup.User: e.User, rollup.Application: e.Application, rollup.Client: e.ClientAddr,
-		rollup.BackendType: e.BackendType,
-	} {
-		labels[d-rollup.Database] = t.number(d, text)
+	for i, text := range [rollup.NumLabels]string{e.Database, e.User, e.Application, e.ClientAddr, e.BackendType} {
+		labels[i] = t.number(rollup.Database+rollup.Dimension(i), text)
 	}
 	return labels
 }

@@ -2,6 +2,7 @@ package synth
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
@@ -12,8 +13,8 @@ import (
 type Day struct {
 	Sessions []sample.SessionEntry
 	Windows  []sample.Window
-	// Minutes are all of the day's; those of the windows are only the first of
-	// each, where a window is longer than a minute.
+	// Minutes are all of the day's. Those of the windows are their shares, of the
+	// first minute only where a window is longer than one.
 	Minutes []sample.Minute
 }
 
@@ -21,6 +22,7 @@ type Day struct {
 type life struct {
 	busy       bool
 	left       int // ticks until that changes
+	began      int // tick
 	wait       int
 	query      int32
 	queryStart int32 // milliseconds from the start of the day
@@ -68,7 +70,8 @@ func (g *Generator) window(s *server, d *rand.Rand, day *Day, lives []life, midn
 	w := sample.Window{Server: s.id, T0: midnight.Add(time.Duration(first) * cadence), Span: g.cfg.Span, Cadence: cadence, XIDBase: 1_000_000 + int64(first)*37}
 	offset := int32(d.IntN(int(cadence / time.Millisecond / 10))) //nolint:gosec // below a second
 	perMinute := int(time.Minute / cadence)
-	backends := int32(len(lives)) //nolint:gosec // few
+	others := day.Minutes[first/perMinute] // of the windows before
+	backends := int32(len(lives))          //nolint:gosec // few
 	for i := range per {
 		at := int32(i)*int32(cadence.Milliseconds()) + offset //nolint:gosec // within five minutes
 		w.TickOffset = append(w.TickOffset, at+d.Int32N(4))
@@ -97,10 +100,19 @@ func (g *Generator) window(s *server, d *rand.Rand, day *Day, lives []life, midn
 			w.Wait, w.Query = append(w.Wait, waitID(waits)), append(w.Query, l.query)
 			w.QueryStart = append(w.QueryStart, l.queryStart-int32(time.Duration(first)*cadence/time.Millisecond)) //nolint:gosec // within a day
 			w.XactLead = append(w.XactLead, l.xactLead)
+			blocker, lag, age := sample.Unset, sample.Unset, sample.Unset
 			if blocked {
+				blocker = s.sessions[0].entry.ID
 				w.EdgeTick, w.EdgeBlocked = append(w.EdgeTick, int16(k+1)), append(w.EdgeBlocked, who.entry.ID)
-				w.EdgeBlocker, w.EdgeLock = append(w.EdgeBlocker, s.sessions[0].entry.ID), append(w.EdgeLock, 0)
+				w.EdgeBlocker, w.EdgeLock = append(w.EdgeBlocker, blocker), append(w.EdgeLock, pileUpLock)
 			}
+			if waits == idleInTransaction {
+				lag = 1 + l.xactLead/8
+			}
+			if tick > l.began { // younger ones held nothing back
+				age = int32(tick-l.began) * 37 //nolint:gosec // few ticks
+			}
+			w.Blocker, w.StateLag, w.XminAge = append(w.Blocker, blocker), append(w.StateLag, lag), append(w.XminAge, age)
 			m := &day.Minutes[tick/perMinute]
 			m.Samples++
 			m.Classes[classes[waits]]++
@@ -108,19 +120,44 @@ func (g *Generator) window(s *server, d *rand.Rand, day *Day, lives []life, midn
 			m.MaxSessions = max(m.MaxSessions, atOnce[k])
 		}
 	}
-	w.Minute = day.Minutes[first/perMinute]
+	for _, column := range []*[]int32{&w.Blocker, &w.StateLag, &w.XminAge} {
+		if !slices.ContainsFunc(*column, func(v int32) bool { return v != sample.Unset }) {
+			*column = nil
+		}
+	}
+	w.Minute = share(&day.Minutes[first/perMinute], &others, atOnce[:min(per, perMinute)])
 	return w
 }
 
-// lockWait is where waits has the lock of a pile-up.
-const lockWait = 5
+// share gives what a window adds to its minute; atOnce is of its ticks.
+func share(m, others *sample.Minute, atOnce []int32) sample.Minute {
+	s := *m
+	s.Planned -= others.Planned
+	s.Samples -= others.Samples
+	for i, n := range others.Outcomes {
+		s.Outcomes[i] -= n
+	}
+	for i, n := range others.Classes {
+		s.Classes[i] -= n
+	}
+	s.MaxSessions = slices.Max(atOnce)
+	return s
+}
+
+// Where waits has what sessions of a pile-up wait for, and what is told of a
+// transaction that idles; and the lock's id in every server's dictionary.
+const (
+	lockWait          = 5
+	idleInTransaction = 4
+	pileUpLock        = 1
+)
 
 // step goes on to the next tick.
 func (l *life) step(d *rand.Rand, chance float64, who *session, tick int, cadence time.Duration) {
 	if l.left--; l.left > 0 {
 		return
 	}
-	l.busy = d.Float64() < chance
+	l.busy, l.began = d.Float64() < chance, tick
 	l.left = 1 + d.IntN(5)
 	if !l.busy {
 		return

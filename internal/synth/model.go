@@ -138,13 +138,14 @@ func (g *Generator) statement(d *rand.Rand) int32 {
 	return 1 + int32(float64(g.cfg.Queries)*math.Pow(d.Float64(), 3))
 }
 
-// Dictionary gives the waits and statements of a server, which hold for all of
-// its days.
+// Dictionary gives the waits, locks and statements of a server, which hold for
+// all of its days; last is for the same statements to be seen on the last day.
 func (g *Generator) Dictionary(id target.ID, firstDay, lastDay int32) (first, last sample.Entries) {
 	d := g.dice(uint64(id), 7) //nolint:gosec // bits
 	for i, w := range waits {
 		first.Waits = append(first.Waits, sample.WaitEntry{ID: waitID(i), State: w.state, Type: w.typ, Event: w.event})
 	}
+	first.Locks = []sample.LockEntry{{ID: pileUpLock, Day: firstDay, Type: "transactionid", Mode: "ShareLock"}}
 	forms := [...]string{
 		"select * from %s where id = $1", "update %s set state = $1 where id = $2", "insert into %s (id, body) values ($1, $2)",
 		"select count(*) from %s where created_at > $1", "delete from %s where expires_at < $1",
