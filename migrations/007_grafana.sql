@@ -139,21 +139,113 @@ select slot.slot, m.metric, (coalesce(folded.samples, 0) / slot.ticks)::double p
 $$;
 comment on function report.activity_series(text, text, timestamptz, timestamptz, bigint, integer) is 'average sessions of one server by the most frequent keys of a dimension, the others as (rest), in steps of so many milliseconds; a step without an answered tick has no row';
 
+create view report.lock as
+select l.server_id, l.id as lock_ref, l.lock_type, l.mode, l.database_oid, l.relation_oid, l.relation_name, l.first_seen_on, l.last_seen_on
+  from history.lock l;
+comment on view report.lock is 'what sessions waited for, by server';
+comment on column report.lock.server_id is 'id of the server; report.server has its name';
+comment on column report.lock.lock_ref is 'number of the lock, good for its server';
+comment on column report.lock.lock_type is 'as in pg_locks: relation, tuple, transactionid …';
+comment on column report.lock.mode is 'lock mode that was asked for';
+comment on column report.lock.database_oid is 'oid of the database; null: shared object, or not about one';
+comment on column report.lock.relation_oid is 'oid of the relation; null: not about one';
+comment on column report.lock.relation_name is 'schema and name of the relation; null: not known';
+comment on column report.lock.first_seen_on is 'UTC day when it was first seen';
+comment on column report.lock.last_seen_on is 'UTC day when it was last seen';
+
+create function report.blocking_between(server text, "from" timestamptz, "to" timestamptz)
+returns setof report.blocking
+language sql stable
+as $$
+select w.server_id,
+       s.server,
+       w.t0,
+       w.t0 + w.tick_offset_ms[e.tick] * interval '1 millisecond',
+       d.pid,
+       d.database_name,
+       d.user_name,
+       d.application_name,
+       b.pid,
+       b.backend_type,
+       b.database_name,
+       b.user_name,
+       b.application_name,
+       l.lock_type,
+       l.mode,
+       l.relation_oid,
+       l.relation_name,
+       r.pid,
+       r.application_name,
+       e.root is not distinct from e.blocker
+  from report.server s
+  join report.activity_window w
+    on w.server_id = s.server_id
+   and w.t0 > (($2 at time zone 'UTC') - interval '5 minutes') at time zone 'UTC'
+   and w.t0 < $3
+ cross join lateral (
+       with recursive edge as (
+           select x.tick, x.blocked, x.blocker, x.lock
+             from unnest(w.edge_tick, w.edge_blocked, w.edge_blocker, w.edge_lock) as x (tick, blocked, blocker, lock)
+       ), up as ( -- whom a blocker waits for, and so on; a ring ends, as union keeps a row once
+           select tick, blocker as start, blocker as reached
+             from edge
+            union
+           select up.tick, up.start, edge.blocker
+             from up
+             join edge on edge.tick = up.tick and edge.blocked = up.reached
+       ), root as ( -- those who wait for nobody; of several the one with the lowest id
+           select up.tick, up.start, min(up.reached) as session
+             from up
+             left join edge on edge.tick = up.tick and edge.blocked = up.reached
+            where edge.tick is null
+            group by up.tick, up.start
+       )
+       select edge.tick, edge.blocked, edge.blocker, edge.lock, root.session as root
+         from edge
+         left join root on root.tick = edge.tick and root.start = edge.blocker) e
+  left join report.lock l on l.server_id = w.server_id and l.lock_ref = e.lock
+  left join report.session d
+    on d.server_id = w.server_id
+   and d.day = (w.t0 at time zone 'UTC')::date
+   and d.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and d.day <= ($3 at time zone 'UTC')::date
+   and d.session_id = e.blocked
+  left join report.session b
+    on b.server_id = w.server_id
+   and b.day = (w.t0 at time zone 'UTC')::date
+   and b.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and b.day <= ($3 at time zone 'UTC')::date
+   and b.session_id = e.blocker
+  left join report.session r
+    on r.server_id = w.server_id
+   and r.day = (w.t0 at time zone 'UTC')::date
+   and r.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and r.day <= ($3 at time zone 'UTC')::date
+   and r.session_id = e.root
+ where s.server = $1
+   and w.edge_tick is not null
+   and w.t0 + w.tick_offset_ms[e.tick] * interval '1 millisecond' >= $2
+   and w.t0 + w.tick_offset_ms[e.tick] * interval '1 millisecond' < $3
+$$;
+comment on function report.blocking_between(text, timestamptz, timestamptz) is 'report.blocking of one server, from the first instant until before the second; reads the partitions of that range only';
+
 create function report.activity_grain("from" timestamptz, "to" timestamptz)
 returns table (server_id bigint, server text, "time" timestamptz, step_seconds integer, ticks_planned bigint, ticks_ok bigint, ticks_degraded bigint,
-               ticks_failed bigint, ticks_skipped bigint, max_sessions integer, max_backends integer, cpu bigint, lock bigint, lwlock bigint,
+               ticks_failed bigint, ticks_skipped bigint, samples bigint, max_sessions integer, max_backends integer, cpu bigint, lock bigint, lwlock bigint,
                io bigint, ipc bigint, client bigint, timeout bigint, buffer_pin bigint, extension bigint, other bigint,
                idle_in_transaction bigint)
 language sql stable
 as $$
-select m.server_id, m.server, m."time", 60, m.ticks_planned, m.ticks_ok, m.ticks_degraded, m.ticks_failed, m.ticks_skipped, m.max_sessions,
-       m.max_backends, m.cpu, m.lock, m.lwlock, m.io, m.ipc, m.client, m.timeout, m.buffer_pin, m.extension, m.other, m.idle_in_transaction
+select m.server_id, m.server, m."time", 60, m.ticks_planned, m.ticks_ok, m.ticks_degraded, m.ticks_failed, m.ticks_skipped,
+       m.cpu + m.lock + m.lwlock + m.io + m.ipc + m.client + m.timeout + m.buffer_pin + m.extension + m.other + m.idle_in_transaction,
+       m.max_sessions, m.max_backends, m.cpu, m.lock, m.lwlock, m.io, m.ipc, m.client, m.timeout, m.buffer_pin, m.extension, m.other, m.idle_in_transaction
   from report.activity_minute m
  where $2 - $1 <= interval '2 days'
    and m."time" >= $1
    and m."time" < $2
  union all
 select t.server_id, t.server, t."time", t.step_seconds, t.ticks_planned, t.ticks_ok, t.ticks_degraded, t.ticks_failed, t.ticks_skipped,
+       t.cpu + t.lock + t.lwlock + t.io + t.ipc + t.client + t.timeout + t.buffer_pin + t.extension + t.other + t.idle_in_transaction,
        t.max_sessions, t.max_backends, t.cpu, t.lock, t.lwlock, t.io, t.ipc, t.client, t.timeout, t.buffer_pin, t.extension, t.other,
        t.idle_in_transaction
   from report.activity_total t
@@ -178,7 +270,7 @@ select d.server, d."time", d.database_name, d.interval_seconds, d.numbackends, d
    and d."time" < $2
  union all
 select r.server, r."time", r.database_name,
-       extract(epoch from least(r."time" + (r.step_seconds || 's')::interval, now()) - r."time")::double precision,
+       extract(epoch from least(r."time" + r.step_seconds * interval '1 second', now()) - r."time")::double precision,
        r.connections_average, r.xact_commit, r.xact_rollback, r.blks_read, r.blks_hit, r.tup_returned, r.tup_inserted, r.tup_updated, r.tup_deleted,
        r.temp_bytes, r.deadlocks, r.blk_read_time_ms, r.blk_write_time_ms
   from report.database_rollup r
@@ -255,7 +347,7 @@ comment on column report.storage.partition_name is 'the partition';
 comment on column report.storage.size_bytes is 'bytes on disk, with indexes and TOAST';
 comment on column report.storage.estimated_rows is 'rows as of its last vacuum or analyze; -1: none yet';
 
-grant select on report.activity_bucket, report.instance, report.packed_day, report.storage to pgam_read;
+grant select on report.activity_bucket, report.lock, report.instance, report.packed_day, report.storage to pgam_read;
 
 ---- create above / drop below ----
 
@@ -265,6 +357,8 @@ drop view report.instance;
 drop function report.disk_grain(timestamptz, timestamptz);
 drop function report.database_grain(timestamptz, timestamptz);
 drop function report.activity_grain(timestamptz, timestamptz);
+drop function report.blocking_between(text, timestamptz, timestamptz);
+drop view report.lock;
 drop function report.activity_series(text, text, timestamptz, timestamptz, bigint, integer);
 drop function report.activity_by(text, text, timestamptz, timestamptz);
 drop view report.activity_bucket;

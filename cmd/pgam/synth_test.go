@@ -26,7 +26,7 @@ func TestSynth(t *testing.T) {
 		"paused":              "select count(*) from pgam.server where name ~ '^synth-00[12]$' and not enabled and created_at = '2026-03-02Z'",
 		"days packed":         "select count(*) from history.packed_day where day in ('2026-03-02', '2026-03-03') and rows = 576",
 		"packed":              "select count(*) from history.activity_window where span_ms = 300000 and t0 < '2026-03-04Z'",
-		"recent":              "select count(*) from history.activity_window where span_ms = 30000 and t0 >= '2026-03-04Z'",
+		"recent":              "select count(*) from history.activity_window where span_ms = 20000 and t0 >= '2026-03-04Z'",
 		"unlike their minute": "select count(*) from (select (select sum(samples) from history.activity_window) - (select sum(samples) from history.activity_minute) as d) x where d <> 0",
 		"unlike their hour": `
 select count(*)
@@ -44,7 +44,7 @@ select count(*)
 		got[what] = pgtest.Value[int64](t, dsn, sql)
 	}
 	want := map[string]int64{
-		"paused": 2, "days packed": 2, "packed": 2 * 2 * 288, "recent": 2 * 281, "unlike their minute": 0, "unlike their hour": 0, "hours": 2 * 50,
+		"paused": 2, "days packed": 2, "packed": 2 * 2 * 288, "recent": 2 * 421, "unlike their minute": 0, "unlike their hour": 0, "hours": 2 * 50,
 		"due": 0, "nameless": 0, "tuned": 2, "disks": 4, "counted": 2 * 4 * 2, "sized": 2 * 4,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

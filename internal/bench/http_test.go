@@ -48,12 +48,6 @@ type served struct {
 func startAPI(b *testing.B, fill func(dsn string)) *served {
 	b.Helper()
 	dir := b.TempDir()
-	program := filepath.Join(dir, "pgam-api")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "nomsgpack", "-ldflags", "-s -w", "-o", program, "../../cmd/api")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		b.Fatalf("build: %v\n%s", err, out)
-	}
 	dsn := pgtest.StatsDB(b)
 	server := pgtest.Target(b, pgtest.WithTrust())
 	sessions(b, server, 20)
@@ -62,6 +56,26 @@ func startAPI(b *testing.B, fill func(dsn string)) *served {
 	if fill != nil {
 		fill(dsn)
 	}
+	return serve(b, dsn, dir)
+}
+
+// buildProgram builds a command of ours and gives its path.
+func buildProgram(tb testing.TB, command string) string {
+	tb.Helper()
+	program := filepath.Join(tb.TempDir(), "pgam-"+command)
+	build := exec.Command("go", "build", "-trimpath", "-tags", "nomsgpack", "-ldflags", "-s -w", "-o", program, "../../cmd/"+command)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("build: %v\n%s", err, out)
+	}
+	return program
+}
+
+// serve starts pgam-api over a stats_db that has the account, with the keyring
+// in a folder.
+func serve(b *testing.B, dsn, dir string) *served {
+	b.Helper()
+	program := buildProgram(b, "api")
 	// The log goes to a file, as it would to a journal: its lines are part of
 	// what a request costs.
 	log, err := os.Create(filepath.Join(dir, "log"))

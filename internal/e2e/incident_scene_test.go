@@ -47,7 +47,8 @@ const (
 type incident struct {
 	*shop
 
-	migration, billing int32 // pids
+	eye                *pgx.Conn // looks on
+	migration, billing int32     // pids
 }
 
 // startIncident starts a target that writes to its disk as a real one does.
@@ -102,7 +103,8 @@ func (i *incident) open(t *testing.T, application string) *pgx.Conn {
 	return conn
 }
 
-// wait runs a statement that ends with the server's stop, at the latest.
+// wait runs a statement that ends with the server's stop, at the latest, and
+// returns when it waits for a lock.
 func (i *incident) wait(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -112,6 +114,15 @@ func (i *incident) wait(t *testing.T, conn *pgx.Conn, sql string) {
 		_, _ = conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 	}()
 	t.Cleanup(func() { cancel(); <-done }) // Before the connection is closed.
+	pgtest.WaitFor(t, 30*time.Second, func() bool {
+		var waits bool
+		err := i.eye.QueryRow(t.Context(), "select cardinality(pg_blocking_pids($1)) > 0", int32(conn.PgConn().PID())).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		return waits
+	}, sql)
 }
 
 // change is what somebody does to the server before the trouble.
@@ -157,6 +168,7 @@ func pgtestExec(ctx context.Context, dsn, sql string) error {
 // pileUp locks a table and goes to lunch. It returns when everybody waits.
 func (i *incident) pileUp(t *testing.T) {
 	t.Helper()
+	i.eye = i.open(t, "eye")
 	preparer := i.open(t, "order-service")
 	i.run(t, preparer, "begin; update stock set pieces = pieces - 1 where id = 1; prepare transaction '"+inTheWay+"'")
 	_ = preparer.Close(t.Context())
@@ -175,22 +187,18 @@ func (i *incident) pileUp(t *testing.T) {
 	for range behindPrepared {
 		i.wait(t, i.open(t, "stock"), "update stock set pieces = 7 where id = 1")
 	}
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return i.count(t, "cardinality(pg_blocking_pids(pid)) > 0") == allWaiting }, "everybody to wait")
 }
 
 // storm opens connections that do nothing, as clients do that try again.
 func (i *incident) storm(t *testing.T) {
 	t.Helper()
-	for n := i.count(t, "backend_type = 'client backend'") - 1; n < stormedTo; n++ {
+	var n int
+	if err := i.eye.QueryRow(t.Context(), "select count(*)::int from pg_stat_activity where backend_type = 'client backend'").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	for ; n < stormedTo; n++ {
 		i.open(t, "web")
 	}
-}
-
-// count counts sessions, the one that asks too.
-func (i *incident) count(t *testing.T, which string) int {
-	t.Helper()
-
-	return pgtest.Value[int](t, i.SuperuserDSN(), "select count(*)::int from pg_stat_activity where "+which)
 }
 
 // listener reads a stream of live ticks.

@@ -118,7 +118,7 @@ func TestLocations(t *testing.T) {
 
 // Locations come with the status, on every version, and only where the role may
 // know them.
-func TestLocationsOfServers(t *testing.T) {
+func TestConformance_locations(t *testing.T) {
 	t.Parallel()
 	for _, version := range pgtest.Versions(t) {
 		t.Run(version, func(t *testing.T) {

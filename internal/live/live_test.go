@@ -124,7 +124,7 @@ func find(sessions []Session, pid uint32) *Session {
 
 func is(text *string, want string) bool { return text != nil && *text == want }
 
-func TestActivity(t *testing.T) {
+func TestConformance_activity(t *testing.T) {
 	t.Parallel()
 	for _, version := range pgtest.Versions(t) {
 		t.Run(version, func(t *testing.T) {

@@ -22,7 +22,7 @@ func waiting(t *testing.T, server *pgtest.Server, sql string) int32 {
 	return int32(conn.PgConn().PID())
 }
 
-func TestLocks(t *testing.T) {
+func TestConformance_locks(t *testing.T) {
 	t.Parallel()
 	for _, version := range pgtest.Versions(t) {
 		t.Run(version, func(t *testing.T) {

@@ -44,7 +44,13 @@ func TestFailuresAreRemembered(t *testing.T) {
 	if v[0].Reason != sample.ConnectionLost || attempts.Load() == 0 {
 		t.Fatalf("view %+v", v[0])
 	}
+	// The listener learns of an attempt a moment after the one who made it.
 	before := attempts.Load()
+	pgtest.WaitFor(t, time.Second, func() bool {
+		last := before
+		before = attempts.Load()
+		return before == last
+	}, "the attempts to be counted")
 	for range 100 {
 		_ = l.Views(t.Context(), servers, nil)
 	}

@@ -112,9 +112,9 @@ func (f *follower) expect(want ...string) {
 	f.told = nil
 }
 
-// TestNews does to real servers what is to be told, with the collector there
+// TestConformance_news does to real servers what is to be told, with the collector there
 // and with one that is started after it: each once.
-func TestNews(t *testing.T) {
+func TestConformance_news(t *testing.T) {
 	t.Parallel()
 	for _, version := range pgtest.Versions(t) {
 		t.Run(version, func(t *testing.T) {

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // and the DSN.
 func openStore(t *testing.T) (*Store, string) {
 	t.Helper()
-	dsn := pgtest.StatsDB(t)
+	dsn := statsDB(t)
 	return openStoreAt(t, dsn, newKeyring(t)), dsn
 }
 

@@ -13,7 +13,10 @@ import (
 
 // Events gives what explains steps in the charts of a server, the newest first:
 // its own events, and those of the monitor.
-func (s *Store) Events(ctx context.Context, id target.ID, q history.EventQuestion) ([]history.Event, error) {
+func (s *Store) Events(ctx context.Context, t target.Target, q history.EventQuestion) ([]history.Event, error) {
+	if err := s.stillKept(ctx, t, "event", "events", q.Range); err != nil {
+		return nil, err
+	}
 	// The two parts are read by the key, a page of each at most.
 	const sql = `/* pgam:events */
 select at, monitor, kind, subject, old, new, detail
@@ -35,7 +38,7 @@ select at, monitor, kind, subject, old, new, detail
 	for _, k := range q.Kinds {
 		kinds = append(kinds, string(k))
 	}
-	args := []any{id, q.Range.From, q.Range.To, kinds, nil, false, "", "", q.Limit}
+	args := []any{t.ID, q.Range.From, q.Range.To, kinds, nil, false, "", "", q.Limit}
 	if b := q.Before; b != nil {
 		args[4], args[5], args[6], args[7] = b.At, b.Monitor, b.Kind, b.Subject
 	}

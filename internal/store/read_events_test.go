@@ -38,7 +38,7 @@ func TestEvents(t *testing.T) {
 		t.Helper()
 		var all []string
 		for pages := 0; ; pages++ {
-			page, err := s.Events(t.Context(), server.ID, q)
+			page, err := s.Events(t.Context(), server, q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestEvents(t *testing.T) {
 	if diff := cmp.Diff([]string{"12:20 collector_stopped (monitor)", "12:05 setting work_mem", "12:05 setting Work_mem"}, got); diff != "" {
 		t.Errorf("by kind (-want +got):\n%s", diff)
 	}
-	one, err := s.Events(t.Context(), server.ID, history.EventQuestion{Range: history.Range{From: at(5), To: at(6)}, Kinds: []sample.EventKind{sample.EventSetting}, Limit: 1})
+	one, err := s.Events(t.Context(), server, history.EventQuestion{Range: history.Range{From: at(5), To: at(6)}, Kinds: []sample.EventKind{sample.EventSetting}, Limit: 1})
 	if err != nil || len(one) != 1 || *one[0].Old != "4MB" || *one[0].New != "64MB" || one[0].Detail != nil {
 		t.Errorf("got %+v, %v", one, err)
 	}

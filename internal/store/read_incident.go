@@ -48,7 +48,7 @@ func (s *Store) Incident(ctx context.Context, t target.Target, q history.Inciden
 			return err
 		},
 		func(ctx context.Context) (err error) {
-			i.Events, err = s.Events(ctx, t.ID, history.EventQuestion{Range: q.Range, Limit: incidentEvents})
+			i.Events, err = s.Events(ctx, t, history.EventQuestion{Range: q.Range, Limit: incidentEvents})
 			return err
 		},
 		func(ctx context.Context) error { return s.incidentConnections(ctx, t.ID, &i) },
@@ -127,7 +127,7 @@ func (s *Store) incidentDatabases(ctx context.Context, id target.ID, i *history.
 		if err != nil {
 			return err
 		}
-		if *to, err = s.DatabaseRates(ctx, id, plan, time.Now()); err != nil {
+		if *to, err = s.databaseRates(ctx, id, plan, time.Now()); err != nil {
 			return err
 		}
 	}

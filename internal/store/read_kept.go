@@ -46,6 +46,36 @@ func (s *Store) Kept(ctx context.Context, t target.Target, by history.Dimension,
 	return kept, nil
 }
 
+// stillKept refuses a range that begins before the oldest partition of a table
+// (see keptSince), unless the server was added later: then there never was
+// anything. what names in the error what is kept. The error wraps
+// history.ErrGone, or is stats_db's.
+func (s *Store) stillKept(ctx context.Context, t target.Target, table, what string, r history.Range) error {
+	since, err := s.keptSince(ctx)
+	if err != nil {
+		return fmt.Errorf("read what is kept: %w", dbError(err))
+	}
+	if oldest, there := since[table]; there && r.From.Before(oldest) && t.CreatedAt.Before(oldest) {
+		return fmt.Errorf("%w: %s are kept since %s: begin there", history.ErrGone, what, oldest.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// seriesTable gives the table, with its part, that a plan reads: raw is that of
+// samples.
+func seriesTable(plan history.SeriesPlan, raw string) string {
+	switch plan.Grain {
+	case history.SeriesHour:
+		return "database_rollup_hour"
+	case history.SeriesHour4:
+		return "database_rollup_4hour"
+	case history.SeriesDay:
+		return "database_rollup_day"
+	case history.SeriesSample:
+	}
+	return raw
+}
+
 // keptSince gives the start of the oldest partition of each table and part.
 func (s *Store) keptSince(ctx context.Context) (map[string]time.Time, error) {
 	s.since.mu.Lock()

@@ -32,6 +32,9 @@ func (t tee) Block(start time.Time, length, cadence time.Duration, tally history
 // CoverageSeries says how much of each step of a range was seen. The step is
 // whole minutes.
 func (s *Store) CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error) {
+	if err := s.stillKept(ctx, t, "activity_total", "what was seen", r); err != nil {
+		return history.CoverageSeries{}, err
+	}
 	fail := func(err error) (history.CoverageSeries, error) {
 		return history.CoverageSeries{}, fmt.Errorf("read coverage: %w", dbError(err))
 	}
@@ -61,7 +64,15 @@ func (s *Store) CoverageSeries(ctx context.Context, t target.Target, r history.R
 
 // DatabaseRates gives what the databases of a server did over time, templates
 // left out.
-func (s *Store) DatabaseRates(ctx context.Context, id target.ID, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error) {
+func (s *Store) DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error) {
+	if err := s.stillKept(ctx, t, seriesTable(plan, "database_stat"), "statistics of databases", plan.Range); err != nil {
+		return history.DatabaseRates{}, err
+	}
+	return s.databaseRates(ctx, t.ID, plan, now)
+}
+
+// databaseRates is DatabaseRates of whatever is kept.
+func (s *Store) databaseRates(ctx context.Context, id target.ID, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error) {
 	q := rateQuery{
 		answer: history.DatabaseRates{Plan: plan, Times: plan.Times(), Seconds: plan.Seconds(now)},
 		held:   make(map[uint32]heldSample), entries: make(map[int32]*rateSums),
@@ -267,7 +278,11 @@ func (q *rateQuery) stand(sums *rateSums, last heldSample, end int64) {
 
 // DatabaseSizes gives how large the databases of a server were over time,
 // templates left out.
-func (s *Store) DatabaseSizes(ctx context.Context, id target.ID, plan history.SeriesPlan) (history.DatabaseSizes, error) {
+func (s *Store) DatabaseSizes(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseSizes, error) {
+	if err := s.stillKept(ctx, t, seriesTable(plan, "database_size"), "sizes of databases", plan.Range); err != nil {
+		return history.DatabaseSizes{}, err
+	}
+	id := t.ID
 	answer := history.DatabaseSizes{Plan: plan, Times: plan.Times()}
 	var (
 		list  []history.Database

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,7 +77,7 @@ func TestDatabaseRates(t *testing.T) {
 		grain history.SeriesGrain
 	}{{10 * time.Second, history.SeriesSample}, {time.Minute, history.SeriesSample}, {15 * time.Minute, history.SeriesSample}, {time.Hour, history.SeriesHour}} {
 		// The second hour: it begins and ends amid what quiet was sampled for.
-		got, err := s.DatabaseRates(t.Context(), server.ID, seriesPlan(t, noon.Add(time.Hour), noon.Add(2*time.Hour), tt.step), later)
+		got, err := s.DatabaseRates(t.Context(), server, seriesPlan(t, noon.Add(time.Hour), noon.Add(2*time.Hour), tt.step), later)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +101,7 @@ func TestDatabaseRates(t *testing.T) {
 	}
 	// After its renaming it has the new name, and before there was anything
 	// nothing is known.
-	got, err := s.DatabaseRates(t.Context(), server.ID, seriesPlan(t, noon.Add(-time.Hour), noon.Add(4*time.Hour), 30*time.Minute), later)
+	got, err := s.DatabaseRates(t.Context(), server, seriesPlan(t, noon.Add(-time.Hour), noon.Add(4*time.Hour), 30*time.Minute), later)
 	if err != nil || len(got.Databases) != 3 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -108,7 +110,7 @@ func TestDatabaseRates(t *testing.T) {
 		t.Errorf("known %v of %s, %v of %s", shop.Known, shop.Name, renamed.Known, renamed.Name)
 	}
 	// What has not passed yet does not count.
-	got, err = s.DatabaseRates(t.Context(), server.ID, seriesPlan(t, noon, noon.Add(3*time.Hour), 4*time.Hour), noon.Add(3*time.Hour))
+	got, err = s.DatabaseRates(t.Context(), server, seriesPlan(t, noon, noon.Add(3*time.Hour), 4*time.Hour), noon.Add(3*time.Hour))
 	if err != nil || got.Plan.Grain != history.SeriesHour4 || got.Seconds[0] != 3*3600 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -119,7 +121,7 @@ func TestDatabaseSizes(t *testing.T) {
 	s, dsn := openStore(t)
 	server := ratesServer(t, s, dsn)
 	for _, step := range []time.Duration{15 * time.Minute, time.Hour} {
-		got, err := s.DatabaseSizes(t.Context(), server.ID, seriesPlan(t, noon.Add(-time.Hour), noon.Add(3*time.Hour), step))
+		got, err := s.DatabaseSizes(t.Context(), server, seriesPlan(t, noon.Add(-time.Hour), noon.Add(3*time.Hour), step))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,5 +184,37 @@ func TestCoverageSeries(t *testing.T) {
 	got, err = s.CoverageSeries(t.Context(), server, history.Range{From: noon.AddDate(0, 0, -2), To: noon.AddDate(0, 0, -1)}, time.Hour)
 	if err != nil || len(got.Buckets) != 24 || got.Coverage.Planned != 0 {
 		t.Errorf("before it was added: %+v, %v", got, err)
+	}
+}
+
+// A range that begins before what is kept is refused, with what is kept, unless
+// the server was added later.
+func TestGoneIsRefused(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := ratesServer(t, s, dsn)
+	ancient := history.Range{From: noon.AddDate(-9, 0, 0), To: noon.AddDate(-9, 0, 1)}
+	hours := history.SeriesPlan{Range: ancient, Step: time.Hour, Grain: history.SeriesHour}
+	ask := map[string]func(target.Target) error{
+		"events": func(of target.Target) error {
+			_, err := s.Events(t.Context(), of, history.EventQuestion{Range: ancient, Limit: 1})
+			return err
+		},
+		"rates": func(of target.Target) error { _, err := s.DatabaseRates(t.Context(), of, hours, noon); return err },
+		"sizes": func(of target.Target) error { _, err := s.DatabaseSizes(t.Context(), of, hours); return err },
+		"coverage": func(of target.Target) error {
+			_, err := s.CoverageSeries(t.Context(), of, ancient, time.Hour)
+			return err
+		},
+	}
+	for name, of := range ask {
+		old, young := server, server
+		old.CreatedAt, young.CreatedAt = noon.AddDate(-10, 0, 0), noon
+		if err := of(old); !errors.Is(err, history.ErrGone) || !strings.Contains(err.Error(), "kept since") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := of(young); err != nil {
+			t.Errorf("%s of a server added later: %v", name, err)
+		}
 	}
 }

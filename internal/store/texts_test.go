@@ -60,7 +60,9 @@ func TestAppend_texts(t *testing.T) {
 	s, dsn := openStore(t)
 	id := newServer(t, s, "a")
 	normal := func(id int32, text string) sample.QueryEntry { return sample.QueryEntry{ID: id, Text: text} }
-	full := func(id int32, text string) sample.QueryEntry { return sample.QueryEntry{ID: id, Text: text, Full: true} }
+	full := func(id int32, text string) sample.QueryEntry {
+		return sample.QueryEntry{ID: id, Text: text, Full: true}
+	}
 	appendTexts(t, s, id, normal(1, "select ?"), full(2, "select 2"), normal(3, ""))
 	wantTexts(t, dsn, id, "1 select ?", "2 -", "3 -")
 	appendTexts(t, s, id, normal(1, ""), normal(2, "late ?"), normal(3, "long ?"), normal(3, "longer ?"), normal(3, "short"))

@@ -79,15 +79,15 @@ type History interface {
 	Compare(ctx context.Context, t target.Target, q history.CompareQuestion) (history.Comparison, error)
 	At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error)
 	Incident(ctx context.Context, t target.Target, q history.IncidentQuestion) (history.Incident, error)
-	Events(ctx context.Context, id target.ID, q history.EventQuestion) ([]history.Event, error)
+	Events(ctx context.Context, t target.Target, q history.EventQuestion) ([]history.Event, error)
 	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
 }
 
 // Series answers questions about the past of a server that give series.
 type Series interface {
 	CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error)
-	DatabaseRates(ctx context.Context, id target.ID, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error)
-	DatabaseSizes(ctx context.Context, id target.ID, plan history.SeriesPlan) (history.DatabaseSizes, error)
+	DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error)
+	DatabaseSizes(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseSizes, error)
 }
 
 // Fleet answers questions about the past of all servers.

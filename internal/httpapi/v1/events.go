@@ -79,7 +79,7 @@ func (r routes) historyEvents(ctx context.Context, in *eventsInput) (*output[eve
 	if err != nil {
 		return nil, err
 	}
-	events, err1 := r.History.Events(ctx, t.ID, q)
+	events, err1 := r.History.Events(ctx, t, q)
 	covered, err2 := r.History.Coverage(ctx, t, q.Range)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err

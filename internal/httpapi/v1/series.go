@@ -72,7 +72,7 @@ func (r routes) historyDatabases(ctx context.Context, in *seriesInput) (*output[
 	if err != nil {
 		return nil, err
 	}
-	rates, err1 := r.Series.DatabaseRates(ctx, t.ID, plan, r.Now())
+	rates, err1 := r.Series.DatabaseRates(ctx, t, plan, r.Now())
 	covered, err2 := r.History.Coverage(ctx, t, plan.Range)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (r routes) historySizes(ctx context.Context, in *seriesInput) (*output[data
 	if err != nil {
 		return nil, err
 	}
-	sizes, err1 := r.Series.DatabaseSizes(ctx, t.ID, plan)
+	sizes, err1 := r.Series.DatabaseSizes(ctx, t, plan)
 	covered, err2 := r.History.Coverage(ctx, t, plan.Range)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err

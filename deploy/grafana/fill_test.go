@@ -1,0 +1,205 @@
+package grafana
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/synth"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// filled is a stats_db with made-up history of whole days.
+type filled struct {
+	dsn      string // of a member of pgam_read
+	from, to time.Time
+	incident time.Time // when sessions of db1 waited for each other
+}
+
+// size says how much there is.
+type size struct {
+	servers, days int
+	cadence       time.Duration
+	sessions      float64
+}
+
+// lastMidnight is the end of the history, so that it is the same every day.
+var lastMidnight = time.Date(2024, 11, 22, 0, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // constant
+
+// fill makes a stats_db with everything that dashboards show.
+func fill(tb testing.TB, s size) filled {
+	tb.Helper()
+	dsn := pgtest.StatsDB(tb)
+	f := filled{from: lastMidnight.AddDate(0, 0, -s.days), to: lastMidnight}
+	stats := openStore(tb, dsn)
+	if err := stats.EnsurePartitions(tb.Context(), f.from, f.to); err != nil {
+		tb.Fatal(err)
+	}
+	generator, err := synth.New(synth.Config{Seed: 1, Cadence: s.cadence, Span: 15 * time.Second, Sessions: s.sessions, Queries: 300})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for n := range s.servers {
+		f.server(tb, stats, generator, fmt.Sprintf("db%d", n+1))
+	}
+	if f.incident.IsZero() {
+		tb.Fatal("nobody waited for a lock in the whole of the history")
+	}
+	conn, err := pgx.Connect(tb.Context(), dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(tb.Context())) }()
+	for _, sql := range others {
+		if _, err := conn.Exec(tb.Context(), sql, pgx.QueryExecModeSimpleProtocol, f.from, f.to); err != nil {
+			tb.Fatalf("%s: %v", sql, err)
+		}
+	}
+	for _, sql := range []string{"create role grafana login password 'dashboards' in role pgam_read", "analyze"} {
+		if _, err := conn.Exec(tb.Context(), sql); err != nil {
+			tb.Fatalf("%s: %v", sql, err)
+		}
+	}
+	tb.Cleanup(func() { pgtest.Exec(tb, dsn, "drop role grafana") })
+	f.dsn = pgtest.WithUser(tb, dsn, "grafana", "dashboards")
+	return f
+}
+
+func openStore(tb testing.TB, dsn string) *store.Store {
+	tb.Helper()
+	data, err := secret.GenerateKeyring()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	keys, err := secret.ParseKeyring(data)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: keys, Application: "pgam-test"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(stats.Close)
+	return stats
+}
+
+// server adds one with its activity.
+func (f *filled) server(tb testing.TB, stats *store.Store, generator *synth.Generator, name string) {
+	tb.Helper()
+	made, err := stats.CreateServer(tb.Context(), target.Target{
+		Name: name, Enabled: true,
+		Endpoint: target.Endpoint{Host: name + ".example.org", Port: 5432, User: "mon", Password: secret.New("x")},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	first, last := generator.Dictionary(made.ID, sample.Day(f.from), sample.Day(f.to))
+	first.Locks = []sample.LockEntry{{ID: 1, Day: sample.Day(f.from), Type: "transactionid", Mode: "ShareLock"}}
+	for _, entries := range []sample.Entries{first, last} {
+		if err := stats.Append(tb.Context(), sample.Batch{Visits: []*sample.Visit{{Server: made.ID, Entries: entries}}}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for day := f.from; day.Before(f.to); day = day.AddDate(0, 0, 1) {
+		d := generator.Day(made.ID, day)
+		for i := range d.Windows {
+			f.spoil(&d, i, name == "db1")
+		}
+		if err := stats.LoadDay(tb.Context(), made.ID, store.LoadedDay{Sessions: d.Sessions, Windows: d.Windows, Minutes: d.Minutes}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// spoil lets the first tick of every hundredth window have failed, gives locks
+// to those who waited, and remembers the newest time that they did.
+func (f *filled) spoil(d *synth.Day, i int, remember bool) {
+	w := &d.Windows[i]
+	for k := range w.EdgeLock {
+		w.EdgeLock[k] = 1
+	}
+	if remember && len(w.EdgeTick) > 0 {
+		f.incident = w.T0
+	}
+	if i%100 > 0 || len(w.Tick) == 0 {
+		return
+	}
+	w.TickOutcome, w.TickReason = make([]int16, len(w.TickOffset)), make([]int16, len(w.TickOffset))
+	last := len(w.TickOffset) - 1
+	w.TickOutcome[last], w.TickReason[last] = int16(sample.Degraded), int16(sample.LockTimeout)
+	m := &d.Minutes[int(w.T0.Sub(history.Floor(w.T0, 24*time.Hour))/time.Minute)]
+	m.Outcomes[sample.OK]--
+	m.Outcomes[sample.Degraded]++
+}
+
+// others fill what is not activity, from $1 until $2.
+var others = [...]string{ //nolint:gochecknoglobals // constant
+	"set timezone = 'UTC'",
+	`
+insert into history.server_identity (server_id, since, version_num, version, system_identifier, timeline_id, postmaster_start, in_recovery)
+select id, $1::timestamptz, 170002, '17.2', 7, 1, $1::timestamptz - interval '1 day', false from pgam.server`,
+	`
+insert into history.event (server_id, at, kind, subject, old, new, detail)
+select s.id, b.at, 'setting', 'work_mem', '4MB', '8MB', null
+  from (select 0 as id union all select id from pgam.server) s
+ cross join generate_series($1::timestamptz, $2, interval '10 minutes') as b (at)
+ where s.id > 0
+ union all
+select 0, b.at, 'collector_started', '', null, null, 'version 1'
+  from generate_series($1::timestamptz, $2, interval '10 minutes') as b (at)`,
+	`
+insert into history.setting (server_id, name, value, since)
+select s.id, 'setting_' || n, n::text, $1::timestamptz + n * interval '1 minute' from pgam.server s cross join generate_series(1, 300) n`,
+	`
+insert into history.horizon (server_id, sampled_at, holder, name, xmin_age)
+select s.id, b.at, 'replication_slot', 'standby1', extract(epoch from b.at - $1)::bigint
+  from pgam.server s cross join generate_series($1::timestamptz, $2, interval '5 minutes') as b (at)`,
+	`
+insert into history.database (server_id, oid, name, is_template, allow_connect, encoding, first_seen_at, last_seen_at)
+select s.id, 20000 + d, 'db_' || to_char(d, 'fm00'), false, true, 'UTF8', $1, $2 from pgam.server s cross join generate_series(0, 4) d`,
+	`
+insert into history.database_stat (server_id, sampled_at, database_oid, numbackends, interval_seconds, epoch, xact_commit, xact_rollback, blks_read,
+       blks_hit, tup_returned, tup_fetched, tup_inserted, tup_updated, tup_deleted, temp_bytes, deadlocks, blk_read_time_ms, blk_write_time_ms)
+select s.id, b.at, 20000 + d, 5 + d, 10, $1, 100 + d, 1, 30, 10000, 50000, 4000, 70, 50, 10, 8192, 0, 15, 5
+  from pgam.server s
+ cross join generate_series(greatest($1::timestamptz, $2::timestamptz - interval '7 days') + interval '7 seconds', $2, interval '10 seconds') as b (at)
+ cross join generate_series(0, 4) d
+ where s.id = 1 or b.at > $2::timestamptz - interval '1 day'
+ order by b.at, s.id, d`,
+	`
+insert into history.database_rollup (server_id, bucket, step_seconds, database_oid, seconds, backend_seconds, samples, backends_min, backends_max,
+       backends_last, last_sample_at, xact_commit, size_bytes, size_at, xact_rollback, blks_read, blks_hit, tup_returned, tup_fetched, tup_inserted,
+       tup_updated, tup_deleted, temp_bytes, deadlocks, blk_read_time_ms, blk_write_time_ms)
+select s.id, b.at, w.step, 20000 + d, w.step, w.step * (5 + d), w.step / 10, 1, 12, 5, b.at + w.step * interval '1 second', w.step * 10,
+       1073741824 + extract(epoch from b.at - $1)::bigint * 1024, b.at + w.step * interval '1 second', w.step / 10, w.step * 3, w.step * 1000, w.step * 5000,
+       w.step * 400, w.step * 7, w.step * 5, w.step, w.step * 800, 1, w.step * 1.5, w.step * 0.5
+  from pgam.server s
+ cross join (values (3600), (14400), (86400)) as w (step)
+ cross join generate_series($1::timestamptz, $2::timestamptz - interval '1 hour', interval '1 hour') as b (at)
+ cross join generate_series(0, 4) d
+ where extract(epoch from b.at)::bigint % w.step = 0
+ order by b.at, s.id, d`,
+	`
+insert into history.file_system (server_id, mount_point, device, uses, source, first_seen_at, last_seen_at)
+select s.id, m, '/dev/sd' || right(m, 1), '{data}', 'ssh', $1, $2 from pgam.server s cross join (values ('/a'), ('/b')) as v (m)`,
+	`
+insert into history.disk_usage (server_id, sampled_at, mount_point, total_bytes, free_bytes, inodes_total, inodes_free)
+select s.id, b.at, m, 1e12::bigint, (6e11 - extract(epoch from b.at - $1) * 1e4)::bigint, 1e7::bigint, 9e6::bigint
+  from pgam.server s cross join generate_series($1::timestamptz, $2, interval '1 minute') as b (at) cross join (values ('/a'), ('/b')) as v (m)`,
+	`
+insert into history.disk_rollup (server_id, bucket, mount_point, samples, last_sample_at, total_bytes, free_bytes, free_bytes_min, inodes_free)
+select server_id, date_trunc('hour', sampled_at), mount_point, count(*), max(sampled_at), min(total_bytes), min(free_bytes), min(free_bytes), min(inodes_free)
+  from history.disk_usage group by 1, 2, 3`,
+	`
+insert into history.packed_day (day, packed_at, windows, rows, samples, bytes_before, bytes_after)
+select b.at::date, b.at + interval '25 hours', 5760, 288, 500000, 30000000, 12000000
+  from generate_series($1::timestamptz, $2::timestamptz - interval '1 day', interval '1 day') as b (at)`,
+}
