@@ -3,6 +3,7 @@ package grafana
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,13 +59,9 @@ func fill(tb testing.TB, s size) filled {
 		tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(tb.Context())) }()
+	at := strings.NewReplacer("$1", "'"+f.from.Format(time.RFC3339)+"'", "$2", "'"+f.to.Format(time.RFC3339)+"'")
 	for _, sql := range others {
-		if _, err := conn.Exec(tb.Context(), sql, pgx.QueryExecModeSimpleProtocol, f.from, f.to); err != nil {
-			tb.Fatalf("%s: %v", sql, err)
-		}
-	}
-	for _, sql := range []string{"create role grafana login password 'dashboards' in role pgam_read", "analyze"} {
-		if _, err := conn.Exec(tb.Context(), sql); err != nil {
+		if _, err := conn.Exec(tb.Context(), at.Replace(sql)); err != nil {
 			tb.Fatalf("%s: %v", sql, err)
 		}
 	}
@@ -119,7 +116,7 @@ func (f *filled) server(tb testing.TB, stats *store.Store, generator *synth.Gene
 	}
 }
 
-// spoil lets the first tick of every hundredth window have failed, gives locks
+// spoil takes a part of the last tick of every hundredth window away, gives locks
 // to those who waited, and remembers the newest time that they did.
 func (f *filled) spoil(d *synth.Day, i int, remember bool) {
 	w := &d.Windows[i]
@@ -202,4 +199,6 @@ select server_id, date_trunc('hour', sampled_at), mount_point, count(*), max(sam
 insert into history.packed_day (day, packed_at, windows, rows, samples, bytes_before, bytes_after)
 select b.at::date, b.at + interval '25 hours', 5760, 288, 500000, 30000000, 12000000
   from generate_series($1::timestamptz, $2::timestamptz - interval '1 day', interval '1 day') as b (at)`,
+	"create role grafana login password 'dashboards' in role pgam_read",
+	"analyze",
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -88,6 +89,11 @@ func TestConformance_locks(t *testing.T) {
 			if len(got.Prepared) != 1 || got.Prepared[0].ID != "gid 7" || !is(got.Prepared[0].Database, "postgres") || got.Prepared[0].Age == nil || len(got.Sessions) != 6 {
 				t.Errorf("prepared: %+v; %d sessions", got.Prepared, len(got.Sessions))
 			}
+			stream := listen(t, l, "db1", time.Second)
+			if tick := take(t, stream); tick.Err != nil || tick.Classes[sample.ClassLock] != 4 || len(tick.Locks.Waits) != len(got.Waits) {
+				t.Errorf("the stream tells of %+v, want %d who wait: %v", tick, len(got.Waits), tick.Err)
+			}
+			stream.Close()
 			// The sessions are ended, so that no goroutine waits for ever.
 			server.Exec(t, "rollback prepared 'gid 7'", "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()")
 		})
