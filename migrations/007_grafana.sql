@@ -87,7 +87,7 @@ select r."time", coalesce(r.key, case when r.is_rest then '(rest)' else '(none)'
    and r.dimension = $2
    and r.step_seconds = case when $2 = 'wait' and $4 - $3 <= interval '1 day' then 60
                              when $4 - $3 <= interval '3 days' then 600
-                             when $4 - $3 <= interval '60 days' then 3600
+                             when $4 - $3 <= case when $2 = 'query' then interval '14 days' else interval '60 days' end then 3600
                              else 86400 end
    and $4 - $3 > interval '3 hours'
    and r."time" >= $3
@@ -99,7 +99,7 @@ select r."time", null, 0, r.ticks
    and r.dimension = $2
    and r.step_seconds = case when $2 = 'wait' and $4 - $3 <= interval '1 day' then 60
                              when $4 - $3 <= interval '3 days' then 600
-                             when $4 - $3 <= interval '60 days' then 3600
+                             when $4 - $3 <= case when $2 = 'query' then interval '14 days' else interval '60 days' end then 3600
                              else 86400 end
    and $4 - $3 > interval '3 hours'
    and r."time" >= $3
@@ -125,16 +125,22 @@ with part as (
     select part.slot, part.ticks
       from part
      where part.key is null and part.ticks > 0
-), folded as (
-    select part.slot, case when rank.place <= $6 then part.key else '(rest)' end as metric, sum(part.samples) as samples
+), shown as (
+    select rank.key, case when rank.place <= $6 then rank.key else '(rest)' end as metric
+      from rank
+), filled as ( -- each key in each of them, if only with nothing
+    select part.slot, shown.metric, part.samples
       from part
-      join rank on rank.key = part.key
-     group by 1, 2
+      join shown on shown.key = part.key
+     union all
+    select slot.slot, m.metric, 0
+      from slot
+     cross join (select distinct shown.metric from shown) m
 )
-select slot.slot, m.metric, (coalesce(folded.samples, 0) / slot.ticks)::double precision
+select slot.slot, filled.metric, (sum(filled.samples) / slot.ticks)::double precision
   from slot
- cross join (select distinct folded.metric from folded) m
-  left join folded on folded.slot = slot.slot and folded.metric = m.metric
+  join filled on filled.slot = slot.slot
+ group by slot.slot, slot.ticks, filled.metric
  order by 1, 2
 $$;
 comment on function report.activity_series(text, text, timestamptz, timestamptz, bigint, integer) is 'average sessions of one server by the most frequent keys of a dimension, the others as (rest), in steps of so many milliseconds; a step without an answered tick has no row';

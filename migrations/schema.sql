@@ -317,6 +317,373 @@ $_$;
 
 COMMENT ON FUNCTION report.activity_between(server text, "from" timestamp with time zone, "to" timestamp with time zone) IS 'report.activity of one server, from the first instant until before the second; reads the partitions of that range only';
 
+CREATE FUNCTION report.activity_by(server text, dimension text, "from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE("time" timestamp with time zone, key text, samples bigint, ticks bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+
+select w.t0 + u.slot * interval '1 millisecond',
+       coalesce(case when $2 = 'wait' then x.state || ' ' || concat_ws(':', nullif(x.wait_event_type, ''), nullif(x.wait_event, ''))
+                     when $2 = 'query' then coalesce(q.query, q.query_id::text)
+                     when $2 = 'database' then d.database_name
+                     when $2 = 'user' then d.user_name
+                     when $2 = 'application' then nullif(d.application_name, '')
+                     when $2 = 'client' then d.client_addr
+                     when $2 = 'backend_type' then d.backend_type
+                end, '(none)'),
+       u.samples,
+       0
+  from report.server s
+  join report.activity_window w
+    on w.server_id = s.server_id
+   and w.t0 > (($3 at time zone 'UTC') - interval '5 minutes') at time zone 'UTC'
+   and w.t0 < $4
+ cross join lateral (
+       select w.tick_offset_ms[a.tick] / g.slot * g.slot as slot, a.id, count(*) as samples
+         from unnest(w.sample_tick, case when $2 = 'wait' then w.sample_wait::integer[] when $2 = 'query' then w.sample_query else w.sample_session end)
+              as a (tick, id)
+        cross join (select case when $4 - $3 <= interval '30 minutes' then 1000 else 15000 end as slot) g
+        group by 1, 2) u
+  left join report.wait x on $2 = 'wait' and x.server_id = w.server_id and x.wait_id = u.id
+  left join report.query q on $2 = 'query' and q.server_id = w.server_id and q.query_ref = u.id
+  left join report.session d
+    on $2 not in ('wait', 'query')
+   and d.server_id = w.server_id
+   and d.day = (w.t0 at time zone 'UTC')::date
+   and d.day >= (($3 at time zone 'UTC') - interval '5 minutes')::date
+   and d.day <= ($4 at time zone 'UTC')::date
+   and d.session_id = u.id
+ where s.server = $1
+   and $4 - $3 <= interval '3 hours'
+   and w.t0 + u.slot * interval '1 millisecond' >= $3
+   and w.t0 + u.slot * interval '1 millisecond' < $4
+ union all
+select w.t0 + u.slot * interval '1 millisecond', null, 0, u.ticks
+  from report.server s
+  join report.activity_window w
+    on w.server_id = s.server_id
+   and w.t0 > (($3 at time zone 'UTC') - interval '5 minutes') at time zone 'UTC'
+   and w.t0 < $4
+ cross join lateral (
+       select a.at / g.slot * g.slot as slot, count(*) as ticks
+         from unnest(w.tick_offset_ms, w.tick_outcome) as a (at, outcome)
+        cross join (select case when $4 - $3 <= interval '30 minutes' then 1000 else 15000 end as slot) g
+        where coalesce(a.outcome, 0) <= 1
+        group by 1) u
+ where s.server = $1
+   and $4 - $3 <= interval '3 hours'
+   and w.t0 + u.slot * interval '1 millisecond' >= $3
+   and w.t0 + u.slot * interval '1 millisecond' < $4
+ union all
+
+select r."time", coalesce(r.key, case when r.is_rest then '(rest)' else '(none)' end), r.samples, 0
+  from report.activity_rollup r
+ where r.server = $1
+   and r.dimension = $2
+   and r.step_seconds = case when $2 = 'wait' and $4 - $3 <= interval '1 day' then 60
+                             when $4 - $3 <= interval '3 days' then 600
+                             when $4 - $3 <= case when $2 = 'query' then interval '14 days' else interval '60 days' end then 3600
+                             else 86400 end
+   and $4 - $3 > interval '3 hours'
+   and r."time" >= $3
+   and r."time" < $4
+ union all
+select r."time", null, 0, r.ticks
+  from report.activity_bucket r
+ where r.server = $1
+   and r.dimension = $2
+   and r.step_seconds = case when $2 = 'wait' and $4 - $3 <= interval '1 day' then 60
+                             when $4 - $3 <= interval '3 days' then 600
+                             when $4 - $3 <= case when $2 = 'query' then interval '14 days' else interval '60 days' end then 3600
+                             else 86400 end
+   and $4 - $3 > interval '3 hours'
+   and r."time" >= $3
+   and r."time" < $4
+$_$;
+
+COMMENT ON FUNCTION report.activity_by(server text, dimension text, "from" timestamp with time zone, "to" timestamp with time zone) IS 'session samples of one server by key of a dimension (wait, query, database, user, application, client, backend_type), and in rows without a key the answered ticks: from windows up to three hours, beyond that from rollups of a minute (wait only), ten minutes, an hour or a day, made when those are over';
+
+CREATE FUNCTION report.activity_grain("from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE(server_id bigint, server text, "time" timestamp with time zone, step_seconds integer, ticks_planned bigint, ticks_ok bigint, ticks_degraded bigint, ticks_failed bigint, ticks_skipped bigint, samples bigint, max_sessions integer, max_backends integer, cpu bigint, lock bigint, lwlock bigint, io bigint, ipc bigint, client bigint, timeout bigint, buffer_pin bigint, extension bigint, other bigint, idle_in_transaction bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+select m.server_id, m.server, m."time", 60, m.ticks_planned, m.ticks_ok, m.ticks_degraded, m.ticks_failed, m.ticks_skipped,
+       m.cpu + m.lock + m.lwlock + m.io + m.ipc + m.client + m.timeout + m.buffer_pin + m.extension + m.other + m.idle_in_transaction,
+       m.max_sessions, m.max_backends, m.cpu, m.lock, m.lwlock, m.io, m.ipc, m.client, m.timeout, m.buffer_pin, m.extension, m.other, m.idle_in_transaction
+  from report.activity_minute m
+ where $2 - $1 <= interval '2 days'
+   and m."time" >= $1
+   and m."time" < $2
+ union all
+select t.server_id, t.server, t."time", t.step_seconds, t.ticks_planned, t.ticks_ok, t.ticks_degraded, t.ticks_failed, t.ticks_skipped,
+       t.cpu + t.lock + t.lwlock + t.io + t.ipc + t.client + t.timeout + t.buffer_pin + t.extension + t.other + t.idle_in_transaction,
+       t.max_sessions, t.max_backends, t.cpu, t.lock, t.lwlock, t.io, t.ipc, t.client, t.timeout, t.buffer_pin, t.extension, t.other,
+       t.idle_in_transaction
+  from report.activity_total t
+ where $2 - $1 > interval '2 days'
+   and t.step_seconds = case when $2 - $1 <= interval '400 days' then 3600 else 86400 end
+   and t."time" >= $1
+   and t."time" < $2
+$_$;
+
+COMMENT ON FUNCTION report.activity_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'samples by wait class and the ledger of all servers: by minute up to two days, beyond that by hour, and by day beyond 400';
+
+CREATE FUNCTION report.activity_series(server text, dimension text, "from" timestamp with time zone, "to" timestamp with time zone, step_ms bigint, top integer) RETURNS TABLE("time" timestamp with time zone, metric text, average_sessions double precision)
+    LANGUAGE sql STABLE
+    AS $_$
+with part as (
+    select date_bin(greatest($5, 1000) * interval '1 millisecond', a."time", timestamptz 'epoch') as slot, a.key, sum(a.samples) as samples,
+           sum(a.ticks) as ticks
+      from report.activity_by($1, $2, $3, $4) a
+     group by 1, 2
+), rank as (
+    select part.key, row_number() over (order by part.key = '(rest)', sum(part.samples) desc, part.key) as place
+      from part
+     where part.key is not null
+     group by part.key
+), slot as ( -- those in which somebody looked
+    select part.slot, part.ticks
+      from part
+     where part.key is null and part.ticks > 0
+), shown as (
+    select rank.key, case when rank.place <= $6 then rank.key else '(rest)' end as metric
+      from rank
+), filled as ( -- each key in each of them, if only with nothing
+    select part.slot, shown.metric, part.samples
+      from part
+      join shown on shown.key = part.key
+     union all
+    select slot.slot, m.metric, 0
+      from slot
+     cross join (select distinct shown.metric from shown) m
+)
+select slot.slot, filled.metric, (sum(filled.samples) / slot.ticks)::double precision
+  from slot
+  join filled on filled.slot = slot.slot
+ group by slot.slot, slot.ticks, filled.metric
+ order by 1, 2
+$_$;
+
+COMMENT ON FUNCTION report.activity_series(server text, dimension text, "from" timestamp with time zone, "to" timestamp with time zone, step_ms bigint, top integer) IS 'average sessions of one server by the most frequent keys of a dimension, the others as (rest), in steps of so many milliseconds; a step without an answered tick has no row';
+
+CREATE TABLE history.lock (
+    server_id bigint NOT NULL,
+    id integer NOT NULL,
+    lock_type text NOT NULL,
+    mode text NOT NULL,
+    database_oid oid,
+    relation_oid oid,
+    relation_name text,
+    first_seen_on date NOT NULL,
+    last_seen_on date NOT NULL
+);
+
+COMMENT ON TABLE history.lock IS 'what sessions waited for; expires when no kept window can hold it';
+COMMENT ON COLUMN history.lock.lock_type IS 'as in pg_locks: relation, tuple, transactionid, advisory …';
+COMMENT ON COLUMN history.lock.mode IS 'the mode that was asked for';
+COMMENT ON COLUMN history.lock.database_oid IS 'null: shared object, or not about a database';
+COMMENT ON COLUMN history.lock.relation_oid IS 'null: not about a relation';
+COMMENT ON COLUMN history.lock.relation_name IS 'schema and name when it was first seen; null: could not be read';
+
+CREATE VIEW report.blocking AS
+ SELECT w.server_id,
+    s.name AS server,
+    w.t0,
+    (w.t0 + ((w.tick_offset_ms[e.tick])::double precision * '00:00:00.001'::interval)) AS "time",
+    d.pid AS blocked_pid,
+    d.database_name AS blocked_database,
+    d.user_name AS blocked_user,
+    d.application_name AS blocked_application,
+    b.pid AS blocker_pid,
+    b.backend_type AS blocker_type,
+    b.database_name AS blocker_database,
+    b.user_name AS blocker_user,
+    b.application_name AS blocker_application,
+    l.lock_type,
+    l.mode,
+    l.relation_oid,
+    l.relation_name,
+    r.pid AS root_pid,
+    r.application_name AS root_application,
+    (NOT (e.root IS DISTINCT FROM e.blocker)) AS blocker_is_root
+   FROM ((((((history.activity_window w
+     CROSS JOIN LATERAL ( WITH RECURSIVE edge AS (
+                 SELECT x.tick,
+                    x.blocked,
+                    x.blocker,
+                    x.lock
+                   FROM UNNEST(w.edge_tick, w.edge_blocked, w.edge_blocker, w.edge_lock) x(tick, blocked, blocker, lock)
+                ), up AS (
+                 SELECT edge_1.tick,
+                    edge_1.blocker AS start,
+                    edge_1.blocker AS reached
+                   FROM edge edge_1
+                UNION
+                 SELECT up.tick,
+                    up.start,
+                    edge_1.blocker
+                   FROM (up
+                     JOIN edge edge_1 ON (((edge_1.tick = up.tick) AND (edge_1.blocked = up.reached))))
+                ), root AS (
+                 SELECT up.tick,
+                    up.start,
+                    min(up.reached) AS session
+                   FROM (up
+                     LEFT JOIN edge edge_1 ON (((edge_1.tick = up.tick) AND (edge_1.blocked = up.reached))))
+                  WHERE (edge_1.tick IS NULL)
+                  GROUP BY up.tick, up.start
+                )
+         SELECT edge.tick,
+            edge.blocked,
+            edge.blocker,
+            edge.lock,
+            root.session AS root
+           FROM (edge
+             LEFT JOIN root ON (((root.tick = edge.tick) AND (root.start = edge.blocker))))) e)
+     JOIN pgam.server s ON ((s.id = w.server_id)))
+     LEFT JOIN history.lock l ON (((l.server_id = w.server_id) AND (l.id = e.lock))))
+     LEFT JOIN history.session d ON (((d.server_id = w.server_id) AND (d.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (d.id = e.blocked))))
+     LEFT JOIN history.session b ON (((b.server_id = w.server_id) AND (b.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (b.id = e.blocker))))
+     LEFT JOIN history.session r ON (((r.server_id = w.server_id) AND (r.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (r.id = e.root))))
+  WHERE (w.edge_tick IS NOT NULL);
+
+COMMENT ON VIEW report.blocking IS 'who waited for whom at each tick, for which lock, and behind which root; filter on t0, by which the data is partitioned';
+COMMENT ON COLUMN report.blocking.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.blocking.server IS 'name of the server; null: the monitor itself';
+COMMENT ON COLUMN report.blocking.t0 IS 'start of the window that holds the sample, UTC; filter on it';
+COMMENT ON COLUMN report.blocking."time" IS 'instant of the sample, UTC';
+COMMENT ON COLUMN report.blocking.blocked_pid IS 'process id of the session that waits';
+COMMENT ON COLUMN report.blocking.blocked_database IS 'its database';
+COMMENT ON COLUMN report.blocking.blocked_user IS 'its role';
+COMMENT ON COLUMN report.blocking.blocked_application IS 'its application_name';
+COMMENT ON COLUMN report.blocking.blocker_pid IS 'process id of one that it waits for; 0: a prepared transaction; null: not known';
+COMMENT ON COLUMN report.blocking.blocker_type IS 'its backend type, or prepared transaction';
+COMMENT ON COLUMN report.blocking.blocker_database IS 'its database';
+COMMENT ON COLUMN report.blocking.blocker_user IS 'its role';
+COMMENT ON COLUMN report.blocking.blocker_application IS 'its application_name; of a prepared transaction its identifier';
+COMMENT ON COLUMN report.blocking.lock_type IS 'as in pg_locks: relation, tuple, transactionid …; null: not known';
+COMMENT ON COLUMN report.blocking.mode IS 'lock mode that was asked for';
+COMMENT ON COLUMN report.blocking.relation_oid IS 'oid of the relation; null: not about one';
+COMMENT ON COLUMN report.blocking.relation_name IS 'schema and name of the relation; null: not known';
+COMMENT ON COLUMN report.blocking.root_pid IS 'process id of the session at the end of the chain, which waits for nobody; 0: a prepared transaction; null: the chain is a ring';
+COMMENT ON COLUMN report.blocking.root_application IS 'its application_name; of a prepared transaction its identifier';
+COMMENT ON COLUMN report.blocking.blocker_is_root IS 'true: the blocker waits for nobody';
+
+CREATE FUNCTION report.blocking_between(server text, "from" timestamp with time zone, "to" timestamp with time zone) RETURNS SETOF report.blocking
+    LANGUAGE sql STABLE
+    AS $_$
+select w.server_id,
+       s.server,
+       w.t0,
+       w.t0 + w.tick_offset_ms[e.tick] * interval '1 millisecond',
+       d.pid,
+       d.database_name,
+       d.user_name,
+       d.application_name,
+       b.pid,
+       b.backend_type,
+       b.database_name,
+       b.user_name,
+       b.application_name,
+       l.lock_type,
+       l.mode,
+       l.relation_oid,
+       l.relation_name,
+       r.pid,
+       r.application_name,
+       e.root is not distinct from e.blocker
+  from report.server s
+  join report.activity_window w
+    on w.server_id = s.server_id
+   and w.t0 > (($2 at time zone 'UTC') - interval '5 minutes') at time zone 'UTC'
+   and w.t0 < $3
+ cross join lateral (
+       with recursive edge as (
+           select x.tick, x.blocked, x.blocker, x.lock
+             from unnest(w.edge_tick, w.edge_blocked, w.edge_blocker, w.edge_lock) as x (tick, blocked, blocker, lock)
+       ), up as ( -- whom a blocker waits for, and so on; a ring ends, as union keeps a row once
+           select tick, blocker as start, blocker as reached
+             from edge
+            union
+           select up.tick, up.start, edge.blocker
+             from up
+             join edge on edge.tick = up.tick and edge.blocked = up.reached
+       ), root as ( -- those who wait for nobody; of several the one with the lowest id
+           select up.tick, up.start, min(up.reached) as session
+             from up
+             left join edge on edge.tick = up.tick and edge.blocked = up.reached
+            where edge.tick is null
+            group by up.tick, up.start
+       )
+       select edge.tick, edge.blocked, edge.blocker, edge.lock, root.session as root
+         from edge
+         left join root on root.tick = edge.tick and root.start = edge.blocker) e
+  left join report.lock l on l.server_id = w.server_id and l.lock_ref = e.lock
+  left join report.session d
+    on d.server_id = w.server_id
+   and d.day = (w.t0 at time zone 'UTC')::date
+   and d.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and d.day <= ($3 at time zone 'UTC')::date
+   and d.session_id = e.blocked
+  left join report.session b
+    on b.server_id = w.server_id
+   and b.day = (w.t0 at time zone 'UTC')::date
+   and b.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and b.day <= ($3 at time zone 'UTC')::date
+   and b.session_id = e.blocker
+  left join report.session r
+    on r.server_id = w.server_id
+   and r.day = (w.t0 at time zone 'UTC')::date
+   and r.day >= (($2 at time zone 'UTC') - interval '5 minutes')::date
+   and r.day <= ($3 at time zone 'UTC')::date
+   and r.session_id = e.root
+ where s.server = $1
+   and w.edge_tick is not null
+   and w.t0 + w.tick_offset_ms[e.tick] * interval '1 millisecond' >= $2
+   and w.t0 + w.tick_offset_ms[e.tick] * interval '1 millisecond' < $3
+$_$;
+
+COMMENT ON FUNCTION report.blocking_between(server text, "from" timestamp with time zone, "to" timestamp with time zone) IS 'report.blocking of one server, from the first instant until before the second; reads the partitions of that range only';
+
+CREATE FUNCTION report.database_grain("from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE(server text, "time" timestamp with time zone, database_name text, seconds double precision, connections double precision, xact_commit bigint, xact_rollback bigint, blks_read bigint, blks_hit bigint, tup_returned bigint, tup_inserted bigint, tup_updated bigint, tup_deleted bigint, temp_bytes bigint, deadlocks bigint, blk_read_time_ms double precision, blk_write_time_ms double precision)
+    LANGUAGE sql STABLE
+    AS $_$
+select d.server, d."time", d.database_name, d.interval_seconds, d.numbackends, d.xact_commit, d.xact_rollback, d.blks_read, d.blks_hit,
+       d.tup_returned, d.tup_inserted, d.tup_updated, d.tup_deleted, d.temp_bytes, d.deadlocks, d.blk_read_time_ms, d.blk_write_time_ms
+  from report.database_stat d
+ where $2 - $1 <= interval '6 hours'
+   and d."time" >= $1
+   and d."time" < $2
+ union all
+select r.server, r."time", r.database_name,
+       extract(epoch from least(r."time" + r.step_seconds * interval '1 second', now()) - r."time")::double precision,
+       r.connections_average, r.xact_commit, r.xact_rollback, r.blks_read, r.blks_hit, r.tup_returned, r.tup_inserted, r.tup_updated, r.tup_deleted,
+       r.temp_bytes, r.deadlocks, r.blk_read_time_ms, r.blk_write_time_ms
+  from report.database_rollup r
+ where $2 - $1 > interval '6 hours'
+   and r.step_seconds = case when $2 - $1 <= interval '60 days' then 3600 when $2 - $1 <= interval '400 days' then 14400 else 86400 end
+   and r."time" >= $1
+   and r."time" < $2
+$_$;
+
+COMMENT ON FUNCTION report.database_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'what each database did, and the seconds that took: as sampled up to six hours, beyond that by hour, four hours or day';
+
+CREATE FUNCTION report.disk_grain("from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE(server text, "time" timestamp with time zone, mount_point text, total_bytes bigint, free_bytes bigint, inodes_free bigint)
+    LANGUAGE sql STABLE
+    AS $_$
+select d.server, d."time", d.mount_point, d.total_bytes, d.free_bytes, d.inodes_free
+  from report.disk_usage d
+ where $2 - $1 <= interval '2 days'
+   and d."time" >= $1
+   and d."time" < $2
+ union all
+select r.server, r."time", r.mount_point, r.total_bytes, r.free_bytes_min, r.inodes_free
+  from report.disk_rollup r
+ where $2 - $1 > interval '2 days'
+   and r."time" >= $1
+   and r."time" < $2
+$_$;
+
+COMMENT ON FUNCTION report.disk_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'how full file systems were: as sampled up to two days, beyond that the least free of each hour';
+
 CREATE TABLE history.activity_minute (
     server_id bigint NOT NULL,
     minute timestamp with time zone NOT NULL,
@@ -666,25 +1033,6 @@ CREATE TABLE history.label (
 COMMENT ON TABLE history.label IS 'texts that activity_rollup counts by';
 COMMENT ON COLUMN history.label.dimension IS '3 database, 4 user, 5 application, 6 client, 7 backend type';
 
-CREATE TABLE history.lock (
-    server_id bigint NOT NULL,
-    id integer NOT NULL,
-    lock_type text NOT NULL,
-    mode text NOT NULL,
-    database_oid oid,
-    relation_oid oid,
-    relation_name text,
-    first_seen_on date NOT NULL,
-    last_seen_on date NOT NULL
-);
-
-COMMENT ON TABLE history.lock IS 'what sessions waited for; expires when no kept window can hold it';
-COMMENT ON COLUMN history.lock.lock_type IS 'as in pg_locks: relation, tuple, transactionid, advisory …';
-COMMENT ON COLUMN history.lock.mode IS 'the mode that was asked for';
-COMMENT ON COLUMN history.lock.database_oid IS 'null: shared object, or not about a database';
-COMMENT ON COLUMN history.lock.relation_oid IS 'null: not about a relation';
-COMMENT ON COLUMN history.lock.relation_name IS 'schema and name when it was first seen; null: could not be read';
-
 CREATE TABLE history.packed_day (
     day date NOT NULL,
     packed_at timestamp with time zone NOT NULL,
@@ -844,6 +1192,26 @@ ALTER TABLE pgam.ssh_key ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 CREATE TABLE public.pgam_schema_version (
     version integer NOT NULL
 );
+
+CREATE VIEW report.activity_bucket AS
+ SELECT r.server_id,
+    s.name AS server,
+    r.bucket AS "time",
+    r.step_seconds,
+    (ARRAY['wait'::text, 'query'::text, 'database'::text, 'user'::text, 'application'::text, 'client'::text, 'backend_type'::text])[r.dimension] AS dimension,
+    r.ticks,
+    r.samples
+   FROM (history.activity_rollup r
+     JOIN pgam.server s ON ((s.id = r.server_id)));
+
+COMMENT ON VIEW report.activity_bucket IS 'one row a bucket of report.activity_rollup, also of one in which nobody was active: divide samples by ticks for average sessions; choose one step_seconds and dimension, and give time a range';
+COMMENT ON COLUMN report.activity_bucket.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.activity_bucket.server IS 'name of the server';
+COMMENT ON COLUMN report.activity_bucket."time" IS 'start of the bucket, UTC';
+COMMENT ON COLUMN report.activity_bucket.step_seconds IS 'width of the bucket in seconds';
+COMMENT ON COLUMN report.activity_bucket.dimension IS 'wait, query, database, user, application, client or backend_type';
+COMMENT ON COLUMN report.activity_bucket.ticks IS 'answered ticks of the bucket';
+COMMENT ON COLUMN report.activity_bucket.samples IS 'session samples of the bucket';
 
 CREATE VIEW report.activity_minute AS
  SELECT m.server_id,
@@ -1038,90 +1406,6 @@ COMMENT ON COLUMN report.activity_window.edge_tick IS '1-based index into the ti
 COMMENT ON COLUMN report.activity_window.edge_blocked IS 'session_id of the session that waits';
 COMMENT ON COLUMN report.activity_window.edge_blocker IS 'session_id of one that it waits for; 0: not known';
 COMMENT ON COLUMN report.activity_window.edge_lock IS 'number of the lock; 0: not known';
-
-CREATE VIEW report.blocking AS
- SELECT w.server_id,
-    s.name AS server,
-    w.t0,
-    (w.t0 + ((w.tick_offset_ms[e.tick])::double precision * '00:00:00.001'::interval)) AS "time",
-    d.pid AS blocked_pid,
-    d.database_name AS blocked_database,
-    d.user_name AS blocked_user,
-    d.application_name AS blocked_application,
-    b.pid AS blocker_pid,
-    b.backend_type AS blocker_type,
-    b.database_name AS blocker_database,
-    b.user_name AS blocker_user,
-    b.application_name AS blocker_application,
-    l.lock_type,
-    l.mode,
-    l.relation_oid,
-    l.relation_name,
-    r.pid AS root_pid,
-    r.application_name AS root_application,
-    (NOT (e.root IS DISTINCT FROM e.blocker)) AS blocker_is_root
-   FROM ((((((history.activity_window w
-     CROSS JOIN LATERAL ( WITH RECURSIVE edge AS (
-                 SELECT x.tick,
-                    x.blocked,
-                    x.blocker,
-                    x.lock
-                   FROM UNNEST(w.edge_tick, w.edge_blocked, w.edge_blocker, w.edge_lock) x(tick, blocked, blocker, lock)
-                ), up AS (
-                 SELECT edge_1.tick,
-                    edge_1.blocker AS start,
-                    edge_1.blocker AS reached
-                   FROM edge edge_1
-                UNION
-                 SELECT up.tick,
-                    up.start,
-                    edge_1.blocker
-                   FROM (up
-                     JOIN edge edge_1 ON (((edge_1.tick = up.tick) AND (edge_1.blocked = up.reached))))
-                ), root AS (
-                 SELECT up.tick,
-                    up.start,
-                    min(up.reached) AS session
-                   FROM (up
-                     LEFT JOIN edge edge_1 ON (((edge_1.tick = up.tick) AND (edge_1.blocked = up.reached))))
-                  WHERE (edge_1.tick IS NULL)
-                  GROUP BY up.tick, up.start
-                )
-         SELECT edge.tick,
-            edge.blocked,
-            edge.blocker,
-            edge.lock,
-            root.session AS root
-           FROM (edge
-             LEFT JOIN root ON (((root.tick = edge.tick) AND (root.start = edge.blocker))))) e)
-     JOIN pgam.server s ON ((s.id = w.server_id)))
-     LEFT JOIN history.lock l ON (((l.server_id = w.server_id) AND (l.id = e.lock))))
-     LEFT JOIN history.session d ON (((d.server_id = w.server_id) AND (d.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (d.id = e.blocked))))
-     LEFT JOIN history.session b ON (((b.server_id = w.server_id) AND (b.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (b.id = e.blocker))))
-     LEFT JOIN history.session r ON (((r.server_id = w.server_id) AND (r.day = ((w.t0 AT TIME ZONE 'UTC'::text))::date) AND (r.id = e.root))))
-  WHERE (w.edge_tick IS NOT NULL);
-
-COMMENT ON VIEW report.blocking IS 'who waited for whom at each tick, for which lock, and behind which root; filter on t0, by which the data is partitioned';
-COMMENT ON COLUMN report.blocking.server_id IS 'id of the server, never reused';
-COMMENT ON COLUMN report.blocking.server IS 'name of the server; null: the monitor itself';
-COMMENT ON COLUMN report.blocking.t0 IS 'start of the window that holds the sample, UTC; filter on it';
-COMMENT ON COLUMN report.blocking."time" IS 'instant of the sample, UTC';
-COMMENT ON COLUMN report.blocking.blocked_pid IS 'process id of the session that waits';
-COMMENT ON COLUMN report.blocking.blocked_database IS 'its database';
-COMMENT ON COLUMN report.blocking.blocked_user IS 'its role';
-COMMENT ON COLUMN report.blocking.blocked_application IS 'its application_name';
-COMMENT ON COLUMN report.blocking.blocker_pid IS 'process id of one that it waits for; 0: a prepared transaction; null: not known';
-COMMENT ON COLUMN report.blocking.blocker_type IS 'its backend type, or prepared transaction';
-COMMENT ON COLUMN report.blocking.blocker_database IS 'its database';
-COMMENT ON COLUMN report.blocking.blocker_user IS 'its role';
-COMMENT ON COLUMN report.blocking.blocker_application IS 'its application_name; of a prepared transaction its identifier';
-COMMENT ON COLUMN report.blocking.lock_type IS 'as in pg_locks: relation, tuple, transactionid …; null: not known';
-COMMENT ON COLUMN report.blocking.mode IS 'lock mode that was asked for';
-COMMENT ON COLUMN report.blocking.relation_oid IS 'oid of the relation; null: not about one';
-COMMENT ON COLUMN report.blocking.relation_name IS 'schema and name of the relation; null: not known';
-COMMENT ON COLUMN report.blocking.root_pid IS 'process id of the session at the end of the chain, which waits for nobody; 0: a prepared transaction; null: the chain is a ring';
-COMMENT ON COLUMN report.blocking.root_application IS 'its application_name; of a prepared transaction its identifier';
-COMMENT ON COLUMN report.blocking.blocker_is_root IS 'true: the blocker waits for nobody';
 
 CREATE VIEW report.coverage AS
  SELECT h.server_id,
@@ -1465,6 +1749,70 @@ COMMENT ON COLUMN report.horizon.holder IS 'prepared_transaction, replication_sl
 COMMENT ON COLUMN report.horizon.name IS 'name of the holder';
 COMMENT ON COLUMN report.horizon.xmin_age IS 'transactions since';
 
+CREATE VIEW report.instance AS
+ SELECT i.server_id,
+    s.name AS server,
+    i.since AS "time",
+    i.version_num,
+    i.version,
+    i.postmaster_start,
+    i.in_recovery
+   FROM (history.server_identity i
+     JOIN pgam.server s ON ((s.id = i.server_id)));
+
+COMMENT ON VIEW report.instance IS 'which instance answered, from when on; the newest row of a server is what it is now';
+COMMENT ON COLUMN report.instance.server_id IS 'id of the server, never reused';
+COMMENT ON COLUMN report.instance.server IS 'name of the server';
+COMMENT ON COLUMN report.instance."time" IS 'from when on, UTC';
+COMMENT ON COLUMN report.instance.version_num IS 'server_version_num';
+COMMENT ON COLUMN report.instance.version IS 'server_version';
+COMMENT ON COLUMN report.instance.postmaster_start IS 'when it was started, UTC';
+COMMENT ON COLUMN report.instance.in_recovery IS 'true: a standby';
+
+CREATE VIEW report.lock AS
+ SELECT l.server_id,
+    l.id AS lock_ref,
+    l.lock_type,
+    l.mode,
+    l.database_oid,
+    l.relation_oid,
+    l.relation_name,
+    l.first_seen_on,
+    l.last_seen_on
+   FROM history.lock l;
+
+COMMENT ON VIEW report.lock IS 'what sessions waited for, by server';
+COMMENT ON COLUMN report.lock.server_id IS 'id of the server; report.server has its name';
+COMMENT ON COLUMN report.lock.lock_ref IS 'number of the lock, good for its server';
+COMMENT ON COLUMN report.lock.lock_type IS 'as in pg_locks: relation, tuple, transactionid …';
+COMMENT ON COLUMN report.lock.mode IS 'lock mode that was asked for';
+COMMENT ON COLUMN report.lock.database_oid IS 'oid of the database; null: shared object, or not about one';
+COMMENT ON COLUMN report.lock.relation_oid IS 'oid of the relation; null: not about one';
+COMMENT ON COLUMN report.lock.relation_name IS 'schema and name of the relation; null: not known';
+COMMENT ON COLUMN report.lock.first_seen_on IS 'UTC day when it was first seen';
+COMMENT ON COLUMN report.lock.last_seen_on IS 'UTC day when it was last seen';
+
+CREATE VIEW report.packed_day AS
+ SELECT ((p.day)::timestamp without time zone AT TIME ZONE 'UTC'::text) AS "time",
+    p.packed_at,
+    p.windows,
+    p.rows,
+    p.samples,
+    p.bytes_before,
+    p.bytes_after,
+    p.late
+   FROM history.packed_day p;
+
+COMMENT ON VIEW report.packed_day IS 'days whose windows were packed into five minutes each';
+COMMENT ON COLUMN report.packed_day."time" IS 'start of the day, UTC';
+COMMENT ON COLUMN report.packed_day.packed_at IS 'when it was packed, UTC';
+COMMENT ON COLUMN report.packed_day.windows IS 'windows before';
+COMMENT ON COLUMN report.packed_day.rows IS 'rows after';
+COMMENT ON COLUMN report.packed_day.samples IS 'session samples of the day';
+COMMENT ON COLUMN report.packed_day.bytes_before IS 'bytes of the partition before, with indexes and TOAST';
+COMMENT ON COLUMN report.packed_day.bytes_after IS 'bytes of the partition after';
+COMMENT ON COLUMN report.packed_day.late IS 'windows that came since';
+
 CREATE VIEW report.query AS
  SELECT q.server_id,
     q.id AS query_ref,
@@ -1548,6 +1896,29 @@ COMMENT ON COLUMN report.setting.server IS 'name of the server; null: the monito
 COMMENT ON COLUMN report.setting.name IS 'name of the setting';
 COMMENT ON COLUMN report.setting.value IS 'value in the unit of pg_settings, or a fingerprint of one that may hold a secret';
 COMMENT ON COLUMN report.setting."time" IS 'since when it is known to be so, UTC';
+
+CREATE VIEW report.storage AS
+ SELECT
+        CASE
+            WHEN (b.lower ~ ':'::text) THEN (b.lower)::timestamp with time zone
+            ELSE ((b.lower)::timestamp without time zone AT TIME ZONE 'UTC'::text)
+        END AS "time",
+    (t.relname)::text AS table_name,
+    (c.relname)::text AS partition_name,
+    pg_total_relation_size((c.oid)::regclass) AS size_bytes,
+    (c.reltuples)::bigint AS estimated_rows
+   FROM (((pg_class t
+     JOIN pg_inherits i ON ((i.inhparent = t.oid)))
+     JOIN pg_class c ON ((c.oid = i.inhrelid)))
+     CROSS JOIN LATERAL ( SELECT "substring"(pg_get_expr(c.relpartbound, c.oid), '''([^'']+)''\) TO'::text) AS lower) b)
+  WHERE ((t.relnamespace = ('history'::regnamespace)::oid) AND (t.relkind = 'p'::"char"));
+
+COMMENT ON VIEW report.storage IS 'partitions of history with their sizes; each query measures them all';
+COMMENT ON COLUMN report.storage."time" IS 'day with which the partition begins';
+COMMENT ON COLUMN report.storage.table_name IS 'partitioned table in the schema history';
+COMMENT ON COLUMN report.storage.partition_name IS 'the partition';
+COMMENT ON COLUMN report.storage.size_bytes IS 'bytes on disk, with indexes and TOAST';
+COMMENT ON COLUMN report.storage.estimated_rows IS 'rows as of its last vacuum or analyze; -1: none yet';
 
 CREATE VIEW report.tick AS
  SELECT w.server_id,
@@ -1731,6 +2102,10 @@ GRANT USAGE ON SCHEMA report TO pgam_read;
 
 GRANT SELECT ON TABLE report.activity TO pgam_read;
 
+GRANT SELECT ON TABLE report.blocking TO pgam_read;
+
+GRANT SELECT ON TABLE report.activity_bucket TO pgam_read;
+
 GRANT SELECT ON TABLE report.activity_minute TO pgam_read;
 
 GRANT SELECT ON TABLE report.activity_rollup TO pgam_read;
@@ -1738,8 +2113,6 @@ GRANT SELECT ON TABLE report.activity_rollup TO pgam_read;
 GRANT SELECT ON TABLE report.activity_total TO pgam_read;
 
 GRANT SELECT ON TABLE report.activity_window TO pgam_read;
-
-GRANT SELECT ON TABLE report.blocking TO pgam_read;
 
 GRANT SELECT ON TABLE report.coverage TO pgam_read;
 
@@ -1759,6 +2132,12 @@ GRANT SELECT ON TABLE report.event TO pgam_read;
 
 GRANT SELECT ON TABLE report.horizon TO pgam_read;
 
+GRANT SELECT ON TABLE report.instance TO pgam_read;
+
+GRANT SELECT ON TABLE report.lock TO pgam_read;
+
+GRANT SELECT ON TABLE report.packed_day TO pgam_read;
+
 GRANT SELECT ON TABLE report.query TO pgam_read;
 
 GRANT SELECT ON TABLE report.server TO pgam_read;
@@ -1766,6 +2145,8 @@ GRANT SELECT ON TABLE report.server TO pgam_read;
 GRANT SELECT ON TABLE report.session TO pgam_read;
 
 GRANT SELECT ON TABLE report.setting TO pgam_read;
+
+GRANT SELECT ON TABLE report.storage TO pgam_read;
 
 GRANT SELECT ON TABLE report.tick TO pgam_read;
 

@@ -72,7 +72,7 @@ func (v *view) expand(tb testing.TB, variables []variable, sql string, interval 
 func escape(s string) string { return strings.ReplaceAll(s, "'", "''") }
 
 // steps are intervals that Grafana rounds to, each from where it does so.
-var steps = [...]struct{ from, step time.Duration }{ //nolint:gochecknoglobals // constant table
+var steps = [...]struct{ from, step time.Duration }{
 	{0, time.Second},
 	{1500 * time.Millisecond, 2 * time.Second},
 	{3500 * time.Millisecond, 5 * time.Second},

@@ -18,49 +18,76 @@ import (
 
 // How much history the benchmark has.
 var (
-	benchDays    = flag.Int("days", 31, "days of history of BenchmarkPanels") //nolint:gochecknoglobals // flag
-	benchServers = flag.Int("servers", 5, "servers of BenchmarkPanels")       //nolint:gochecknoglobals // flag
+	benchDays    = flag.Int("days", 31, "days of history of BenchmarkPanels")
+	benchServers = flag.Int("servers", 5, "servers of BenchmarkPanels")
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// TestPanels asks every panel, annotation and variable in ranges for which
-// different grains are read.
-func TestPanels(t *testing.T) {
+// TestHistory asks a filled stats_db.
+func TestHistory(t *testing.T) {
 	t.Parallel()
 	f := fill(t, size{servers: 2, days: 4, cadence: 5 * time.Second, sessions: 5})
-	conn := f.connect(t)
-	f.checkVariables(t, conn)
+	t.Run("variables", f.variables)
 	for name, d := range dashboards(t) {
-		for _, length := range []time.Duration{30 * time.Minute, 2 * time.Hour, 12 * time.Hour, 30 * time.Hour, 80 * time.Hour} {
-			v := f.view(length)
-			for _, p := range d.Panels {
-				sql := v.expand(t, d.Templating.List, p.Targets[0].RawSQL, p.interval(t, v))
-				at := fmt.Sprintf("%s: %s: %s", name, p.Title, length)
-				got := ask(t, conn, at, sql)
-				switch {
-				case length > 6*time.Hour && strings.Contains(p.Targets[0].RawSQL, "interval '6 hours'"):
-					if got.rows != 0 {
-						t.Errorf("%s: %d rows in a range for which it is not made", at, got.rows)
-					}
-				case got.rows == 0:
-					t.Errorf("%s: no rows:\n%s", at, sql)
-				default:
-					got.check(t, at, &p)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f.dashboard(t, &d)
+		})
+	}
+	t.Run("functions agree", f.functionsAgree)
+}
+
+// dashboard asks every panel and annotation in ranges for which different
+// grains are read.
+func (f *filled) dashboard(t *testing.T, d *dashboard) {
+	t.Helper()
+	conn := f.connect(t)
+	for _, length := range []time.Duration{30 * time.Minute, 2 * time.Hour, 12 * time.Hour, 30 * time.Hour, 80 * time.Hour, 480 * time.Hour} {
+		v := f.view(length)
+		for _, p := range d.Panels {
+			sql := v.expand(t, d.Templating.List, p.Targets[0].RawSQL, p.interval(t, v))
+			at := fmt.Sprintf("%s: %s", p.Title, length)
+			got := ask(t, conn, at, sql)
+			switch {
+			case length > longest(t, p.Targets[0].RawSQL):
+				if got.rows != 0 {
+					t.Errorf("%s: %d rows in a range for which it is not made", at, got.rows)
 				}
-				checkPruned(t, conn, at, sql, v)
+			case got.rows == 0:
+				t.Errorf("%s: no rows:\n%s", at, sql)
+			default:
+				got.check(t, at, &p)
 			}
-			for _, a := range d.Annotations.List {
-				if a.Target.RawSQL == "" {
-					continue
-				}
-				got := ask(t, conn, name, v.expand(t, d.Templating.List, a.Target.RawSQL, time.Minute))
-				if got.rows == 0 || !slices.Contains(got.columns, "time") || !slices.Contains(got.columns, "text") {
-					t.Errorf("%s: annotation %s: %d rows of %v", name, a.Name, got.rows, got.columns)
-				}
+			checkPruned(t, conn, at, sql, v)
+		}
+		for _, a := range d.Annotations.List {
+			if a.Target.RawSQL == "" {
+				continue
+			}
+			got := ask(t, conn, a.Name, v.expand(t, d.Templating.List, a.Target.RawSQL, time.Minute))
+			if got.rows == 0 || !slices.Contains(got.columns, "time") || !slices.Contains(got.columns, "text") {
+				t.Errorf("annotation %s: %d rows of %v", a.Name, got.rows, got.columns)
 			}
 		}
 	}
+}
+
+// limit is how a panel says for which ranges it is.
+var limit = regexp.MustCompile(`timestamptz \$__timeTo\(\) - timestamptz \$__timeFrom\(\) <= interval '([0-9]+) hours?'`)
+
+// longest is the longest range for which a panel is.
+func longest(t *testing.T, sql string) time.Duration {
+	t.Helper()
+	found := limit.FindStringSubmatch(sql)
+	if found == nil {
+		return 1000 * time.Hour
+	}
+	d, err := time.ParseDuration(found[1] + "h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func (f *filled) connect(tb testing.TB) *pgx.Conn {
@@ -81,9 +108,10 @@ func (f *filled) view(length time.Duration) *view {
 	}}
 }
 
-// checkVariables finds the values that the view has.
-func (f *filled) checkVariables(t *testing.T, conn *pgx.Conn) {
-	t.Helper()
+// variables finds the values that the view has.
+func (f *filled) variables(t *testing.T) {
+	t.Parallel()
+	conn := f.connect(t)
 	v := f.view(time.Hour)
 	for name, d := range dashboards(t) {
 		for _, one := range d.Templating.List {

@@ -98,13 +98,14 @@ type sideRow struct {
 	Share   float64 `json:"share"`
 }
 
+type finding struct {
+	Severity string `json:"severity"`
+	Rule     string `json:"rule"`
+	Text     string `json:"text"`
+}
+
 type incidentAnswer struct {
-	Findings []struct {
-		Severity string     `json:"severity"`
-		Rule     string     `json:"rule"`
-		Text     string     `json:"text"`
-		At       *time.Time `json:"at"`
-	} `json:"findings"`
+	Findings []finding    `json:"findings"`
 	Missing  []string     `json:"missing"`
 	Timeline series       `json:"timeline"`
 	Instant  momentAnswer `json:"instant"`
@@ -146,13 +147,13 @@ func TestIncident(t *testing.T) {
 	stream := e.listen(t, path+"/stream")
 
 	awaitKnown(t, e)
-	target.change(t)
-	awaitEvents(t, e, path, "setting", "statistics_reset", "database_dropped")
+	awaitClock(t, time.Until(added.Add(10*time.Second))) // With some quiet time first.
 	target.write(t, func() bool {
 		return pgtest.Value[bool](t, e.StatsDSN, "select exists (select from report.activity where wait_event_type = 'IO' and backend_type in ('checkpointer', 'client backend'))")
 	})
 	// The incident's window is a minute, and is compared with the time before it.
 	awaitClock(t, time.Until(added.Add(33*time.Second)))
+	target.change(t)
 	target.pileUp(t)
 	target.storm(t)
 	at := awaitPileUp(t, e, path)
@@ -161,6 +162,7 @@ func TestIncident(t *testing.T) {
 	})
 	awaitStored(t, e, path, at.Add(6*time.Second))
 
+	awaitEvents(t, e, path, "setting", "statistics_reset", "database_dropped")
 	target.Stop(t)
 	pgtest.WaitFor(t, 30*time.Second, func() bool {
 		return pgtest.Value[int](t, e.StatsDSN, "select count(*)::int from report.tick where outcome = 'failed' and time > $1", at) >= 3
@@ -250,8 +252,14 @@ func (s *story) checkIncident(t *testing.T) {
 	i := hear[incidentAnswer](t, s.reader, "incident", "%s/incident?window=1m&at=%s", s.path, url.QueryEscape(s.at.Format(time.RFC3339Nano)))
 	s.checkCoverage(t, i.Coverage)
 	s.checkRoots(t, i.Instant.Blocking.Roots)
-	if len(i.Blockers) != 2 {
+	if len(i.Blockers) < 2 {
 		t.Fatalf("blockers %+v", i.Blockers)
+	}
+	// When all are cut off, those who waited may for a moment block each other.
+	for _, b := range i.Blockers[2:] {
+		if b.BlockedSeconds > 3 {
+			t.Errorf("one more blocker: %+v", b)
+		}
 	}
 	s.checkRoots(t, []rootRow{i.Blockers[0].Root, i.Blockers[1].Root})
 	// Seconds in which nobody was seen do not count.
@@ -286,11 +294,15 @@ func (s *story) checkIncident(t *testing.T) {
 	}
 	var happened []string
 	for _, e := range i.Events {
-		if e.Kind == "burst_started" || e.Kind == "restart" {
-			happened = append(happened, e.String())
-		}
+		happened = append(happened, e.String())
 	}
-	if diff := cmp.Diff([]string{"burst_started lock_waits", "restart"}, happened); diff != "" {
+	if len(happened) > 0 && happened[len(happened)-1] != "restart" {
+		t.Errorf("the restart is not the last event of %q", happened)
+	}
+	slices.Sort(happened)
+	if diff := cmp.Diff([]string{
+		"burst_started lock_waits", "database_dropped scratch", "restart", "setting work_mem 4MB > 13MB", "statistics_reset " + databaseName,
+	}, happened); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	s.checkTimeline(t, i.Timeline)
@@ -306,18 +318,15 @@ func (s *story) checkFindings(t *testing.T, i incidentAnswer) {
 		{"", "connections", fmt.Sprintf("connections reached %d of %d", *i.MaxBackends, incidentMax)},
 		{"critical", "event", ": restart, from "},
 		{"info", "event", ": burst started lock_waits, "},
+		{"warning", "event", ": database dropped scratch"},
+		{"info", "event", ": setting work_mem, from 4MB to 13MB"},
+		{"info", "event", ": statistics reset " + databaseName},
 		{"warning", "coverage", "ticks were not seen"},
 		{"warning", "load", "sessions were at work on average"},
 		{"warning", "wait", "of the time was Lock:relation, "},
 		{"warning", "query", "update orders set note = "},
 	} {
-		if !slices.ContainsFunc(i.Findings, func(f struct {
-			Severity string     `json:"severity"`
-			Rule     string     `json:"rule"`
-			Text     string     `json:"text"`
-			At       *time.Time `json:"at"`
-		},
-		) bool {
+		if !slices.ContainsFunc(i.Findings, func(f finding) bool {
 			return strings.HasPrefix(f.Severity, want[0]) && f.Rule == want[1] && strings.Contains(f.Text, want[2]) && strings.Contains(f.Text, want[len(want)-1])
 		}) {
 			t.Errorf("no finding %q in %+v", want, i.Findings)
@@ -357,8 +366,8 @@ func (s *story) checkTimeline(t *testing.T, line series) {
 	t.Helper()
 	most, unknown := 0.0, 0
 	for n, v := range line.Sessions["lock"] {
-		switch {
-		case v == nil:
+		switch v {
+		case nil:
 			unknown++
 			if line.MaxSessions[n] != nil {
 				t.Errorf("bucket %d was seen and was not", n)
@@ -503,26 +512,28 @@ func (s *story) checkTops(t *testing.T) {
 	}
 }
 
+type fleetRow struct {
+	Server         string   `json:"server"`
+	Outcome        *string  `json:"last_tick_outcome"`
+	Blocked        *int     `json:"blocked_sessions"`
+	Load           *float64 `json:"average_active_sessions"`
+	MaxConnections *int64   `json:"max_connections"`
+	Coverage       coverage `json:"coverage"`
+}
+
 // checkFleet asks for the server as it is now, after its restart.
 func (s *story) checkFleet(t *testing.T) {
 	t.Helper()
 	all := hear[struct {
-		Servers []struct {
-			Server         string   `json:"server"`
-			Outcome        *string  `json:"last_tick_outcome"`
-			Blocked        *int     `json:"blocked_sessions"`
-			Load           *float64 `json:"average_active_sessions"`
-			Xmin           *int64   `json:"oldest_xmin_age"`
-			MaxConnections *int64   `json:"max_connections"`
-			Coverage       coverage `json:"coverage"`
-		} `json:"servers"`
+		Servers []fleetRow `json:"servers"`
 	}](t, s.reader, "fleet", "/api/v1/fleet?sort=blocked")
-	if len(all.Servers) != 1 {
+	at := slices.IndexFunc(all.Servers, func(s fleetRow) bool { return s.Server == incidentServer })
+	if at < 0 {
 		t.Fatalf("fleet %+v", all.Servers)
 	}
-	one := all.Servers[0]
+	one := all.Servers[at]
 	one.Coverage.check(t)
-	if one.Server != incidentServer || *one.Outcome != "ok" || *one.Blocked != 0 || one.Load == nil || *one.MaxConnections != incidentMax || one.Coverage.Failed < 3 {
+	if *one.Outcome != "ok" || *one.Blocked != 0 || one.Load == nil || *one.MaxConnections != incidentMax || one.Coverage.Planned > 240 {
 		t.Errorf("fleet %s", s.answers["fleet"])
 	}
 }

@@ -163,7 +163,7 @@ type Blocker struct {
 	RootBlocker // when most were behind it
 
 	// First and Last are the first and the last tick at which somebody waited
-	// for it, MostAt the one at which most did.
+	// for it, MostAt the last one at which most did.
 	First, Last, MostAt time.Time
 	// Blocked is the time in which somebody waited for it: its ticks by their
 	// cadence. SessionTime is that of all who waited, added up.

@@ -192,7 +192,7 @@ func (a *api) listen(path string) *listener {
 	req := must[*http.Request](a.t)(http.NewRequestWithContext(ctx, http.MethodGet, a.URL+path, http.NoBody))
 	req.Header.Set("Authorization", "Bearer "+a.token)
 	req.Header.Set("Accept-Encoding", "gzip")
-	res := must[*http.Response](a.t)(a.Client().Do(req))
+	res := must[*http.Response](a.t)(a.Client().Do(req)) //nolint:bodyclose // below
 	a.t.Cleanup(func() { _ = res.Body.Close() })
 	return &listener{a.t, res, bufio.NewScanner(res.Body), cancel}
 }
@@ -224,12 +224,13 @@ func TestStream(t *testing.T) {
 	const path = "/api/v1/servers/db1/stream"
 	first, second := a.listen(path), a.listen(path+"?every=2")
 	stuck := a.listen(path) // it reads nothing
-	if h := first.res.Header; first.res.StatusCode != 200 || h.Get("Content-Type") != "text/event-stream" || h.Get("X-Accel-Buffering") != "no" ||
+	if h := first.res.Header; first.res.StatusCode != http.StatusOK || h.Get("Content-Type") != "text/event-stream" || h.Get("X-Accel-Buffering") != "no" ||
 		h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" || h.Get("Content-Encoding") != "" {
 		t.Errorf("%d %v", first.res.StatusCode, h)
 	}
 	var tick row
-	for kind := "tick"; tick["waiting"] != 1.0; {
+	for tick["waiting"] != 1.0 {
+		var kind string
 		if kind, tick = first.next(); kind != "tick" {
 			t.Fatalf("an event of the kind %q: %v", kind, tick)
 		}

@@ -37,7 +37,7 @@ func TestConformanceAnswers(t *testing.T) {
 				"activity": TestActivityFromWindows, "minutes": TestActivityFromMinutes, "coverage": TestCoverageJudges, "at": TestAt, "at blocking": TestAtBlocking,
 				"blockers": TestBlockers, "incident": TestIncident, "events": TestEvents, "fleet": TestFleet, "fleet activity": TestFleetActivity,
 				"rates": TestDatabaseRates, "sizes": TestDatabaseSizes, "coverage series": TestCoverageSeries, "coverage by hours": TestCoverageByHours,
-				"windows": TestReadWindows, "due": TestDueMatters, "rollers": TestRollersAtOnce, "rollups": TestRollupsAreTrue,
+				"windows": TestReadWindows, "due": TestDueMatters, "rollers": TestRollersAtOnce,
 				"report blocking": TestReportBlocking, "report rollups": TestReportRollups, "described": TestReportIsDescribed,
 				"texts": TestForgetTexts, "settings": TestSettings, "life": TestLastLife, "memory": TestResumeMemory,
 			} {

@@ -145,7 +145,8 @@ func (b *blockerSums) add(root *history.Root, w *edgeWindow, tick int) {
 		waiting += len(root.Members)
 	}
 	sum.SessionTime += time.Duration(waiting) * cadence
-	if sum.MostAt.IsZero() || waiting > sum.Behind+len(sum.ring()) {
+	// Of several such ticks the last one, when it had gone on for longest.
+	if sum.MostAt.IsZero() || waiting >= sum.Behind+len(sum.ring()) {
 		sum.MostAt, sum.t0, sum.tick, sum.members = at, w.t0, tick+1, root.Members
 		sum.Behind, sum.Direct, sum.Depth = root.Behind, root.Direct, root.Depth
 	}

@@ -139,11 +139,11 @@ func TestBlockers(t *testing.T) {
 	}
 	const phase = 0.2
 	want := []row{
-		{history.IdleInXact, 4711, 0, 17, 1, 17, 70 + phase, 239 + phase, 230 + phase, 170, 10 * 17 * 18 / 2, "transactionid"},
-		{history.PreparedBlocker, 0, 0, 2, 2, 2, 120 + phase, 179 + phase, 120 + phase, 60, 120, "relation of public.t"},
-		{history.NotSeenKind, -1, 0, 1, 1, 1, 120 + phase, 179 + phase, 120 + phase, 60, 60, ""},
-		{history.IdleBlocker, 4713, 0, 1, 1, 1, 120 + phase, 179 + phase, 120 + phase, 60, 60, "advisory"},
-		{history.ActiveBlocker, 5034, 2, 0, 0, 2, 290 + phase, 299 + phase, 290 + phase, 10, 20, "transactionid"},
+		{history.IdleInXact, 4711, 0, 17, 1, 17, 70 + phase, 239 + phase, 239 + phase, 170, 10 * 17 * 18 / 2, "transactionid"},
+		{history.PreparedBlocker, 0, 0, 2, 2, 2, 120 + phase, 179 + phase, 179 + phase, 60, 120, "relation of public.t"},
+		{history.NotSeenKind, -1, 0, 1, 1, 1, 120 + phase, 179 + phase, 179 + phase, 60, 60, ""},
+		{history.IdleBlocker, 4713, 0, 1, 1, 1, 120 + phase, 179 + phase, 179 + phase, 60, 60, "advisory"},
+		{history.ActiveBlocker, 5034, 2, 0, 0, 2, 290 + phase, 299 + phase, 299 + phase, 10, 20, "transactionid"},
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("blockers (-want +got):\n%s", diff)

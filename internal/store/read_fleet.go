@@ -44,6 +44,7 @@ type fleetQuery struct {
 type fleetMinute struct {
 	start   time.Time
 	cadence time.Duration
+	added   time.Time // the server
 	tally   history.Tally
 	classes [sample.NumClasses]int64
 }
@@ -163,7 +164,7 @@ func (q *fleetQuery) minutesOf() question {
 		sql: `/* pgam:fleet */
 select s.id, m.minute, m.cadence_ms, m.ticks_ok::int8, m.ticks_degraded::int8, m.ticks_failed::int8, m.ticks_skipped::int8,
        m.cpu::int8, m.lock::int8, m.lwlock::int8, m.io::int8, m.ipc::int8, m.client::int8, m.timeout::int8, m.buffer_pin::int8,
-       m.extension::int8, m.other::int8, m.idle_in_transaction::int8
+       m.extension::int8, m.other::int8, m.idle_in_transaction::int8, s.created_at
   from pgam.server s
   join history.activity_minute m on m.server_id = s.id
  where s.deleted_at is null
@@ -176,7 +177,7 @@ select s.id, m.minute, m.cadence_ms, m.ticks_ok::int8, m.ticks_degraded::int8, m
 		},
 		row: func(v values) {
 			q.of(v)
-			m := fleetMinute{start: v.time(1), cadence: time.Duration(v.int4(2)) * time.Millisecond}
+			m := fleetMinute{start: v.time(1), cadence: time.Duration(v.int4(2)) * time.Millisecond, added: v.time(7 + int(sample.NumClasses))}
 			m.tally = history.Tally{OK: v.int8(3), Degraded: v.int8(4), Failed: v.int8(5), Skipped: v.int8(6)}
 			for c := range m.classes {
 				m.classes[c] = v.int8(7 + c)
@@ -195,6 +196,10 @@ func (q *fleetQuery) summarize(f *history.FleetServer, minutes []fleetMinute) {
 		until = minutes[n-1].start
 	}
 	r := history.Range{From: until.Add(-fleetMinutes), To: until}
+	if len(minutes) > 0 && minutes[0].added.After(r.From) { // nothing was promised before
+		r.From = history.Floor(minutes[0].added, time.Minute)
+		r.To = until.Add(max(r.From.Sub(until), 0))
+	}
 	ledger := history.NewLedger(r, time.Second)
 	if len(minutes) > 0 {
 		ledger = history.NewLedger(r, minutes[0].cadence)

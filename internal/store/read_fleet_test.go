@@ -60,6 +60,15 @@ values (%d, 3600, '2024-11-21 12:00Z', 1000, 3600, 3500, 100, 0, 0, 7200, 7200, 
 	if c := f.Coverage; c.OK != 120 || c.Planned != 600 || c.Skipped != 480 {
 		t.Errorf("coverage %+v", c)
 	}
+	// Before it was added, nothing was promised.
+	pgtest.Exec(t, dsn, fmt.Sprintf("update pgam.server set created_at = '2024-11-22 12:00:30Z' where id = %d", busy.ID))
+	got, err = s.Fleet(t.Context(), noon.Add(3*time.Minute+5*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := got[busy.ID].Coverage; !c.Range.From.Equal(noon) || c.OK != 120 || c.Planned != 120 || c.LongestGap != 0 {
+		t.Errorf("coverage of a young server %+v", c)
+	}
 	// An hour later all of it is old.
 	got, err = s.Fleet(t.Context(), noon.Add(time.Hour))
 	if f := got[busy.ID]; err != nil || f.Load != nil || f.LastTick == nil || f.Coverage.OK != 0 || f.Coverage.Skipped != 600 {

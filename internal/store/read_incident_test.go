@@ -62,7 +62,7 @@ func TestIncident(t *testing.T) {
 		said = append(said, string(f.Severity)+" "+f.Text)
 	}
 	for _, want := range []string{
-		"critical 17 sessions waited for a lock of the type transactionid behind pid 4711, idle in transaction for 260 s, application billing, user app; somebody waited for it for 170 s",
+		"critical 17 sessions waited for a lock of the type transactionid behind pid 4711, idle in transaction for 269 s, application billing, user app; somebody waited for it for 170 s",
 		"critical connections reached 50 of 51",
 		"critical 12:04:59: restart",
 		"warning 2 sessions waited for a lock of the type relation on public.t behind a prepared transaction gid-7",

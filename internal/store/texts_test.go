@@ -93,7 +93,7 @@ func TestForgetTexts(t *testing.T) {
 		keepTexts(t, s, string(texts), target.TextsFull)
 		entries := make([]sample.QueryEntry, n)
 		for i := range entries {
-			entries[i] = sample.QueryEntry{ID: int32(i + 1), Text: "select 1", Full: i%2 == 0} //nolint:gosec // few
+			entries[i] = sample.QueryEntry{ID: int32(i + 1), Text: "select 1", Full: i%2 == 0}
 		}
 		appendTexts(t, s, servers[texts], entries...)
 	}

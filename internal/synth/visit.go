@@ -72,7 +72,7 @@ func (sh *shop) visit(at time.Time, full bool) *sample.Visit {
 		v.Inventory = &sample.Inventory{At: at}
 	}
 	for i, name := range databases {
-		oid := uint32(16384 + i) //nolint:gosec // few
+		oid := uint32(16384 + i)
 		v.Databases = append(v.Databases, sh.statistics(at, i, oid))
 		if !full {
 			continue

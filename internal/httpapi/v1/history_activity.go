@@ -53,19 +53,19 @@ type activityInputs struct {
 }
 
 type activitySeries struct {
-	Server      string       `json:"server"`
-	From        time.Time    `json:"from" doc:"As answered: whole minutes, unless the step is shorter; wider where nothing finer is kept."`
-	To          time.Time    `json:"to"`
-	StepSeconds int64        `json:"step_seconds"`
-	Grain       string       `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
-	GroupBy     string       `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
-	Times       []time.Time  `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
-	Sessions    *classSeries `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
-	Series      []keySeries  `json:"series,omitempty" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
-	Other       []*float64   `json:"other,omitempty" doc:"Average active sessions of all other keys."`
-	OtherKeys   *int         `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
-	MaxSessions []*int32     `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
-	Coverage    coverageRow  `json:"coverage"`
+	Server      string        `json:"server"`
+	From        time.Time     `json:"from" doc:"As answered: whole minutes, unless the step is shorter; wider where nothing finer is kept."`
+	To          time.Time     `json:"to"`
+	StepSeconds int64         `json:"step_seconds"`
+	Grain       string        `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
+	GroupBy     string        `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
+	Times       []time.Time   `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Sessions    *classSeries  `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
+	Series      []keySeries   `json:"series,omitempty" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
+	Other       averageSeries `json:"other,omitempty" doc:"Average active sessions of all other keys."`
+	OtherKeys   *int          `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
+	MaxSessions []*int32      `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
+	Coverage    coverageRow   `json:"coverage"`
 }
 
 // ValueRow is one value of a dimension.
@@ -90,21 +90,21 @@ func keyOf(k history.Key) ValueRow {
 
 type keySeries struct {
 	ValueRow
-	Sessions []*float64 `json:"average_active_sessions" nullable:"false" doc:"One element a bucket; null: no tick was answered."`
+	Sessions averageSeries `json:"average_active_sessions" nullable:"false" doc:"One element a bucket; null: no tick was answered."`
 }
 
 type classSeries struct {
-	CPU               []*float64 `json:"cpu" nullable:"false"`
-	Lock              []*float64 `json:"lock" nullable:"false"`
-	LWLock            []*float64 `json:"lwlock" nullable:"false"`
-	IO                []*float64 `json:"io" nullable:"false"`
-	IPC               []*float64 `json:"ipc" nullable:"false"`
-	Client            []*float64 `json:"client" nullable:"false"`
-	Timeout           []*float64 `json:"timeout" nullable:"false"`
-	BufferPin         []*float64 `json:"buffer_pin" nullable:"false"`
-	Extension         []*float64 `json:"extension" nullable:"false"`
-	Other             []*float64 `json:"other" nullable:"false"`
-	IdleInTransaction []*float64 `json:"idle_in_transaction" nullable:"false"`
+	CPU               averageSeries `json:"cpu" nullable:"false"`
+	Lock              averageSeries `json:"lock" nullable:"false"`
+	LWLock            averageSeries `json:"lwlock" nullable:"false"`
+	IO                averageSeries `json:"io" nullable:"false"`
+	IPC               averageSeries `json:"ipc" nullable:"false"`
+	Client            averageSeries `json:"client" nullable:"false"`
+	Timeout           averageSeries `json:"timeout" nullable:"false"`
+	BufferPin         averageSeries `json:"buffer_pin" nullable:"false"`
+	Extension         averageSeries `json:"extension" nullable:"false"`
+	Other             averageSeries `json:"other" nullable:"false"`
+	IdleInTransaction averageSeries `json:"idle_in_transaction" nullable:"false"`
 }
 
 func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*output[activitySeries], error) {
@@ -130,8 +130,8 @@ func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*outpu
 }
 
 // averages divides samples by ticks.
-func averages(samples, answered []int64) []*float64 {
-	values, series := make([]float64, len(answered)), make([]*float64, len(answered))
+func averages(samples, answered []int64) averageSeries {
+	values, series := make([]float64, len(answered)), make(averageSeries, len(answered))
 	for i := range answered {
 		if answered[i] > 0 {
 			if samples != nil {
@@ -167,7 +167,7 @@ func seriesOf(server string, a history.ActivityBy) activitySeries {
 }
 
 func classesOf(a history.ActivityBy) *classSeries {
-	of := func(class sample.WaitClass) []*float64 {
+	of := func(class sample.WaitClass) averageSeries {
 		for i, key := range a.Keys {
 			if key.Label == class.String() {
 				return averages(a.Samples[i], a.Answered)
