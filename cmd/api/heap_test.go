@@ -9,7 +9,7 @@ import (
 func TestGrowthFor(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[uint64]int{
-		0: 400, 1 << 20: 400, 8 << 20: 400, 14 << 20: 300, 28 << 20: 100, 35 << 20: 60, 40 << 20: 50, 56 << 20: 50, 57 << 20: 50, 1 << 40: 50,
+		0: 400, 1 << 20: 400, 8 << 20: 400, 12 << 20: 300, 24 << 20: 100, 30 << 20: 60, 32 << 20: 50, 48 << 20: 50, 49 << 20: 50, 1 << 40: 50,
 	} {
 		if got := growthFor(live); got != want {
 			t.Errorf("%d bytes in use: %d, want %d", live, got, want)

@@ -167,7 +167,7 @@ func (p *past) questions(servers int) []pastQuestion {
 			return span(s+"/history/top", hour(i).Add(431*time.Second), hour(i).Add(time.Hour+431*time.Second), "by", "query")
 		}), 1000}, 50},
 		{question{"top/1h/windows", paths(func(s string, i int) string {
-			return span(s+"/history/top", hour(i), hour(i).Add(time.Hour), "by", "query", "database", "shop")
+			return span(s+"/history/top", hour(i), hour(i).Add(time.Hour), "by", "query", "state", "active")
 		}), 500}, 50},
 		{question{"at", paths(func(s string, i int) string {
 			return s + "/history/at?" + url.Values{"at": {hour(i).Add(12*time.Minute + 34*time.Second).Format(time.RFC3339)}}.Encode()

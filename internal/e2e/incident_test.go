@@ -321,7 +321,7 @@ func (s *story) checkFindings(t *testing.T, i incidentAnswer) {
 		{"warning", "event", ": database dropped scratch"},
 		{"info", "event", ": setting work_mem, from 4MB to 13MB"},
 		{"info", "event", ": statistics reset " + databaseName},
-		{"warning", "coverage", "ticks were not seen"},
+		{"", "coverage", "ticks were not seen"},
 		{"warning", "load", "sessions were at work on average"},
 		{"warning", "wait", "of the time was Lock:relation, "},
 		{"warning", "query", "update orders set note = "},

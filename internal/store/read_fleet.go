@@ -351,8 +351,8 @@ func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (h
 		a.Average[c] = make([]float64, n)
 	}
 	err := s.ask(ctx, question{
-		name: "pgam_fleet_activity_" + string(plan.Grain),
-		sql:  fleetActivitySQL(plan.Grain),
+		name: fmt.Sprintf("pgam_fleet_activity_%s_%t", plan.Grain, plan.Step == plan.Grain.Step()),
+		sql:  fleetActivitySQL(plan.Grain, plan.Step == plan.Grain.Step()),
 		args: func(p *params) {
 			p.time(plan.Range.From)
 			p.time(plan.Range.To)
@@ -376,13 +376,16 @@ func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (h
 }
 
 // fleetActivitySQL adds up what is coarsest and up to date: days, the hours of
-// days that are not, and the minutes of hours that are not.
-func fleetActivitySQL(grain history.Grain) string {
+// days that are not, and the minutes of hours that are not. Each server is looked
+// up by itself, and what is late by its bucket: the sums of all together are
+// many times what is wanted of them. Where a bucket of the grain is one of the
+// answer, only what is finer is added up by server first.
+func fleetActivitySQL(grain history.Grain, same bool) string {
 	columns, sums, averages := "", "", ""
 	for _, c := range fleetClasses() {
 		columns += ", " + c
 		sums += ", sum(" + c + "::float8) as " + c
-		averages += ", sum(" + c + " / answered)"
+		averages += ", sum(" + c + "::float8 / answered)"
 	}
 	const late = `
 late_hour as materialized (
@@ -394,47 +397,75 @@ late_day as materialized (
 select server_id, date_bin('1 day', bucket, timestamptz 'epoch') as bucket from late_hour
  union
 select server_id, bucket from history.rollup_due where step_seconds = 86400),`
-	total := func(step, more string) string {
+	// offset 0 keeps the planner from reading the sums of all servers at once.
+	sumsOf := func(of, id, table, at, where string) string {
 		return `
-select server_id, bucket, ticks_planned, ticks_ok + ticks_degraded as answered` + columns + `
-  from history.activity_total t
- where step_seconds = ` + step + `
-   and bucket >= $1
-   and bucket < $2` + more
+select t.*
+  from ` + of + `
+ cross join lateral (
+        select server_id, ` + at + ` as bucket, ticks_planned, ticks_ok + ticks_degraded as answered` + columns + `
+          from history.` + table + `
+         where server_id = ` + id + `
+           and ` + at + ` >= $1
+           and ` + at + ` < $2` + where + `
+        offset 0) t`
 	}
-	day := total("86400", `
-   and not exists (select from late_day d where d.server_id = t.server_id and d.bucket = t.bucket)`)
-	hour := total("3600", `
-   and not exists (select from late_hour d where d.server_id = t.server_id and d.bucket = t.bucket)`)
-	const minute = `
-select server_id, minute as bucket, ticks_planned, ticks_ok + ticks_degraded as answered`
-	minutes := minute + columns + `
-  from history.activity_minute m
- where minute >= $1
-   and minute < $2`
-	with, parts := "", minutes
-	lateMinutes := `
-   and exists (select from late_hour d where d.server_id = m.server_id and d.bucket = date_bin('1 hour', m.minute, timestamptz 'epoch'))`
+	const (
+		servers = "pgam.server s"
+		total   = "activity_total"
+		minute  = "activity_minute"
+		hourly  = `
+           and step_seconds = 3600`
+		daily = `
+           and step_seconds = 86400`
+		notLateDay = `
+ where not exists (select from late_day l where l.server_id = t.server_id and l.bucket = t.bucket)`
+		notLateHour = `
+ where not exists (select from late_hour l where l.server_id = t.server_id and l.bucket = t.bucket)`
+	)
+	within := func(at, length string) string {
+		return `
+           and ` + at + ` >= l.bucket
+           and ` + at + ` < l.bucket + interval '` + length + "'"
+	}
+	minutesOfLate := sumsOf("late_hour l", "l.server_id", minute, "minute", within("minute", "1 hour"))
+	with, coarse, fine := "", sumsOf(servers, "s.id", minute, "minute", ""), ""
+	const and = "\n union all"
 	switch grain {
 	case history.GrainDay:
-		with, parts = late, day+"\n union all"+hour+`
-   and exists (select from late_day d where d.server_id = t.server_id and d.bucket = date_bin('1 day', t.bucket, timestamptz 'epoch'))
- union all`+minutes+lateMinutes
+		with, coarse = late, sumsOf(servers, "s.id", total, "bucket", daily)+notLateDay
+		fine = sumsOf("late_day l", "l.server_id", total, "bucket", hourly+within("bucket", "1 day")) + notLateHour + and + minutesOfLate
 	case history.GrainHour:
-		with, parts = late, hour+"\n union all"+minutes+lateMinutes
+		with, coarse, fine = late, sumsOf(servers, "s.id", total, "bucket", hourly)+notLateHour, minutesOfLate
 	default:
+	}
+	group := func(part string) string {
+		return `
+select server_id, date_bin($3, bucket, timestamptz 'epoch') as bucket, sum(ticks_planned::float8) as planned, sum(answered::float8) as answered` + sums + `
+  from (` + part + `) part
+ group by 1, 2`
+	}
+	perServer := ""
+	switch {
+	case !same && fine == "":
+		perServer = group(coarse)
+	case !same:
+		perServer = group(coarse + and + fine)
+	default:
+		perServer = `
+select server_id, bucket, ticks_planned::float8 as planned, answered::float8` + columns + `
+  from (` + coarse + `) part
+ where $3::interval is not null`
+		if fine != "" {
+			perServer += and + group(fine)
+		}
 	}
 	return `/* pgam:fleet_activity */
 with` + with + `
-part as (` + parts + `),
-per_server as (
-select server_id, date_bin($3, bucket, timestamptz 'epoch') as bucket, sum(ticks_planned::float8) as planned, sum(answered::float8) as answered` + sums + `
-  from part
- where server_id in (select id from pgam.server where deleted_at is null)
-   and bucket < $2
- group by 1, 2)
-select bucket, count(*) filter (where answered > 0), sum(planned), sum(answered)` + averages + `
+per_server as (` + perServer + `)
+select bucket, count(*), sum(planned), sum(answered)` + averages + `
   from per_server
  where answered > 0
+   and server_id in (select id from pgam.server where deleted_at is null)
  group by bucket`
 }
