@@ -98,10 +98,17 @@ func TestFrame_ServeHealth(t *testing.T) {
 	if err := frame.stop.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	dialer := net.Dialer{Timeout: time.Second}
-	if conn, err := dialer.DialContext(t.Context(), "tcp", address.String()); err == nil {
-		_ = conn.Close()
-		t.Error("still listening after the stop")
+	// The port may have been given to another by now, or to this very attempt.
+	client := http.Client{Timeout: time.Second}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address.String()+"/healthz", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := client.Do(req); err == nil {
+		_ = res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			t.Error("still listening after the stop")
+		}
 	}
 	if ctx.Err() != nil {
 		t.Errorf("a stop counts as a failure: %v: %s", context.Cause(ctx), out)
