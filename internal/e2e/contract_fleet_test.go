@@ -290,6 +290,11 @@ func (s *site) purged(t *testing.T) {
 		s.collector.stop(t)
 		s.collector = s.start(t, "pgam-collector", s.collectorSettings()...)
 		var left map[string]int
+		defer func() {
+			if t.Failed() {
+				t.Logf("left: %v", left)
+			}
+		}()
 		pgtest.WaitFor(t, 30*time.Second, func() bool { left = s.kept(t, id); return len(left) == 0 }, "the history to go")
 		if n := s.kept(t, stays)["database_stat"]; n == 0 {
 			t.Errorf("another server has lost its history; of the purged one is left: %v", left)

@@ -50,14 +50,15 @@ select greatest(e.at, w.at), coalesce(e.kind = $3 and (w.at is null or w.at <= e
 }
 
 // ServerRemoved tells when a server was deleted; the error is
-// target.ErrNotFound where it was not, or is gone with its history.
+// target.ErrNotFound where it was not, or goes with its history.
 func (s *Store) ServerRemoved(ctx context.Context, id target.ID) (time.Time, error) {
 	var at time.Time
 	const sql = `/* pgam:server_removed */
 select deleted_at
   from pgam.server
  where id = $1
-   and deleted_at is not null`
+   and deleted_at is not null
+   and not purge`
 	err := s.pool.QueryRow(ctx, sql, id).Scan(&at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return time.Time{}, target.ErrNotFound

@@ -400,7 +400,7 @@ select server_id, bucket from history.rollup_due where step_seconds = 86400),`
 	// offset 0 keeps the planner from reading the sums of all servers at once.
 	sumsOf := func(of, id, table, at, where string) string {
 		return `
-select t.*
+select t.server_id, t.bucket, t.ticks_planned, t.answered` + columns + `
   from ` + of + `
  cross join lateral (
         select server_id, ` + at + ` as bucket, ticks_planned, ticks_ok + ticks_degraded as answered` + columns + `
