@@ -64,7 +64,10 @@ func (r *roster) tellChanges(ctx context.Context, c *Collector, targets []target
 			continue
 		}
 		at, err := removedAt(ctx, c.cfg.Catalog, id)
-		if err != nil && !errors.Is(err, target.ErrNotFound) {
+		if errors.Is(err, target.ErrNotFound) {
+			continue // it goes with its history: nobody could ask for the event
+		}
+		if err != nil {
 			now[id] = before // told with the next look
 			continue
 		}
