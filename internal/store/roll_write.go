@@ -159,10 +159,6 @@ func rolledArrays(p *params, rows []rollup.Row) {
 		keys, samples, peaks = append(keys, rows[i].Keys...), append(samples, rows[i].KeySamples...), append(peaks, rows[i].KeyPeaks...)
 	}
 	p.int4s(keys, false)
-	p.header(len(samples), oidInt8, 0)
-	for _, n := range samples {
-		p.eight(uint64(n)) //nolint:gosec // bits
-	}
-	p.end()
+	p.int8s(samples)
 	p.int4s(peaks, false)
 }
