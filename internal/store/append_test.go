@@ -260,7 +260,7 @@ func TestAppendEntries(t *testing.T) {
 		"application_name": odd, "client_addr": "fe80::1%eth0", "backend_type": "parallel worker", "leader_pid": int32(4700),
 	}
 	wantQuery := map[string]any{
-		"server_id": int64(server), "id": int32(3), "query_id": int64(-9223372036854775808), "own": true,
+		"server_id": int64(server), "id": int32(3), "query_id": int64(-9223372036854775808), "own": true, "text_full": false,
 		"first_seen_on": noon.Truncate(24 * time.Hour), "last_seen_on": noon.Truncate(24 * time.Hour),
 	}
 	check := func(when string) {
