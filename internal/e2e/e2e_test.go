@@ -342,7 +342,8 @@ func checkKept(t *testing.T, e *everything, path string, killed time.Time) {
 	c := get[series](t, e, "%s/history/activity?step=1s&from=%s&to=%s", path,
 		killed.Add(-4*time.Second).Format(time.RFC3339), killed.Add(-time.Second).Format(time.RFC3339)).Coverage
 	c.check(t)
-	if c.OK != 3 {
+	// A tick that began late may have moved in or out.
+	if c.OK < 2 || c.OK > 4 || c.OK != c.Planned {
 		t.Errorf("coverage of three seconds before a kill is %+v, want all of them", c)
 	}
 }
