@@ -20,7 +20,7 @@ import (
 
 // keepAnswers is where TestIncident leaves the answers that docs/INCIDENT.md
 // shows.
-var keepAnswers = flag.String("incident-answers", "", "folder to keep the answers of TestIncident in")
+var keepAnswers = flag.String("incident-answers", "", "folder to keep the answers of TestIncident, and the picture of it, in")
 
 const (
 	incidentServer = "shop-prod"
@@ -286,17 +286,24 @@ func hear[T any](t *testing.T, r *reader, name, format string, args ...any) T {
 	path := fmt.Sprintf(format, args...)
 	text := r.call(t, http.StatusOK, http.MethodGet, path, nil)
 	r.answers[name] = string(text)
-	if dir := *keepAnswers; dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, name+".json"), text, 0o600); err != nil {
-			t.Error(err)
-		}
-	}
+	r.keep(t, name+".json", text)
 	var answer T
 	if err := json.Unmarshal(text, &answer); err != nil {
 		t.Fatalf("GET %s: %v: %s", path, err, text)
 	}
 
 	return answer
+}
+
+// keep writes a file where -incident-answers says.
+func (r *reader) keep(t *testing.T, name string, content []byte) {
+	t.Helper()
+	if *keepAnswers == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(*keepAnswers, name), content, 0o600); err != nil {
+		t.Error(err)
+	}
 }
 
 // expectNoLiterals looks for the literals of the incident in what was answered

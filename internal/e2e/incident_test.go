@@ -105,6 +105,7 @@ type finding struct {
 }
 
 type incidentAnswer struct {
+	From     time.Time    `json:"from"`
 	Findings []finding    `json:"findings"`
 	Missing  []string     `json:"missing"`
 	Timeline series       `json:"timeline"`
@@ -307,6 +308,7 @@ func (s *story) checkIncident(t *testing.T) {
 	}
 	s.checkTimeline(t, i.Timeline)
 	s.checkFindings(t, i)
+	s.keep(t, "incident.svg", []byte(picture(t, i.Timeline, i.From, i.Events)))
 }
 
 // checkFindings looks for sentences that name what happened.

@@ -125,13 +125,13 @@ func (b *binary) stop() error {
 	return errors.Join(b.cluster.Stop(ctx, cluster.Immediate), os.RemoveAll(b.dir))
 }
 
-// volatileSettings are those of a server whose data nobody needs tomorrow.
+// volatileSettings are those of a server whose data nobody needs tomorrow. What
+// was committed stays even so when it is killed.
 func volatileSettings(programs cluster.Binaries) map[string]string {
 	settings := map[string]string{
-		"fsync":              "off",
-		"full_page_writes":   "off",
-		"synchronous_commit": "off",
-		"shared_buffers":     "32MB",
+		"fsync":            "off",
+		"full_page_writes": "off",
+		"shared_buffers":   "32MB",
 	}
 	if hasLibrary(programs, "pg_stat_statements") {
 		settings["shared_preload_libraries"] = "pg_stat_statements"
