@@ -124,7 +124,7 @@ func beating(now *live.Live) func() error {
 func newLive(cfg config.API, log *slog.Logger, stats *store.Store, shells *remote.Shells) (*live.Live, error) {
 	asked := live.Config{
 		Catalog: stats, Log: log, Application: program, Pools: poolSizes(cfg),
-		Deadline: cfg.LiveDeadline.Std(), StatusTTL: cfg.StatusCacheTTL.Std(),
+		Deadline: cfg.LiveDeadline.Std(), StatusTTL: cfg.StatusCacheTTL.Std(), Listeners: cfg.MaxStreams,
 		Shells: shells, Disks: disk.New(shells), DiskTTL: cfg.SSHCacheTTL.Std(),
 	}
 	if cfg.SSHHostKeys == "accept-new" {

@@ -39,7 +39,7 @@ func TestLoadAPI_Defaults(t *testing.T) {
 		TokenKey: secret.New(tokenKey), TokenTTL: config.Duration(time.Hour), TokenIssuer: "pgam", TokenAudience: "pgam-api",
 		PoolDefault: config.PoolSize{Min: 1, Max: 5}, PoolStats: config.PoolSize{Min: 2, Max: 10}, PoolHighLoad: config.PoolSize{Min: 5, Max: 20},
 		StatusCacheTTL: config.Duration(5 * time.Second), SSHCacheTTL: config.Duration(30 * time.Second),
-		LoginRate: 30, SSHHostKeys: "strict", LiveDeadline: config.Duration(5 * time.Second),
+		LoginRate: 30, SSHHostKeys: "strict", LiveDeadline: config.Duration(5 * time.Second), MaxStreams: 100,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

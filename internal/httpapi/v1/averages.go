@@ -3,14 +3,31 @@ package v1
 import (
 	"math"
 	"strconv"
+	"time"
 )
 
+// instants are starts of buckets. Like averageSeries, they write themselves.
+type instants []time.Time
+
+// MarshalJSON implements json.Marshaler.
+func (s instants) MarshalJSON() ([]byte, error) {
+	out := append(make([]byte, 0, len(`"2006-01-02T15:04:05Z",`)*len(s)+2), '[')
+	for i, t := range s {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(t.UTC().AppendFormat(append(out, '"'), time.RFC3339Nano), '"')
+	}
+	return append(out, ']'), nil
+}
+
 // averageSeries are sessions on average, one element a bucket; nil: not known. There
-// may be thousands in an answer, so that they write themselves, with as many
-// decimals as a single sample of a day shows in.
+// may be thousands in an answer, so they write themselves: it is faster, and
+// rounding makes them shorter.
 type averageSeries []*float64
 
 const (
+	// averageDecimals are enough to show one sample among the ticks of a day.
 	averageDecimals = 6
 	averageUnit     = 1_000_000
 )
@@ -50,4 +67,14 @@ func appendAverage(out []byte, v float64) []byte {
 		end--
 	}
 	return append(append(out, '.'), digits[:end]...)
+}
+
+// average divides samples by ticks, rounded so that a sample more or less still
+// shows: a minute's has three decimals.
+func average(samples, ticks int64) float64 {
+	unit := 1e3
+	for unit < averageUnit && float64(4*ticks) > unit {
+		unit *= 10
+	}
+	return math.Round(float64(samples)/float64(ticks)*unit) / unit
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 func TestAverageSeries(t *testing.T) {
@@ -30,5 +31,30 @@ func TestAverageSeries(t *testing.T) {
 		if err := json.Unmarshal(text, &got); err != nil || math.Abs(got-v) > 0.6/averageUnit {
 			t.Fatalf("%v is written as %s (%v)", v, text, err)
 		}
+	}
+}
+
+// From an average and the ticks that were answered, the samples can be told.
+func TestAverage(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 10_000 {
+		ticks := 1 + r.Int64N(86_400)
+		samples := r.Int64N(200 * ticks)
+		if got := int64(math.Round(average(samples, ticks) * float64(ticks))); got != samples {
+			t.Fatalf("%d samples of %d ticks are told as %v", samples, ticks, average(samples, ticks))
+		}
+	}
+	if text, err := json.Marshal(averages([]int64{10, 60, 0, 4}, []int64{60, 60, 60, 0})); err != nil || string(text) != "[0.167,1,0,null]" {
+		t.Errorf("%s (%v)", text, err)
+	}
+}
+
+func TestInstants(t *testing.T) {
+	t.Parallel()
+	east := time.Date(2026, 11, 22, 5, 12, 0, 500, time.FixedZone("", 7200))
+	text, err := json.Marshal(struct{ Times instants }{instants{east.Truncate(time.Second), east}})
+	if want := `{"Times":["2026-11-22T03:12:00Z","2026-11-22T03:12:00.0000005Z"]}`; err != nil || string(text) != want {
+		t.Errorf("%s (%v), want %s", text, err, want)
 	}
 }

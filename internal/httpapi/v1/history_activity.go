@@ -59,7 +59,7 @@ type activitySeries struct {
 	StepSeconds int64         `json:"step_seconds"`
 	Grain       string        `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
 	GroupBy     string        `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
-	Times       []time.Time   `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Times       instants      `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 	Sessions    *classSeries  `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
 	Series      []keySeries   `json:"series,omitempty" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
 	Other       averageSeries `json:"other,omitempty" doc:"Average active sessions of all other keys."`
@@ -135,7 +135,7 @@ func averages(samples, answered []int64) averageSeries {
 	for i := range answered {
 		if answered[i] > 0 {
 			if samples != nil {
-				values[i] = float64(samples[i]) / float64(answered[i])
+				values[i] = average(samples[i], answered[i])
 			}
 			series[i] = &values[i]
 		}
