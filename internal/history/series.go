@@ -96,27 +96,11 @@ func startsOf(r Range, step time.Duration) []time.Time {
 	return times
 }
 
-// Seconds is how long each bucket is of what has passed of the range by now.
-func (p SeriesPlan) Seconds(now time.Time) []float64 {
-	r := p.Range
-	if now.Before(r.To) {
-		r.To = now
-	}
-	seconds := make([]float64, p.Buckets())
-	for i, start := range p.Times() {
-		part := Range{start, start.Add(p.Step)}.Clip(r)
-		seconds[i] = max(part.Length().Seconds(), 0)
-	}
-	return seconds
-}
-
 // DatabaseRates is what databases did over time. Every series has one element
 // a bucket; Known says of which of them anything is known.
 type DatabaseRates struct {
-	Plan  SeriesPlan
-	Times []time.Time
-	// Seconds is how long each bucket is; what has not passed yet is not counted.
-	Seconds   []float64
+	Plan      SeriesPlan
+	Times     []time.Time
 	Databases []DatabaseRate // by name
 }
 
@@ -124,6 +108,9 @@ type DatabaseRates struct {
 type DatabaseRate struct {
 	Name  string
 	Known []bool
+	// Seconds is the time that the counts of each bucket are of: that between
+	// samples of which the later one tells what was counted since the one before.
+	Seconds []float64
 	// Connections is the average over time.
 	Connections                               []float64
 	MaxConnections                            []int32
@@ -135,9 +122,23 @@ type DatabaseRate struct {
 func NewDatabaseRate(name string, n int) DatabaseRate {
 	counts := func() []int64 { return make([]int64, n) }
 	return DatabaseRate{
-		Name: name, Known: make([]bool, n), Connections: make([]float64, n), MaxConnections: make([]int32, n),
+		Name: name, Known: make([]bool, n), Seconds: make([]float64, n), Connections: make([]float64, n), MaxConnections: make([]int32, n),
 		Commits: counts(), Rollbacks: counts(), BlocksRead: counts(), BlocksHit: counts(), TempBytes: counts(), Deadlocks: counts(),
 	}
+}
+
+// PerSecond is the rate over all buckets of one of the database's counts; false:
+// nothing was counted.
+func (d *DatabaseRate) PerSecond(counts []int64) (rate float64, counted bool) {
+	total, seconds := int64(0), 0.0
+	for b, n := range counts {
+		total += n
+		seconds += d.Seconds[b]
+	}
+	if seconds <= 0 {
+		return 0, false
+	}
+	return float64(total) / seconds, true
 }
 
 // DatabaseSizes is how large databases were over time.

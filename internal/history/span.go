@@ -25,10 +25,18 @@ type Range struct {
 	From, To time.Time
 }
 
-// NewRange checks that from is before to, and puts both into UTC.
+// The years that a range may lie in: instants are counted in nanoseconds since
+// 1970, which fit from 1678 to 2261.
+const firstYear, lastYear = 1700, 2200
+
+// NewRange checks that from is before to and none is absurd, and puts both into
+// UTC.
 func NewRange(from, to time.Time) (Range, error) {
-	if !from.Before(to) {
+	switch {
+	case !from.Before(to):
 		return Range{}, fmt.Errorf("%w: from must be before to", ErrInvalid)
+	case from.Year() < firstYear || to.Year() > lastYear:
+		return Range{}, fmt.Errorf("%w: from and to must lie in the years %d to %d", ErrInvalid, firstYear, lastYear)
 	}
 	return Range{from.UTC(), to.UTC()}, nil
 }

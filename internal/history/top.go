@@ -116,8 +116,8 @@ type Comparison struct {
 	Rows []ComparisonRow
 }
 
-// ComparisonRow is one key of a Comparison. Nil: it is not known, because the
-// sums of that range list more frequent keys only.
+// ComparisonRow is one key of a Comparison. Nil: it is not known, because no
+// tick of that range was answered, or its sums list more frequent keys only.
 type ComparisonRow struct {
 	Key        Key
 	Top, Other *TopRow

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -120,6 +121,7 @@ func TestIncidentRoutesRefused(t *testing.T) {
 		a.want(404, a.get("/api/v1/servers/unknown"+route))
 	}
 	for _, path := range []string{
+		one + "/history/events?cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"f":"2024-11-22T12:00:00Z","t":"2024-11-22T13:00:00Z","k":{"At":"2024-11-22T12:30:00Z","Subject":"\u0000"}}`)),
 		one + "/history/events?cursor=!", one + "/history/events?cursor=e30x", one + "/history/at?cursor=!", one + "/history/events?limit=0", one + "/history/at?limit=x",
 		one + "/stream?every=0", one + "/locks?unknown=1", one + "/incident?unknown=1", "/api/v1/fleet?sort=canary", "/api/v1/fleet?limit=0", one + "/history/sizes?x=1",
 	} {

@@ -74,6 +74,7 @@ func TestActivityByDimensionRefused(t *testing.T) {
 		v1 + "/top?by=user&database=shop&from=2024-11-20T00:00:00Z":                                                           "for at most 6h0m0s",
 		v1 + "/compare?other_from=canary&other_to=2024":                                                                       "other_from is not an instant: write 2026-11-22T03:12:00Z, or with an offset such as %2B03:00; other_to",
 		v1 + "/compare?other_from=2024-11-22T12:00:00Z&other_to=2024-11-22T12:00:00Z":                                         "from must be before to",
+		v1 + "/compare?from=1970-01-02&to=2199-01-01&other_from=2199-01-01":                                                   "must lie in the years",
 		v1 + "/compare?from=2024-11-22T12:00:00Z&other_from=2024-11-20T00:00:00Z&other_to=2024-11-21T00:00:00Z&database=shop": "for at most 6h0m0s",
 	} {
 		if r := a.want(400, a.get(path)); !strings.Contains(r.detail(t), detail) || strings.Contains(string(r.Body), "canary") {

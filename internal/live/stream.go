@@ -197,7 +197,7 @@ func (l *Live) dueTo(f *feed, second int64) (due []*Listener, anybody bool) {
 		return nil, false
 	}
 	for s := range f.listeners {
-		if second >= s.next {
+		if second >= s.next || s.next-second > s.every { // or the clock was set back
 			s.next = second - second%s.every + s.every
 			due = append(due, s)
 		}

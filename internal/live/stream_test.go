@@ -173,3 +173,19 @@ func TestStopEndsStreams(t *testing.T) {
 		t.Errorf("ended: %v", err)
 	}
 }
+
+// A clock that is set back leaves nobody waiting until it has caught up.
+func TestDueWhenTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	l := &Live{}
+	s := &Listener{every: 10}
+	f := &feed{listeners: map[*Listener]bool{s: true}}
+	for _, tt := range []struct {
+		second int64
+		due    int
+	}{{1003, 1}, {1004, 0}, {1009, 0}, {1010, 1}, {1011, 0}, {500, 1}, {505, 0}, {510, 1}} {
+		if due, _ := l.dueTo(f, tt.second); len(due) != tt.due {
+			t.Errorf("at %d: %d are due", tt.second, len(due))
+		}
+	}
+}

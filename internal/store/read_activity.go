@@ -93,7 +93,11 @@ select t0, span_ms, cadence_ms, tick_offset_ms, tick_outcome, tick_reason, sampl
 		}
 		for i, tick := range ticks {
 			if b := bucket[tick-1]; b >= 0 {
-				a.Samples[classes[waits[i]]][b]++
+				class, known := classes[waits[i]]
+				if !known { // it came after the dictionary was read
+					class = sample.ClassOther
+				}
+				a.Samples[class][b]++
 				sessionsAtOne[tick-1]++
 			}
 		}
@@ -109,25 +113,35 @@ select t0, span_ms, cadence_ms, tick_offset_ms, tick_outcome, tick_reason, sampl
 
 // waitClasses gives the class of each entry of a server's dictionary of waits.
 func (s *Store) waitClasses(ctx context.Context, id target.ID) (map[int16]sample.WaitClass, error) {
-	rows, err := s.pool.Query(ctx, "/* pgam:wait_classes */ select id, state, wait_event_type from history.wait where server_id = $1", id)
+	rows, err := s.pool.Query(ctx, "/* pgam:wait_classes */ select id, state, wait_event_type, wait_event from history.wait where server_id = $1", id)
 	if err != nil {
 		return nil, err
 	}
 	classes := make(map[int16]sample.WaitClass)
 	var (
-		entry           int16
-		state, waitType string
+		entry                  int16
+		state, waitType, event string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&entry, &state, &waitType}, func() error {
-		classes[entry] = sample.ClassOf(state, waitType)
+	_, err = pgx.ForEachRow(rows, []any{&entry, &state, &waitType, &event}, func() error {
+		classes[entry] = classOf(state, waitType, event)
 		return nil
 	})
 	return classes, err
 }
 
+// classOf gives the class of an entry of the dictionary of waits. One with an
+// event of no type stands for all that found no room in it.
+func classOf(state, waitType, event string) sample.WaitClass {
+	if waitType == "" && event != "" {
+		return sample.ClassOther
+	}
+	return sample.ClassOf(state, waitType)
+}
+
 // Coverage says how much of a range was seen: see history.Coverage. What lies
 // before the server was added was never promised; nor was, while a collector
-// is at work, the time that is not written yet.
+// is at work, the time that is not written yet. Where nothing finer than hours
+// is kept, the range is judged in full hours.
 func (s *Store) Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error) {
 	fail := func(err error) (history.Coverage, error) {
 		return history.Coverage{}, fmt.Errorf("read coverage: %w", dbError(err))
@@ -136,7 +150,13 @@ func (s *Store) Coverage(ctx context.Context, t target.Target, r history.Range) 
 	if err != nil {
 		return fail(err)
 	}
-	r = r.Clip(judged)
+	since, err := s.minutesSince(ctx, t)
+	if err != nil {
+		return fail(err)
+	}
+	if r = r.Clip(judged); !r.Empty() {
+		r = inHours(r, judged, since)
+	}
 	if r.Empty() {
 		return history.NewLedger(history.Range{From: r.From, To: r.From}, 0).Coverage(), nil
 	}
@@ -145,7 +165,7 @@ func (s *Store) Coverage(ctx context.Context, t target.Target, r history.Range) 
 		return fail(err)
 	}
 	ledger := history.NewLedger(r, cadence)
-	if err := s.enterHours(ctx, t.ID, r, ledger); err != nil {
+	if err := s.enterHours(ctx, t, r, ledger); err != nil {
 		return fail(err)
 	}
 	return ledger.Coverage(), nil

@@ -309,7 +309,7 @@ update history.activity_window set sample_blocker = array_fill(null::int, array[
 	if c := got.Coverage; c.Planned != 60 || c.OK != 15 || c.Failed != 15 || c.Skipped != 30 {
 		t.Errorf("coverage %+v", c)
 	}
-	for _, at := range []time.Duration{-time.Second, 200*time.Millisecond - 1, 91 * time.Second, time.Hour} {
+	for _, at := range []time.Duration{-time.Second, 200*time.Millisecond - 1, 106 * time.Second, time.Hour} {
 		got, err := s.At(t.Context(), server, noon.Add(at))
 		if err != nil || !got.At.IsZero() || len(got.Sessions) != 0 {
 			t.Errorf("%s: %+v, %v", at, got, err)

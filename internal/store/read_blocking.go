@@ -123,8 +123,38 @@ func (b *blockerSums) window(w *edgeWindow, r history.Range) {
 		if same {
 			continue
 		}
-		for victim, place := range b.forest.Places {
-			b.byRoot[b.forest.Roots[place.Root].Members[0]].victims[victim] = true
+		waiters := waitersFor(waits)
+		for n := range b.forest.Roots {
+			root := &b.forest.Roots[n]
+			addWaiters(waiters, root.Members, b.byRoot[root.Members[0]].victims)
+		}
+	}
+}
+
+// waitersFor lists who waits for each session.
+func waitersFor(waits []history.Waiting) map[int64][]int64 {
+	waiters := make(map[int64][]int64)
+	for _, w := range waits {
+		if w.Blocked != w.Blocker && w.Blocked != history.NotSeen {
+			waiters[w.Blocker] = append(waiters[w.Blocker], w.Blocked)
+		}
+	}
+	return waiters
+}
+
+// addWaiters adds whoever waits for members, directly or through others: one who
+// waits for several roots is a victim of each.
+func addWaiters(waiters map[int64][]int64, members []int64, victims map[int64]bool) {
+	reached := make(map[int64]bool)
+	for _, m := range members {
+		reached[m] = true
+	}
+	for queue := slices.Clone(members); len(queue) > 0; queue = queue[1:] {
+		for _, w := range waiters[queue[0]] {
+			if !reached[w] {
+				reached[w], victims[w] = true, true
+				queue = append(queue, w)
+			}
 		}
 	}
 }

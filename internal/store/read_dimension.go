@@ -250,10 +250,7 @@ func (c *counting) waitKeys() question {
 		args: func(p *params) { p.int8(int64(c.server)) },
 		row: func(v values) {
 			state, typ, event := v.text(1), v.text(2), v.text(3)
-			class := sample.ClassOf(state, typ)
-			if typ == "" && event != "" { // for all that found no room in the dictionary
-				class = sample.ClassOther
-			}
+			class := classOf(state, typ, event)
 			named := map[history.Dimension]string{
 				history.ByWaitClass: class.String(), history.ByState: state, history.ByWaitEvent: eventLabel(class, typ, event),
 			}

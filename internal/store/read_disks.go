@@ -116,8 +116,21 @@ select mount_point, bucket, total_bytes, free_bytes, free_bytes_min, inodes_free
 
 // DiskTimeline gives how full the file systems of a server's host were: every
 // stored sample to 2 days, then by hour, four hours or day as for databases,
-// over a range that is widened to whole hours.
-func (s *Store) DiskTimeline(ctx context.Context, id target.ID, r history.Range) (history.DiskTimeline, error) {
+// over a range that is widened to whole hours. The error wraps history.ErrGone
+// where the range begins before what is kept.
+func (s *Store) DiskTimeline(ctx context.Context, t target.Target, r history.Range) (history.DiskTimeline, error) {
+	table := "disk_usage"
+	if history.AggregationFor(r).Step() > 0 {
+		table = "disk_rollup"
+	}
+	if err := s.stillKept(ctx, t, table, "samples of disks", r); err != nil {
+		return history.DiskTimeline{}, err
+	}
+	return s.diskTimeline(ctx, t.ID, r)
+}
+
+// diskTimeline is DiskTimeline of whatever is kept.
+func (s *Store) diskTimeline(ctx context.Context, id target.ID, r history.Range) (history.DiskTimeline, error) {
 	line := history.DiskTimeline{Range: r, Step: history.AggregationFor(r).Step()}
 	known := make(map[string]history.DiskSeries)
 	points := make(map[string][]history.DiskPoint)

@@ -221,7 +221,7 @@ func TestDiskTimeline(t *testing.T) {
 			}
 			want.Disks = append(want.Disks, series)
 		}
-		got, err := s.DiskTimeline(t.Context(), server, asked)
+		got, err := s.diskTimeline(t.Context(), server, asked)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestDiskTimelineOfImported(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := s.DiskTimeline(t.Context(), server, history.Range{From: noon.AddDate(0, 0, -3), To: noon.AddDate(0, 0, 1)})
+	got, err := s.diskTimeline(t.Context(), server, history.Range{From: noon.AddDate(0, 0, -3), To: noon.AddDate(0, 0, 1)})
 	if err != nil || len(got.Disks) != 1 {
 		t.Fatalf("%+v, %v", got, err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,6 +42,9 @@ select at, monitor, kind, subject, old, new, detail
 	args := []any{t.ID, q.Range.From, q.Range.To, kinds, nil, false, "", "", q.Limit}
 	if b := q.Before; b != nil {
 		args[4], args[5], args[6], args[7] = b.At, b.Monitor, b.Kind, b.Subject
+		if until := b.At.Add(time.Microsecond); until.Before(q.Range.To) {
+			args[2] = until // the pages before need not be read again
+		}
 	}
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {

@@ -338,11 +338,41 @@ func fleetClasses() []string {
 	return []string{"cpu", "lock", "lwlock", "io", "ipc", "client", "timeout", "buffer_pin", "extension", "other", "idle_in_transaction"}
 }
 
+// fleetKept refuses a range that begins before the oldest partition of what
+// answers, unless all servers were added later.
+func (s *Store) fleetKept(ctx context.Context, plan history.ActivityPlan) error {
+	table, what := "activity_total", "sums by hour and day are"
+	if plan.Grain == history.GrainMinute {
+		table, what = "activity_minute", "sums by minute (a step of whole hours reaches further back) are"
+	}
+	since, err := s.keptSince(ctx)
+	if err != nil {
+		return err
+	}
+	oldest, there := since[table]
+	if !there || !plan.Range.From.Before(oldest) {
+		return nil
+	}
+	const sql = "/* pgam:fleet_kept */ select exists (select from pgam.server where deleted_at is null and created_at < $1)"
+	var lost bool
+	if err := s.pool.QueryRow(ctx, sql, oldest).Scan(&lost); err != nil {
+		return err
+	}
+	if lost {
+		return fmt.Errorf("%w: %s kept since %s: begin there", history.ErrGone, what, oldest.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
 // FleetActivity gives sessions by wait class of all servers together. The step
 // is whole minutes; buckets that are not summed up yet are taken from finer
-// sums.
+// sums. The error wraps history.ErrGone where the range begins before what is
+// kept.
 func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (history.FleetActivity, error) {
 	a := history.FleetActivity{Plan: plan}
+	if err := s.fleetKept(ctx, plan); err != nil {
+		return a, fmt.Errorf("read activity of the fleet: %w", countError(err))
+	}
 	shape := history.NewActivity(plan)
 	a.Times = shape.Times
 	n := len(a.Times)

@@ -44,11 +44,13 @@ func (s *Store) Incident(ctx context.Context, t target.Target, q history.Inciden
 		},
 		func(ctx context.Context) error { return s.incidentDatabases(ctx, t.ID, &i) },
 		func(ctx context.Context) (err error) {
-			i.Disks, err = s.DiskTimeline(ctx, t.ID, history.Range{From: q.Range.From.Add(-diskSlack), To: q.Range.To})
+			i.Disks, err = s.diskTimeline(ctx, t.ID, history.Range{From: q.Range.From.Add(-diskSlack), To: q.Range.To})
 			return err
 		},
 		func(ctx context.Context) (err error) {
-			i.Events, err = s.Events(ctx, t, history.EventQuestion{Range: q.Range, Limit: incidentEvents})
+			i.Events, err = s.Events(ctx, t, history.EventQuestion{Range: q.Range, Limit: incidentEvents + 1})
+			i.MoreEvents = len(i.Events) > incidentEvents
+			i.Events = i.Events[:min(len(i.Events), incidentEvents)]
 			return err
 		},
 		func(ctx context.Context) error { return s.incidentConnections(ctx, t.ID, &i) },
@@ -127,7 +129,7 @@ func (s *Store) incidentDatabases(ctx context.Context, id target.ID, i *history.
 		if err != nil {
 			return err
 		}
-		if *to, err = s.databaseRates(ctx, id, plan, time.Now()); err != nil {
+		if *to, err = s.databaseRates(ctx, id, plan); err != nil {
 			return err
 		}
 	}

@@ -12,9 +12,13 @@ import (
 )
 
 const (
-	// nearness is how much older than a window's span the tick may be that
-	// answers for an instant.
-	nearness = time.Minute
+	// nearness is how much older than the cadence the tick may be that answers
+	// for an instant: a window may be a minute long, and is written after its end.
+	nearness = 90 * time.Second
+	// maxCadence is the longest that a server may have.
+	maxCadence = time.Minute
+	// lookedAt is how long before an instant the coverage of its answer begins.
+	lookedAt = time.Minute
 	// horizonStands is how long what keeps rows from being vacuumed is believed
 	// to be as last read: it is written every five minutes.
 	horizonStands = 6 * time.Minute
@@ -23,7 +27,7 @@ const (
 )
 
 // At gives every session of the newest answered tick that is not after an
-// instant, nor older than its window's span and a minute. The error wraps
+// instant, nor older than the cadence and nearness. The error wraps
 // history.ErrGone where ticks of that time are no longer kept.
 func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error) {
 	instant = instant.UTC()
@@ -38,12 +42,12 @@ func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (his
 		found storedWindow
 		tick  int
 	)
-	around := history.Range{From: instant.Add(-nearness - maxSpan), To: instant.Add(time.Microsecond)}
+	around := history.Range{From: instant.Add(-nearness - maxCadence), To: instant.Add(time.Microsecond)}
 	err := s.eachWindow(ctx, t.ID, []history.Range{around}, func(w *storedWindow) {
 		for i := range w.Offset {
 			at := w.at(i)
 			outcome, reason := w.outcome(i)
-			near := instant.Sub(at) <= time.Duration(w.Span)*time.Millisecond+nearness
+			near := instant.Sub(at) <= time.Duration(w.Cadence)*time.Millisecond+nearness
 			if outcome.Answered() && !at.After(instant) && near && at.After(answer.At) {
 				found, tick = *w, i+1
 				answer.At, answer.Outcome, answer.Reason = at.UTC(), outcome, reason
@@ -58,7 +62,7 @@ func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (his
 			return fail(err)
 		}
 	}
-	answer.Coverage, err = s.Coverage(ctx, t, history.Range{From: instant.Add(-nearness), To: instant})
+	answer.Coverage, err = s.Coverage(ctx, t, history.Range{From: instant.Add(-lookedAt), To: instant})
 	return answer, err
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,10 +31,20 @@ func (t tee) Block(start time.Time, length, cadence time.Duration, tally history
 }
 
 // CoverageSeries says how much of each step of a range was seen. The step is
-// whole minutes.
+// whole minutes; zero: only the whole range is judged. The error wraps
+// history.ErrGone where the range begins before what is kept: hours, or minutes
+// for a step that is not whole hours.
 func (s *Store) CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error) {
-	if err := s.stillKept(ctx, t, "activity_total", "what was seen", r); err != nil {
+	table, what := "activity_total", "hours of what was seen"
+	if step%time.Hour != 0 {
+		table, what = "activity_minute", "minutes of what was seen (a step of whole hours reaches further back)"
+	}
+	if err := s.stillKept(ctx, t, table, what, r); err != nil {
 		return history.CoverageSeries{}, err
+	}
+	if step == 0 {
+		whole, err := s.Coverage(ctx, t, r)
+		return history.CoverageSeries{Coverage: whole}, err
 	}
 	fail := func(err error) (history.CoverageSeries, error) {
 		return history.CoverageSeries{}, fmt.Errorf("read coverage: %w", dbError(err))
@@ -42,7 +53,14 @@ func (s *Store) CoverageSeries(ctx context.Context, t target.Target, r history.R
 	if err != nil {
 		return fail(err)
 	}
+	since, err := s.minutesSince(ctx, t)
+	if err != nil {
+		return fail(err)
+	}
 	clipped := r.Clip(judged)
+	if !clipped.Empty() {
+		clipped = inHours(clipped, judged, since)
+	}
 	if clipped.Empty() {
 		clipped.To = clipped.From
 		series := history.NewLedgers(r, clipped, step, 0).Series()
@@ -54,7 +72,12 @@ func (s *Store) CoverageSeries(ctx context.Context, t target.Target, r history.R
 		return fail(err)
 	}
 	whole, each := history.NewLedger(clipped, cadence), history.NewLedgers(r, clipped, step, cadence)
-	if err := s.enter(ctx, t.ID, clipped, tee{whole, each}); err != nil {
+	if step%time.Hour == 0 { // an hour lies in one step
+		err = s.enterHours(ctx, t, clipped, tee{whole, each})
+	} else {
+		err = s.enter(ctx, t.ID, clipped, tee{whole, each})
+	}
+	if err != nil {
 		return fail(err)
 	}
 	series := each.Series()
@@ -64,17 +87,17 @@ func (s *Store) CoverageSeries(ctx context.Context, t target.Target, r history.R
 
 // DatabaseRates gives what the databases of a server did over time, templates
 // left out.
-func (s *Store) DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error) {
+func (s *Store) DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseRates, error) {
 	if err := s.stillKept(ctx, t, seriesTable(plan, "database_stat"), "statistics of databases", plan.Range); err != nil {
 		return history.DatabaseRates{}, err
 	}
-	return s.databaseRates(ctx, t.ID, plan, now)
+	return s.databaseRates(ctx, t.ID, plan)
 }
 
 // databaseRates is DatabaseRates of whatever is kept.
-func (s *Store) databaseRates(ctx context.Context, id target.ID, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error) {
+func (s *Store) databaseRates(ctx context.Context, id target.ID, plan history.SeriesPlan) (history.DatabaseRates, error) {
 	q := rateQuery{
-		answer: history.DatabaseRates{Plan: plan, Times: plan.Times(), Seconds: plan.Seconds(now)},
+		answer: history.DatabaseRates{Plan: plan, Times: plan.Times()},
 		held:   make(map[uint32]heldSample), entries: make(map[int32]*rateSums),
 	}
 	read := q.rollups(id)
@@ -108,7 +131,7 @@ type heldSample struct {
 type rateSums struct {
 	history.DatabaseRate
 
-	seconds, backendSeconds []float64
+	seconds, backendSeconds []float64 // of connections
 }
 
 // of gives the sums of the database that an oid had at an instant, for an
@@ -167,7 +190,7 @@ func (q *rateQuery) sample(at int64, oid uint32, v values) {
 	q.held[oid] = heldSample{at, epoch, v.int4(2)}
 	if follows && before.epoch == epoch && at-before.at <= sample.MaxHeld.Microseconds() {
 		if sums := q.of(oid, before.at, before.at+1); sums != nil {
-			q.hold(sums, before, min(at, end))
+			q.hold(sums, before, min(at, end), sums.Seconds)
 		}
 	}
 	if at < q.answer.Plan.Range.From.UnixMicro() || at >= end {
@@ -183,8 +206,9 @@ func (q *rateQuery) sample(at int64, oid uint32, v values) {
 	q.count(sums, b, v, 4)
 }
 
-// hold lets a sample stand until an instant.
-func (q *rateQuery) hold(sums *rateSums, before heldSample, until int64) {
+// hold lets a sample stand until an instant. Unless it is nil, counted is what
+// the time is added to in which is known what was counted.
+func (q *rateQuery) hold(sums *rateSums, before heldSample, until int64, counted []float64) {
 	from := max(before.at, q.answer.Plan.Range.From.UnixMicro())
 	step, origin := q.answer.Plan.Step.Microseconds(), q.answer.Times[0].UnixMicro()
 	for from < until {
@@ -193,6 +217,9 @@ func (q *rateQuery) hold(sums *rateSums, before heldSample, until int64) {
 		seconds := float64(end-from) / 1e6
 		sums.Known[b] = true
 		sums.seconds[b] += seconds
+		if counted != nil {
+			counted[b] += seconds
+		}
 		sums.backendSeconds[b] += seconds * float64(before.connections)
 		sums.MaxConnections[b] = max(sums.MaxConnections[b], before.connections)
 		from = end
@@ -234,14 +261,16 @@ select bucket, database_oid, backends_max, seconds, backend_seconds, xact_commit
 			sums.Known[b] = true
 			sums.MaxConnections[b] = max(sums.MaxConnections[b], v.int4(2))
 			sums.seconds[b] += v.float8(3)
+			sums.Seconds[b] += v.float8(3)
 			sums.backendSeconds[b] += v.float8(4)
 			q.count(sums, b, v, 5)
 		},
 	}
 }
 
-// finish lets the newest samples stand for the rest of the range, and gives the
-// databases by name.
+// finish lets the newest samples stand in their own buckets, and gives the
+// databases by name; of those that had the same one after the other, the first
+// in the inventory first.
 func (q *rateQuery) finish() {
 	end := q.answer.Plan.Range.To.UnixMicro()
 	for oid, last := range q.held {
@@ -249,7 +278,8 @@ func (q *rateQuery) finish() {
 			q.stand(sums, last, end)
 		}
 	}
-	for _, sums := range q.entries {
+	for _, entry := range slices.Sorted(maps.Keys(q.entries)) {
+		sums := q.entries[entry]
 		for b, known := range sums.Known {
 			switch {
 			case !known:
@@ -263,7 +293,7 @@ func (q *rateQuery) finish() {
 			q.answer.Databases = append(q.answer.Databases, sums.DatabaseRate)
 		}
 	}
-	slices.SortFunc(q.answer.Databases, func(a, b history.DatabaseRate) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(q.answer.Databases, func(a, b history.DatabaseRate) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // stand lets the newest sample stand in its own bucket: whether it goes on
@@ -273,7 +303,7 @@ func (q *rateQuery) stand(sums *rateSums, last heldSample, end int64) {
 		return
 	}
 	until := q.answer.Times[q.bucket(last.at)].Add(q.answer.Plan.Step).UnixMicro()
-	q.hold(sums, last, min(until, end))
+	q.hold(sums, last, min(until, end), nil)
 }
 
 // DatabaseSizes gives how large the databases of a server were over time,
@@ -337,7 +367,7 @@ select bucket, database_oid, size_bytes
 			answer.Databases = append(answer.Databases, series)
 		}
 	}
-	slices.SortFunc(answer.Databases, func(a, b history.DatabaseSizeSeries) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(answer.Databases, func(a, b history.DatabaseSizeSeries) int { return strings.Compare(a.Name, b.Name) })
 	return answer, nil
 }
 

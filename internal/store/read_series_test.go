@@ -70,14 +70,13 @@ func TestDatabaseRates(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	server := ratesServer(t, s, dsn)
-	later := noon.Add(24 * time.Hour)
 	near := func(got, want float64) bool { return math.Abs(got-want) < 0.05*want+1e-9 }
 	for _, tt := range []struct {
 		step  time.Duration
 		grain history.SeriesGrain
 	}{{10 * time.Second, history.SeriesSample}, {time.Minute, history.SeriesSample}, {15 * time.Minute, history.SeriesSample}, {time.Hour, history.SeriesHour}} {
 		// The second hour: it begins and ends amid what quiet was sampled for.
-		got, err := s.DatabaseRates(t.Context(), server, seriesPlan(t, noon.Add(time.Hour), noon.Add(2*time.Hour), tt.step), later)
+		got, err := s.DatabaseRates(t.Context(), server, seriesPlan(t, noon.Add(time.Hour), noon.Add(2*time.Hour), tt.step))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,9 +89,9 @@ func TestDatabaseRates(t *testing.T) {
 			commits += shop.Commits[b]
 			deadlocks += shop.Deadlocks[b]
 			if !shop.Known[b] || !quiet.Known[b] || !near(shop.Connections[b], 4) || !near(quiet.Connections[b], 2) || quiet.Commits[b] != 0 ||
-				!near(float64(shop.Commits[b])/got.Seconds[b], 10) || shop.BlocksHit[b] != 9*shop.BlocksRead[b] || shop.MaxConnections[b] != 4 {
+				!near(float64(shop.Commits[b])/shop.Seconds[b], 10) || shop.BlocksHit[b] != 9*shop.BlocksRead[b] || shop.MaxConnections[b] != 4 {
 				t.Fatalf("%s: bucket %d: known %v and %v, %g and %g connections, %d and %d commits in %g s", tt.step, b, shop.Known[b], quiet.Known[b],
-					shop.Connections[b], quiet.Connections[b], shop.Commits[b], quiet.Commits[b], got.Seconds[b])
+					shop.Connections[b], quiet.Connections[b], shop.Commits[b], quiet.Commits[b], shop.Seconds[b])
 			}
 		}
 		if commits != 36_000 || deadlocks != 3 {
@@ -101,7 +100,7 @@ func TestDatabaseRates(t *testing.T) {
 	}
 	// After its renaming it has the new name, and before there was anything
 	// nothing is known.
-	got, err := s.DatabaseRates(t.Context(), server, seriesPlan(t, noon.Add(-time.Hour), noon.Add(4*time.Hour), 30*time.Minute), later)
+	got, err := s.DatabaseRates(t.Context(), server, seriesPlan(t, noon.Add(-time.Hour), noon.Add(4*time.Hour), 30*time.Minute))
 	if err != nil || len(got.Databases) != 3 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -109,10 +108,16 @@ func TestDatabaseRates(t *testing.T) {
 	if renamed.Name != "store" || renamed.Known[0] || !renamed.Known[6] || renamed.Known[9] || shop.Known[1] || !shop.Known[2] || shop.Known[7] {
 		t.Errorf("known %v of %s, %v of %s", shop.Known, shop.Name, renamed.Known, renamed.Name)
 	}
-	// What has not passed yet does not count.
-	got, err = s.DatabaseRates(t.Context(), server, seriesPlan(t, noon, noon.Add(3*time.Hour), 4*time.Hour), noon.Add(3*time.Hour))
-	if err != nil || got.Plan.Grain != history.SeriesHour4 || got.Seconds[0] != 3*3600 {
-		t.Errorf("%+v, %v", got, err)
+	// Time that was not sampled does not make a rate smaller.
+	for _, step := range []time.Duration{30 * time.Minute, 4 * time.Hour} {
+		got, err = s.DatabaseRates(t.Context(), server, seriesPlan(t, noon.Add(-4*time.Hour), noon.Add(4*time.Hour), step))
+		if err != nil || len(got.Databases) < 2 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		store := got.Databases[len(got.Databases)-1] // renamed amid the range
+		if rate, counted := store.PerSecond(store.Commits); !counted || store.Name != "store" || !near(rate, 10) {
+			t.Errorf("%s: %g commits a second, %v", step, rate, counted)
+		}
 	}
 }
 
@@ -200,12 +205,14 @@ func TestGoneIsRefused(t *testing.T) {
 			_, err := s.Events(t.Context(), of, history.EventQuestion{Range: ancient, Limit: 1})
 			return err
 		},
-		"rates": func(of target.Target) error { _, err := s.DatabaseRates(t.Context(), of, hours, noon); return err },
+		"rates": func(of target.Target) error { _, err := s.DatabaseRates(t.Context(), of, hours); return err },
 		"sizes": func(of target.Target) error { _, err := s.DatabaseSizes(t.Context(), of, hours); return err },
 		"coverage": func(of target.Target) error {
 			_, err := s.CoverageSeries(t.Context(), of, ancient, time.Hour)
 			return err
 		},
+		"coverage without a step": func(of target.Target) error { _, err := s.CoverageSeries(t.Context(), of, ancient, 0); return err },
+		"disks":                   func(of target.Target) error { _, err := s.DiskTimeline(t.Context(), of, ancient); return err },
 	}
 	for name, of := range ask {
 		old, young := server, server

@@ -127,7 +127,7 @@ func (s *Store) Compare(ctx context.Context, t target.Target, q history.CompareQ
 			}
 			seen[name] = true
 			row := history.ComparisonRow{Key: r.Key, Top: c.sideOf(&one, all[name], r.Key), Other: c.sideOf(&other, allOthers[name], r.Key)}
-			if row.Top != nil && row.Other != nil && one.Answered > 0 && other.Answered > 0 {
+			if row.Top != nil && row.Other != nil {
 				change := row.Top.Average - row.Other.Average
 				row.Change = &change
 			}
@@ -139,8 +139,11 @@ func (s *Store) Compare(ctx context.Context, t target.Target, q history.CompareQ
 }
 
 // sideOf is a key in one of the ranges: nothing of it, if all that was counted
-// there is known by key.
+// there is known by key; nil if no tick was answered, or that is not known.
 func (c *counting) sideOf(top *history.Top, g *group, key history.Key) *history.TopRow {
+	if top.Answered == 0 {
+		return nil
+	}
 	for i := range top.Rows {
 		if groupName(top.Rows[i].Key) == groupName(key) {
 			return &top.Rows[i]

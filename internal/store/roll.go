@@ -132,12 +132,31 @@ func (s *Store) rollOne(ctx context.Context, d dueBucket) (done bool, err error)
 	}
 	done, err = s.writeRolled(ctx, d, rows, source)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "23514" { // no partition
-		if err := s.EnsurePartitions(ctx, d.bucket, d.bucket); err != nil {
+		if err := s.rollPartitions(ctx, d); err != nil {
 			return false, err
 		}
 		done, err = s.writeRolled(ctx, d, rows, source)
 	}
 	return done, err
+}
+
+// rollPartitions makes the partitions that a bucket is written into, and no
+// others: a table is taken to be kept from its oldest partition on.
+func (s *Store) rollPartitions(ctx context.Context, d dueBucket) error {
+	existing, err := s.partitions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range partitionedTables() {
+		of := time.Duration(t.step) * time.Second
+		if (t.table == "activity_rollup" && (of == d.step || of == rollup.Minute && d.step == rollup.TenMinutes)) ||
+			(t.table == "activity_total" && d.step > rollup.TenMinutes) {
+			if err := s.ensurePartitions(ctx, t, existing, d.bucket, d.bucket); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rollWindows folds the windows of ten minutes. source is false if there are

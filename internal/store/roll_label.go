@@ -160,11 +160,11 @@ returning id, dimension, text`
 // day. The lock is held.
 func (s *Store) learn(ctx context.Context, server target.ID, day int32, wanted []label) error {
 	if len(s.rolls.labels) > keptLabels || s.rolls.labels == nil {
-		// Those that are not wanted now are learnt again.
+		// Others are learnt again, and so are those that would have to be anyway.
 		kept := s.rolls.labels
 		s.rolls.labels = make(map[serverLabel]keptLabel, len(kept)/2)
 		for l, k := range kept {
-			if l.server == server {
+			if l.server == server && k.day >= day {
 				s.rolls.labels[l] = k
 			}
 		}

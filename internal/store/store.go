@@ -126,7 +126,7 @@ func dbError(err error) error {
 		}
 		return err
 	}
-	if errors.Is(err, pgx.ErrNoRows) {
+	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, errMalformedArray) || errors.Is(err, errLabels) {
 		return err
 	}
 	// No answer from the server at all: refused, cut, timed out.

@@ -86,7 +86,7 @@ type History interface {
 // Series answers questions about the past of a server that give series.
 type Series interface {
 	CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error)
-	DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan, now time.Time) (history.DatabaseRates, error)
+	DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseRates, error)
 	DatabaseSizes(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseSizes, error)
 }
 
@@ -99,7 +99,7 @@ type Fleet interface {
 // Disks answers questions about the file systems of a server's host.
 type Disks interface {
 	DisksNow(ctx context.Context, id target.ID) ([]history.Disk, error)
-	DiskTimeline(ctx context.Context, id target.ID, r history.Range) (history.DiskTimeline, error)
+	DiskTimeline(ctx context.Context, t target.Target, r history.Range) (history.DiskTimeline, error)
 }
 
 // Databases answers questions about the databases of a server.

@@ -78,3 +78,14 @@ func average(samples, ticks int64) float64 {
 	}
 	return math.Round(float64(samples)/float64(ticks)*unit) / unit
 }
+
+// rounded gives a number with the decimals that averages have at most.
+func rounded(v float64) float64 { return math.Round(v*averageUnit) / averageUnit }
+
+func roundedOrNull(v *float64) *float64 {
+	if v == nil {
+		return nil
+	}
+	short := rounded(*v)
+	return &short
+}

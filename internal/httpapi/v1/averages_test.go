@@ -53,8 +53,10 @@ func TestAverage(t *testing.T) {
 func TestInstants(t *testing.T) {
 	t.Parallel()
 	east := time.Date(2026, 11, 22, 5, 12, 0, 500, time.FixedZone("", 7200))
-	text, err := json.Marshal(struct{ Times instants }{instants{east.Truncate(time.Second), east}})
-	if want := `{"Times":["2026-11-22T03:12:00Z","2026-11-22T03:12:00.0000005Z"]}`; err != nil || string(text) != want {
+	text, err := json.Marshal(struct {
+		Times instants `json:"times"`
+	}{instants{east.Truncate(time.Second), east}})
+	if want := `{"times":["2026-11-22T03:12:00Z","2026-11-22T03:12:00.0000005Z"]}`; err != nil || string(text) != want {
 		t.Errorf("%s (%v), want %s", text, err, want)
 	}
 }

@@ -11,6 +11,8 @@ import (
 // A cursor is where the next page begins, in a form that clients need not
 // understand.
 
+var errCursor = face.NewError(http.StatusUnprocessableEntity, "cursor is not one that was given out")
+
 func writeCursor(place any) *string {
 	text, err := json.Marshal(place)
 	if err != nil {
@@ -30,7 +32,7 @@ func readCursor[T any](cursor string) (place T, ok bool, err error) {
 		err = json.Unmarshal(text, &place)
 	}
 	if err != nil {
-		return place, false, face.NewError(http.StatusUnprocessableEntity, "cursor is not one that was given out")
+		return place, false, errCursor
 	}
 	return place, true, nil
 }

@@ -156,7 +156,7 @@ func (r routes) historyDisks(ctx context.Context, in *diskHistoryInput) (*output
 	if err != nil {
 		return nil, err
 	}
-	line, err1 := r.Disks.DiskTimeline(ctx, t.ID, span)
+	line, err1 := r.Disks.DiskTimeline(ctx, t, span)
 	covered, err2 := r.History.Coverage(ctx, t, span)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err

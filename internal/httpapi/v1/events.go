@@ -3,6 +3,7 @@ package v1
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pgam/pgam/internal/history"
@@ -65,6 +66,9 @@ func (in *eventsInput) question(now time.Time) (q history.EventQuestion, err err
 	q.Kinds, q.Limit = kinds, in.Limit+1
 	if later {
 		from, to, q.Before = place.From, place.To, &place.Key
+		if strings.ContainsRune(place.Key.Kind+place.Key.Subject, 0) { // PostgreSQL knows no such text
+			return q, errCursor
+		}
 	}
 	q.Range, err = history.NewRange(from, to)
 	return q, err

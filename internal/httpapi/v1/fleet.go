@@ -29,6 +29,9 @@ type loadRow struct {
 }
 
 func loadOf(l [sample.NumClasses]float64) *loadRow {
+	for c := range l {
+		l[c] = rounded(l[c])
+	}
 	return &loadRow{
 		CPU: l[sample.ClassCPU], Lock: l[sample.ClassLock], LWLock: l[sample.ClassLWLock], IO: l[sample.ClassIO], IPC: l[sample.ClassIPC],
 		Client: l[sample.ClassClient], Timeout: l[sample.ClassTimeout], BufferPin: l[sample.ClassBufferPin],
@@ -109,9 +112,9 @@ func fleetRowOf(t target.Target, f *history.FleetServer, now time.Time) fleetRow
 		row.LastTickOutcome, row.LastTickReason = &outcome, textOrNull(f.LastReason.String())
 	}
 	if f.Load != nil {
-		row.Load, row.LoadBy = f.Load, loadOf(f.LoadBy)
+		row.Load, row.LoadBy = roundedOrNull(f.Load), loadOf(f.LoadBy)
 	}
-	row.LoadYesterday, row.Blocked, row.OldestXmin, row.Burst = f.LoadYesterday, f.Blocked, f.OldestXmin, f.Burst
+	row.LoadYesterday, row.Blocked, row.OldestXmin, row.Burst = roundedOrNull(f.LoadYesterday), f.Blocked, f.OldestXmin, f.Burst
 	row.Connections, row.MaxConnections = f.Connections, f.MaxConnections
 	if f.OldestXact != nil {
 		seconds := f.OldestXact.Seconds()

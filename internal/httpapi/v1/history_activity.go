@@ -61,7 +61,7 @@ type activitySeries struct {
 	GroupBy     string        `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
 	Times       instants      `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 	Sessions    *classSeries  `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
-	Series      []keySeries   `json:"series,omitempty" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
+	Series      []keySeries   `json:"series,omitzero" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
 	Other       averageSeries `json:"other,omitempty" doc:"Average active sessions of all other keys."`
 	OtherKeys   *int          `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
 	MaxSessions []*int32      `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
@@ -160,6 +160,7 @@ func seriesOf(server string, a history.ActivityBy) activitySeries {
 		return body
 	}
 	body.GroupBy, body.Other, body.OtherKeys = string(a.By), averages(a.Tail, a.Answered), &a.TailKeys
+	body.Series = make([]keySeries, 0, len(a.Keys)) // none is not the same as not grouped
 	for i, key := range a.Keys {
 		body.Series = append(body.Series, keySeries{keyOf(key), averages(a.Samples[i], a.Answered)})
 	}

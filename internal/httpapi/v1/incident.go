@@ -179,26 +179,18 @@ func incidentTopOf(c history.Comparison) incidentTop {
 // incidentDatabases gives rates of the window and of the hour before.
 func incidentDatabases(i *history.Incident) []incidentDatabase {
 	rows := make([]incidentDatabase, len(i.Databases.Databases))
-	rate := func(r *history.DatabaseRates, d *history.DatabaseRate, counts []int64) *float64 {
-		n, seconds := int64(0), 0.0
-		for b, known := range d.Known {
-			if known {
-				n += counts[b]
-				seconds += r.Seconds[b]
-			}
+	rate := func(d *history.DatabaseRate, counts []int64) *float64 {
+		if perSecond, counted := d.PerSecond(counts); counted {
+			return &perSecond
 		}
-		if seconds <= 0 {
-			return nil
-		}
-		perSecond := float64(n) / seconds
-		return &perSecond
+		return nil
 	}
 	for n := range i.Databases.Databases {
 		d := &i.Databases.Databases[n]
 		row := incidentDatabase{
-			Database: d.Name, CommitsPerSecond: rate(&i.Databases, d, d.Commits), RollbacksPerSecond: rate(&i.Databases, d, d.Rollbacks),
-			BlocksReadPerSecond: rate(&i.Databases, d, d.BlocksRead), BlocksHitPerSecond: rate(&i.Databases, d, d.BlocksHit),
-			TempBytesPerSecond: rate(&i.Databases, d, d.TempBytes), MaxConnections: slices.Max(append(d.MaxConnections, 0)),
+			Database: d.Name, CommitsPerSecond: rate(d, d.Commits), RollbacksPerSecond: rate(d, d.Rollbacks),
+			BlocksReadPerSecond: rate(d, d.BlocksRead), BlocksHitPerSecond: rate(d, d.BlocksHit),
+			TempBytesPerSecond: rate(d, d.TempBytes), MaxConnections: slices.Max(append(d.MaxConnections, 0)),
 		}
 		for _, deadlocks := range d.Deadlocks {
 			row.Deadlocks += deadlocks
@@ -206,7 +198,7 @@ func incidentDatabases(i *history.Incident) []incidentDatabase {
 		at := slices.IndexFunc(i.Before.Databases, func(o history.DatabaseRate) bool { return o.Name == d.Name })
 		if at >= 0 {
 			before := &i.Before.Databases[at]
-			row.BaselineCommitsPerSecond, row.BaselineReadPerSecond = rate(&i.Before, before, before.Commits), rate(&i.Before, before, before.BlocksRead)
+			row.BaselineCommitsPerSecond, row.BaselineReadPerSecond = rate(before, before.Commits), rate(before, before.BlocksRead)
 		}
 		rows[n] = row
 	}

@@ -29,5 +29,5 @@ func (r routes) registerIncident(op func(id, method, path, summary, tag string) 
 	face.Register(r.Face, op("fleet", http.MethodGet, "/fleet", "All servers on one screen, from their history", "fleet"), account.Viewer,
 		[]int{http.StatusUnprocessableEntity}, r.fleet)
 	face.Register(r.Face, op("fleet-activity", http.MethodGet, "/fleet/activity", "Sessions of all servers by wait class over time", "fleet"), account.Viewer,
-		[]int{http.StatusBadRequest, http.StatusUnprocessableEntity}, r.fleetActivity)
+		[]int{http.StatusBadRequest, http.StatusGone, http.StatusUnprocessableEntity}, r.fleetActivity)
 }

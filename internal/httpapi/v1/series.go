@@ -29,12 +29,12 @@ func (in *seriesInput) plan(now time.Time) (history.SeriesPlan, error) {
 
 // SeriesHead is what every answer of series of databases begins with.
 type SeriesHead struct {
-	Server      string      `json:"server"`
-	From        time.Time   `json:"from" doc:"As answered: whole hours or days where the grain is one."`
-	To          time.Time   `json:"to"`
-	StepSeconds int64       `json:"step_seconds"`
-	Grain       string      `json:"grain" enum:"sample,hour,4hour,day" doc:"What the answer was made from."`
-	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Server      string    `json:"server"`
+	From        time.Time `json:"from" doc:"As answered: whole hours or days where the grain is one."`
+	To          time.Time `json:"to"`
+	StepSeconds int64     `json:"step_seconds"`
+	Grain       string    `json:"grain" enum:"sample,hour,4hour,day" doc:"What the answer was made from."`
+	Times       instants  `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 }
 
 func headOf(server string, plan history.SeriesPlan, times []time.Time) SeriesHead {
@@ -72,7 +72,7 @@ func (r routes) historyDatabases(ctx context.Context, in *seriesInput) (*output[
 	if err != nil {
 		return nil, err
 	}
-	rates, err1 := r.Series.DatabaseRates(ctx, t, plan, r.Now())
+	rates, err1 := r.Series.DatabaseRates(ctx, t, plan)
 	covered, err2 := r.History.Coverage(ctx, t, plan.Range)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
@@ -86,8 +86,8 @@ func ratesOf(rates history.DatabaseRates) []databaseRateRow {
 		rate := func(counts []int64) []*float64 {
 			values, series := make([]float64, len(counts)), make([]*float64, len(counts))
 			for b, n := range counts {
-				if d.Known[b] && rates.Seconds[b] > 0 {
-					values[b] = float64(n) / rates.Seconds[b]
+				if d.Seconds[b] > 0 {
+					values[b] = float64(n) / d.Seconds[b]
 					series[b] = &values[b]
 				}
 			}
@@ -147,13 +147,13 @@ func (r routes) historySizes(ctx context.Context, in *seriesInput) (*output[data
 }
 
 type coverageSeriesRow struct {
-	StepSeconds int64       `json:"step_seconds"`
-	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
-	Planned     []int64     `json:"planned" nullable:"false"`
-	OK          []int64     `json:"ok" nullable:"false"`
-	Degraded    []int64     `json:"degraded" nullable:"false"`
-	Failed      []int64     `json:"failed" nullable:"false"`
-	Skipped     []int64     `json:"skipped" nullable:"false"`
+	StepSeconds int64    `json:"step_seconds"`
+	Times       instants `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Planned     []int64  `json:"planned" nullable:"false"`
+	OK          []int64  `json:"ok" nullable:"false"`
+	Degraded    []int64  `json:"degraded" nullable:"false"`
+	Failed      []int64  `json:"failed" nullable:"false"`
+	Skipped     []int64  `json:"skipped" nullable:"false"`
 }
 
 type coverageBody struct {
@@ -197,14 +197,13 @@ func (r routes) historyCoverage(ctx context.Context, in *coverageInput) (*output
 
 func (r routes) coverageOf(ctx context.Context, t target.Target, span history.Range, step time.Duration) (coverageBody, error) {
 	body := coverageBody{Server: t.Name, From: utc(span.From), To: utc(span.To)}
-	if step == 0 {
-		covered, err := r.History.Coverage(ctx, t, span)
-		body.Coverage = coverage(covered)
-		return body, err
-	}
 	line, err := r.Series.CoverageSeries(ctx, t, span, step)
 	if err != nil {
 		return body, err
+	}
+	body.Coverage = coverage(line.Coverage)
+	if step == 0 {
+		return body, nil
 	}
 	n := len(line.Buckets)
 	counts := func() []int64 { return make([]int64, n) }
@@ -214,6 +213,6 @@ func (r routes) coverageOf(ctx context.Context, t target.Target, span history.Ra
 	for i, c := range line.Buckets {
 		series.Planned[i], series.OK[i], series.Degraded[i], series.Failed[i], series.Skipped[i] = c.Planned, c.OK, c.Degraded, c.Failed, c.Skipped
 	}
-	body.Coverage, body.Series = coverage(line.Coverage), series
+	body.Series = series
 	return body, nil
 }

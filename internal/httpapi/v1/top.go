@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/pgam/pgam/internal/history"
 )
 
@@ -25,7 +27,9 @@ type SideRow struct {
 	Sessions *int32  `json:"max_sessions" doc:"Most sessions of it in one tick, as far as it is listed; null: sums do not tell."`
 }
 
-func sideOf(r history.TopRow) SideRow { return SideRow{r.Samples, r.Average, r.Share, r.Peak} }
+func sideOf(r history.TopRow) SideRow {
+	return SideRow{r.Samples, rounded(r.Average), rounded(r.Share), r.Peak}
+}
 
 type topRow struct {
 	ValueRow
@@ -33,11 +37,11 @@ type topRow struct {
 }
 
 type otherRow struct {
-	Keys     int     `json:"keys" doc:"At least so many keys are not listed."`
-	Samples  int64   `json:"samples"`
-	Average  float64 `json:"average_active_sessions"`
-	Share    float64 `json:"share"`
-	Unlisted int64   `json:"unlisted_samples" doc:"Part of samples of which it is not known whose they are: sums list their hundred most frequent keys. With a filter, they may not fit."`
+	Keys     int      `json:"keys" doc:"At least so many keys are not listed."`
+	Samples  int64    `json:"samples"`
+	Average  *float64 `json:"average_active_sessions" doc:"Null: no tick was answered."`
+	Share    float64  `json:"share"`
+	Unlisted int64    `json:"unlisted_samples" doc:"Part of samples of which it is not known whose they are: sums list their hundred most frequent keys. With a filter, they may not fit."`
 }
 
 // TopPart is what a range came to.
@@ -69,9 +73,14 @@ type compareBody struct {
 
 type compareRow struct {
 	ValueRow
-	Range  *SideRow `json:"range" doc:"Null: not known, for sums list their hundred most frequent keys."`
+	Range  *SideRow `json:"range" doc:"Null: not known, for no tick was answered, or sums list their hundred most frequent keys."`
 	Other  *SideRow `json:"other_range"`
 	Change *float64 `json:"change" doc:"Average active sessions minus those of the other range; null: not known."`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (compareRow) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return nullable(s, "range", "other_range")
 }
 
 func partOf(top history.Top) TopPart {
@@ -81,11 +90,11 @@ func partOf(top history.Top) TopPart {
 		Coverage: coverage(top.Coverage),
 	}
 	if top.Answered > 0 {
-		average := float64(top.Samples) / float64(top.Answered)
-		part.Average, part.Other.Average = &average, float64(top.TailSamples)/float64(top.Answered)
+		all, others := average(top.Samples, top.Answered), average(top.TailSamples, top.Answered)
+		part.Average, part.Other.Average = &all, &others
 	}
 	if top.Samples > 0 {
-		part.Other.Share = float64(top.TailSamples) / float64(top.Samples)
+		part.Other.Share = rounded(float64(top.TailSamples) / float64(top.Samples))
 	}
 	return part
 }
@@ -161,7 +170,11 @@ func (r routes) historyCompare(ctx context.Context, in *compareInputs) (*output[
 }
 
 func compareRowOf(row history.ComparisonRow) compareRow {
-	one := compareRow{ValueRow: keyOf(row.Key), Change: row.Change}
+	one := compareRow{ValueRow: keyOf(row.Key)}
+	if row.Change != nil {
+		change := rounded(*row.Change)
+		one.Change = &change
+	}
 	if row.Top != nil {
 		side := sideOf(*row.Top)
 		one.Range = &side

@@ -54,7 +54,7 @@ func Register(f *face.Face) {
 	face.Register(f, op("history-at", http.MethodGet, one+"/history/at", "Every session of one instant", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit}, r.historyAt)
 	face.Register(f, op("history-disks", http.MethodGet, one+"/history/disks", "File systems of the server's host over time", past), account.Viewer,
-		[]int{http.StatusBadRequest, missing, unfit}, r.historyDisks)
+		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit}, r.historyDisks)
 	face.Register(f, op("storage", http.MethodGet, "/storage", "What the history takes and how long it stays", past), account.Viewer, nil, r.storage)
 	r.registerKeys(op)
 	r.registerSettings(op)
