@@ -97,13 +97,13 @@ type running struct {
 	addr string
 }
 
-func startCollector(tb testing.TB, program, dsn, dir string) *running {
+func startCollector(tb testing.TB, program, dsn, dir string, settings ...string) *running {
 	tb.Helper()
 	r := &running{cmd: exec.Command(program), addr: "127.0.0.1:" + strconv.Itoa(30000+os.Getpid()%20000)}
-	r.cmd.Env = []string{
+	r.cmd.Env = append([]string{
 		"PGAM_STATS_DSN=" + dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json"), "PGAM_DATA_DIR=" + dir,
 		"PGAM_HEALTH_LISTEN=" + r.addr, "PGAM_LOG_LEVEL=error",
-	}
+	}, settings...)
 	r.cmd.Stderr = os.Stderr
 	if err := r.cmd.Start(); err != nil {
 		tb.Fatal(err)

@@ -116,8 +116,8 @@ type Config struct {
 	// Roll is called every half minute, one call at a time, to sum up what is over;
 	// nil for never.
 	Roll func(ctx context.Context) error
-	// Pack is called a minute after the start and every hour, beside everything
-	// else, to pack the windows of days that are over; nil for never.
+	// Pack is called a window after the start and every ten minutes, beside
+	// everything else, to pack the windows of days that are over; nil for never.
 	Pack func(ctx context.Context) error
 }
 
@@ -248,7 +248,7 @@ func (c *Collector) Start(ctx context.Context) error {
 		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
 		{"maintenance", time.Hour, second, c.maintain},
 		{"rollups", rollEvery, second.Add(rollPhase), c.rollUp},
-		{"packing", time.Hour, second.Add(firstPack), c.pack},
+		{"packing", packEvery, second.Add(c.cfg.Window), c.pack},
 	} {
 		if err := c.every(j.every, j.at, j.name, j.run); err != nil {
 			return err
@@ -298,19 +298,6 @@ func (c *Collector) maintain() {
 	}
 	if err := c.cfg.Maintain(c.upkeep); err != nil && c.upkeep.Err() == nil {
 		c.cfg.Log.Warn("maintenance is not finished and goes on in an hour", "error", err)
-	}
-}
-
-// firstPack is how long after the start packing begins: what else is to be done
-// then comes first.
-const firstPack = time.Minute
-
-func (c *Collector) pack() {
-	if c.cfg.Pack == nil {
-		return
-	}
-	if err := c.cfg.Pack(c.upkeep); err != nil && c.upkeep.Err() == nil {
-		c.cfg.Log.Warn("packing is not finished and goes on in an hour", "error", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -423,6 +424,48 @@ func TestConformancePackBesideReader(t *testing.T) {
 		}
 		leftovers(t, dsn)
 	})
+}
+
+// An instant has the same answer before, while and after its day is packed.
+func TestInstantBesidePacking(t *testing.T) {
+	t.Parallel()
+	s, _ := openStore(t)
+	server, batches := seedDay(t, s, "db1", 5)
+	ask := func(i int) (history.Instant, error) {
+		w := batches[i%len(batches)].Windows[0]
+		return s.At(t.Context(), server, w.T0.Add(w.Span/2))
+	}
+	before := make([]history.Instant, len(batches))
+	for i := range before {
+		var err error
+		if before[i], err = ask(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, end := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	for first := range 3 {
+		asking.Go(func() {
+			for i := first * 17; ctx.Err() == nil; i++ {
+				got, err := ask(i)
+				if diff := cmp.Diff(before[i%len(before)], got); err != nil || diff != "" {
+					t.Errorf("beside packing: %v\n%s", err, diff)
+					return
+				}
+			}
+		})
+	}
+	if days := mustPack(t, s, packNow); len(days) != 1 {
+		t.Errorf("packed %+v", days)
+	}
+	end()
+	asking.Wait()
+	for i := range before {
+		got, err := ask(i)
+		if diff := cmp.Diff(before[i], got); err != nil || diff != "" {
+			t.Errorf("packed: %v\n%s", err, diff)
+		}
+	}
 }
 
 // Days expire while they are packed, and packing takes nothing that is not

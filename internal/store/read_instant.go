@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,13 +33,25 @@ const (
 // history.ErrGone where ticks of that time are no longer kept.
 func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error) {
 	instant = instant.UTC()
-	answer := history.Instant{Asked: instant}
-	fail := func(err error) (history.Instant, error) {
-		return history.Instant{}, fmt.Errorf("read instant: %w", dbError(err))
-	}
 	if err := s.ticksKept(ctx, t, instant); err != nil {
 		return history.Instant{}, fmt.Errorf("read instant: %w", err)
 	}
+	answer, err := s.instant(ctx, t, instant)
+	if errors.Is(err, errMoved) {
+		answer, err = s.instant(ctx, t, instant) // no day is packed twice in a moment
+	}
+	if err != nil {
+		return history.Instant{}, fmt.Errorf("read instant: %w", dbError(err))
+	}
+	return answer, nil
+}
+
+// errMoved says that a window was packed while it was read.
+var errMoved = errors.New("the window was packed meanwhile")
+
+// instant finds the tick that answers for an instant, and reads it.
+func (s *Store) instant(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error) {
+	answer := history.Instant{Asked: instant}
 	var (
 		found storedWindow
 		tick  int
@@ -55,11 +69,11 @@ func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (his
 		}
 	})
 	if err != nil {
-		return fail(err)
+		return answer, err
 	}
 	if tick > 0 {
 		if err := s.tickOf(ctx, t.ID, found.T0, tick, &answer); err != nil {
-			return fail(err)
+			return answer, err
 		}
 	}
 	answer.Coverage, err = s.Coverage(ctx, t, history.Range{From: instant.Add(-lookedAt), To: instant})
@@ -67,21 +81,41 @@ func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (his
 }
 
 // tickOf reads one tick of one window: its sessions, who waits for whom, and
-// what keeps rows from being vacuumed.
+// what keeps rows from being vacuumed. The error wraps errMoved if the window is
+// not where it was.
 func (s *Store) tickOf(ctx context.Context, id target.ID, t0 time.Time, tick int, answer *history.Instant) error {
-	const sql = `/* pgam:tick */
-select tick_backends[$3], coalesce(tick_burst[$3], false) from history.activity_window where server_id = $1 and t0 = $2`
-	if err := s.pool.QueryRow(ctx, sql, id, t0, tick).Scan(&answer.Backends, &answer.Burst); err != nil {
+	head, err := s.tickHead(ctx, id, t0, tick)
+	if err != nil {
 		return err
 	}
-	var err error
+	answer.Backends, answer.Burst = head.backends, head.burst
 	if answer.Sessions, err = s.sessionsOf(ctx, id, t0, tick, nil); err != nil {
 		return err
 	}
 	if err := s.blockingOf(ctx, id, t0, tick, answer); err != nil {
 		return err
 	}
+	if now, err := s.tickHead(ctx, id, t0, tick); err != nil || now.table != head.table {
+		return cmp.Or(err, errMoved)
+	}
 	return s.xminOf(ctx, id, answer)
+}
+
+// tickHead is what of a tick stands beside its sessions, and in which table.
+type tickHead struct {
+	table    uint32
+	backends *int32
+	burst    bool
+}
+
+func (s *Store) tickHead(ctx context.Context, id target.ID, t0 time.Time, tick int) (h tickHead, err error) {
+	const sql = `/* pgam:tick */
+select tableoid, tick_backends[$3], coalesce(tick_burst[$3], false) from history.activity_window where server_id = $1 and t0 = $2`
+	err = s.pool.QueryRow(ctx, sql, id, t0, tick).Scan(&h.table, &h.backends, &h.burst)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = errMoved
+	}
+	return h, err
 }
 
 // sessionsOf reads the sessions of one tick of one window, with labels: all, or
