@@ -5,9 +5,11 @@
 #
 #   make check-compose
 #
-# It needs root, dockerd, docker, docker-compose (v1.29, or v2 as "docker
-# compose"), debootstrap, curl, jq and Go, and says what is missing.
+# It needs root, dockerd, docker, Compose (v2 or v1.29), debootstrap, curl, jq and
+# Go, and says what is missing.
 #
+# COMPOSE=COMMAND            which Compose: "docker compose", docker-compose or a path (default: the
+#                            first that is there)
 # CHECK_COMPOSE_REQUIRED=1   fail where it would be skipped
 # CHECK_COMPOSE_MIRROR=URL   Debian mirror (default: that of this machine)
 # CHECK_COMPOSE_CACHE=DIR    keep the stand-ins there, and what was built, for the next run
@@ -30,13 +32,17 @@ say() { echo "check-compose: $*" >&2; }
 for tool in dockerd docker debootstrap curl jq go tar; do
 	command -v "$tool" >/dev/null 2>&1 || skip "$tool is not installed (Debian: docker.io docker-compose debootstrap curl jq)"
 done
-if command -v docker-compose >/dev/null 2>&1; then
-	compose=docker-compose
+compose=${COMPOSE:-}
+if [ -n "$compose" ]; then
+	$compose version >/dev/null 2>&1 || fail "COMPOSE=$compose does not run"
 elif docker compose version >/dev/null 2>&1; then
 	compose="docker compose"
+elif command -v docker-compose >/dev/null 2>&1; then
+	compose=docker-compose
 else
-	skip "docker-compose is not installed"
+	skip "neither docker compose nor docker-compose is installed"
 fi
+say "with $compose $($compose version --short 2>/dev/null)"
 
 cd "$(dirname "$0")/.."
 tree=$PWD
@@ -270,11 +276,11 @@ ENTRYPOINT ["/bin/prometheus"]
 END
 	docker build -q -t standin/prometheus "$work/prometheus" >/dev/null 2>&1 || fail "no stand-in for Prometheus was made"
 	$compose --profile observability up -d prometheus >"$work/up.log" 2>&1 || fail "Prometheus did not start"
-	scraped() {
-		curl -s "http://$PROMETHEUS_PUBLISH/api/v1/query?query=up" | jq -e '[.data.result[] | select(.value[1] == "1")] | length == 2' >/dev/null
-	}
-	until_true 60 "scrape of both daemons" scraped
-	rules=$(curl -s "http://$PROMETHEUS_PUBLISH/api/v1/rules" | jq '[.data.groups[].rules[]] | length')
+	# prometheus QUESTION FILTER asks it; not by jq -e, which takes no answer for a good one.
+	prometheus() { curl -sf --max-time 20 "http://$PROMETHEUS_PUBLISH/api/v1/$1" | jq "$2"; }
+	scraped() { [ "$(prometheus 'query?query=up' '[.data.result[] | select(.value[1] == "1")] | length')" = 2 ]; }
+	until_true 90 "scrape of both daemons" scraped
+	rules=$(prometheus rules '[.data.groups[].rules[]] | length')
 	[ "$rules" -gt 10 ] || fail "Prometheus has $rules rules of ours"
 	# Secrets are in no metric.
 	curl -s "$url/metrics" >"$work/metrics"

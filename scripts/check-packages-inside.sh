@@ -19,13 +19,13 @@ trap finish EXIT
 systemd=
 [ ! -d /run/systemd/system ] || systemd=yes
 
-# wait_for asks until a command works.
+# wait_for asks until a command works, for a minute or $patience seconds.
 wait_for() {
-	for _ in $(seq 300); do
-		if "$@" >/dev/null 2>&1; then return 0; fi
+	end=$(($(date +%s) + ${patience:-60}))
+	until "$@" >/dev/null 2>&1; do
+		[ "$(date +%s)" -lt "$end" ] || fail "not within ${patience:-60} s: $*"
 		sleep 0.1
 	done
-	fail "not within 30 s: $*"
 }
 says() { grep -q -- "$1" "$2" || { cat "$2"; fail "$2 does not say: $1"; }; }
 healthy() { pgam healthcheck http://127.0.0.1:8000/readyz && pgam healthcheck http://127.0.0.1:8001/readyz; }
@@ -43,7 +43,10 @@ credentials() {
 }
 start_one() {
 	credentials "$1"
-	setpriv --reuid=pgam --regid=pgam --init-groups env -i PGAM_ENV_FILE="/etc/pgam/${1#pgam-}.env" CREDENTIALS_DIRECTORY="/run/credentials/$1" \
+	settings="PGAM_ENV_FILE=/etc/pgam/${1#pgam-}.env"
+	[ -z "${old_settings:-}" ] || settings=$(grep '^PGAM_' "/etc/pgam/${1#pgam-}.env" || true)
+	# shellcheck disable=SC2086 # a list
+	setpriv --reuid=pgam --regid=pgam --init-groups env -i $settings CREDENTIALS_DIRECTORY="/run/credentials/$1" \
 		PGAM_KEY_FILE="/run/credentials/$1/pgam_keyring" "/usr/bin/$1" >>"/check/$1.log" 2>&1 &
 	echo $! >"/check/$1.pid"
 }
@@ -68,6 +71,8 @@ stop_all() {
 step "PostgreSQL"
 pg_createcluster 15 main >/dev/null
 if [ -n "$systemd" ]; then systemctl start postgresql@15-main; else pg_ctlcluster 15 main start; fi
+
+[ ! -e /check/old.deb ] || . /check/upgrade.sh
 
 step "install"
 dpkg -i /check/one.deb >/check/install 2>&1 || { cat /check/install; fail "dpkg -i"; }
@@ -143,7 +148,30 @@ if [ -n "$systemd" ]; then
 	wait_for logged pgam-collector "not reloaded.*PGAM_NONSENSE" -p err
 	sed -i '/PGAM_NONSENSE/d' /etc/pgam/collector.env
 	[ "$(systemctl show -p MainPID --value pgam-collector)" = "$pid" ] || fail "a reload starts another process"
-	! journalctl --no-pager -o cat -u pgam-collector | grep -q '^time=' || fail "the journal has the time twice"
+	! journalctl --no-pager -o cat "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value pgam-collector)" | grep -q '^time=' || fail "the journal has the time twice"
+	sed -i 's/^#PGAM_LOG_LEVEL=.*/PGAM_LOG_LEVEL=debug/' /etc/pgam/api.env
+	systemctl reload pgam-api
+	wait_for logged pgam-api "msg=reloaded" -p info
+
+	step "stop: in time, with stats_db there and with one that stands still"
+	stopped() {
+		begun=$(date +%s%N)
+		systemctl stop pgam-collector pgam-api
+		took=$((($(date +%s%N) - begun) / 1000000))
+		ended="$(systemctl show -p Result --value pgam-collector) $(systemctl show -p Result --value pgam-api)"
+		echo "  $took ms $1: $ended"
+	}
+	stopped "with stats_db there"
+	[ "$ended" = "success success" ] || fail "not a clean stop: $ended"
+	systemctl start pgam-collector pgam-api
+	wait_for healthy
+	systemctl kill --signal=STOP postgresql@15-main
+	stopped "with a stats_db that stands still"
+	systemctl kill --signal=CONT postgresql@15-main
+	# Exit code 1 says that stats_db did not let it go; systemd has killed nothing.
+	case "$ended" in *timeout* | *signal* | *core-dump* | *watchdog*) fail "systemd had to end it: $ended" ;; esac
+	systemctl start pgam-collector pgam-api
+	wait_for healthy
 
 	step "wrong settings end it for good (exit code 2), a kill does not"
 	echo 'PGAM_LISTEM=:1' >>/etc/pgam/api.env
