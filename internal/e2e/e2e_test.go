@@ -109,8 +109,8 @@ func TestEverything(t *testing.T) {
 	checkGap(t, again, path, stopped, started)
 	awaitCommits(t, again, before, bench+unseen, 2) // The counters went on meanwhile.
 
+	killed := time.Now().UTC().Truncate(time.Second) // it may take a moment
 	again.kill(t)
-	killed := time.Now().UTC().Truncate(time.Second)
 	third := up(t, dir)
 	third.token = e.token
 	if diff := cmp.Diff(told, past.tell(t, third)); diff != "" {
@@ -336,11 +336,11 @@ func checkPast(t *testing.T, e *everything, p period, s scene) {
 }
 
 // checkKept looks for what was sampled just before a kill: at most the last
-// second may be gone.
+// second may be gone, and on a busy machine a second begins late.
 func checkKept(t *testing.T, e *everything, path string, killed time.Time) {
 	t.Helper()
 	c := get[series](t, e, "%s/history/activity?step=1s&from=%s&to=%s", path,
-		killed.Add(-4*time.Second).Format(time.RFC3339), killed.Add(-time.Second).Format(time.RFC3339)).Coverage
+		killed.Add(-5*time.Second).Format(time.RFC3339), killed.Add(-2*time.Second).Format(time.RFC3339)).Coverage
 	c.check(t)
 	// A tick that began late may have moved in or out.
 	if c.OK < 2 || c.OK > 4 || c.OK != c.Planned {
