@@ -380,7 +380,7 @@ func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (h
 	for c := range a.Average {
 		a.Average[c] = make([]float64, n)
 	}
-	err := s.ask(ctx, question{
+	err := s.ask(ctx, planOnce(), hashed(), question{
 		name: fmt.Sprintf("pgam_fleet_activity_%s_%t", plan.Grain, plan.Step == plan.Grain.Step()),
 		sql:  fleetActivitySQL(plan.Grain, plan.Step == plan.Grain.Step()),
 		args: func(p *params) {
@@ -405,6 +405,18 @@ func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (h
 	return a, nil
 }
 
+// hashed keeps the rest of a transaction from sorting what it adds up: tens of
+// thousands of rows, of which the planner expects so few that it takes a sort,
+// which goes to disk, for as good as a hash table.
+func hashed() question {
+	return question{
+		name: "pgam_hashed",
+		sql:  "/* pgam:fleet_activity */ select set_config('enable_sort', 'off', true)",
+		args: func(*params) {},
+		row:  func(values) {},
+	}
+}
+
 // fleetActivitySQL adds up what is coarsest and up to date: days, the hours of
 // days that are not, and the minutes of hours that are not. Each server is looked
 // up by itself, and what is late by its bucket: the sums of all together are
@@ -419,14 +431,20 @@ func fleetActivitySQL(grain history.Grain, same bool) string {
 	}
 	const late = `
 late_hour as materialized (
-select distinct server_id, date_bin('1 hour', bucket, timestamptz 'epoch') as bucket
-  from history.rollup_due
- where step_seconds <= 3600
-   and bucket < $2),
+select distinct d.server_id, date_bin('1 hour', d.bucket, timestamptz 'epoch') as bucket
+  from history.rollup_due d
+  join pgam.server s on s.id = d.server_id
+ where s.deleted_at is null
+   and d.step_seconds <= 3600
+   and d.bucket < $2),
 late_day as materialized (
 select server_id, date_bin('1 day', bucket, timestamptz 'epoch') as bucket from late_hour
  union
-select server_id, bucket from history.rollup_due where step_seconds = 86400),`
+select d.server_id, d.bucket
+  from history.rollup_due d
+  join pgam.server s on s.id = d.server_id
+ where s.deleted_at is null
+   and d.step_seconds = 86400),`
 	// offset 0 keeps the planner from reading the sums of all servers at once.
 	sumsOf := func(of, id, table, at, where string) string {
 		return `
@@ -441,7 +459,7 @@ select t.server_id, t.bucket, t.ticks_planned, t.answered` + columns + `
         offset 0) t`
 	}
 	const (
-		servers = "pgam.server s"
+		servers = "(select id from pgam.server where deleted_at is null) s"
 		total   = "activity_total"
 		minute  = "activity_minute"
 		hourly  = `
@@ -496,6 +514,5 @@ per_server as (` + perServer + `)
 select bucket, count(*), sum(planned), sum(answered)` + averages + `
   from per_server
  where answered > 0
-   and server_id in (select id from pgam.server where deleted_at is null)
  group by bucket`
 }
