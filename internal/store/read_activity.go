@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -29,12 +28,12 @@ func (s *Store) ActivityByWaitClass(ctx context.Context, t target.Target, plan h
 	if plan.Grain == history.GrainWindow {
 		read = s.activityFromWindows
 	}
-	if err := read(ctx, t, &a); err != nil {
+	covered, err := s.covered(ctx, t, plan.Range, func(ctx context.Context) error { return read(ctx, t, &a) })
+	if err != nil {
 		return history.Activity{}, fmt.Errorf("read activity: %w", dbError(err))
 	}
-	var err error
-	a.Coverage, err = s.Coverage(ctx, t, plan.Range)
-	return a, err
+	a.Coverage = covered
+	return a, nil
 }
 
 // A storedWindow is the part of a window that the questions here read.
@@ -138,92 +137,6 @@ func classOf(state, waitType, event string) sample.WaitClass {
 	return sample.ClassOf(state, waitType)
 }
 
-// Coverage says how much of a range was seen: see history.Coverage. What lies
-// before the server was added was never promised; nor was, while a collector
-// is at work, the time that is not written yet. Where nothing finer than hours
-// is kept, the range is judged in full hours.
-func (s *Store) Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error) {
-	fail := func(err error) (history.Coverage, error) {
-		return history.Coverage{}, fmt.Errorf("read coverage: %w", dbError(err))
-	}
-	judged, err := s.judged(ctx, t)
-	if err != nil {
-		return fail(err)
-	}
-	since, err := s.minutesSince(ctx, t)
-	if err != nil {
-		return fail(err)
-	}
-	if r = r.Clip(judged); !r.Empty() {
-		r = inHours(r, judged, since)
-	}
-	if r.Empty() {
-		return history.NewLedger(history.Range{From: r.From, To: r.From}, 0).Coverage(), nil
-	}
-	cadence, err := s.cadenceBefore(ctx, t, r)
-	if err != nil {
-		return fail(err)
-	}
-	ledger := history.NewLedger(r, cadence)
-	if err := s.enterHours(ctx, t, r, ledger); err != nil {
-		return fail(err)
-	}
-	return ledger.Coverage(), nil
-}
-
-// judged gives the time that a collector has answered for: since the server
-// was added, until its newest window, or until now if that is too old.
-func (s *Store) judged(ctx context.Context, t target.Target) (history.Range, error) {
-	const sql = `/* pgam:newest_window */
-select now(),
-       (select w.t0 + w.span_ms * interval '1 millisecond'
-          from history.activity_window w
-         where w.server_id = $1
-           and w.t0 > now() - interval '10 minutes'
-         order by w.t0 desc
-         limit 1)`
-	var (
-		now    time.Time
-		newest *time.Time
-	)
-	if err := s.pool.QueryRow(ctx, sql, t.ID).Scan(&now, &newest); err != nil {
-		return history.Range{}, err
-	}
-	until := now
-	switch {
-	case newest != nil && now.Sub(*newest) < settling:
-		until = *newest
-	case newest == nil && now.Sub(t.CreatedAt) < settling:
-		until = t.CreatedAt
-	}
-	return history.Range{From: t.CreatedAt.UTC(), To: until.UTC()}, nil
-}
-
-// cadenceBefore gives the cadence in force at the start of a range: that of
-// the first window in or after it, else the server's own setting, else a
-// second.
-func (s *Store) cadenceBefore(ctx context.Context, t target.Target, r history.Range) (time.Duration, error) {
-	const sql = `/* pgam:first_window */
-select cadence_ms
-  from history.activity_window
- where server_id = $1
-   and t0 > $2
-   and t0 < $3
- order by t0
- limit 1`
-	var millis int32
-	err := s.pool.QueryRow(ctx, sql, t.ID, r.From.Add(-maxSpan), r.To).Scan(&millis)
-	switch {
-	case err == nil:
-		return time.Duration(millis) * time.Millisecond, nil
-	case errors.Is(err, pgx.ErrNoRows) && t.Intervals.Activity > 0:
-		return t.Intervals.Activity, nil
-	case errors.Is(err, pgx.ErrNoRows):
-		return time.Second, nil
-	}
-	return 0, err
-}
-
 // eachWindow gives the windows of some ranges, which are disjoint and in the
 // order of time, in that order. What visit is given is valid until it returns.
 func (s *Store) eachWindow(ctx context.Context, id target.ID, ranges []history.Range, visit func(*storedWindow)) error {
@@ -254,88 +167,4 @@ select w.t0, w.span_ms, w.cadence_ms, w.tick_offset_ms, w.tick_outcome, w.tick_r
 		return nil
 	})
 	return err
-}
-
-// A storedMinute is the ledger of a minute.
-type storedMinute struct {
-	Start   time.Time `db:"minute"`
-	Cadence int32     `db:"cadence_ms"`
-	history.Tally
-}
-
-func (m storedMinute) end() time.Time { return m.Start.Add(time.Minute) }
-
-// whole reports whether no tick of the minute is missing or unanswered.
-func (m storedMinute) whole() bool {
-	return m.Failed+m.Skipped == 0 && m.Cadence > 0 && (m.OK+m.Degraded)*int64(m.Cadence) >= time.Minute.Milliseconds()
-}
-
-// enter fills a ledger from the minutes of a range and, where a minute is not
-// whole or not there, from the windows. A minute whose windows are no longer
-// kept counts as it was summed up.
-func (s *Store) enter(ctx context.Context, id target.ID, r history.Range, ledger ledger) error {
-	e := enterer{ledger: ledger}
-	var err error
-	if e.minutes, err = s.minuteLedgers(ctx, id, r); err != nil {
-		return err
-	}
-	var rest []history.Range
-	next := r.From // all before it is whole or in rest
-	for _, m := range e.minutes {
-		if !m.whole() {
-			continue
-		}
-		if next.Before(m.Start) {
-			rest = append(rest, history.Range{From: next, To: m.Start})
-		}
-		next = m.end()
-	}
-	if next.Before(r.To) {
-		rest = append(rest, history.Range{From: next, To: r.To})
-	}
-	err = s.eachWindow(ctx, id, rest, func(w *storedWindow) {
-		cadence := time.Duration(w.Cadence) * time.Millisecond
-		for i := range w.Offset {
-			outcome, reason := w.outcome(i)
-			e.tick(w.at(i), cadence, outcome, reason)
-		}
-	})
-	e.before(r.To.Add(time.Minute))
-	return err
-}
-
-// ledger takes ticks and minutes in the order of time.
-type ledger interface {
-	Tick(at time.Time, cadence time.Duration, outcome sample.Outcome, reason sample.Reason)
-	Block(start time.Time, length, cadence time.Duration, t history.Tally)
-}
-
-// enterer brings minutes and ticks into one order of time.
-type enterer struct {
-	ledger  ledger
-	minutes []storedMinute // those still to come
-	ticked  bool           // ticks of the first of them were seen
-}
-
-func (e *enterer) tick(at time.Time, cadence time.Duration, outcome sample.Outcome, reason sample.Reason) {
-	e.before(at)
-	if len(e.minutes) > 0 && !e.minutes[0].Start.After(at) {
-		if e.minutes[0].whole() {
-			return
-		}
-		e.ticked = true
-	}
-	e.ledger.Tick(at, cadence, outcome, reason)
-}
-
-// before enters the minutes that end before an instant, unless their ticks
-// were entered.
-func (e *enterer) before(t time.Time) {
-	for len(e.minutes) > 0 && !e.minutes[0].end().After(t) {
-		m := e.minutes[0]
-		if !e.ticked {
-			e.ledger.Block(m.Start, time.Minute, time.Duration(m.Cadence)*time.Millisecond, m.Tally)
-		}
-		e.minutes, e.ticked = e.minutes[1:], false
-	}
 }

@@ -35,23 +35,21 @@ func (s *Store) ActivityBy(ctx context.Context, t target.Target, q history.Activ
 		return byClasses(a), err
 	}
 	c := counting{s: s, by: q.By, filter: q.Filter, plan: plan, peaked: true}
-	if err := c.count(ctx, t, kept); err != nil {
-		return fail(err)
-	}
-	groups, err := c.groups(ctx)
+	var groups, shown []*group
+	covered, err := s.covered(ctx, t, plan.Range, func(ctx context.Context) (err error) {
+		limit := q.Limit
+		if q.By == history.ByWaitClass {
+			limit = int(sample.NumClasses)
+		}
+		groups, shown, err = c.ranked(ctx, t, kept, limit)
+		return err
+	})
 	if err != nil {
 		return fail(err)
 	}
-	shown := groups[:min(q.Limit, len(groups))]
-	if q.By == history.ByWaitClass {
-		shown = groups
-	}
-	if err := c.texted(ctx, shown); err != nil {
-		return fail(err)
-	}
 	answer := c.series(groups, shown)
-	answer.Coverage, err = s.Coverage(ctx, t, plan.Range)
-	return answer, err
+	answer.Coverage = covered
+	return answer, nil
 }
 
 // series makes the answer.

@@ -8,9 +8,10 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// classColumns are those of wait classes in activity_minute and activity_total.
-const classColumns = `ticks_ok + ticks_degraded, max_sessions, cpu::int8, lock::int8, lwlock::int8, io::int8, ipc::int8, client::int8,
-       timeout::int8, buffer_pin::int8, extension::int8, other::int8, idle_in_transaction::int8`
+// classColumns are those of wait classes in activity_minute, where they are
+// integer, and in activity_total, where they are bigint.
+const classColumns = `ticks_ok + ticks_degraded, max_sessions, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other,
+       idle_in_transaction`
 
 // activityFromSums reads wait classes by minute, hour and day. Minutes are
 // always up to date; they stand in for hours and days that are not.
@@ -74,7 +75,7 @@ select bucket, ` + classColumns + `
 		a.Answered[i] += int64(v.int4(1))
 		a.MaxSessions[i] = max(a.MaxSessions[i], v.int4(2))
 		for c := range sample.NumClasses {
-			a.Samples[c][i] += v.int8(3 + int(c))
+			a.Samples[c][i] += v.integer(3 + int(c))
 		}
 	}
 	return q

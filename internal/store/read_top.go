@@ -48,10 +48,11 @@ func (s *Store) top(ctx context.Context, t target.Target, q history.TopQuestion)
 		return fail(err)
 	}
 	c := counting{s: s, by: q.By, filter: q.Filter, plan: plan}
-	if err := c.count(ctx, t, kept); err != nil {
-		return fail(err)
-	}
-	groups, err := c.groups(ctx)
+	var groups, shown []*group
+	covered, err := s.covered(ctx, t, plan.Range, func(ctx context.Context) (err error) {
+		groups, shown, err = c.ranked(ctx, t, kept, q.Limit)
+		return err
+	})
 	if err != nil {
 		return fail(err)
 	}
@@ -59,17 +60,26 @@ func (s *Store) top(ctx context.Context, t target.Target, q history.TopQuestion)
 	for _, g := range groups {
 		top.Samples += g.samples
 	}
-	shown := groups[:min(q.Limit, len(groups))]
-	if err := c.texted(ctx, shown); err != nil {
-		return fail(err)
-	}
 	top.TailSamples, top.TailKeys = top.Samples, c.notShown(len(groups), len(shown))
 	for _, g := range shown {
 		top.Rows = append(top.Rows, c.row(&top, g))
 		top.TailSamples -= g.samples
 	}
-	top.Coverage, err = s.Coverage(ctx, t, plan.Range)
-	return top, groups, err
+	top.Coverage = covered
+	return top, groups, nil
+}
+
+// ranked counts, and gives all groups, the most frequent first, and those of them
+// that are shown, with what they are called.
+func (c *counting) ranked(ctx context.Context, t target.Target, kept history.Kept, limit int) (groups, shown []*group, err error) {
+	if err := c.count(ctx, t, kept); err != nil {
+		return nil, nil, err
+	}
+	if groups, err = c.groups(ctx); err != nil {
+		return nil, nil, err
+	}
+	shown = groups[:min(limit, len(groups))]
+	return groups, shown, c.texted(ctx, shown)
 }
 
 // row makes a row of a group.

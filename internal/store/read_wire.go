@@ -96,6 +96,14 @@ func (v values) int8(i int) int64 {
 	return int64(binary.BigEndian.Uint64(v[i])) //nolint:gosec // bits
 }
 
+// integer gives an integer or a bigint.
+func (v values) integer(i int) int64 {
+	if len(v[i]) == 4 {
+		return int64(v.int4(i))
+	}
+	return v.int8(i)
+}
+
 func (v values) int8OrNil(i int) *int64 {
 	if v.null(i) {
 		return nil

@@ -295,13 +295,13 @@ func TestCoverageByHours(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if hours, err := s.storedHours(t.Context(), server.ID, r, true); err != nil || len(hours) != 0 {
-			t.Fatalf("hours that are due: %v, %v", hours, err)
+		if g, err := s.ground(t.Context(), server, r, true); err != nil || len(g.blocks) != 0 {
+			t.Fatalf("hours that are due: %v, %v", g.blocks, err)
 		}
 		pgtest.Exec(t, dsn, "create table kept as select server_id, step_seconds, bucket, revision from history.rollup_due")
 		rollAll(t, s, noon.AddDate(0, 0, 3))
-		if hours, err := s.storedHours(t.Context(), server.ID, r, true); err != nil || len(hours) < 6 {
-			t.Fatalf("hours: %v, %v", hours, err)
+		if g, err := s.ground(t.Context(), server, r, true); err != nil || len(g.blocks) < 6 {
+			t.Fatalf("hours: %v, %v", g.blocks, err)
 		}
 		after, err := s.Coverage(t.Context(), server, r)
 		if err != nil {

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -61,11 +62,39 @@ type activitySeries struct {
 	GroupBy     string        `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
 	Times       instants      `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 	Sessions    *classSeries  `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
-	Series      []keySeries   `json:"series,omitzero" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
+	Series      manySeries    `json:"series,omitzero" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
 	Other       averageSeries `json:"other,omitempty" doc:"Average active sessions of all other keys."`
 	OtherKeys   *int          `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
-	MaxSessions []*int32      `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
+	MaxSessions countSeries   `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
 	Coverage    coverageRow   `json:"coverage"`
+}
+
+// AppendJSON appends the answer as JSON.
+func (b activitySeries) AppendJSON(to []byte) []byte {
+	to = appendField(append(to, '{'), "server", b.Server)
+	to = appendField(to, "from", b.From)
+	to = appendField(to, "to", b.To)
+	to = appendField(to, "step_seconds", b.StepSeconds)
+	to = appendField(to, "grain", b.Grain)
+	if b.GroupBy != "" {
+		to = appendField(to, "group_by", b.GroupBy)
+	}
+	to = appendField(to, "times", b.Times)
+	if b.Sessions != nil {
+		to = appendField(to, "average_active_sessions", b.Sessions)
+	}
+	if b.Series != nil {
+		to = appendField(to, "series", b.Series)
+	}
+	if len(b.Other) > 0 {
+		to = appendField(to, "other", b.Other)
+	}
+	if b.OtherKeys != nil {
+		to = appendField(to, "other_keys", *b.OtherKeys)
+	}
+	to = appendField(to, "max_sessions", b.MaxSessions)
+	to = appendField(to, "coverage", b.Coverage)
+	return append(to, '}')
 }
 
 // ValueRow is one value of a dimension.
@@ -93,6 +122,17 @@ type keySeries struct {
 	Sessions averageSeries `json:"average_active_sessions" nullable:"false" doc:"One element a bucket; null: no tick was answered."`
 }
 
+// manySeries are those of several keys.
+type manySeries []keySeries
+
+// AppendJSON implements selfWriter.
+func (m manySeries) AppendJSON(to []byte) []byte {
+	return appendSeries(to, m, func(to []byte, k keySeries) []byte {
+		to = bytes.TrimSuffix(appendValue(to, k.ValueRow), []byte("}"))
+		return append(appendField(to, "average_active_sessions", k.Sessions), '}')
+	})
+}
+
 type classSeries struct {
 	CPU               averageSeries `json:"cpu" nullable:"false"`
 	Lock              averageSeries `json:"lock" nullable:"false"`
@@ -105,6 +145,22 @@ type classSeries struct {
 	Extension         averageSeries `json:"extension" nullable:"false"`
 	Other             averageSeries `json:"other" nullable:"false"`
 	IdleInTransaction averageSeries `json:"idle_in_transaction" nullable:"false"`
+}
+
+// AppendJSON implements selfWriter.
+func (c *classSeries) AppendJSON(to []byte) []byte {
+	to = appendField(append(to, '{'), "cpu", c.CPU)
+	to = appendField(to, "lock", c.Lock)
+	to = appendField(to, "lwlock", c.LWLock)
+	to = appendField(to, "io", c.IO)
+	to = appendField(to, "ipc", c.IPC)
+	to = appendField(to, "client", c.Client)
+	to = appendField(to, "timeout", c.Timeout)
+	to = appendField(to, "buffer_pin", c.BufferPin)
+	to = appendField(to, "extension", c.Extension)
+	to = appendField(to, "other", c.Other)
+	to = appendField(to, "idle_in_transaction", c.IdleInTransaction)
+	return append(to, '}')
 }
 
 func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*output[activitySeries], error) {
@@ -144,7 +200,7 @@ func averages(samples, answered []int64) averageSeries {
 }
 
 func seriesOf(server string, a history.ActivityBy) activitySeries {
-	most := make([]*int32, len(a.Times))
+	most := make(countSeries, len(a.Times))
 	for i := range a.MaxSessions {
 		if a.Answered[i] > 0 {
 			most[i] = &a.MaxSessions[i]
@@ -160,7 +216,7 @@ func seriesOf(server string, a history.ActivityBy) activitySeries {
 		return body
 	}
 	body.GroupBy, body.Other, body.OtherKeys = string(a.By), averages(a.Tail, a.Answered), &a.TailKeys
-	body.Series = make([]keySeries, 0, len(a.Keys)) // none is not the same as not grouped
+	body.Series = make(manySeries, 0, len(a.Keys)) // none is not the same as not grouped
 	for i, key := range a.Keys {
 		body.Series = append(body.Series, keySeries{keyOf(key), averages(a.Samples[i], a.Answered)})
 	}
