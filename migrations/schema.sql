@@ -671,18 +671,18 @@ CREATE FUNCTION report.disk_grain("from" timestamp with time zone, "to" timestam
     AS $_$
 select d.server, d."time", d.mount_point, d.total_bytes, d.free_bytes, d.inodes_free
   from report.disk_usage d
- where $2 - $1 <= interval '2 days'
+ where $2 - $1 <= interval '6 hours'
    and d."time" >= $1
    and d."time" < $2
  union all
 select r.server, r."time", r.mount_point, r.total_bytes, r.free_bytes_min, r.inodes_free
   from report.disk_rollup r
- where $2 - $1 > interval '2 days'
+ where $2 - $1 > interval '6 hours'
    and r."time" >= $1
    and r."time" < $2
 $_$;
 
-COMMENT ON FUNCTION report.disk_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'how full file systems were: as sampled up to two days, beyond that the least free of each hour';
+COMMENT ON FUNCTION report.disk_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'how full file systems were: as sampled up to six hours, beyond that the least free of each hour';
 
 CREATE TABLE history.activity_minute (
     server_id bigint NOT NULL,
@@ -1270,21 +1270,29 @@ CREATE VIEW report.activity_rollup AS
     r.step_seconds,
     (ARRAY['wait'::text, 'query'::text, 'database'::text, 'user'::text, 'application'::text, 'client'::text, 'backend_type'::text])[r.dimension] AS dimension,
         CASE r.dimension
-            WHEN 1 THEN ((x.state || ' '::text) || concat_ws(':'::text, NULLIF(x.wait_event_type, ''::text), NULLIF(x.wait_event, ''::text)))
-            WHEN 2 THEN COALESCE(q.text, (q.query_id)::text)
-            ELSE l.text
+            WHEN 1 THEN ( SELECT ((x.state || ' '::text) || concat_ws(':'::text, NULLIF(x.wait_event_type, ''::text), NULLIF(x.wait_event, ''::text)))
+               FROM history.wait x
+              WHERE ((x.server_id = r.server_id) AND (x.id = k.key)))
+            WHEN 2 THEN ( SELECT COALESCE(q.text, (q.query_id)::text) AS "coalesce"
+               FROM history.query q
+              WHERE ((q.server_id = r.server_id) AND (q.id = k.key)))
+            ELSE ( SELECT l.text
+               FROM history.label l
+              WHERE ((l.server_id = r.server_id) AND (l.id = k.key)))
         END AS key,
-    q.query_id,
+        CASE
+            WHEN (r.dimension = 2) THEN ( SELECT q.query_id
+               FROM history.query q
+              WHERE ((q.server_id = r.server_id) AND (q.id = k.key)))
+            ELSE NULL::bigint
+        END AS query_id,
     (k.key IS NULL) AS is_rest,
     k.samples,
     ((k.samples)::double precision / (NULLIF(r.ticks, 0))::double precision) AS average_sessions,
     k.peak AS max_sessions
-   FROM (((((history.activity_rollup r
+   FROM ((history.activity_rollup r
      CROSS JOIN LATERAL UNNEST(array_append(r.keys, NULL::integer), array_append(r.key_samples, r.tail_samples), r.key_peaks) k(key, samples, peak))
      JOIN pgam.server s ON ((s.id = r.server_id)))
-     LEFT JOIN history.wait x ON (((r.dimension = 1) AND (x.server_id = r.server_id) AND (x.id = k.key))))
-     LEFT JOIN history.query q ON (((r.dimension = 2) AND (q.server_id = r.server_id) AND (q.id = k.key))))
-     LEFT JOIN history.label l ON (((r.dimension > 2) AND (l.server_id = r.server_id) AND (l.id = k.key))))
   WHERE (k.samples > 0);
 
 COMMENT ON VIEW report.activity_rollup IS 'sessions by wait, query, database, user, application, client and backend type, of ten minutes (step_seconds 600), an hour (3600) or a day (86400), waits also of a minute (60); choose one step_seconds and dimension, and give time a range';
@@ -1519,11 +1527,12 @@ CREATE VIEW report.database_rollup AS
     r.idle_in_transaction_time_ms
    FROM ((history.database_rollup r
      JOIN pgam.server s ON ((s.id = r.server_id)))
-     LEFT JOIN LATERAL ( SELECT i.name
-           FROM history.database i
-          WHERE ((i.server_id = r.server_id) AND (i.oid = r.database_oid) AND (i.first_seen_at < (r.bucket + ((r.step_seconds)::double precision * '00:00:01'::interval))))
-          ORDER BY i.first_seen_at DESC
-         LIMIT 1) n ON (true));
+     LEFT JOIN ( SELECT i.server_id,
+            i.oid,
+            i.name,
+            i.first_seen_at,
+            lead(i.first_seen_at) OVER (PARTITION BY i.server_id, i.oid ORDER BY i.first_seen_at) AS next_at
+           FROM history.database i) n ON (((n.server_id = r.server_id) AND (n.oid = r.database_oid) AND (n.first_seen_at < (r.bucket + ((r.step_seconds)::double precision * '00:00:01'::interval))) AND ((n.next_at IS NULL) OR (n.next_at >= (r.bucket + ((r.step_seconds)::double precision * '00:00:01'::interval)))))));
 
 COMMENT ON VIEW report.database_rollup IS 'what each database did by hour (step_seconds 3600), four hours (14400) or day (86400); choose one step_seconds and give time a range';
 COMMENT ON COLUMN report.database_rollup.server_id IS 'id of the server, never reused';
@@ -1564,11 +1573,12 @@ CREATE VIEW report.database_size AS
     z.size_bytes
    FROM ((history.database_size z
      JOIN pgam.server s ON ((s.id = z.server_id)))
-     LEFT JOIN LATERAL ( SELECT i_1.name
-           FROM history.database i_1
-          WHERE ((i_1.server_id = z.server_id) AND (i_1.oid = z.database_oid) AND (i_1.first_seen_at <= z.sampled_at))
-          ORDER BY i_1.first_seen_at DESC
-         LIMIT 1) i ON (true))
+     LEFT JOIN ( SELECT i_1.server_id,
+            i_1.oid,
+            i_1.name,
+            i_1.first_seen_at,
+            lead(i_1.first_seen_at) OVER (PARTITION BY i_1.server_id, i_1.oid ORDER BY i_1.first_seen_at) AS next_at
+           FROM history.database i_1) i ON (((i.server_id = z.server_id) AND (i.oid = z.database_oid) AND (i.first_seen_at <= z.sampled_at) AND ((i.next_at IS NULL) OR (i.next_at > z.sampled_at)))))
   WHERE (z.size_bytes IS NOT NULL);
 
 COMMENT ON VIEW report.database_size IS 'bytes on disk of each database over time';
@@ -1614,11 +1624,12 @@ CREATE VIEW report.database_stat AS
     d.parallel_workers_launched
    FROM ((history.database_stat d
      JOIN pgam.server s ON ((s.id = d.server_id)))
-     LEFT JOIN LATERAL ( SELECT i.name
-           FROM history.database i
-          WHERE ((i.server_id = d.server_id) AND (i.oid = d.database_oid) AND (i.first_seen_at <= d.sampled_at))
-          ORDER BY i.first_seen_at DESC
-         LIMIT 1) n ON (true));
+     LEFT JOIN ( SELECT i.server_id,
+            i.oid,
+            i.name,
+            i.first_seen_at,
+            lead(i.first_seen_at) OVER (PARTITION BY i.server_id, i.oid ORDER BY i.first_seen_at) AS next_at
+           FROM history.database i) n ON (((n.server_id = d.server_id) AND (n.oid = d.database_oid) AND (n.first_seen_at <= d.sampled_at) AND ((n.next_at IS NULL) OR (n.next_at > d.sampled_at)))));
 
 COMMENT ON VIEW report.database_stat IS 'what each database did since the sample before; a database without change has a row every five minutes only';
 COMMENT ON COLUMN report.database_stat.server_id IS 'id of the server, never reused';
