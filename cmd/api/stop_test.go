@@ -220,6 +220,38 @@ func TestStopFinishesRequests(t *testing.T) {
 	}
 }
 
+// A server that hangs does not make a stop cut off who asks about it.
+func TestStopAnswersForHungServer(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Target(t)
+	p := startProcess(t, pgtest.StatsDB(t), server, "PGAM_SHUTDOWN_TIMEOUT=20s", "PGAM_LIVE_DEADLINE=1m")
+	if status, body := p.send(t, http.MethodGet, "/server_stats/db1", "", ""); status != http.StatusOK {
+		t.Fatalf("a live question: %d %s", status, body)
+	}
+	server.Pause(t)
+	defer server.Resume(t)
+	type answer struct {
+		status int
+		body   string
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		status, body := p.send(t, http.MethodGet, "/server_stats/db1", "", "")
+		answered <- answer{status, body}
+	}()
+	pgtest.WaitFor(t, 10*time.Second, func() bool {
+		_, pools := p.send(t, http.MethodGet, "/api/pools/status", "", "")
+		return strings.Contains(pools, `"acquired":1`)
+	}, "the question to be under way")
+	p.stop(t)
+	if got := <-answered; got.status != http.StatusInternalServerError || !strings.Contains(got.body, "try again in a moment") {
+		t.Errorf("answered %d %s", got.status, got.body)
+	}
+	if _, log := p.end(t); strings.Contains(log, "requests cut off") {
+		t.Errorf("requests were cut off:\n%s", log)
+	}
+}
+
 // A stop does not wait for ever.
 func TestStopIsBounded(t *testing.T) {
 	t.Parallel()

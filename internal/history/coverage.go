@@ -36,6 +36,10 @@ type Ledger struct {
 	reached time.Time
 	edge    bool
 	seen    time.Time // the last answered tick, or the start
+	// open: what is missing between an edge, from, and the first tick after it is
+	// not counted yet, for all ticks since failed, and may have begun late.
+	open        bool
+	from, first time.Time
 }
 
 // NewLedger begins a Coverage of r. cadence is what holds where no tick says
@@ -63,11 +67,15 @@ func (l *Ledger) Tick(at time.Time, cadence time.Duration, outcome sample.Outcom
 		cadence = l.cadence
 	}
 	if l.edge {
-		l.skip(int64((at.Sub(l.reached) - cadence/slack) / cadence))
+		l.open, l.from, l.first = true, l.reached, at
+		l.reached, l.edge, l.cadence = at, false, cadence
 	} else {
-		l.skip(int64((at.Sub(l.reached)+l.cadence/2)/l.cadence) - 1)
+		l.follow(at, outcome == sample.Failed)
 	}
-	l.reached, l.edge, l.cadence = at, false, cadence
+	if outcome != sample.Failed || cadence != l.cadence {
+		l.close()
+	}
+	l.cadence = cadence
 	l.c.Planned++
 	switch outcome {
 	case sample.OK:
@@ -84,6 +92,35 @@ func (l *Ledger) Tick(at time.Time, cadence time.Duration, outcome sample.Outcom
 	if outcome.Answered() {
 		l.answered(at)
 	}
+}
+
+// follow accounts for what is missing between two ticks. One that failed began
+// when it was given up, up to a whole cadence after it was planned; so what the
+// ticks before tell of that counts more.
+func (l *Ledger) follow(at time.Time, failed bool) {
+	early := l.cadence / 2
+	if failed {
+		early = l.cadence / slack
+	}
+	n := max(int64((at.Sub(l.reached)+early)/l.cadence), 1)
+	l.skip(n - 1)
+	planned := l.reached.Add(time.Duration(n) * l.cadence)
+	if planned.After(at) { // so did those before begin late
+		l.first = l.first.Add(at.Sub(planned))
+		planned = at
+	}
+	if l.reached = at; failed {
+		l.reached = planned
+	}
+}
+
+// close accounts for what is missing between an edge and the first tick after
+// it.
+func (l *Ledger) close() {
+	if l.open {
+		l.skip(int64((l.first.Sub(l.from) - l.cadence/slack) / l.cadence))
+	}
+	l.open = false
 }
 
 // Tally is the outcome of ticks of which only the numbers are known.
@@ -147,6 +184,7 @@ func (l *Ledger) skipToEdge(edge time.Time) {
 		l.skip(int64((missing + l.cadence/2) / l.cadence))
 		return
 	}
+	l.close()
 	// The last tick's phase is not known: it stands for all but a full cadence.
 	l.skip(int64((missing - l.cadence/slack) / l.cadence))
 }

@@ -69,6 +69,38 @@ func TestLedger(t *testing.T) {
 			},
 		},
 		{
+			name: "failures that begin when they are given up",
+			fill: func(l *Ledger) {
+				for s := range 20 { // from the start of the range on
+					l.Tick(at(float64(s)+0.4+0.8*float64((s+1)%2)), time.Second, sample.Failed, sample.Timeout)
+				}
+				l.Block(at(20), 10*time.Second, time.Second, Tally{OK: 10})
+				full(l, 30, 40, 0.4)
+				for s := 40; s < 50; s++ {
+					l.Tick(at(float64(s)+0.4+0.8*float64(s%3)/2), time.Second, sample.Failed, sample.Timeout)
+				}
+				for s := 55; s < 60; s++ { // 5 are missing
+					l.Tick(at(float64(s)+0.4+0.1*float64(s%2)), time.Second, sample.Failed, sample.Timeout)
+				}
+			},
+			want: Coverage{
+				Planned: 60, OK: 20, Failed: 35, Skipped: 5, FailedBy: reasons{sample.Timeout: 35}, SkippedBy: reasons{sample.NotRunning: 5},
+				LongestGap: 20600 * time.Millisecond,
+			},
+		},
+		{
+			name: "what is missing before failures that begin late",
+			fill: func(l *Ledger) {
+				for s := 30; s < 60; s++ {
+					l.Tick(at(float64(s)+0.7+0.8*float64((s+1)%2)), time.Second, sample.Failed, sample.Timeout)
+				}
+			},
+			want: Coverage{
+				Planned: 60, Failed: 30, Skipped: 30, FailedBy: reasons{sample.Timeout: 30}, SkippedBy: reasons{sample.NotRunning: 30},
+				LongestGap: time.Minute,
+			},
+		},
+		{
 			name: "block between ticks of another phase",
 			fill: func(l *Ledger) {
 				full(l, 0, 20, 0.9)

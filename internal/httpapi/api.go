@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -104,6 +105,7 @@ func register(engine *gin.Engine, services *Services) (huma.API, error) {
 	compat.Register(python)
 	v1.Register(native)
 	documentRevalidation(api.OpenAPI())
+	documentNulls(api.OpenAPI())
 	return api, nil
 }
 
@@ -137,6 +139,18 @@ func documentRevalidation(document *huma.OpenAPI) {
 			Schema:      &huma.Schema{Type: huma.TypeString},
 		}
 		item.Get.Responses["304"] = &huma.Response{Description: "The body is still the one of If-None-Match"}
+	}
+}
+
+// documentNulls adds null to the values of what may be null: an enum without it
+// excludes it, whatever the type says.
+func documentNulls(document *huma.OpenAPI) {
+	for _, schema := range document.Components.Schemas.Map() {
+		for _, property := range schema.Properties {
+			if property.Nullable && len(property.Enum) > 0 && !slices.Contains(property.Enum, nil) {
+				property.Enum = append(property.Enum, nil)
+			}
+		}
 	}
 }
 

@@ -188,11 +188,11 @@ func allowedHeaders(asked string) string {
 }
 
 // unescaped turns the path's parameters into what they stand for. No name is
-// other than text.
+// empty, or other than text.
 func unescaped(c *gin.Context) {
 	for i, p := range c.Params {
 		value, err := url.PathUnescape(p.Value)
-		if err != nil || !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+		if err != nil || value == "" || !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
 			writeFault(c, http.StatusNotFound, "Not Found")
 			return
 		}

@@ -3,8 +3,11 @@ package httpapi_test
 import (
 	"bytes"
 	"flag"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -45,11 +48,24 @@ func TestOpenAPIGolden(t *testing.T) {
 	if err := parsed.Validate(t.Context()); err != nil {
 		t.Errorf("the document is not valid: %v", err)
 	}
+	for name, schema := range parsed.Components.Schemas {
+		for property, of := range schema.Value.Properties {
+			if enum := of.Value.Enum; len(enum) > 0 && of.Value.Type.IncludesNull() && !slices.Contains(enum, any(nil)) {
+				t.Errorf("%s.%s may be null, which its enum %v excludes", name, property, enum)
+			}
+		}
+	}
 	// The pages show the operations in the order of their tags.
 	for path, item := range parsed.Paths.Map() {
 		for method, op := range item.Operations() {
 			if len(op.Tags) != 1 || parsed.Tags.Get(op.Tags[0]) == nil || parsed.Tags.Get(op.Tags[0]).Description == "" {
 				t.Errorf("%s %s has the tags %q: api.go must describe the one it has", method, path, op.Tags)
+			}
+			if strings.HasPrefix(path, "/api/v1/") && op.Responses.Status(http.StatusUnprocessableEntity) == nil {
+				t.Errorf("%s %s does not say that parameters it does not know are refused", method, path)
+			}
+			if op.RequestBody != nil && op.Responses.Status(http.StatusRequestEntityTooLarge) == nil {
+				t.Errorf("%s %s does not say that a body may be too large", method, path)
 			}
 		}
 	}

@@ -369,7 +369,7 @@ func TestOutsideOperations(t *testing.T) {
 	if r := a.want(405, a.send(http.MethodPatch, "/servers", "", "")); r.Header.Get("Allow") == "" {
 		t.Error("405 without Allow")
 	}
-	for _, bad := range []string{"/server_stats/%ff", "/server_stats/a%00b", "/server_stats/a%2Fb", "/server/%zz/stats"} {
+	for _, bad := range []string{"/server_stats/%ff", "/server_stats/a%00b", "/server_stats/a%2Fb", "/server/%zz/stats", "/server//stats", "/api/v1/servers//history/top"} {
 		req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, a.URL, http.NoBody))
 		req.URL.Opaque = strings.Replace(a.URL, "http:", "", 1) + bad
 		req.Header.Set("Authorization", "Bearer "+a.token)

@@ -84,7 +84,9 @@ type Live struct {
 
 	running sync.WaitGroup
 	quit    chan struct{} // closed by Stop
-	beat    atomic.Int64  // Unix time of the last turn of follow
+	hurry   chan struct{} // closed when questions to servers may take no longer
+	hurried sync.Once
+	beat    atomic.Int64 // Unix time of the last turn of follow
 
 	loading sync.Mutex // one list of servers is read at a time
 
@@ -132,7 +134,7 @@ func New(cfg Config) (*Live, error) {
 		feeds:   feeds{most: cmp.Or(cfg.Listeners, defaultListeners)},
 		catalog: cfg.Catalog, log: cfg.Log, deadline: cfg.Deadline,
 		shells: cfg.Shells, reader: cfg.Disks, pins: cfg.Pins,
-		statuses: statuses, looks: looks, places: places, used: used, quit: make(chan struct{}),
+		statuses: statuses, looks: looks, places: places, used: used, quit: make(chan struct{}), hurry: make(chan struct{}),
 		pools: &pools{
 			sizes: cfg.Pools, application: cfg.Application, deadline: cfg.Deadline, shells: cfg.Shells, byID: make(map[target.ID]*serverPool),
 		},
@@ -351,6 +353,7 @@ func (e *Error) Explain() string {
 const (
 	brokenAdvice      = "the stored password cannot be opened: set it again"
 	brokenShellAdvice = "the stored secret for SSH cannot be opened: set it again"
+	stoppingAdvice    = "the program stops: try again in a moment"
 )
 
 // ask runs a question on a connection of the server's pool, within the
@@ -364,6 +367,8 @@ func (l *Live) ask(ctx context.Context, t target.Target, what string, question f
 	late := fmt.Errorf("deadline %s", l.deadline)
 	ctx, cancel := context.WithTimeoutCause(ctx, l.deadline, late)
 	defer cancel()
+	ctx, release := l.untilHurry(ctx)
+	defer release()
 	var err error
 	for range 2 {
 		var pool *serverPool
@@ -392,11 +397,32 @@ func (l *Live) ask(ctx context.Context, t target.Target, what string, question f
 		}
 	}
 	failed := failure(err)
-	if failed.Reason == sample.Timeout {
+	switch {
+	case errors.Is(context.Cause(ctx), errStopped):
+		failed.Reason, failed.Advice = sample.Timeout, stoppingAdvice
+	case failed.Reason == sample.Timeout:
 		err = fmt.Errorf("%w: %w", late, err)
 	}
 	failed.err = fmt.Errorf("%s of %s: %w", what, t.Name, err)
 	return failed
+}
+
+// untilHurry gives the context of a question that ends when the program is about
+// to stop: who asked is then told so, instead of being cut off.
+func (l *Live) untilHurry(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		select {
+		case <-l.hurry:
+			cancel(errStopped)
+		case <-ended:
+		}
+	}()
+	return ctx, func() {
+		close(ended)
+		cancel(nil)
+	}
 }
 
 // cannotAsk says why the server is not asked at all; empty: it is.

@@ -130,9 +130,13 @@ func (l *Live) Listen(ctx context.Context, t target.Target, every time.Duration)
 	return s, nil
 }
 
-// EndStreams ends all streams and begins no more: it is for the time before the
-// listener of HTTP waits for its requests.
-func (l *Live) EndStreams(context.Context) error {
+// EndStreams ends all streams and begins no more, and ends questions to servers
+// after half of the time that ctx gives: it is for the time before the listener
+// of HTTP waits for its requests, which a server that hangs would hold up.
+func (l *Live) EndStreams(ctx context.Context) error {
+	if until, ok := ctx.Deadline(); ok {
+		time.AfterFunc(time.Until(until)/2, func() { l.hurried.Do(func() { close(l.hurry) }) })
+	}
 	l.feeds.mu.Lock()
 	defer l.feeds.mu.Unlock()
 	l.feeds.closed = true

@@ -44,10 +44,34 @@ type storedWindow struct {
 	Offset  []int32   `db:"tick_offset_ms"`
 	Outcome []int16   `db:"tick_outcome"`
 	Reason  []int16   `db:"tick_reason"`
+
+	planned []int32 // see plannedAt
 }
 
 func (w *storedWindow) at(tick int) time.Time {
 	return w.T0.Add(time.Duration(w.Offset[tick]) * time.Millisecond)
+}
+
+// within is when a tick counts: when it was begun, but within its window, as in
+// all that is summed up.
+func (w *storedWindow) within(tick int) time.Time {
+	return w.T0.Add(time.Duration(min(w.Offset[tick], w.Span-1)) * time.Millisecond)
+}
+
+// plannedAt gives about when ticks were planned, in milliseconds from T0. One
+// that failed began when it was given up, which may be in the next minute: of
+// that the tick before tells, for a window that was packed tells no other end.
+func (w *storedWindow) plannedAt() []int32 {
+	w.planned = w.planned[:0]
+	for i, offset := range w.Offset {
+		at := min(offset, w.Span-1)
+		if outcome, _ := w.outcome(i); outcome == sample.Failed && i > 0 && w.Cadence > 0 {
+			before := w.planned[i-1]
+			at = min(at, before+max((at-before+w.Cadence/10)/w.Cadence, 1)*w.Cadence)
+		}
+		w.planned = append(w.planned, at)
+	}
+	return w.planned
 }
 
 func (w *storedWindow) outcome(tick int) (sample.Outcome, sample.Reason) {
@@ -82,7 +106,7 @@ select t0, span_ms, cadence_ms, tick_offset_ms, tick_outcome, tick_reason, sampl
 		bucket, sessionsAtOne = bucket[:0], sessionsAtOne[:0]
 		for i := range w.Offset {
 			outcome, _ := w.outcome(i)
-			b, ok := a.Bucket(w.at(i))
+			b, ok := a.Bucket(w.within(i))
 			if !ok || !outcome.Answered() {
 				b = -1
 			} else {

@@ -146,7 +146,7 @@ type ground struct {
 // and where minutes are no longer kept its hours, if they may be taken, else
 // its minutes.
 func (s *Store) ground(ctx context.Context, t target.Target, r history.Range, hours bool) (ground, error) {
-	since, err := s.minutesSince(ctx, t)
+	ticks, since, err := s.finerSince(ctx, t)
 	if err != nil {
 		return ground{}, err
 	}
@@ -157,7 +157,7 @@ func (s *Store) ground(ctx context.Context, t target.Target, r history.Range, ho
 	if r.Empty() {
 		return ground{r: history.Range{From: r.From, To: r.From}}, nil
 	}
-	g := ground{r: inHours(r, added, since), cadence: t.Intervals.Activity}
+	g := ground{r: inWhole(time.Hour, inWhole(time.Minute, r, added, ticks), added, since), cadence: t.Intervals.Activity}
 	g.fine = g.r.From
 	if g.fine.Before(since) {
 		g.fine = since
@@ -210,30 +210,33 @@ func isOpen(b *block, open []history.Open) bool {
 	})
 }
 
-// minutesSince says from when on minutes are kept; zero: none of the server's
-// were thrown away.
-func (s *Store) minutesSince(ctx context.Context, t target.Target) (time.Time, error) {
+// finerSince says from when on ticks and minutes are kept; zero: none of the
+// server's were thrown away.
+func (s *Store) finerSince(ctx context.Context, t target.Target) (ticks, minutes time.Time, err error) {
 	since, err := s.keptSince(ctx)
 	if err != nil {
-		return time.Time{}, err
+		return ticks, minutes, err
+	}
+	if oldest, there := since["activity_window"]; there && t.CreatedAt.Before(oldest) {
+		ticks = oldest
 	}
 	if oldest, there := since["activity_minute"]; there && t.CreatedAt.Before(oldest) {
-		return oldest, nil
+		minutes = oldest
 	}
-	return time.Time{}, nil
+	return ticks, minutes, nil
 }
 
-// inHours moves the ends of a range to full hours where nothing finer is kept,
-// but not before the time that is judged at all.
-func inHours(r history.Range, added, since time.Time) history.Range {
+// inWhole moves the ends of a range to full minutes or hours where nothing finer
+// is kept, but not before the time that is judged at all.
+func inWhole(step time.Duration, r history.Range, added, since time.Time) history.Range {
 	if r.From.Before(since) {
-		r.From = history.Floor(r.From, time.Hour)
+		r.From = history.Floor(r.From, step)
 		if r.From.Before(added) {
-			r.From = history.Floor(added.Add(time.Hour-1), time.Hour)
+			r.From = history.Floor(added.Add(step-1), step)
 		}
 	}
 	if r.To.Before(since) {
-		r.To = history.Floor(r.To.Add(time.Hour-1), time.Hour)
+		r.To = history.Floor(r.To.Add(step-1), step)
 	}
 	return r
 }
@@ -361,9 +364,9 @@ func (s *Store) enter(ctx context.Context, id target.ID, g ground, to ledger) er
 	e := enterer{to: to, r: history.Range{From: g.fine, To: g.r.To}, blocks: g.blocks}
 	err := s.eachWindow(ctx, id, unsettled(g.blocks, g.fine, g.r.To), func(w *storedWindow) {
 		cadence := time.Duration(w.Cadence) * time.Millisecond
-		for i := range w.Offset {
+		for i, at := range w.plannedAt() {
 			outcome, reason := w.outcome(i)
-			e.tick(w.at(i), cadence, outcome, reason)
+			e.tick(w.T0.Add(time.Duration(at)*time.Millisecond), cadence, outcome, reason)
 		}
 	})
 	e.before(g.r.To)

@@ -19,8 +19,11 @@ const (
 
 // Fleet gives what is newest in the history of all servers.
 func (s *Store) Fleet(ctx context.Context, now time.Time) (map[target.ID]*history.FleetServer, error) {
-	q := fleetQuery{now: now.UTC(), servers: make(map[target.ID]*history.FleetServer), minutes: make(map[target.ID][]fleetMinute)}
-	err := s.ask(ctx, q.windows(), q.minutesOf(), q.yesterday(), q.horizons(), q.settings(), q.disks())
+	q := fleetQuery{
+		now: now.UTC(), servers: make(map[target.ID]*history.FleetServer), minutes: make(map[target.ID][]fleetMinute),
+		promised: make(map[target.ID]promise),
+	}
+	err := s.ask(ctx, q.promises(), q.windows(), q.minutesOf(), q.yesterday(), q.horizons(), q.settings(), q.disks())
 	if err == nil {
 		err = q.fault
 	}
@@ -28,7 +31,7 @@ func (s *Store) Fleet(ctx context.Context, now time.Time) (map[target.ID]*histor
 		return nil, fmt.Errorf("read fleet: %w", dbError(err))
 	}
 	for id, f := range q.servers {
-		q.summarize(f, q.minutes[id])
+		q.summarize(f, q.promised[id], q.minutes[id])
 	}
 	return q.servers, nil
 }
@@ -38,13 +41,21 @@ type fleetQuery struct {
 	now     time.Time
 	servers map[target.ID]*history.FleetServer
 	minutes map[target.ID][]fleetMinute
-	fault   error
+	// promised is what is to be seen of each server.
+	promised map[target.ID]promise
+	fault    error
+}
+
+// promise is how often a server is to be looked at, as far as is known, and
+// since when.
+type promise struct {
+	cadence time.Duration
+	added   time.Time
 }
 
 type fleetMinute struct {
 	start   time.Time
 	cadence time.Duration
-	added   time.Time // the server
 	tally   history.Tally
 	classes [sample.NumClasses]int64
 }
@@ -57,6 +68,18 @@ func (q *fleetQuery) of(v values) *history.FleetServer {
 		q.servers[id] = f
 	}
 	return f
+}
+
+// promises asks what servers have been promised.
+func (q *fleetQuery) promises() question {
+	return question{
+		name: "pgam_fleet_promises",
+		sql:  "/* pgam:fleet */ select id, created_at, activity_interval_seconds from pgam.server where deleted_at is null",
+		args: func(*params) {},
+		row: func(v values) {
+			q.promised[target.ID(v.int8(0))] = promise{time.Duration(v.int4(2)) * time.Second, v.time(1)}
+		},
+	}
 }
 
 // fleetServers are the servers that all parts are about.
@@ -86,6 +109,8 @@ select s.id, w.*
 				return
 			}
 			newestTick(f, &w)
+			id := target.ID(v.int8(0))
+			q.promised[id] = promise{w.Cadence, q.promised[id].added}
 		},
 	}
 }
@@ -164,7 +189,7 @@ func (q *fleetQuery) minutesOf() question {
 		sql: `/* pgam:fleet */
 select s.id, m.minute, m.cadence_ms, m.ticks_ok::int8, m.ticks_degraded::int8, m.ticks_failed::int8, m.ticks_skipped::int8,
        m.cpu::int8, m.lock::int8, m.lwlock::int8, m.io::int8, m.ipc::int8, m.client::int8, m.timeout::int8, m.buffer_pin::int8,
-       m.extension::int8, m.other::int8, m.idle_in_transaction::int8, s.created_at
+       m.extension::int8, m.other::int8, m.idle_in_transaction::int8
   from pgam.server s
   join history.activity_minute m on m.server_id = s.id
  where s.deleted_at is null
@@ -177,7 +202,7 @@ select s.id, m.minute, m.cadence_ms, m.ticks_ok::int8, m.ticks_degraded::int8, m
 		},
 		row: func(v values) {
 			q.of(v)
-			m := fleetMinute{start: v.time(1), cadence: time.Duration(v.int4(2)) * time.Millisecond, added: v.time(7 + int(sample.NumClasses))}
+			m := fleetMinute{start: v.time(1), cadence: time.Duration(v.int4(2)) * time.Millisecond}
 			m.tally = history.Tally{OK: v.int8(3), Degraded: v.int8(4), Failed: v.int8(5), Skipped: v.int8(6)}
 			for c := range m.classes {
 				m.classes[c] = v.int8(7 + c)
@@ -190,20 +215,21 @@ select s.id, m.minute, m.cadence_ms, m.ticks_ok::int8, m.ticks_degraded::int8, m
 
 // summarize makes load and coverage of the minutes. The last of them may still
 // be filling.
-func (q *fleetQuery) summarize(f *history.FleetServer, minutes []fleetMinute) {
+func (q *fleetQuery) summarize(f *history.FleetServer, promised promise, minutes []fleetMinute) {
 	until := history.Floor(q.now, time.Minute)
 	if n := len(minutes); n > 0 && q.now.Sub(minutes[n-1].start) < settling+time.Minute {
 		until = minutes[n-1].start
 	}
 	r := history.Range{From: until.Add(-fleetMinutes), To: until}
-	if len(minutes) > 0 && minutes[0].added.After(r.From) { // nothing was promised before
-		r.From = history.Floor(minutes[0].added, time.Minute)
+	if promised.added.After(r.From) { // nothing was promised before
+		r.From = history.Floor(promised.added, time.Minute)
 		r.To = until.Add(max(r.From.Sub(until), 0))
 	}
-	ledger := history.NewLedger(r, time.Second)
+	cadence := promised.cadence
 	if len(minutes) > 0 {
-		ledger = history.NewLedger(r, minutes[0].cadence)
+		cadence = minutes[0].cadence
 	}
+	ledger := history.NewLedger(r, cadence)
 	for _, m := range minutes {
 		ledger.Block(m.start, time.Minute, m.cadence, m.tally)
 	}

@@ -74,6 +74,15 @@ values (%d, 3600, '2024-11-21 12:00Z', 1000, 3600, 3500, 100, 0, 0, 7200, 7200, 
 	if f := got[busy.ID]; err != nil || f.Load != nil || f.LastTick == nil || f.Coverage.OK != 0 || f.Coverage.Skipped != 600 {
 		t.Errorf("an hour later: %+v, %v", f, err)
 	}
+	// What is missing is what was promised: by the newest windows, or else by the
+	// server's own interval.
+	mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{{Server: silent.ID, Settings: &sample.Settings{At: noon, Set: []sample.Setting{{Name: "max_connections", Value: "100"}}}}}})
+	pgtest.Exec(t, dsn, "update history.activity_window set cadence_ms = 5000", fmt.Sprintf(
+		"update pgam.server set created_at = '2024-11-22 11:00Z', activity_interval_seconds = 20 where id = %d", silent.ID))
+	got, err = s.Fleet(t.Context(), noon.Add(time.Hour))
+	if b, f := got[busy.ID], got[silent.ID]; err != nil || f == nil || b.Coverage.Skipped != 120 || f.Coverage.Planned != 30 || f.Coverage.Skipped != 30 {
+		t.Errorf("by their cadence: %+v, %+v, %v", b, f, err)
+	}
 }
 
 // seedTotal stores a row of activity_total with one class.

@@ -87,6 +87,37 @@ func TestCoverageOutlivesMinutes(t *testing.T) {
 	}
 }
 
+// Minutes outlive ticks: a range that cuts one is judged in full minutes, for
+// what of it was seen in a part of a minute nobody knows any more.
+func TestCoverageOutlivesTicks(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	server := historyServer(t, s, dsn) // ticks are kept since the day before noon's at the earliest
+	server.CreatedAt = noon.AddDate(0, 0, -10).Add(17 * time.Second)
+	past := noon.AddDate(0, 0, -5)
+	for m := range 10 {
+		seedMinute(t, dsn, server.ID, past.Add(time.Duration(m)*time.Minute), 60, 58, 0, 2, 0, 0, 0)
+	}
+	r := history.Range{From: past.Add(30 * time.Second), To: past.Add(5*time.Minute + time.Second)}
+	want := history.Coverage{
+		Range:   history.Range{From: past, To: past.Add(6 * time.Minute)},
+		Planned: 360, OK: 348, Failed: 12, FailedBy: map[sample.Reason]int64{sample.None: 12}, SkippedBy: map[sample.Reason]int64{},
+	}
+	got, err := s.Coverage(t.Context(), server, r)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	series, err := s.CoverageSeries(t.Context(), server, r, 2*time.Minute)
+	if diff := cmp.Diff(want, series.Coverage); diff != "" || err != nil || len(series.Buckets) != 3 {
+		t.Fatalf("by two minutes: %d, %v (-want +got):\n%s", len(series.Buckets), err, diff)
+	}
+	for i, b := range series.Buckets {
+		if b.Planned != 120 || b.OK != 116 {
+			t.Errorf("by two minutes, %d: %+v", i, b)
+		}
+	}
+}
+
 func TestFleetActivityIsRefusedWhereGone(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)

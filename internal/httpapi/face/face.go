@@ -66,6 +66,7 @@ func Register[I, O any](f *Face, op huma.Operation, least account.Role, faults [
 			faults = append(faults, http.StatusForbidden)
 		}
 	}
+	faults = append(faults, refusals[I](f, op)...)
 	f.document(&op, append(faults, http.StatusInternalServerError))
 	huma.Register(f.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
@@ -74,6 +75,24 @@ func Register[I, O any](f *Face, op huma.Operation, least account.Role, faults [
 		}
 		return out, nil
 	})
+}
+
+// refusals are the statuses with which the framework itself ends a request
+// that does not fit.
+func refusals[I any](f *Face, op huma.Operation) []int {
+	var list []int
+	if op.RejectUnknownQueryParameters {
+		list = append(list, http.StatusUnprocessableEntity)
+	}
+	in := reflect.TypeFor[I]()
+	_, parsed := in.FieldByName("Body")
+	if _, raw := in.FieldByName("RawBody"); raw || parsed {
+		list = append(list, http.StatusRequestEntityTooLarge)
+	}
+	if parsed && !f.compat { // in the contract it is 422
+		list = append(list, http.StatusUnsupportedMediaType)
+	}
+	return list
 }
 
 // Document gives the entry of a path in the OpenAPI document, to correct what

@@ -114,11 +114,16 @@ func bare(err, sentinel error) string {
 	return text
 }
 
-// lines joins the faults of a validation, without the sentinel before each.
+// lines joins the faults of a validation, each without the sentinel and what
+// was being done when it was found.
 func lines(err, sentinel error) string {
 	var list []string
 	for line := range strings.Lines(err.Error()) {
-		list = append(list, strings.TrimPrefix(strings.TrimSuffix(line, "\n"), sentinel.Error()+": "))
+		line = strings.TrimSuffix(line, "\n")
+		if _, fault, found := strings.Cut(line, sentinel.Error()+": "); found {
+			line = fault
+		}
+		list = append(list, line)
 	}
 	return strings.Join(list, "; ")
 }

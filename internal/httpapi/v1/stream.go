@@ -32,7 +32,7 @@ type streamTick struct {
 	At          time.Time        `json:"at"`
 	Problem     *string          `json:"problem" doc:"Why the server was not seen; then nothing else is known. Null: it was."`
 	Sessions    classCounts      `json:"sessions" doc:"Sessions that are not idle, by wait class."`
-	Connections map[string]int64 `json:"connections" doc:"Client backends by state, the monitor's own left out; null: their state may not be seen."`
+	Connections map[string]int64 `json:"connections" doc:"Client backends by state, the monitor's own left out; empty: none are known."`
 	Waiting     int              `json:"waiting" doc:"Sessions that wait for another."`
 	Roots       []rootRow        `json:"roots" nullable:"false" doc:"What holds others up: at most twenty, the one with the most behind it first."`
 	Hidden      int              `json:"hidden" doc:"Sessions of which the monitoring user may see nothing."`
