@@ -63,7 +63,7 @@ type activitySeries struct {
 	Times       instants      `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 	Sessions    *classSeries  `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
 	Series      manySeries    `json:"series,omitzero" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
-	Other       averageSeries `json:"other,omitempty" doc:"Average active sessions of all other keys."`
+	Other       averageSeries `json:"other,omitempty" doc:"Average active sessions of all other keys; with a filter also what sums do not list by key, whether it fits or not."`
 	OtherKeys   *int          `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
 	MaxSessions countSeries   `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
 	Coverage    coverageRow   `json:"coverage"`
