@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgam/pgam/internal/collector"
@@ -26,7 +28,17 @@ func main() {
 	if done, code := flags(os.Args[1:], os.Stdout, os.Stderr); done {
 		os.Exit(code)
 	}
-	os.Exit(daemon.Main("pgam-collector", run))
+	os.Exit(daemon.Main("pgam-collector", untilAsked))
+}
+
+// untilAsked runs the collector. One that is asked to stop while it starts was
+// asked to stop, whatever that cut off.
+func untilAsked(ctx context.Context, frame *daemon.Frame) error {
+	err := run(ctx, frame)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // run wires the collector, from the configuration to the schedule, and waits.
@@ -66,7 +78,13 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err := ready(ctx, stats, journal); err != nil {
 		return err
 	}
-	lease, err := stats.Lease(ctx, log)
+	beat := new(heartbeat)
+	// One that stands by is well: systemd must not wait for its start to be over.
+	started := sync.OnceFunc(func() {
+		frame.Watch(ctx, beat.check)
+		frame.Ready("health", addr.String())
+	})
+	lease, err := stats.Lease(ctx, log, started)
 	frame.OnStop("lease", lease.Close)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		return err
@@ -104,9 +122,9 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err := c.Start(ctx); err != nil {
 		return err
 	}
-	frame.OnStop("collector", c.Stop)
-	frame.Watch(ctx, beating(c))
-	frame.Ready("health", addr.String())
+	frame.OnStop("collector", func(ctx context.Context) error { beat.follow(nil); return c.Stop(ctx) })
+	beat.follow(c)
+	started()
 	return lease.Keep(ctx)
 }
 
@@ -126,14 +144,22 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool) error 
 	return err
 }
 
-// beating says whether the schedule goes on.
-func beating(c *collector.Collector) func() error {
-	return func() error {
-		if late := time.Since(c.Beat()); late > 10*time.Second {
-			return fmt.Errorf("no tick for %s", late.Round(time.Second))
-		}
+// heartbeat says whether the schedule goes on, once there is one.
+type heartbeat struct {
+	of atomic.Pointer[collector.Collector]
+}
+
+func (h *heartbeat) follow(c *collector.Collector) { h.of.Store(c) }
+
+func (h *heartbeat) check() error {
+	c := h.of.Load()
+	if c == nil {
 		return nil
 	}
+	if late := time.Since(c.Beat()); late > 10*time.Second {
+		return fmt.Errorf("no tick for %s", late.Round(time.Second))
+	}
+	return nil
 }
 
 func retention(cfg config.Collector) store.Retention {

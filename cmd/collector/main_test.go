@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -169,6 +170,49 @@ func (p *process) metric(t *testing.T, name string) float64 {
 		}
 	}
 	return -1
+}
+
+// TestStandsBy has a second collector for one stats_db: to systemd it has started
+// and is alive, long before it takes over.
+func TestStandsBy(t *testing.T) {
+	t.Parallel()
+	in := install(t)
+	first := in.start(t)
+	dir, err := os.MkdirTemp("", "pgam-") //nolint:usetesting // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = systemd.Close() })
+	told := func(want string) {
+		t.Helper()
+		for data := make([]byte, 4096); ; {
+			if err := systemd.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := systemd.Read(data)
+			if err != nil {
+				t.Fatalf("systemd was not told %s: %v", want, err)
+			}
+			if string(data[:n]) == want {
+				return
+			}
+		}
+	}
+	second := in.start(t, "PGAM_DATA_DIR="+t.TempDir(), "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=900000")
+	told("READY=1")
+	told("WATCHDOG=1")
+	if !strings.Contains(second.said(), "standing by") || first.metric(t, "pgam_lease_held") != 1 {
+		t.Errorf("the second does not stand by:\n%s", second.said())
+	}
+	first.stop(t)
+	pgtest.WaitFor(t, 20*time.Second, func() bool { return second.metric(t, "pgam_lease_held") == 1 }, "the second to take over")
+	told("WATCHDOG=1")
+	second.stop(t)
 }
 
 // TestDisks has one PostgreSQL watched in four ways: its disks over SSH, through

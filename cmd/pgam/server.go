@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
@@ -125,7 +126,13 @@ The server is then tried, and what is missing is said.`,
   pgam server set db1 --name primary --enabled=false`,
 		Args: one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().NFlag() == 0 {
+			given := 0
+			cmd.Flags().Visit(func(f *pflag.Flag) {
+				if f.Name != "data" { // which names the stats_db
+					given++
+				}
+			})
+			if given == 0 {
 				return misconfigured{errors.New("nothing to change is given")}
 			}
 

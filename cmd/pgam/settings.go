@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -55,7 +56,13 @@ func (t *tool) settingsSetCommand() *cobra.Command {
 		Use:     "set NAME VALUE",
 		Short:   "Change a setting; PGAM_ before its name may be left out",
 		Example: "  pgam settings set burst_active 80",
-		Args:    cobra.ExactArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return errors.New("the NAME of the setting and its VALUE are expected")
+			}
+
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := config.ChangeableName(args[0])
 			if err != nil {

@@ -49,7 +49,7 @@ func TestSettingsCommand(t *testing.T) {
 		{"1h to 36500d", []string{"set", "retention_windows", "1s"}},
 		{"PGAM_REPACK", []string{"set", "stats_dsn", "x"}},
 		{"PGAM_REPACK", []string{"unset", "nothing"}},
-		{"accepts 2 arg", []string{"set", "repack"}},
+		{"NAME of the setting and its VALUE", []string{"set", "repack"}},
 	} {
 		if code, _, errOut := d.try(t, append([]string{"settings"}, tt.args...)...); code != 2 || !strings.Contains(errOut, tt.says) {
 			t.Errorf("%v: exit code %d: %s", tt.args, code, errOut)

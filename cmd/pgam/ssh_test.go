@@ -228,6 +228,7 @@ func TestServerSet(t *testing.T) {
 		args []string
 	}{
 		{2, "nothing to change", []string{"b"}},
+		{2, "nothing to change", []string{"b", "--data", t.TempDir()}},
 		{2, "NAME is missing", nil},
 		{1, "not found", []string{"c", "--enabled"}},
 		{2, "send the password again", []string{"b", "--host", "evil.example.org"}},

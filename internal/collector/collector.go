@@ -157,6 +157,8 @@ const (
 	early = 30 * time.Millisecond
 	// firstDrain bounds how long what an earlier run left may delay sampling.
 	firstDrain = 2 * time.Second
+	// tellAgain is how often a fault that lasts is logged.
+	tellAgain = time.Minute
 	// startAhead is how long making the jobs may take.
 	startAhead = 200 * time.Millisecond
 )
@@ -171,8 +173,11 @@ type Collector struct {
 	drained bool
 	// recalled is what the journal knew at the start where it was not drained,
 	// forgot that it could not all be read.
-	recalled  map[target.ID]*sample.Memory
-	forgot    bool
+	recalled map[target.ID]*sample.Memory
+	forgot   bool
+	// successor says, while the first servers are taken up, that a collector ran
+	// before, which may have been another one.
+	successor bool
 	life      life
 	settings  atomic.Pointer[Settings]
 	began     time.Time
@@ -189,6 +194,7 @@ type Collector struct {
 	stopped   atomic.Bool
 	counts    counts
 	meter     Meter
+	unwritten time.Time // when it was last told that the journal cannot be written; of sync only
 }
 
 // New checks the configuration. It starts nothing.
@@ -221,9 +227,13 @@ func (c *Collector) Start(ctx context.Context) error {
 	if err := c.roster.begin(ctx, c); err != nil {
 		return err
 	}
-	c.recalled, c.forgot = nil, false
+	c.recalled, c.forgot, c.successor = nil, false, false
+	// From here on ticks are planned: learning may have taken its time.
+	c.life.began = time.Now().UTC().Truncate(time.Microsecond)
 	c.begun()
-	c.findGap(ctx)
+	if c.roster.isLoaded() { // else when stats_db is back
+		c.findGap(ctx)
+	}
 	s, err := gocron.NewScheduler(gocron.WithLocation(time.UTC), gocron.WithStopTimeout(2*time.Second),
 		gocron.WithGlobalJobOptions(gocron.WithEventListeners(gocron.AfterJobRunsWithPanic(c.panicked))))
 	if err != nil {
@@ -284,10 +294,20 @@ func (c *Collector) slot(slot int) {
 	}
 }
 
+// sync puts what was seen on disk. One that fails is told at once and every
+// minute, not every second.
 func (c *Collector) sync() {
-	if err := c.cfg.Journal.Sync(); err != nil {
+	err := c.cfg.Journal.Sync()
+	switch {
+	case err != nil:
 		c.counts.syncFailed.Add(1)
-		c.cfg.Log.Error("journal cannot be written: what is seen waits in memory; free some disk space", "error", err)
+		if time.Since(c.unwritten) >= tellAgain {
+			c.cfg.Log.Error("journal cannot be written: what is seen waits in memory; free some disk space", "error", err)
+			c.unwritten = time.Now()
+		}
+	case !c.unwritten.IsZero():
+		c.cfg.Log.Info("journal is written again")
+		c.unwritten = time.Time{}
 	}
 	c.packer.wake()
 }

@@ -26,6 +26,7 @@ type line struct {
 	dialing    chan struct{} // closed when the attempt under way ended; nil for none
 	notBefore  time.Time     // of the next attempt
 	reason     sample.Reason // of the last attempt
+	fault      error         // of the last attempt
 	mute       int           // attempts in a row that connected to something that did not answer
 	pauses     backoff.ExponentialBackOff
 	slow       uint32
@@ -107,19 +108,19 @@ func (l *line) dial(ctx context.Context, t target.Target, generation int, done c
 	select {
 	case l.c.dialing <- struct{}{}:
 	case <-ctx.Done():
-		l.end(generation, nil, sample.NotRunning)
+		l.end(generation, nil, sample.NotRunning, nil)
 		return
 	}
 	l.c.counts.dials.Add(1)
 	conn, reason, err := l.c.dial(ctx, t, ForTicks)
 	<-l.c.dialing
-	l.end(generation, conn, reason)
+	l.end(generation, conn, reason, err)
 	if err != nil && ctx.Err() == nil {
 		l.c.cfg.Log.DebugContext(ctx, "cannot connect", "server", t.Name, "reason", reason.String(), "error", err)
 	}
 }
 
-func (l *line) end(generation int, conn Conn, reason sample.Reason) {
+func (l *line) end(generation int, conn Conn, reason sample.Reason, fault error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if generation != l.generation {
@@ -130,7 +131,7 @@ func (l *line) end(generation int, conn Conn, reason sample.Reason) {
 	}
 	l.giveUp()
 	l.dialing = nil
-	l.reason = reason
+	l.reason, l.fault = reason, fault
 	if conn != nil {
 		l.conn, l.mute = conn, 0
 		l.pauses.Reset()
@@ -160,8 +161,15 @@ func (l *line) reset() {
 	if l.dialing != nil {
 		l.giveUp()
 	}
-	l.conn, l.dialing, l.reason, l.mute, l.notBefore = nil, nil, sample.None, 0, time.Time{}
+	l.conn, l.dialing, l.reason, l.fault, l.mute, l.notBefore = nil, nil, sample.None, nil, 0, time.Time{}
 	l.pauses.Reset()
+}
+
+// why gives the error of the last attempt to connect, nil if it succeeded.
+func (l *line) why() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fault
 }
 
 func (l *line) connected() bool {

@@ -115,6 +115,9 @@ func (p *packer) start(ctx context.Context) {
 				}
 				continue
 			}
+			if p.pause != minPause {
+				p.log.Info("history is written again")
+			}
 			p.pause = minPause
 			p.nextFlush = now.Truncate(p.interval).Add(p.interval + settle)
 			if now.Before(now.Truncate(p.interval).Add(settle)) {

@@ -28,7 +28,7 @@ const catalogTimeout = 5 * time.Second
 // begin loads the servers for the first time.
 func (r *roster) begin(ctx context.Context, c *Collector) error {
 	r.known = keptTargets(c)
-	err := r.load(ctx, c)
+	err := r.load(ctx, c, true)
 	if err == nil {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (r *roster) refresh(ctx context.Context, c *Collector) {
 	if same {
 		return
 	}
-	if err := r.load(ctx, c); err != nil {
+	if err := r.load(ctx, c, false); err != nil {
 		c.cfg.Log.WarnContext(ctx, "changed servers cannot be read", "error", err)
 	}
 }
@@ -77,7 +77,9 @@ func targetsOf(ctx context.Context, from Catalog) ([]target.Target, []byte, erro
 	return from.Targets(ctx)
 }
 
-func (r *roster) load(ctx context.Context, c *Collector) error {
+// load takes over the servers as stats_db has them; first says that none is
+// watched yet.
+func (r *roster) load(ctx context.Context, c *Collector, first bool) error {
 	revision, err := revisionOf(ctx, c.cfg.Catalog)
 	if err != nil {
 		return err
@@ -88,6 +90,9 @@ func (r *roster) load(ctx context.Context, c *Collector) error {
 	}
 	if err := c.adjust(ctx); err != nil {
 		c.cfg.Log.WarnContext(ctx, "changed settings are not taken over", "error", err)
+	}
+	if first {
+		c.successor = c.succeeds(ctx)
 	}
 	told := r.tellChanges(ctx, c, targets)
 	whole := r.set(ctx, c, targets, true)
@@ -144,6 +149,13 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 		}
 	}
 	return whole
+}
+
+// isLoaded says whether stats_db has told what is watched.
+func (r *roster) isLoaded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.loaded
 }
 
 func (r *roster) slot(slot int) []*watch {

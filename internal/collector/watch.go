@@ -76,6 +76,9 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (
 		// an older one would count twice what they have counted already.
 		resume.Databases, resume.Identity, resume.Listed = nil, nil, time.Time{}
 	}
+	if given := c.cfg.Journal.NextIDs(t.ID); c.successor && online && given.Max(resume.Next) != given {
+		resume.Next = resume.Next.Leap() // this journal does not know all ids that were given
+	}
 	resume.Memory = c.remembered(t.ID, resume.Memory)
 	w.dict = resume.Dictionary(c.cfg.Journal.NextIDs(t.ID))
 	w.series = resume.Series()
@@ -352,7 +355,14 @@ func (w *watch) tell(ctx context.Context, t target.Target, err error) {
 		log.InfoContext(ctx, "visits are whole again", "server", t.Name, "after", w.failing.String())
 	case now == sample.Connecting && w.failing == sample.None:
 	default:
-		log.WarnContext(ctx, "visits are not whole", "server", t.Name, "outcome", w.tick.Outcome.String(), "reason", now.String(), "error", err)
+		if err == nil {
+			err = w.line.why() // there was no connection to visit over
+		}
+		about := []any{"server", t.Name, "outcome", w.tick.Outcome.String(), "reason", now.String()}
+		if err != nil {
+			about = append(about, "error", err)
+		}
+		log.WarnContext(ctx, "visits are not whole", about...)
 	}
 	w.failing = now
 }

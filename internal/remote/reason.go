@@ -41,8 +41,7 @@ func Classify(err error) sample.Reason {
 	)
 	text := err.Error()
 	switch {
-	case errors.As(err, &certErr), errors.As(err, &hostErr), errors.As(err, &authErr), errors.As(err, &recErr), errors.As(err, &alert),
-		strings.Contains(text, "server refused TLS connection"):
+	case errors.As(err, &certErr), errors.As(err, &hostErr), errors.As(err, &authErr), errors.As(err, &recErr), errors.As(err, &alert):
 		return sample.TLSFailed
 	case errors.As(err, &dnsErr):
 		return sample.Unreachable
@@ -59,6 +58,9 @@ func Classify(err error) sample.Reason {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe), strings.Contains(text, "conn closed"):
 		return sample.ConnectionLost
+	case strings.Contains(text, "server refused TLS connection"):
+		// Last: where TLS is only preferred, the attempt without it says what is wrong.
+		return sample.TLSFailed
 	}
 	return sample.Other
 }

@@ -28,6 +28,7 @@ const (
 	lockTimeout    = 2 * time.Second
 	maxUnsynced    = 64 << 20 // bytes kept in memory while the disk fails
 	maxQuarantined = 1000     // records
+	tellEvery      = time.Minute
 )
 
 // The buckets.
@@ -78,6 +79,8 @@ type Spool struct {
 	next     map[target.ID]sample.NextIDs
 	dirty    map[target.ID]bool
 	stats    Stats
+	told     time.Time // when it was last logged that visits were dropped
+	untold   int64     // visits dropped since then
 }
 
 // raw is a record as on disk: its check sum, and visits behind their lengths.
@@ -317,12 +320,22 @@ func (s *Spool) unsyncedBytes() (n int64) {
 	return n
 }
 
-// bound drops the oldest records above the limits, but never the newest. The
-// lock is held.
+// bound drops the oldest records above the limits, but never the newest, and
+// says so at once and then every minute. The lock is held.
 func (s *Spool) bound() {
-	if s.bytes <= s.cfg.MaxBytes && s.unsyncedBytes() <= maxUnsynced {
+	if s.bytes > s.cfg.MaxBytes || s.unsyncedBytes() > maxUnsynced {
+		s.dropOldest()
+	}
+	if s.untold == 0 || time.Since(s.told) < tellEvery {
 		return
 	}
+	s.cfg.Log.Error("journal is full: the oldest visits were dropped", "visits", s.untold, "bytes", s.bytes, "max_bytes", s.cfg.MaxBytes)
+	s.told, s.untold = time.Now(), 0
+}
+
+// dropOldest gives up records until the rest is within the limits. The lock is
+// held.
+func (s *Spool) dropOldest() {
 	seqs := make([]uint64, 0, len(s.sizes))
 	for seq := range s.sizes {
 		seqs = append(seqs, seq)
@@ -335,11 +348,7 @@ func (s *Spool) bound() {
 	for len(s.unsynced) > 1 && s.unsyncedBytes() > maxUnsynced {
 		s.drop(s.unsynced[0].seq)
 	}
-	if s.stats.DroppedVisits == before {
-		return
-	}
-	s.cfg.Log.Error("journal is full: the oldest visits were dropped", "visits", s.stats.DroppedVisits-before,
-		"bytes", s.bytes, "max_bytes", s.cfg.MaxBytes)
+	s.untold += s.stats.DroppedVisits - before
 }
 
 // drop gives up a record. The lock is held.

@@ -35,10 +35,10 @@ type Lease struct {
 	born time.Time
 }
 
-// Lease waits until no other collector is active, or ctx ends. While it
-// waits it says so once. The lease is never nil: with an error that wraps
-// ErrUnavailable, Keep takes it as soon as stats_db is back.
-func (s *Store) Lease(ctx context.Context, log *slog.Logger) (*Lease, error) {
+// Lease waits until no other collector is active, or ctx ends. When it has to
+// wait it says so once, and calls standBy. The lease is never nil: with an error
+// that wraps ErrUnavailable, Keep takes it as soon as stats_db is back.
+func (s *Store) Lease(ctx context.Context, log *slog.Logger, standBy func()) (*Lease, error) {
 	l := &Lease{s: s, log: log}
 	told := false
 	for {
@@ -48,6 +48,7 @@ func (s *Store) Lease(ctx context.Context, log *slog.Logger) (*Lease, error) {
 		}
 		if !told {
 			log.InfoContext(ctx, "another collector is active on this stats_db; standing by")
+			standBy()
 			told = true
 		}
 		if err := pause(ctx); err != nil {

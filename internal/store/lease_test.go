@@ -31,7 +31,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func takeLease(t *testing.T, s *Store) *Lease {
 	t.Helper()
-	l, err := s.Lease(t.Context(), quiet)
+	l, err := s.Lease(t.Context(), quiet, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestLeasePassesOn(t *testing.T) {
 			log := newTold()
 			done := make(chan leaseResult, 1)
 			go func() {
-				l, err := other.Lease(t.Context(), slog.New(log))
+				l, err := other.Lease(t.Context(), slog.New(log), func() {})
 				done <- leaseResult{l, err}
 			}()
 			pgtest.WaitFor(t, 10*time.Second, func() bool { return log.count.Load() == 1 }, "the second to say that it stands by")
@@ -106,7 +106,7 @@ func TestLeaseGivesUpWithItsContext(t *testing.T) {
 	log := newTold()
 	done := make(chan leaseResult, 1)
 	go func() {
-		l, err := other.Lease(ctx, slog.New(log))
+		l, err := other.Lease(ctx, slog.New(log), func() {})
 		done <- leaseResult{l, err}
 	}()
 	pgtest.WaitFor(t, 10*time.Second, func() bool { return log.count.Load() == 1 }, "the second to stand by")
@@ -198,7 +198,7 @@ func TestLeaseWithoutStatsDB(t *testing.T) {
 	t.Parallel()
 	server, s := storeOn(t, pgtest.Local(t).Major)
 	server.Stop(t)
-	l, err := s.Lease(t.Context(), quiet)
+	l, err := s.Lease(t.Context(), quiet, func() {})
 	if !errors.Is(err, ErrUnavailable) || l == nil {
 		t.Fatalf("lease %v, error %v", l, err)
 	}
