@@ -59,6 +59,9 @@ func (s *site) servers(t *testing.T) {
 		received := talk.c.get(t, talk.prefix+"/servers").rows(t)["größe 1"]
 		s.change(t, talk, one, first, received)
 		s.refuse(talk, one, first)
+		huge := with(first, map[string]any{"name": strings.Repeat("x", 1_200_000)}) // nobody wants to read that in a transcript
+		talk.c.json(t, http.MethodPost, talk.prefix+"/servers", huge).want(t, http.StatusRequestEntityTooLarge)
+		talk.c.json(t, http.MethodPut, talk.prefix+one, huge).want(t, http.StatusRequestEntityTooLarge)
 		talk.say("another server", http.MethodPost, "/servers", with(first, map[string]any{"name": "plain"})).want(t, http.StatusOK)
 		talk.say("renamed to a name that is taken", http.MethodPut, one, with(first, map[string]any{"name": "plain"}))
 		talk.say("renamed", http.MethodPut, one, with(first, map[string]any{"name": "a+b %41", "password": ""}))
