@@ -13,6 +13,25 @@ CREATE SCHEMA report;
 
 COMMENT ON SCHEMA report IS 'pgam: stable read-only views for people, Grafana and BI';
 
+CREATE FUNCTION pgam.new_token_epoch() RETURNS bigint
+    LANGUAGE sql
+    AS $$ select 1 + floor(pg_catalog.random() * 9007199254740991)::bigint $$;
+
+COMMENT ON FUNCTION pgam.new_token_epoch() IS 'a number from 1 to 2^53 - 1, drawn at random';
+
+CREATE FUNCTION pgam.renew_token_epoch() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if new.token_epoch = old.token_epoch then
+        new.token_epoch := pgam.new_token_epoch();
+    end if;
+    return new;
+end
+$$;
+
+COMMENT ON FUNCTION pgam.renew_token_epoch() IS 'ends the tokens of an account whose password, role or state was changed';
+
 CREATE TABLE history.activity_window (
     server_id bigint NOT NULL,
     t0 timestamp with time zone NOT NULL,
@@ -1113,7 +1132,7 @@ CREATE TABLE pgam.account (
     password_hash text NOT NULL,
     role text NOT NULL,
     active boolean DEFAULT true NOT NULL,
-    token_epoch integer DEFAULT 0 NOT NULL,
+    token_epoch bigint DEFAULT pgam.new_token_epoch() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     last_login_at timestamp with time zone,
@@ -1122,7 +1141,7 @@ CREATE TABLE pgam.account (
 
 COMMENT ON TABLE pgam.account IS 'who may ask the API';
 COMMENT ON COLUMN pgam.account.password_hash IS 'bcrypt';
-COMMENT ON COLUMN pgam.account.token_epoch IS 'raised to end every token issued before';
+COMMENT ON COLUMN pgam.account.token_epoch IS 'drawn at random; another one ends every token issued before';
 
 ALTER TABLE pgam.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pgam.account_id_seq
@@ -2105,6 +2124,8 @@ CREATE UNIQUE INDEX server_name_key ON pgam.server USING btree (name) WHERE (del
 CREATE INDEX server_revision_idx ON pgam.server USING btree (revision);
 
 CREATE INDEX server_ssh_key_idx ON pgam.server USING btree (ssh_key_id) WHERE (ssh_key_id IS NOT NULL);
+
+CREATE TRIGGER renew_token_epoch BEFORE UPDATE ON pgam.account FOR EACH ROW WHEN ((((old.password_hash IS DISTINCT FROM new.password_hash) OR (old.role IS DISTINCT FROM new.role)) OR (old.active IS DISTINCT FROM new.active))) EXECUTE FUNCTION pgam.renew_token_epoch();
 
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_ssh_key_id_fkey FOREIGN KEY (ssh_key_id) REFERENCES pgam.ssh_key(id);

@@ -69,7 +69,7 @@ type User struct {
 	PasswordHash string // bcrypt, as package auth makes and reads it
 	Role         Role
 	Active       bool       // false: may not log in, and no token of theirs counts
-	TokenEpoch   int        // tokens of another epoch do not count; raised to revoke them all
+	TokenEpoch   int64      // drawn at random; tokens of another epoch do not count, so a new one revokes them all
 	CreatedAt    time.Time  // UTC
 	LastLoginAt  *time.Time // UTC; nil: never
 }

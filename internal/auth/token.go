@@ -59,17 +59,18 @@ type Tokens struct {
 // Claims is what a good token says.
 type Claims struct {
 	ID        string       // jti, unique
-	Login     string       // sub
-	Role      account.Role // as it was when issued: to show, never to decide by
-	Epoch     int          // must equal User.TokenEpoch
+	UserID    int64        // uid; who the token is of
+	Login     string       // sub: as it was when issued, to show
+	Role      account.Role // likewise, never to decide by
+	Epoch     int64        // must equal User.TokenEpoch
 	IssuedAt  time.Time    // UTC
 	ExpiresAt time.Time    // UTC
 }
 
 // Check returns ErrTokenRevoked unless the token is in force for user, as just
-// looked up by its Login.
+// looked up by its UserID. A login may come to stand for somebody else.
 func (c Claims) Check(user account.User) error {
-	if !user.Active || user.TokenEpoch != c.Epoch || user.Login != c.Login {
+	if !user.Active || user.ID != c.UserID || user.TokenEpoch != c.Epoch {
 		return ErrTokenRevoked
 	}
 	return nil
@@ -78,8 +79,9 @@ func (c Claims) Check(user account.User) error {
 // wireClaims is the form of the claims in a token.
 type wireClaims struct {
 	jwt.RegisteredClaims
-	Role  account.Role `json:"role,omitempty"`
-	Epoch *int         `json:"epoch"` // a pointer, so that a missing one is seen
+	UserID int64        `json:"uid"`
+	Role   account.Role `json:"role,omitempty"`
+	Epoch  int64        `json:"epoch"`
 }
 
 // NewTokens validates config.
@@ -132,6 +134,9 @@ func (t *Tokens) Issue(user account.User, now time.Time) (token string, expires 
 	if err := account.ValidateLogin(user.Login); err != nil {
 		return "", time.Time{}, fmt.Errorf("issue token: %w", err)
 	}
+	if user.ID <= 0 || user.TokenEpoch <= 0 {
+		return "", time.Time{}, errors.New("issue token: the user has no id or no epoch")
+	}
 	issued := now.UTC().Truncate(time.Second)
 	expires = issued.Add(t.ttl)
 	unsigned := jwt.NewWithClaims(jwt.SigningMethodHS256, wireClaims{
@@ -139,7 +144,7 @@ func (t *Tokens) Issue(user account.User, now time.Time) (token string, expires 
 			Issuer: t.issuer, Subject: user.Login, Audience: jwt.ClaimStrings{t.audience}, ID: rand.Text(),
 			IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued), ExpiresAt: jwt.NewNumericDate(expires),
 		},
-		Role: user.Role, Epoch: &user.TokenEpoch,
+		UserID: user.ID, Role: user.Role, Epoch: user.TokenEpoch,
 	})
 	unsigned.Header["kid"] = t.keyID
 	token, err = unsigned.SignedString(t.keys[t.keyID])
@@ -191,7 +196,9 @@ func (t *Tokens) verify(token string) (Claims, error) {
 		return Claims{}, invalid("no id (jti)")
 	case claims.IssuedAt == nil:
 		return Claims{}, invalid("no time of issue (iat)")
-	case claims.Epoch == nil:
+	case claims.UserID <= 0:
+		return Claims{}, invalid("no user (uid)")
+	case claims.Epoch <= 0:
 		return Claims{}, invalid("no epoch")
 	case len(claims.Audience) != 1:
 		return Claims{}, invalid("more than one audience (aud)")
@@ -201,7 +208,7 @@ func (t *Tokens) verify(token string) (Claims, error) {
 		return Claims{}, invalid("good for longer than any token issued here")
 	}
 	return Claims{
-		ID: claims.ID, Login: claims.Subject, Role: claims.Role, Epoch: *claims.Epoch,
+		ID: claims.ID, UserID: claims.UserID, Login: claims.Subject, Role: claims.Role, Epoch: claims.Epoch,
 		IssuedAt: claims.IssuedAt.UTC(), ExpiresAt: claims.ExpiresAt.UTC(),
 	}, nil
 }

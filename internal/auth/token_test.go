@@ -73,7 +73,7 @@ func TestTokens_IssueAndParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := auth.Claims{
-		ID: got.ID, Login: "ann", Role: account.Operator, Epoch: 3, IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
+		ID: got.ID, UserID: 7, Login: "ann", Role: account.Operator, Epoch: 3, IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -139,7 +139,9 @@ func TestClaims_Check(t *testing.T) {
 		"disabled":  func(u *account.User) { u.Active = false },
 		"epoch":     func(u *account.User) { u.TokenEpoch++ },
 		"old epoch": func(u *account.User) { u.TokenEpoch-- },
-		"other":     func(u *account.User) { u.Login = "bob" },
+		"other":     func(u *account.User) { u.ID = 8 },
+		"recreated": func(u *account.User) { u.ID, u.TokenEpoch = 9, 4_181_120_000_000_000 },
+		"id reused": func(u *account.User) { u.TokenEpoch = 4_181_120_000_000_000 },
 		"nobody":    func(u *account.User) { *u = account.User{} },
 	} {
 		changed := user()
@@ -147,6 +149,11 @@ func TestClaims_Check(t *testing.T) {
 		if err := claims.Check(changed); !errors.Is(err, auth.ErrTokenRevoked) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	renamed := user()
+	renamed.Login = "bob"
+	if err := claims.Check(renamed); err != nil {
+		t.Errorf("the user under another login: %v", err)
 	}
 	demoted := user()
 	demoted.Role = account.Viewer
@@ -313,8 +320,10 @@ func forgeries(tb testing.TB) map[string]string {
 		"no aud": f.with(tb, nil, object{"aud": nil}), "other aud": f.with(tb, nil, object{"aud": "other"}), "aud empty": f.with(tb, nil, object{"aud": []string{}}), "aud longer": f.with(tb, nil, object{"aud": "pgam-api2"}),
 		"two auds": f.with(tb, nil, object{"aud": []string{"other", "pgam-api"}}), "no jti": f.with(tb, nil, object{"jti": nil}), "jti empty": f.with(tb, nil, object{"jti": ""}),
 		"jti long": f.with(tb, nil, object{"jti": strings.Repeat("x", 65)}), "no sub": f.with(tb, nil, object{"sub": nil}), "sub empty": f.with(tb, nil, object{"sub": ""}),
-		"sub unprintable": f.with(tb, nil, object{"sub": "ann\nadmin"}), "sub a number": f.with(tb, nil, object{"sub": 1}), "no epoch": f.with(tb, nil, object{"epoch": nil}),
-		"epoch text": f.with(tb, nil, object{"epoch": "3"}), "epoch a fraction": f.with(tb, nil, object{"epoch": 3.5}),
+		"sub unprintable": f.with(tb, nil, object{"sub": "ann\nadmin"}), "sub a number": f.with(tb, nil, object{"sub": 1}), "no epoch": f.with(tb, nil, object{"epoch": nil}), "epoch zero": f.with(tb, nil, object{"epoch": 0}),
+		"no uid": f.with(tb, nil, object{"uid": nil}), "uid zero": f.with(tb, nil, object{"uid": 0}), "uid negative": f.with(tb, nil, object{"uid": -7}), "uid a login": f.with(tb, nil, object{"uid": "ann"}),
+		"uid of another, unsigned": header + "." + encoded(tb, merged(f.claims, object{"uid": 1})) + "." + signature,
+		"epoch text":               f.with(tb, nil, object{"epoch": "3"}), "epoch a fraction": f.with(tb, nil, object{"epoch": 3.5}),
 		"expired for another": f.with(tb, nil, object{"exp": unix(-time.Minute), "aud": "other"}),
 		"python token":        sign(encoded(tb, object{"alg": "HS256", "typ": "JWT"})+"."+encoded(tb, object{"sub": "admin", "exp": unix(time.Hour)}), sha256.New, key),
 	}
@@ -385,7 +394,7 @@ func TestTokens_TheForgeCanSign(t *testing.T) {
 	t.Parallel()
 	f, tokens := newForge(t), tokensAt(t, noon, nil)
 	for name, token := range map[string]string{
-		"unchanged": f.with(t, nil, nil), "other login": f.with(t, nil, object{"sub": "bob"}), "other epoch": f.with(t, nil, object{"epoch": 4}),
+		"unchanged": f.with(t, nil, nil), "other login": f.with(t, nil, object{"sub": "bob"}), "other user": f.with(t, nil, object{"uid": 8}), "other epoch": f.with(t, nil, object{"epoch": 4}),
 		"unknown claim": f.with(t, nil, object{"x": 1}), "aud a list": f.with(t, nil, object{"aud": []string{"pgam-api"}}),
 	} {
 		if _, err := tokens.Parse(token); err != nil {

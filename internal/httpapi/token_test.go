@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/httpapi"
 	"github.com/pgam/pgam/internal/pgtest"
 )
 
@@ -101,9 +104,9 @@ func TestAuthorization(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issue := func(login string, at time.Time) string {
+	issue := func(id int64, at time.Time) string {
 		u := user
-		u.Login = login
+		u.ID = id
 		token, _, err := a.tokens.Issue(u, at)
 		if err != nil {
 			t.Fatal(err)
@@ -127,8 +130,8 @@ func TestAuthorization(t *testing.T) {
 		{"no token", "Bearer ", "Not authenticated", true},
 		{"junk", "Bearer junk", "Invalid token", false},
 		{"another key", "Bearer " + forged, "Invalid token", false},
-		{"expired", "Bearer " + issue("viewer", time.Now().Add(-2*time.Hour)), "Token expired", false},
-		{"user gone", "Bearer " + issue("nobody", time.Now()), "Invalid credentials", false},
+		{"expired", "Bearer " + issue(user.ID, time.Now().Add(-2*time.Hour)), "Token expired", false},
+		{"user gone", "Bearer " + issue(1<<40, time.Now()), "Invalid credentials", false},
 	}
 	ask := func(path, header string) answer {
 		req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, a.URL+path, http.NoBody))
@@ -152,7 +155,7 @@ func TestAuthorization(t *testing.T) {
 			}
 		}
 	}
-	a.want(200, ask("/servers", "bearer "+issue("viewer", time.Now())))
+	a.want(200, ask("/servers", "bearer "+issue(user.ID, time.Now())))
 	for _, open := range []string{"/", "/api/health", "/openapi.json", "/healthz", "/readyz", "/metrics"} {
 		a.want(200, ask(open, ""))
 	}
@@ -181,6 +184,66 @@ func TestRevocation(t *testing.T) {
 	a.want(200, a.get("/servers"))
 	pgtest.Exec(t, a.dsn, "update pgam.account set active = false where login = 'viewer'")
 	pgtest.WaitFor(t, 5*time.Second, func() bool { return a.get("/servers").Status == 401 }, "the token of a disabled user to die")
+}
+
+// Whoever gets the login of somebody who is gone gets nothing of the old tokens,
+// in no process, and nor do they of the new role.
+func TestATokenOutlivesNoUser(t *testing.T) {
+	t.Parallel()
+	var cfg httpapi.Config
+	a := startAPI(t, func(c *httpapi.Config) { cfg = *c })
+	cfg.Registry = nil
+	second := httptest.NewServer(must[http.Handler](t)(httpapi.New(cfg)))
+	t.Cleanup(second.Close)
+	here := a.watched("here", pgtest.Target(t))
+	ghost := func(role account.Role) string {
+		u := must[account.User](t)(a.store.CreateAccount(t.Context(), account.User{Login: "ghost", PasswordHash: "$2a$hash", Role: role, Active: true}))
+		token, _, err := a.tokens.Issue(u, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	ask := func(base, path, token string) int {
+		req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, http.NoBody))
+		req.Header.Set("Authorization", "Bearer "+token)
+		res := must[*http.Response](t)(a.Client().Do(req))
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	old := ghost(account.Viewer)
+	bases := []string{a.URL, second.URL}
+	for _, base := range bases {
+		if got := ask(base, "/servers", old); got != http.StatusOK {
+			t.Fatalf("while there: %d", got)
+		}
+	}
+	streamed := make(chan int, 1)
+	go func() { streamed <- ask(a.URL, "/api/v1/servers/"+here.Name+"/stream?every=1", old) }()
+	if err := a.store.DeleteAccount(t.Context(), "ghost"); err != nil {
+		t.Fatal(err)
+	}
+	fresh := ghost(account.Admin)
+	for _, base := range bases {
+		pgtest.WaitFor(t, time.Minute, func() bool {
+			if got := ask(base, "/api/v1/ssh-keys", old); got != http.StatusForbidden && got != http.StatusUnauthorized {
+				t.Fatalf("the old token: %d", got)
+			}
+			return ask(base, "/servers", old) == http.StatusUnauthorized
+		}, "the old token to die")
+		if got := ask(base, "/api/v1/ssh-keys", fresh); got != http.StatusOK {
+			t.Errorf("the new token: %d", got)
+		}
+		if got := ask(base, "/api/v1/ssh-keys", old); got != http.StatusUnauthorized {
+			t.Errorf("the old token beside the new one: %d", got)
+		}
+	}
+	select { // the stream ends by itself
+	case <-streamed:
+	case <-time.After(time.Minute):
+		t.Error("the stream goes on")
+	}
 }
 
 // Every operation, asked by everybody.

@@ -17,7 +17,7 @@ type accountRow struct {
 	PasswordHash string     `db:"password_hash"`
 	Role         string     `db:"role"`
 	Active       bool       `db:"active"`
-	TokenEpoch   int        `db:"token_epoch"`
+	TokenEpoch   int64      `db:"token_epoch"`
 	CreatedAt    time.Time  `db:"created_at"`
 	LastLoginAt  *time.Time `db:"last_login_at"`
 }
@@ -68,7 +68,7 @@ returning` + accountColumns
 func (s *Store) SetPassword(ctx context.Context, login, hash string) error {
 	return s.changeAccount(ctx, `/* pgam:account_password */
 update pgam.account
-   set password_hash = $2, token_epoch = token_epoch + 1, updated_at = now()
+   set password_hash = $2, token_epoch = pgam.new_token_epoch(), updated_at = now()
  where login = $1`, login, hash)
 }
 
@@ -101,7 +101,16 @@ func (s *Store) Account(ctx context.Context, login string) (account.User, error)
 	if account.ValidateLogin(login) != nil {
 		return account.User{}, account.ErrNotFound
 	}
-	rows, err := s.pool.Query(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where login = $1`, login)
+	return s.account(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where login = $1`, login)
+}
+
+// AccountByID gives the user of this id, or account.ErrNotFound.
+func (s *Store) AccountByID(ctx context.Context, id int64) (account.User, error) {
+	return s.account(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where id = $1`, id)
+}
+
+func (s *Store) account(ctx context.Context, sql string, key any) (account.User, error) {
+	rows, err := s.pool.Query(ctx, sql, key)
 	if err != nil {
 		return account.User{}, fmt.Errorf("read user: %w", dbError(err))
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/pgtest"
 )
 
 func TestAccountLife(t *testing.T) {
@@ -36,7 +37,7 @@ func TestAccountLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	read, err := s.Account(ctx, made.Login)
-	if err != nil || read.PasswordHash != "$2a$newer" || read.TokenEpoch != made.TokenEpoch+1 || read.LastLoginAt == nil {
+	if err != nil || read.PasswordHash != "$2a$newer" || read.TokenEpoch == made.TokenEpoch || read.LastLoginAt == nil {
 		t.Errorf("read %+v (hash %q), %v", read, read.PasswordHash, err)
 	}
 	if _, err := s.CreateAccount(ctx, account.User{Login: "alice", PasswordHash: "x", Role: account.Viewer}); err != nil {
@@ -61,5 +62,61 @@ func TestAccountLife(t *testing.T) {
 	}
 	if n, err := s.CountAccounts(ctx); err != nil || n != 1 {
 		t.Errorf("%d accounts, %v", n, err)
+	}
+}
+
+// An epoch is drawn at random, and drawn anew by whatever changes what an
+// account may do, in SQL too.
+func TestTokenEpochsAreDrawnAnew(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	seen := map[int64]string{}
+	look := func(what string) account.User {
+		t.Helper()
+		u, err := s.Account(t.Context(), "ghost")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, again := seen[u.TokenEpoch]; again || u.TokenEpoch < 1<<20 {
+			t.Errorf("%s: epoch %d, as after: %q", what, u.TokenEpoch, other)
+		}
+		seen[u.TokenEpoch] = what
+		return u
+	}
+	create := func(role account.Role) {
+		t.Helper()
+		if _, err := s.CreateAccount(t.Context(), account.User{Login: "ghost", PasswordHash: "$2a$hash", Role: role, Active: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create(account.Viewer)
+	first := look("made")
+	if err := s.SetPassword(t.Context(), "ghost", "$2a$hash"); err != nil {
+		t.Fatal(err)
+	}
+	look("the same password set again")
+	for _, change := range []string{"password_hash = '$2a$other'", "role = 'admin'", "active = false", "active = true"} {
+		pgtest.Exec(t, dsn, "update pgam.account set "+change+" where login = 'ghost'")
+		look(change)
+	}
+	before, err := s.Account(t.Context(), "ghost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.TouchLogin(t.Context(), "ghost"); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := s.AccountByID(t.Context(), before.ID); err != nil || after.TokenEpoch != before.TokenEpoch {
+		t.Errorf("a login: %v, %v", after, err)
+	}
+	if err := s.DeleteAccount(t.Context(), "ghost"); err != nil {
+		t.Fatal(err)
+	}
+	create(account.Admin)
+	if again := look("made again"); again.ID == first.ID {
+		t.Errorf("the id %d is given twice", again.ID)
+	}
+	if _, err := s.AccountByID(t.Context(), first.ID); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("the account that is gone: %v", err)
 	}
 }

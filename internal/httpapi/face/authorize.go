@@ -22,12 +22,12 @@ const userTTL = 3 * time.Second
 // userCache reads each user at most once in userTTL.
 type userCache struct {
 	accounts Accounts
-	cache    *otter.Cache[string, account.User]
+	cache    *otter.Cache[int64, account.User]
 }
 
 func newUserCache(accounts Accounts) (*userCache, error) {
-	cache, err := otter.New(&otter.Options[string, account.User]{
-		MaximumSize: 10_000, ExpiryCalculator: otter.ExpiryWriting[string, account.User](userTTL), Logger: &otter.NoopLogger{},
+	cache, err := otter.New(&otter.Options[int64, account.User]{
+		MaximumSize: 10_000, ExpiryCalculator: otter.ExpiryWriting[int64, account.User](userTTL), Logger: &otter.NoopLogger{},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache of users: %w", err)
@@ -35,12 +35,12 @@ func newUserCache(accounts Accounts) (*userCache, error) {
 	return &userCache{accounts, cache}, nil
 }
 
-func (u *userCache) get(ctx context.Context, login string) (account.User, error) {
-	return u.cache.Get(ctx, login, otter.LoaderFunc[string, account.User](func(ctx context.Context, login string) (account.User, error) {
+func (u *userCache) get(ctx context.Context, id int64) (account.User, error) {
+	return u.cache.Get(ctx, id, otter.LoaderFunc[int64, account.User](func(ctx context.Context, id int64) (account.User, error) {
 		// Others may wait for this answer, so nobody's leaving ends it.
 		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), userReadTimeout, fmt.Errorf("read user: deadline %s", userReadTimeout))
 		defer cancel()
-		return u.accounts.Account(ctx, login)
+		return u.accounts.AccountByID(ctx, id)
 	}))
 }
 
@@ -107,12 +107,12 @@ func (f *Face) identify(ctx context.Context, header string) (account.User, error
 		f.Log.DebugContext(ctx, "token refused", "request_id", RequestID(ctx), "error", err)
 		return account.User{}, NewError(http.StatusUnauthorized, "Invalid token")
 	}
-	user, err := f.users.get(ctx, claims.Login)
+	user, err := f.users.get(ctx, claims.UserID)
 	if err == nil && claims.Check(user) != nil {
 		// It may be newer than what is remembered of the user: a login right
 		// after a change of the password.
-		f.users.cache.Invalidate(claims.Login)
-		user, err = f.users.get(ctx, claims.Login)
+		f.users.cache.Invalidate(claims.UserID)
+		user, err = f.users.get(ctx, claims.UserID)
 	}
 	switch {
 	case errors.Is(err, account.ErrNotFound):

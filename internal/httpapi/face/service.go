@@ -117,6 +117,7 @@ type Storage interface {
 // Accounts knows who may ask.
 type Accounts interface {
 	Account(ctx context.Context, login string) (account.User, error)
+	AccountByID(ctx context.Context, id int64) (account.User, error)
 	TouchLogin(ctx context.Context, login string) error
 }
 
