@@ -104,7 +104,7 @@ func checkSchema(ctx context.Context, stats *store.Store) error {
 	switch {
 	case errors.Is(err, store.ErrSchema):
 		return daemon.Configuration(err)
-	case errors.Is(err, store.ErrUnavailable):
+	case store.MayPass(err):
 		return fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
 	}
 	return err
@@ -162,7 +162,7 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 		Services: httpapi.Services{
 			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Fleet: stats, Databases: stats, Disks: stats, Storage: stats,
 			Keys: stats, Keysmith: keysmith{}, Accounts: stats, Settings: settings{stats},
-			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable,
+			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version,
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,

@@ -104,8 +104,9 @@ func (c catalog) Unseal(sealed []byte) ([]target.Target, error) {
 // history writes to stats_db.
 type history struct{ *store.Store }
 
-// Retryable implements collector.History.
-func (history) Retryable(err error) bool { return errors.Is(err, store.ErrUnavailable) }
+// Retryable implements collector.History: an error is one of stats_db until it
+// is known to be one of the data.
+func (history) Retryable(err error) bool { return !store.Refused(err) }
 
 // upkeep makes partitions ahead, drops old ones, and removes what was kept of
 // servers that were deleted with their history.

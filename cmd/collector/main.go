@@ -86,7 +86,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	})
 	lease, err := stats.Lease(ctx, log, started)
 	frame.OnStop("lease", lease.Close)
-	if err != nil && !errors.Is(err, store.ErrUnavailable) {
+	if err != nil && !store.MayPass(err) {
 		return err
 	}
 	servers, now := newFleet(), newSettings(stats, log, cfg)
@@ -135,7 +135,7 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool) error 
 	switch {
 	case errors.Is(err, store.ErrSchema):
 		return daemon.Configuration(err)
-	case errors.Is(err, store.ErrUnavailable):
+	case store.MayPass(err):
 		if known, keptErr := journal.Targets(); keptErr == nil && known != nil {
 			return nil
 		}

@@ -213,7 +213,7 @@ func (t *tool) openStore(ctx context.Context, keyring bool) (*store.Store, error
 	}
 	if err := stats.CheckSchema(ctx); err != nil {
 		stats.Close()
-		if errors.Is(err, store.ErrUnavailable) {
+		if store.MayPass(err) {
 			return nil, explainStats(cfg.StatsDSN, err)
 		}
 

@@ -17,8 +17,8 @@ import (
 
 // Append writes a batch in one transaction. Doing it twice stores it once: the
 // rows' own keys say what is there already, and a window's share of its
-// minute, and a sample's of its rollups, is added only with it. An error that wraps ErrUnavailable is
-// for later; any other is about the data. A missing partition is made.
+// minute, and a sample's of its rollups, is added only with it. An error is for
+// later, unless stats_db has Refused the data. A missing partition is made.
 func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	err := s.append(ctx, b)
 	var pgErr *pgconn.PgError

@@ -60,8 +60,7 @@ select i.since,
 
 // Import writes a chunk in one transaction. Doing it twice stores it once:
 // what is there already stays as it is, and the rollups grow only by what was
-// not. Partitions are made as needed. An error that wraps ErrUnavailable is for
-// later.
+// not. Partitions are made as needed. An error that MayPass is for later.
 func (s *Store) Import(ctx context.Context, id target.ID, c history.ImportedChunk) (history.ImportCounts, error) {
 	var counts history.ImportCounts
 	for try := 1; ; try++ {

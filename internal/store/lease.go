@@ -37,7 +37,7 @@ type Lease struct {
 
 // Lease waits until no other collector is active, or ctx ends. When it has to
 // wait it says so once, and calls standBy. The lease is never nil: with an error
-// that wraps ErrUnavailable, Keep takes it as soon as stats_db is back.
+// that MayPass, Keep takes it as soon as stats_db is back.
 func (s *Store) Lease(ctx context.Context, log *slog.Logger, standBy func()) (*Lease, error) {
 	l := &Lease{s: s, log: log}
 	told := false

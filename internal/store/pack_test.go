@@ -411,7 +411,7 @@ func TestConformancePackBesideReader(t *testing.T) {
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
-		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "2024-11-22") {
+		if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "2024-11-22") {
 			t.Errorf("beside a reader: %v", err)
 		}
 		// lock_timeout is 0.2 s; the rest is for a busy machine.

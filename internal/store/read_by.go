@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 // is at fault.
 func (s *Store) ActivityBy(ctx context.Context, t target.Target, q history.ActivityQuestion) (history.ActivityBy, error) {
 	fail := func(err error) (history.ActivityBy, error) {
-		return history.ActivityBy{}, fmt.Errorf("read activity: %w", countError(err))
+		return history.ActivityBy{}, fmt.Errorf("read activity: %w", dbError(err))
 	}
 	q, err := q.Complete()
 	if err != nil {
@@ -89,12 +88,4 @@ func byClasses(a history.Activity) history.ActivityBy {
 		answer.Samples = append(answer.Samples, a.Samples[class])
 	}
 	return answer
-}
-
-// countError leaves the questions' own faults as they are.
-func countError(err error) error {
-	if errors.Is(err, history.ErrInvalid) || errors.Is(err, history.ErrGone) || errors.Is(err, history.ErrCounting) || errors.Is(err, ErrUnavailable) {
-		return err
-	}
-	return dbError(err)
 }

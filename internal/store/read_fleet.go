@@ -397,7 +397,7 @@ func (s *Store) fleetKept(ctx context.Context, plan history.ActivityPlan) error 
 func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (history.FleetActivity, error) {
 	a := history.FleetActivity{Plan: plan}
 	if err := s.fleetKept(ctx, plan); err != nil {
-		return a, fmt.Errorf("read activity of the fleet: %w", countError(err))
+		return a, fmt.Errorf("read activity of the fleet: %w", dbError(err))
 	}
 	shape := history.NewActivity(plan)
 	a.Times = shape.Times

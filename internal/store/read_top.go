@@ -33,7 +33,7 @@ func (s *Store) Top(ctx context.Context, t target.Target, q history.TopQuestion)
 // top also gives all groups, the most frequent first.
 func (s *Store) top(ctx context.Context, t target.Target, q history.TopQuestion) (history.Top, []*group, error) {
 	fail := func(err error) (history.Top, []*group, error) {
-		return history.Top{}, nil, fmt.Errorf("read top: %w", countError(err))
+		return history.Top{}, nil, fmt.Errorf("read top: %w", dbError(err))
 	}
 	q, err := q.Complete()
 	if err != nil {

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -15,15 +16,28 @@ import (
 	"github.com/pgam/pgam/migrations"
 )
 
-// Errors that say what is wrong with stats_db and what to do.
+// Errors that say what is wrong with stats_db. Whatever wraps none of them is a
+// fault of the data, of the schema or of ours: waiting does not help.
 var (
 	// ErrSchema says that stats_db is not at the version this program was
 	// built for.
 	ErrSchema = errors.New("stats_db has the wrong schema version")
-	// ErrUnavailable says that stats_db cannot be reached or answered too
-	// late; trying again later may help.
+	// ErrUnavailable says that stats_db cannot be reached, lets nobody in, or
+	// cannot write now; trying again later may help.
 	ErrUnavailable = errors.New("stats_db is not available")
+	// ErrTooSlow says that stats_db is there, but that the answer took longer
+	// than a statement or the caller may wait: less has to be asked.
+	ErrTooSlow = errors.New("stats_db took too long")
+	// ErrLocked says that another session held a lock for longer than a
+	// statement may wait for it.
+	ErrLocked = errors.New("stats_db is locked")
 )
+
+// MayPass says whether an error may be gone the next time, without anybody's
+// doing.
+func MayPass(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTooSlow) || errors.Is(err, ErrLocked)
+}
 
 // Config is what Open needs.
 type Config struct {
@@ -90,8 +104,8 @@ func (s *Store) Close() { s.pool.Close() }
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // CheckSchema compares the version of stats_db with the one this program was
-// built for. The error wraps ErrSchema and names the command to run, or
-// ErrUnavailable.
+// built for. The error wraps ErrSchema and names the command to run, or is
+// stats_db's.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	var version int32
 	err := s.pool.QueryRow(ctx, "/* pgam */ select version from public.pgam_schema_version").Scan(&version)
@@ -112,25 +126,67 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return nil
 }
 
-// dbError maps a driver error to ErrUnavailable where waiting may help; the
-// text stays for the log.
+// dbError gives a driver's error the class it has: one of the errors above,
+// context.Canceled where the caller went away, or none, for what is not known.
+// The text stays, for the log.
 func dbError(err error) error {
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch pgErr.Code[:2] {
-		case "08", "53", "57":
-			return fmt.Errorf("%w: %s (SQLSTATE %s)", ErrUnavailable, pgErr.Message, pgErr.Code)
+	pgErr, told := errors.AsType[*pgconn.PgError](err)
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	class := func() error {
+		switch {
+		case err == nil, MayPass(err), errors.Is(err, context.Canceled):
+			return nil
+		case told && !connecting:
+			return stateClass(pgErr.Code)
+		case connecting: // refused, cut, too late, or let in by nobody, whatever the reason
+			return ErrUnavailable
+		case errors.Is(err, context.DeadlineExceeded):
+			return ErrTooSlow
+		case cut(err):
+			return ErrUnavailable
 		}
-		switch pgErr.Code {
-		case "40001", "40P01", "55P03", "25006":
-			return fmt.Errorf("%w: %s (SQLSTATE %s)", ErrUnavailable, pgErr.Message, pgErr.Code)
-		}
+		return nil
+	}()
+	if class == nil {
 		return err
 	}
-	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, errMalformedArray) || errors.Is(err, errLabels) {
-		return err
+	return fmt.Errorf("%w: %w", class, err)
+}
+
+// stateClass gives the class of what the server said to a statement, nil for
+// what waiting does not cure.
+func stateClass(code string) error {
+	switch code {
+	case "57014", // statement_timeout, or somebody cancelled it
+		"25P03", "25P04": // idle_in_transaction_session_timeout, transaction_timeout
+		return ErrTooSlow
+	case "55P03": // lock_timeout, NOWAIT
+		return ErrLocked
+	case "40001", "40P01", // serialization, deadlock
+		"25006": // read-only: a standby, until somebody is promoted
+		return ErrUnavailable
 	}
-	// No answer from the server at all: refused, cut, timed out.
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	switch {
+	case strings.HasPrefix(code, "08"), // connection exception, a pooler's too
+		strings.HasPrefix(code, "53"),  // out of disk, memory, connections
+		strings.HasPrefix(code, "57P"): // shut down, crashed, starting up, database dropped
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// cut says whether a connection ended before the answer came.
+func cut(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, errNoAnswer)
+}
+
+// Refused says whether stats_db refused what was written for what it is, its
+// values or the constraints they break: then no other time is better.
+func Refused(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23"))
 }
 
 // isUnique reports a violated unique constraint or index of this name.

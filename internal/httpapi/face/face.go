@@ -3,6 +3,7 @@ package face
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -131,10 +132,8 @@ func (f *Face) document(op *huma.Operation, faults []int) {
 // answer turns an error into what the client is told; what it is not told is
 // logged.
 func (f *Face) answer(ctx context.Context, operation string, err error) error {
-	fault := f.faultOf(err)
-	if fault.Status >= http.StatusInternalServerError {
-		f.Log.ErrorContext(ctx, "request failed", "request_id", RequestID(ctx), "operation", operation, "status", fault.Status, "error", err)
-	}
+	fault := f.faultOf(ctx, err)
+	f.logFault(ctx, operation, fault, err)
 	said := error(statusError(f.compat, fault.Status, fault.Detail))
 	if fault.Header != nil {
 		said = huma.ErrorWithHeaders(said, fault.Header)
@@ -144,11 +143,8 @@ func (f *Face) answer(ctx context.Context, operation string, err error) error {
 
 // write ends a request from a middleware with an error.
 func (f *Face) write(ctx huma.Context, err error) {
-	fault := f.faultOf(err)
-	if fault.Status >= http.StatusInternalServerError {
-		f.Log.ErrorContext(ctx.Context(), "request failed", "request_id", RequestID(ctx.Context()),
-			"operation", ctx.Operation().OperationID, "status", fault.Status, "error", err)
-	}
+	fault := f.faultOf(ctx.Context(), err)
+	f.logFault(ctx.Context(), ctx.Operation().OperationID, fault, err)
 	for name := range fault.Header {
 		ctx.SetHeader(name, fault.Header.Get(name))
 	}
@@ -162,6 +158,21 @@ func (f *Face) write(ctx huma.Context, err error) {
 	if err := f.api.Marshal(ctx.BodyWriter(), "application/json", body); err != nil {
 		f.Log.DebugContext(ctx.Context(), "answer was not written", "error", err)
 	}
+}
+
+// logFault writes what the client is not told. Only a bug is an error of ours:
+// what is slow, locked or away is somebody's to look at, and who hung up nobody's.
+func (f *Face) logFault(ctx context.Context, operation string, fault *Error, err error) {
+	level := slog.LevelDebug
+	switch {
+	case fault.Status == http.StatusInternalServerError:
+		level = slog.LevelError
+	case fault.Status > http.StatusInternalServerError:
+		level = slog.LevelWarn
+	case fault.Status != statusClientGone:
+		return
+	}
+	f.Log.Log(ctx, level, "request failed", "request_id", RequestID(ctx), "operation", operation, "status", fault.Status, "error", err)
 }
 
 type requestIDKey struct{}

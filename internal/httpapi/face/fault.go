@@ -41,9 +41,23 @@ func (f *Error) with(name, value string) *Error {
 // statusClientGone is not seen by anybody but the log.
 const statusClientGone = 499
 
-// faultOf is the table of errors. Whatever is not in it is 500, without a
-// word.
-func (f *Face) faultOf(err error) *Error {
+// Refused says whether an error is about who asks, or how, and not about what
+// was in the way of an answer.
+func Refused(err error) bool {
+	made, ok := errors.AsType[*Error](err)
+	return ok && made.Status < http.StatusInternalServerError
+}
+
+// faultOf is the table of errors. What ended the request comes first: whatever
+// the error says, it is what came of that. What is not in the table is a bug,
+// 500, without a word.
+func (f *Face) faultOf(ctx context.Context, err error) *Error {
+	if ctx.Err() != nil {
+		if late, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
+			return late
+		}
+		return NewError(statusClientGone, "The request was cancelled")
+	}
 	var (
 		made   *Error
 		failed *live.Error
@@ -93,10 +107,11 @@ func (f *Face) faultOf(err error) *Error {
 		return NewError(http.StatusServiceUnavailable, "Too many logins at once: try again in a second").with("Retry-After", "1")
 	case errors.Is(err, f.Unavailable):
 		return NewError(http.StatusServiceUnavailable, "stats_db is not available: try again later").with("Retry-After", "5")
-	case errors.Is(err, context.Canceled):
-		return NewError(statusClientGone, "The request was cancelled")
-	case errors.Is(err, context.DeadlineExceeded):
-		return NewError(http.StatusGatewayTimeout, "The answer took too long")
+	case errors.Is(err, f.Locked):
+		return NewError(http.StatusServiceUnavailable, "stats_db holds a lock that this waits for: try again in a moment; pg_locks there names who has it").
+			with("Retry-After", "5")
+	case errors.Is(err, f.TooSlow), errors.Is(err, context.DeadlineExceeded):
+		return NewError(http.StatusGatewayTimeout, "stats_db took too long: ask for a shorter range, a coarser step or a smaller limit")
 	}
 	return NewError(http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
 }

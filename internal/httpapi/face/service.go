@@ -139,9 +139,9 @@ type Services struct {
 	Settings  Settings
 	Passwords *auth.Hasher
 	Tokens    *auth.Tokens
-	// Unavailable is what errors of the others wrap when stats_db cannot be
-	// reached.
-	Unavailable error
+	// What errors of the others wrap when stats_db cannot be reached, when it
+	// took longer than a statement may, and when another session held a lock.
+	Unavailable, TooSlow, Locked error
 	// Healthy says whether stats_db can be used.
 	Healthy func(ctx context.Context) bool
 	Log     *slog.Logger
@@ -156,7 +156,8 @@ func (s *Services) Check() error {
 	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Fleet == nil, s.Databases == nil, s.Disks == nil, s.Storage == nil,
 		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil, s.Settings == nil:
 		return errors.New("API without all of its services")
-	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil, s.Unavailable == nil:
+	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil,
+		s.Unavailable == nil, s.TooSlow == nil, s.Locked == nil:
 		return errors.New("API without passwords, tokens, health or log")
 	}
 	if s.Now == nil {

@@ -149,7 +149,7 @@ func (r routes) feed(ctx context.Context, w http.ResponseWriter, listener *live.
 				return err
 			}
 		case <-check.C:
-			if err := r.Recheck(ctx); err != nil && !errors.Is(err, r.Unavailable) {
+			if err := r.Recheck(ctx); face.Refused(err) {
 				return out.end(err)
 			}
 		}
