@@ -174,7 +174,7 @@ func (p *process) slowRequest(t *testing.T, dsn string) (answered <-chan int, re
 		status, _ := p.send(t, http.MethodGet, "/server/db1/stats", "", "")
 		statuses <- status
 	}()
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int64](t, dsn, "select count(*) from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())") > 0
 	}, "a request to wait")
 	return statuses, func() { _ = conn.Close(context.WithoutCancel(t.Context())) }
@@ -191,7 +191,7 @@ func TestStopFinishesRequests(t *testing.T) {
 	}
 	answered, release := p.slowRequest(t, dsn)
 	p.stop(t)
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
 		if err == nil {
 			_ = conn.Close()
@@ -239,7 +239,7 @@ func TestStopAnswersForHungServer(t *testing.T) {
 		status, body := p.send(t, http.MethodGet, "/server_stats/db1", "", "")
 		answered <- answer{status, body}
 	}()
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		_, pools := p.send(t, http.MethodGet, "/api/pools/status", "", "")
 		return strings.Contains(pools, `"acquired":1`)
 	}, "the question to be under way")

@@ -210,7 +210,7 @@ func TestStandsBy(t *testing.T) {
 		t.Errorf("the second does not stand by:\n%s", second.said())
 	}
 	first.stop(t)
-	pgtest.WaitFor(t, 20*time.Second, func() bool { return second.metric(t, "pgam_lease_held") == 1 }, "the second to take over")
+	pgtest.WaitFor(t, func() bool { return second.metric(t, "pgam_lease_held") == 1 }, "the second to take over")
 	told("WATCHDOG=1")
 	second.stop(t)
 }
@@ -260,16 +260,16 @@ select coalesce(array_agg(s.name order by s.name), '{}')
                 where u.server_id = s.id
                   and u.mount_point = f.mount_point
                   and u.free_bytes between 1 and u.total_bytes)`
-	pgtest.WaitFor(t, 60*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return cmp.Equal([]string{"local", "ssh", "tunnel"}, pgtest.Value[[]string](t, in.dsn, seen))
 	}, "disks of the servers")
 	if n := pgtest.Value[int64](t, in.dsn, "select count(distinct (mount_point, total_bytes)) from history.disk_usage"); n != 1 {
 		t.Errorf("%d file systems are seen where there is one", n)
 	}
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int64](t, in.dsn, "select count(distinct server_id) from history.activity_window where tick_outcome is null") == 5
 	}, "windows of all servers, that behind the tunnel included")
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return p.metric(t, `pgam_disk_looks_total{outcome="ok"}`) >= 4 && p.metric(t, `pgam_disk_looks_total{outcome="failed"}`) >= 1
 	}, "looks to be counted")
 	id := pgtest.Value[int64](t, in.dsn, "select id from pgam.server where name = 'tunnel'")
@@ -290,7 +290,7 @@ select coalesce(array_agg(s.name order by s.name), '{}')
 	// The next start goes on with the others, and removes what is to be gone.
 	p = in.start(t, "PGAM_DISKS_INTERVAL=5s", "PGAM_WINDOW=5s")
 	began := time.Now()
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int64](t, in.dsn, `
 select (select count(*) from history.disk_usage where server_id = $1)
      + (select count(*) from history.file_system where server_id = $1)

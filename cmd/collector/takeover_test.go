@@ -2,7 +2,6 @@ package main
 
 import (
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,7 +37,7 @@ func TestTakeoverKeepsMeanings(t *testing.T) {
 	samples := func(p *process, n float64) {
 		t.Helper()
 		from := max(p.metric(t, "pgam_session_samples_total"), 0)
-		pgtest.WaitFor(t, 30*time.Second, func() bool { return p.metric(t, "pgam_session_samples_total") >= from+n }, "samples")
+		pgtest.WaitFor(t, func() bool { return p.metric(t, "pgam_session_samples_total") >= from+n }, "samples")
 	}
 	seen := func(application string) int64 {
 		return pgtest.Value[int64](t, in.dsn, "select count(*) from report.activity where application_name = '"+application+"'")
@@ -46,7 +45,7 @@ func TestTakeoverKeepsMeanings(t *testing.T) {
 
 	first := in.start(t, "PGAM_WINDOW=60s")
 	// What comes after the first writing stays in the journal for a minute.
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return pgtest.Value[bool](t, in.dsn, "select exists (select from history.event)") }, "the first writing")
+	pgtest.WaitFor(t, func() bool { return pgtest.Value[bool](t, in.dsn, "select exists (select from history.event)") }, "the first writing")
 	end := busy("alpha")
 	samples(first, 3)
 	kill(t, first)
@@ -59,7 +58,7 @@ func TestTakeoverKeepsMeanings(t *testing.T) {
 	other.data = t.TempDir()
 	second := other.start(t, "PGAM_WINDOW=5s")
 	end = busy("beta")
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return seen("beta") > 0 }, "the second to write")
+	pgtest.WaitFor(t, func() bool { return seen("beta") > 0 }, "the second to write")
 	second.stop(t)
 	end()
 	beta := seen("beta")

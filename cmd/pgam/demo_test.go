@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pgam/pgam/internal/pgtest"
 )
@@ -41,7 +40,7 @@ func TestDemo(t *testing.T) {
 	go func() {
 		ended <- run(ctx, &tool{in: os.Stdin, out: io.Discard, errOut: io.Discard}, []string{"demo", "--dsn-file", file})
 	}()
-	pgtest.WaitFor(t, time.Minute, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, dsn, "select count(*)::int from pg_stat_activity where application_name ~ '^shop-' and datname = current_database()") >= 8
 	}, "load")
 	stop()

@@ -109,7 +109,7 @@ func startCollector(tb testing.TB, program, dsn, dir string, settings ...string)
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = r.cmd.Process.Kill() })
-	pgtest.WaitFor(tb, 20*time.Second, func() bool {
+	pgtest.WaitFor(tb, func() bool {
 		resp, err := http.Get("http://" + r.addr + "/readyz")
 		if err != nil {
 			return false

@@ -94,7 +94,7 @@ func serve(b *testing.B, dsn, dir string) *served {
 	}
 	b.Cleanup(func() { s.stop(b) })
 	ready := regexp.MustCompile(`"msg":"ready".*"address":"([^"]+)"`)
-	pgtest.WaitFor(b, 20*time.Second, func() bool {
+	pgtest.WaitFor(b, func() bool {
 		text, err := os.ReadFile(log.Name())
 		if m := ready.FindSubmatch(text); err == nil && m != nil {
 			s.addr = string(m[1])

@@ -112,7 +112,7 @@ func (p *packingRun) idle(*testing.B) (begin, end func()) {
 func (p *packingRun) packing(b *testing.B) (begin, end func()) {
 	b.Helper()
 	await := func(sql, what string) {
-		pgtest.WaitFor(b, 5*time.Minute, func() bool {
+		pgtest.WaitFor(b, func() bool {
 			wait(200 * time.Millisecond) // asking is not to be what is measured
 			return pgtest.Value[bool](b, p.dsn, sql, p.day.Format(time.DateOnly))
 		}, what)

@@ -47,20 +47,20 @@ func TestLoad(t *testing.T) {
 	load.Start()
 	defer func() { _ = load.Stop(context.WithoutCancel(t.Context())) }()
 	all := func() bool { return count(t, dsn, "backend_type = 'client backend'") == 10 }
-	pgtest.WaitFor(t, time.Minute, all, "ten sessions")
-	pgtest.WaitFor(t, time.Minute, func() bool {
+	pgtest.WaitFor(t, all, "ten sessions")
+	pgtest.WaitFor(t, func() bool {
 		return count(t, dsn, "wait_event_type = 'Lock' and cardinality(pg_blocking_pids(pid)) > 0") == 2
 	}, "a chain of two sessions that wait")
-	pgtest.WaitFor(t, time.Minute, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return count(t, dsn, "application_name = 'shop-admin' and state = 'idle in transaction'") == 1
 	}, "a session that idles in its transaction")
-	pgtest.WaitFor(t, time.Minute, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, dsn, "select count(*)::int from shop.account where balance <> 1000") >= 50
 	}, "fifty sales")
 
 	// Not the one that idles: it would notice at its next statement only.
 	pgtest.Exec(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ '^shop-' and application_name <> 'shop-admin'")
-	pgtest.WaitFor(t, time.Minute, all, "ten sessions again")
+	pgtest.WaitFor(t, all, "ten sessions again")
 	mu.Lock()
 	if len(said) == 0 || len(said) > 2 || !strings.Contains(said[0], "comes back") {
 		t.Errorf("of nine lost sessions it says %q, want a line", said)
@@ -74,5 +74,5 @@ func TestLoad(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return count(t, dsn, "true") == 0 }, "the end of all sessions")
+	pgtest.WaitFor(t, func() bool { return count(t, dsn, "true") == 0 }, "the end of all sessions")
 }

@@ -9,16 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/target"
 )
-
-// slack is what an answer may take beyond its deadline on a busy machine.
-const slack = 1500 * time.Millisecond
 
 // fleet: whatever hangs, the others' rows are right and in time.
 func (s *site) fleet(t *testing.T) {
@@ -37,24 +33,21 @@ func (s *site) fleet(t *testing.T) {
 	}
 	hung.Pause(t) // With a connection of the pool open.
 	defer hung.Resume(t)
-	eventually(t, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return s.operator.get(t, "/servers").rows(t)["t4 hung"]["status"] == "PostgreSQL: timeout"
 	}, "the hung server to be shown as such")
 	s.talk(t, "fleet", rowMasks(), func(talk *transcript) {
 		talk.names = here
-		pgtest.WaitFor(t, 10*time.Second, func() bool { // What was asked before is forgotten.
+		pgtest.WaitFor(t, func() bool { // What was asked before is forgotten.
 			got := talk.c.get(t, talk.prefix+"/servers")
 			return got.Took > statusTTL
 		}, "an answer that is not from the cache")
-		got := talk.ask("one server is well, one is mute, one refuses, one hangs", http.MethodGet, "/servers")
-		if got.Took > liveDeadline+slack {
-			t.Errorf("GET %s/servers took %s", talk.prefix, got.Took)
-		}
+		talk.ask("one server is well, one is mute, one refuses, one hangs", http.MethodGet, "/servers")
 		talk.compare("fleet")
 	})
 	s.undisturbed(t, "/server_stats/"+url.PathEscape("t4 hung"))
 	hung.Resume(t)
-	eventually(t, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return s.operator.get(t, "/servers").rows(t)["t4 hung"]["status"] == "ok"
 	}, "the server that hung to be well again")
 	for _, name := range []string{"t2 mute", "t3 wrong password", "t4 hung"} {
@@ -62,36 +55,34 @@ func (s *site) fleet(t *testing.T) {
 	}
 }
 
-// undisturbed asks for something that takes its time, and meanwhile for others.
+// undisturbed asks for something that ends at its deadline, and meanwhile for
+// others: some of those are asked after it and answered before it.
 func (s *site) undisturbed(t *testing.T, slow string) {
 	t.Helper()
-	done := make(chan answer, 1)
-	request := s.operator.request(t, http.MethodGet, slow, "", "")
-	go func() {
-		got, err := s.operator.try(request)
-		if err != nil {
-			t.Error(err)
-		}
-		done <- got
-	}()
-	var late []time.Duration
-	asked := 0
-	for waiting := true; waiting; asked++ {
-		select {
-		case got := <-done:
-			waiting = false
-			if got.Status != http.StatusInternalServerError || got.Took > liveDeadline+slack {
-				t.Errorf("GET %s: %d after %s: %s", slow, got.Status, got.Took, got.Body)
+	pgtest.WaitFor(t, func() bool {
+		done := make(chan answer, 1)
+		request := s.operator.request(t, http.MethodGet, slow, "", "")
+		go func() {
+			got, err := s.operator.try(request)
+			if err != nil {
+				t.Error(err)
 			}
-		default:
-			if got := s.viewer.get(t, "/server_stats/t1").want(t, http.StatusOK); got.Took > slack {
-				late = append(late, got.Took)
+			done <- got
+		}()
+		overtaken := -1 // the last one may have ended after it
+		for {
+			s.viewer.get(t, "/server_stats/t1").want(t, http.StatusOK)
+			overtaken++
+			select {
+			case got := <-done:
+				if got.Status != http.StatusInternalServerError {
+					t.Errorf("GET %s: %d: %s", slow, got.Status, got.Body)
+				}
+				return overtaken > 0
+			default:
 			}
 		}
-	}
-	if len(late) > 0 || asked < 5 {
-		t.Errorf("of %d requests about another server these were late: %s", asked, late)
-	}
+	}, "requests about another server that overtake the one that waits for its deadline")
 }
 
 // caches keep an answer as long as they may, and drop it at any change, in
@@ -107,17 +98,13 @@ func (s *site) caches(t *testing.T) {
 	for range 7 {
 		connect(t, s.watched.SuperuserDSN())
 	}
-	eventually(t, func() bool { n, _ := idle(s.operator).(float64); return n >= 7 }, "a cache of a second to forget")
+	pgtest.WaitFor(t, func() bool { n, _ := idle(s.operator).(float64); return n >= 7 }, "a cache of a second to forget")
 	if after := idle(second); after != before {
 		t.Errorf("idle connections were %v and are %v: a cache of ten minutes forgets", before, after)
 	}
 	// Any change of a server, made through the other process.
 	s.operator.json(t, http.MethodPut, "/servers/t1", with(s.row("t1"), map[string]any{"stats_db": "x"})).want(t, http.StatusOK)
-	changed := time.Now()
-	eventually(t, func() bool { n, _ := idle(second).(float64); return n >= 7 }, "the other process to follow a change")
-	if took := time.Since(changed); took > changeWithin+slack/2 {
-		t.Errorf("the other process took %s to follow a change", took)
-	}
+	pgtest.WaitFor(t, func() bool { n, _ := idle(second).(float64); return n >= 7 }, "the other process to follow a change")
 	if row := second.get(t, "/servers").rows(t)["t1"]; row["stats_db"] != "x" {
 		t.Errorf("the other process shows %v", row)
 	}
@@ -130,23 +117,15 @@ func (s *site) caches(t *testing.T) {
 // other one.
 func (s *site) everywhere(t *testing.T, second *client) {
 	t.Helper()
-	within := func(what string, good func() bool) {
-		t.Helper()
-		begun := time.Now()
-		eventually(t, good, what)
-		if took := time.Since(begun); took > changeWithin {
-			t.Errorf("%s took %s, want at most %s", what, took, changeWithin)
-		}
-	}
 	s.operator.json(t, http.MethodPost, "/servers", s.row("moving")).want(t, http.StatusOK)
-	within("a new server to be everywhere", func() bool { return second.get(t, "/server_stats/moving").Status == http.StatusOK })
+	pgtest.WaitFor(t, func() bool { return second.get(t, "/server_stats/moving").Status == http.StatusOK }, "a new server to be everywhere")
 	s.operator.json(t, http.MethodPut, "/servers/moving", with(s.row("moved"), map[string]any{"password": wrongPassword})).want(t, http.StatusOK)
-	within("a new name to be everywhere", func() bool { return second.get(t, "/server_stats/moving").Status == http.StatusNotFound })
-	within("a wrong password to be everywhere", func() bool { return second.get(t, "/server_stats/moved").Status == http.StatusInternalServerError })
+	pgtest.WaitFor(t, func() bool { return second.get(t, "/server_stats/moving").Status == http.StatusNotFound }, "a new name to be everywhere")
+	pgtest.WaitFor(t, func() bool { return second.get(t, "/server_stats/moved").Status == http.StatusInternalServerError }, "a wrong password to be everywhere")
 	s.operator.json(t, http.MethodPut, "/servers/moved", s.row("moved")).want(t, http.StatusOK)
-	within("a right password to be everywhere", func() bool { return second.get(t, "/server_stats/moved").Status == http.StatusOK })
+	pgtest.WaitFor(t, func() bool { return second.get(t, "/server_stats/moved").Status == http.StatusOK }, "a right password to be everywhere")
 	s.operator.send(t, http.MethodDelete, "/servers/moved", "", "").want(t, http.StatusOK)
-	within("a removal to be everywhere", func() bool { return second.get(t, "/server_stats/moved").Status == http.StatusNotFound })
+	pgtest.WaitFor(t, func() bool { return second.get(t, "/server_stats/moved").Status == http.StatusNotFound }, "a removal to be everywhere")
 }
 
 // singleFlight: many who ask at once make a server be asked once.
@@ -158,8 +137,8 @@ func (s *site) singleFlight(t *testing.T) {
 	for range 20 {
 		request := s.operator.request(t, http.MethodGet, "/servers", "", "")
 		asking.Go(func() {
-			if got, err := s.operator.try(request); err != nil || got.Status != http.StatusOK || got.Took > liveDeadline+slack {
-				t.Errorf("one of many: %d after %s, %v", got.Status, got.Took, err)
+			if got, err := s.operator.try(request); err != nil || got.Status != http.StatusOK {
+				t.Errorf("one of many: %d, %v", got.Status, err)
 			}
 		})
 	}
@@ -182,9 +161,9 @@ func (s *site) left(t *testing.T) {
 	if _, err := fmt.Fprintf(conn, "GET /server_stats/left HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", s.viewer.token); err != nil {
 		t.Fatal(err)
 	}
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return mute.accepted() > before }, "the server to be asked")
+	pgtest.WaitFor(t, func() bool { return mute.accepted() > before }, "the server to be asked")
 	_ = conn.Close()
-	eventually(t, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return strings.Contains(s.api.logged(), "status=499") || strings.Count(s.api.logged(), "activity of left") > faults
 	}, "the end of a request that nobody waits for")
 	if strings.Count(s.api.logged(), "activity of left") > faults {
@@ -284,7 +263,7 @@ func (s *site) purged(t *testing.T) {
 	for _, path := range []string{"/servers/", "/api/servers/"} {
 		s.operator.json(t, http.MethodPost, "/servers", s.row("passing")).want(t, http.StatusOK)
 		id, stays := s.id(t, "passing"), s.id(t, "t1")
-		eventually(t, func() bool { return s.kept(t, id)["database_stat"] > 0 && s.kept(t, id)["activity_window"] > 0 }, "a history to purge")
+		pgtest.WaitFor(t, func() bool { return s.kept(t, id)["database_stat"] > 0 && s.kept(t, id)["activity_window"] > 0 }, "a history to purge")
 		s.operator.send(t, http.MethodDelete, path+"passing?purge=true", "", "").want(t, http.StatusOK)
 		s.viewer.get(t, "/server/passing/stats").want(t, http.StatusNotFound)
 		s.collector.stop(t)
@@ -295,7 +274,7 @@ func (s *site) purged(t *testing.T) {
 				t.Logf("left: %v", left)
 			}
 		}()
-		pgtest.WaitFor(t, 30*time.Second, func() bool { left = s.kept(t, id); return len(left) == 0 }, "the history to go")
+		pgtest.WaitFor(t, func() bool { left = s.kept(t, id); return len(left) == 0 }, "the history to go")
 		if n := s.kept(t, stays)["database_stat"]; n == 0 {
 			t.Errorf("another server has lost its history; of the purged one is left: %v", left)
 		}

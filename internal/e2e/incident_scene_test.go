@@ -109,7 +109,7 @@ func (i *incident) wait(t *testing.T, conn *pgx.Conn, sql string) {
 		_, _ = conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 	}()
 	t.Cleanup(func() { cancel(); <-done }) // Before the connection is closed.
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		var waits bool
 		err := i.eye.QueryRow(t.Context(), "select cardinality(pg_blocking_pids($1)) > 0", int32(conn.PgConn().PID())).Scan(&waits)
 		if err != nil {
@@ -139,9 +139,9 @@ func (i *incident) write(t *testing.T, done func() bool) {
 		}
 	}()
 	defer func() { cancel(); <-ended }()
-	for deadline := time.Now().Add(30 * time.Second); !done(); {
+	for deadline := time.Now().Add(pgtest.Patience); !done(); {
 		if time.Now().After(deadline) {
-			t.Error("thirty seconds of writing, and no session was seen to wait for I/O")
+			t.Errorf("%s of writing, and no session was seen to wait for I/O", pgtest.Patience)
 
 			return
 		}
@@ -258,7 +258,7 @@ func (e *everything) listen(t *testing.T, path string) *listener {
 // await takes ticks until one is good.
 func (l *listener) await(t *testing.T, what string, good func(liveTick) bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(pgtest.Patience)
 	for {
 		select {
 		case tick := <-l.ticks:

@@ -2,11 +2,11 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +69,7 @@ func TestOutage(t *testing.T) {
 			t.Log(c.log.String())
 		}
 	})
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return ticks(t, dsn) >= 5 }, "a first window")
+	pgtest.WaitFor(t, func() bool { return ticks(t, dsn) >= 5 }, "a first window")
 	storage.Stop(t)
 	stopped := time.Now()
 	awaitClock(t, 8*time.Second)
@@ -79,18 +79,14 @@ func TestOutage(t *testing.T) {
 	awaitClock(t, 8*time.Second)
 	storage.Start(t)
 	back := time.Now()
-	pgtest.WaitFor(t, 60*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[bool](t, dsn, "select coalesce(max(time) > $1, false) from report.tick", back.Add(6*time.Second))
 	}, "the journal to drain")
 	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	asked := time.Now()
 	if err := c.cmd.Wait(); err != nil {
 		t.Errorf("collector: %v", err)
-	}
-	if took := time.Since(asked); took > 5*time.Second {
-		t.Errorf("stopping took %s", took)
 	}
 
 	rows := query(t, dsn, "select time from report.tick order by time")
@@ -119,10 +115,6 @@ func TestOutage(t *testing.T) {
 	if n := pgtest.Value[int64](t, dsn, `select count(*) from report.tick k where k.outcome in ('ok', 'degraded') and not exists
  (select from report.activity a where a.t0 = k.t0 and a.time = k.time and a.pid = $1 and a.application_name = 'open' and a.user_name = 'postgres')`, open); n != 0 {
 		t.Errorf("%d ticks do not show the session that was there all the time", n)
-	}
-	if n := pgtest.Value[int64](t, dsn, "select count(*) from report.tick where outcome = 'failed' and (time < $1 or time > $2)",
-		killed.Add(-3*time.Second), killed.Add(4*time.Second)); n != 0 {
-		t.Errorf("%d ticks have failed, though nothing was wrong with the server", n)
 	}
 	if n := pgtest.Value[int64](t, dsn, `select count(*) from history.activity_minute m where ticks_planned <>
  (select count(*) from report.tick k where date_trunc('minute', k.t0) = m.minute)`); n != 0 {
@@ -203,22 +195,30 @@ func awaitClock(t *testing.T, d time.Duration) {
 	}
 }
 
-// everySecond says where a second has no tick, or two. Ticks of a busy machine
-// may begin late; but after one that is lost or doubled, all are.
+// everySecond says where a second has no tick, or two. A server's ticks are
+// planned at one tenth of a second, the same in all seconds, and begin within a
+// second of that, or are skipped and say when they were planned. So if none is
+// lost and none doubled, there is a tenth from which each second has one.
 func everySecond(ticks []time.Time) error {
-	const several = 5 // of which one is on time
-	if len(ticks) < several {
-		return fmt.Errorf("%d ticks only", len(ticks))
+	if len(ticks) == 0 {
+		return errors.New("no ticks")
 	}
-	late := make([]time.Duration, len(ticks)) // after the first, apart from one second a tick
-	for i, at := range ticks {
-		late[i] = at.Sub(ticks[0]) - time.Duration(i)*time.Second
-	}
-	onTime := slices.Min(late)
-	for i := several; i <= len(late); i++ {
-		if by := slices.Min(late[i-several:i]) - onTime; by > time.Second/2 {
-			return fmt.Errorf("from %s to %s ticks are %s off", ticks[i-several].Format(time.TimeOnly), ticks[i-1].Format(time.TimeOnly), by)
+	// early is how far ahead of its instant a job of the schedule may run.
+	const tenth, early = time.Second / 10, 30 * time.Millisecond
+	var faults []string
+	for phase := range 10 {
+		seconds := make([]int64, len(ticks))
+		for i, at := range ticks {
+			seconds[i] = at.Add(early - time.Duration(phase)*tenth).Unix()
 		}
+		wrong := 1
+		for wrong < len(seconds) && seconds[wrong] == seconds[wrong-1]+1 {
+			wrong++
+		}
+		if wrong == len(seconds) {
+			return nil
+		}
+		faults = append(faults, fmt.Sprintf("from tenth %d: %s is followed by %s", phase, ticks[wrong-1].Format("15:04:05.000"), ticks[wrong].Format("15:04:05.000")))
 	}
-	return nil
+	return errors.New(strings.Join(faults, "; "))
 }

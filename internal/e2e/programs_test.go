@@ -106,7 +106,10 @@ func runProgram(t *testing.T, env []string, name string, args ...string) output 
 func plainEnvironment(t *testing.T) []string {
 	t.Helper()
 
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()} //nolint:forbidigo // No program's configuration.
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), //nolint:forbidigo // No program's configuration.
+		"PGAM_SHUTDOWN_TIMEOUT=1m", // A clean stop of a busy machine is a clean stop.
+	}
 }
 
 // dataFolder is a folder that PostgreSQL's user can enter when the tests run as

@@ -126,7 +126,7 @@ func (s *shop) play(t *testing.T) scene {
 	wait(second, take("2"))
 	sleeper := open("e2e-sleeper", "begin")
 	wait(sleeper, "select pg_sleep(3600)")
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, s.SuperuserDSN(), "select count(*)::int from pg_stat_activity where application_name ~ '^e2e-' and wait_event in ('transactionid', 'PgSleep')") == 3
 	}, "the sessions to wait")
 	pid := func(conn *pgx.Conn) int32 { return int32(conn.PgConn().PID()) }

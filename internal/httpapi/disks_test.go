@@ -93,8 +93,8 @@ func TestDisksOverSSH(t *testing.T) {
 	host.Stop(t)
 	at := time.Now().UTC().Add(-90 * time.Second).Truncate(time.Second)
 	a.sampledDisk("db1", at, 1000, 250)
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return a.find("db1")["status"] != "ok" }, "the end of the sshd to be noticed")
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return a.find("db1")["free_space"] == 250.0 }, "the newest sample to be shown")
+	pgtest.WaitFor(t, func() bool { return a.find("db1")["status"] != "ok" }, "the end of the sshd to be noticed")
+	pgtest.WaitFor(t, func() bool { return a.find("db1")["free_space"] == 250.0 }, "the newest sample to be shown")
 	gone := a.find("db1")
 	if status, _ := gone["status"].(string); !strings.HasPrefix(status, "ok (SSH: connection ") || strings.Count(status, "(SSH") != 1 ||
 		gone["total_space"] != 1000.0 || gone["version"] == nil {
@@ -108,7 +108,7 @@ func TestDisksOverSSH(t *testing.T) {
 	// What is older than a day is not shown as if it were of today.
 	pgtest.Exec(t, a.dsn, "delete from history.disk_usage")
 	a.sampledDisk("db1", at.Add(-24*time.Hour), 1000, 250)
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return a.find("db1")["free_space"] == nil }, "the old sample to be left out")
+	pgtest.WaitFor(t, func() bool { return a.find("db1")["free_space"] == nil }, "the old sample to be left out")
 	if disks := a.row(a.want(200, a.get(one+"/disks"))); disks["live"] != false || len(disks["file_systems"].([]any)) != 1 {
 		t.Errorf("disks of yesterday: %v", disks)
 	}
@@ -295,7 +295,7 @@ func TestFirstContact(t *testing.T) {
 		t.Errorf("first contact: %+v", seen)
 	}
 	// The other process, which is strict, follows.
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return a.find("db1")["status"] == "ok" }, "the pin to be followed")
+	pgtest.WaitFor(t, func() bool { return a.find("db1")["status"] == "ok" }, "the pin to be followed")
 	if got := a.row(a.want(200, a.get("/api/v1/servers/db1")))["ssh"].(row); got["host_key"] != host.HostKeyLine {
 		t.Errorf("pinned %v", got)
 	}

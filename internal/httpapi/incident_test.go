@@ -163,7 +163,7 @@ func TestLocksNow(t *testing.T) {
 	a.watched("db1", server)
 	a.token = a.tokenOf(account.Viewer)
 	var root row
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		blocking := a.row(a.want(200, a.get("/api/v1/servers/db1/locks")))["blocking"].(row)
 		if blocking["waiting"] != 1.0 {
 			return false

@@ -242,7 +242,7 @@ func TestLive(t *testing.T) {
 	go func() { _, err := waiter.Exec(t.Context(), "update held set id = 3"); waiting <- err }()
 
 	var waits row
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		body := a.row(a.want(200, a.get("/api/v1/servers/db1/activity")))
 		for _, s := range body["sessions"].([]any) {
 			if s.(row)["pid"] == float64(waiter.PgConn().PID()) && s.(row)["wait_event_type"] == "Lock" {
@@ -344,7 +344,7 @@ func TestHungServer(t *testing.T) {
 		t.Errorf("the hung server's request: %d", r.Status)
 	}
 	var list []row
-	pgtest.WaitFor(t, 20*time.Second, func() bool { // once the first status is no longer remembered
+	pgtest.WaitFor(t, func() bool { // once the first status is no longer remembered
 		begun := time.Now()
 		a.want(200, a.get("/servers")).into(t, &list)
 		if took := time.Since(begun); took > 5*time.Second {
@@ -462,7 +462,7 @@ func TestWithoutStatsDB(t *testing.T) {
 	a.watched("db1", server)
 	a.want(200, a.get("/servers"))
 	pgtest.Exec(t, a.dsn, "alter table public.pgam_schema_version rename to away", "alter schema history rename to history_away")
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return a.get("/readyz").Status == 503 }, "readiness to fail")
+	pgtest.WaitFor(t, func() bool { return a.get("/readyz").Status == 503 }, "readiness to fail")
 	if health := a.row(a.want(503, a.get("/api/health"))); health["status"] != "error" {
 		t.Errorf("health %v", health)
 	}

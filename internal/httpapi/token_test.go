@@ -183,7 +183,7 @@ func TestRevocation(t *testing.T) {
 	a.token = a.tokenOf(account.Viewer)
 	a.want(200, a.get("/servers"))
 	pgtest.Exec(t, a.dsn, "update pgam.account set active = false where login = 'viewer'")
-	pgtest.WaitFor(t, 5*time.Second, func() bool { return a.get("/servers").Status == 401 }, "the token of a disabled user to die")
+	pgtest.WaitFor(t, func() bool { return a.get("/servers").Status == 401 }, "the token of a disabled user to die")
 }
 
 // Whoever gets the login of somebody who is gone gets nothing of the old tokens,

@@ -185,18 +185,14 @@ func TestDisksAreRemembered(t *testing.T) {
 		<-hold
 		return well(ctx, t, l)
 	})
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
-		begun := time.Now()
+	pgtest.WaitFor(t, func() bool {
 		if d := ask(); d.Reason != sample.Other {
 			t.Fatalf("while it is tried again: %+v", d)
-		}
-		if took := time.Since(begun); took > time.Second {
-			t.Errorf("asking for what went wrong took %s", took)
 		}
 		return r.times() == 2
 	}, "a second attempt")
 	close(hold)
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "the second attempt to succeed")
+	pgtest.WaitFor(t, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "the second attempt to succeed")
 	if d := ask(); r.times() != 2 || d.FileSystems[0].Free.V != 4 || d.Explanation != "ok" {
 		t.Errorf("after %d looks: %+v", r.times(), d)
 	}
@@ -225,15 +221,11 @@ func TestLookGoesOn(t *testing.T) {
 		return well(ctx, t, l)
 	}}
 	l := startLive(t, &catalog{servers: []target.Target{db1, db2}}, 500*time.Millisecond, func(cfg *Config) { cfg.Disks = r })
-	begun := time.Now()
 	if d := l.Disks(t.Context(), db1); d.Reason != sample.Timeout || d.Explanation != "timeout" {
 		t.Errorf("at the deadline: %+v", d)
 	}
-	if took := time.Since(begun); took > 2*time.Second {
-		t.Errorf("it took %s", took)
-	}
 	hold <- struct{}{}
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "the look to end well")
+	pgtest.WaitFor(t, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "the look to end well")
 	if n := r.times(); n != 1 {
 		t.Errorf("%d looks", n)
 	}
@@ -265,7 +257,7 @@ func TestDisksWhilePostgresIsDown(t *testing.T) {
 	_ = l.Disks(t.Context(), db1)
 	server.Stop(t)
 	r.does(well)
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "disks of a host whose PostgreSQL is down")
+	pgtest.WaitFor(t, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "disks of a host whose PostgreSQL is down")
 	if d := l.Disks(t.Context(), never); d.Reason != sample.Refused || !strings.Contains(d.Explanation, "PostgreSQL does not answer") {
 		t.Errorf("one that never answered: %+v", d)
 	}
@@ -308,7 +300,6 @@ func TestViews(t *testing.T) {
 			mu     sync.Mutex
 			unseen []int
 		)
-		begun := time.Now()
 		views := l.Views(t.Context(), c.servers, func(ctx context.Context, i int) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -317,9 +308,6 @@ func TestViews(t *testing.T) {
 				t.Errorf("no time is left for %s", c.servers[i].Name)
 			}
 		})
-		if took := time.Since(begun); took > deadline+500*time.Millisecond {
-			t.Errorf("it took %s", took)
-		}
 		slices.Sort(unseen)
 		if !slices.Equal(unseen, []int{2, 4}) {
 			t.Errorf("unseen %v", unseen)

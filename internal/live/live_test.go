@@ -146,7 +146,7 @@ func TestConformance_activity(t *testing.T) {
 				waiting <- err
 			}()
 			var got Activity
-			pgtest.WaitFor(t, 20*time.Second, func() bool {
+			pgtest.WaitFor(t, func() bool {
 				if got, err = l.Activity(t.Context(), db1, false); err != nil {
 					t.Fatal(err)
 				}
@@ -297,18 +297,18 @@ func TestHungServer(t *testing.T) {
 	l.statuses.InvalidateAll()
 
 	stuck := make(chan error, 3)
-	begun := time.Now()
 	for range cap(stuck) {
 		go func() { _, err := l.Activity(t.Context(), c.servers[0], true); stuck <- err }()
 	}
+	overtaken := false
 	for range 50 {
-		at := time.Now()
 		if _, err := l.Activity(t.Context(), c.servers[1], true); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(at); took > deadline/2 {
-			t.Errorf("a question to the other server took %s", took)
-		}
+		overtaken = overtaken || len(stuck) == 0
+	}
+	if !overtaken {
+		t.Error("the other server was asked only when the hung one had been given up")
 	}
 	statuses := l.Views(t.Context(), c.servers, nil)
 	if statuses[0].Reason != sample.Timeout || statuses[0].Explanation != "timeout" || statuses[1].Reason != sample.None {
@@ -320,9 +320,6 @@ func TestHungServer(t *testing.T) {
 		if !errors.As(err, &failed) || failed.Reason != sample.Timeout || !strings.Contains(err.Error(), "activity of hung: deadline 2s") {
 			t.Errorf("the hung server's error: %v", err)
 		}
-	}
-	if took := time.Since(begun); took > 2*deadline+time.Second {
-		t.Errorf("all of it took %s", took)
 	}
 }
 
@@ -348,7 +345,7 @@ func TestChangesReachPools(t *testing.T) {
 
 	// Changed behind our back: followed within two seconds.
 	c.set(serverOf(1, "db1", other))
-	pgtest.WaitFor(t, 2*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		now, err := l.Server("db1")
 		return err == nil && now.Endpoint.Port == other.Port()
 	}, "the change to be known")
@@ -400,7 +397,7 @@ func TestChangesReachPools(t *testing.T) {
 	}
 
 	c.remove(1)
-	pgtest.WaitFor(t, 2*time.Second, func() bool { return len(l.Pools()) == 0 && len(l.Servers()) == 0 }, "the pool to go with its server")
+	pgtest.WaitFor(t, func() bool { return len(l.Pools()) == 0 && len(l.Servers()) == 0 }, "the pool to go with its server")
 	if _, err := l.Server("renamed"); !errors.Is(err, target.ErrNotFound) {
 		t.Errorf("a removed server: %v", err)
 	}

@@ -48,7 +48,7 @@ func TestConformance_locks(t *testing.T) {
 			fourth := waiting(t, server, "select from kept")
 
 			var got Locks
-			pgtest.WaitFor(t, 20*time.Second, func() bool {
+			pgtest.WaitFor(t, func() bool {
 				got, err = l.Locks(t.Context(), db1)
 				if err != nil {
 					t.Fatal(err)

@@ -58,7 +58,7 @@ func TestFailuresAreRemembered(t *testing.T) {
 	if n := attempts.Load(); n != before && time.Since(kept) < time.Second {
 		t.Errorf("%d more attempts", n-before)
 	}
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		_ = l.Views(t.Context(), servers, nil)
 		return attempts.Load() > before
 	}, "another attempt when the status has expired")

@@ -32,7 +32,7 @@ func TestDisksOverSSH(t *testing.T) {
 		t.Fatalf("disks %+v", seen)
 	}
 	shown.Kill(t)
-	pgtest.WaitFor(t, 20*time.Second, func() bool { return l.Disks(t.Context(), db1).Reason != sample.None }, "the killed sshd to be noticed")
+	pgtest.WaitFor(t, func() bool { return l.Disks(t.Context(), db1).Reason != sample.None }, "the killed sshd to be noticed")
 	if d := l.Disks(t.Context(), db1); strings.Contains(d.Explanation, "PostgreSQL") || strings.Contains(d.Explanation, "dial") {
 		t.Errorf("explanation %q", d.Explanation)
 	}
@@ -40,7 +40,7 @@ func TestDisksOverSSH(t *testing.T) {
 		t.Errorf("PostgreSQL is well, but: %+v", s)
 	}
 	shown.Start(t)
-	pgtest.WaitFor(t, 30*time.Second, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "the sshd to be found again")
+	pgtest.WaitFor(t, func() bool { return l.Disks(t.Context(), db1).Reason == sample.None }, "the sshd to be found again")
 
 	// Another key than the pinned one: refused, with both fingerprints.
 	_, other := sshtest.NewKey(t, "ed25519", "")

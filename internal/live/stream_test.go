@@ -80,13 +80,13 @@ func TestStream(t *testing.T) {
 		for range second.Ticks() { // whoever takes nothing is let go
 		}
 	}()
-	pgtest.WaitFor(t, 20*time.Second, func() bool { tick := take(t, first); return len(tick.Locks.Waits) == 1 }, "the waiter to be seen")
+	pgtest.WaitFor(t, func() bool { tick := take(t, first); return len(tick.Locks.Waits) == 1 }, "the waiter to be seen")
 	tick := take(t, first)
 	if tick.Err != nil || tick.Classes[sample.ClassLock] != 1 || tick.Classes[sample.ClassIdleInTransaction] != 1 || tick.Connections["active"] < 1 ||
 		len(tick.Locks.Sessions) != 2 || tick.Locks.Waits[0].Blocker != int32(holder.PgConn().PID()) {
 		t.Errorf("tick %+v", tick)
 	}
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		take(t, first)
 		l.feeds.mu.Lock()
 		defer l.feeds.mu.Unlock()
@@ -114,7 +114,7 @@ func TestStream(t *testing.T) {
 
 	// While the server is away ticks say so.
 	server.Stop(t)
-	pgtest.WaitFor(t, 20*time.Second, func() bool { tick := take(t, first); return tick.Err != nil && tick.Err.Explain() != "" }, "a tick that tells of it")
+	pgtest.WaitFor(t, func() bool { tick := take(t, first); return tick.Err != nil && tick.Err.Explain() != "" }, "a tick that tells of it")
 	second.Close()
 	if <-drained; !errors.Is(second.Err(), ErrStreamEnded) {
 		t.Errorf("closed: %v", second.Err())
@@ -127,7 +127,7 @@ func TestStream(t *testing.T) {
 	if err := ended(t, slow); !errors.Is(err, ErrStreamEnded) {
 		t.Errorf("removed, hourly: %v", err)
 	}
-	pgtest.WaitFor(t, 5*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		l.feeds.mu.Lock()
 		defer l.feeds.mu.Unlock()
 		return l.feeds.count == 0 && len(l.feeds.byID) == 0

@@ -148,7 +148,7 @@ func TestTarget_left_paused(t *testing.T) {
 func TestWaitFor(t *testing.T) {
 	t.Parallel()
 	calls := 0
-	pgtest.WaitFor(t, time.Minute, func() bool { calls++; return calls == 3 }, "the third call")
+	pgtest.WaitFor(t, func() bool { calls++; return calls == 3 }, "the third call")
 	if calls != 3 {
 		t.Errorf("calls = %d, want 3", calls)
 	}

@@ -227,7 +227,7 @@ func testLockedNames(t *testing.T, server *pgtest.Server) {
 	pid := b.conn.PID()
 	exec(t, holder, "lock table account")
 	background(t, session(t, server, "postgres", "waiter"), "create index on account (balance)")
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int64](t, server.SuperuserDSN(), "select count(*) from pg_locks where not granted") == 2
 	}, "the session that waits")
 	exec(t, holder, "lock table pg_class in access exclusive mode")
@@ -317,7 +317,7 @@ func testNoCost(t *testing.T, server *pgtest.Server) {
 		t.Errorf("three ticks with a session that waits (-want +got):\n%s", diff)
 	}
 	exec(t, holder, "rollback")
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return b.must(t, sample.Ask{}).Load.LockWaits == 0 }, "the end of the wait")
+	pgtest.WaitFor(t, func() bool { return b.must(t, sample.Ask{}).Load.LockWaits == 0 }, "the end of the wait")
 	if diff := cmp.Diff(map[string]int64{"pulse": 3, "activity": 3}, executions(3)); diff != "" {
 		t.Errorf("three ticks after (-want +got):\n%s", diff)
 	}
@@ -345,7 +345,7 @@ func testPileUp(t *testing.T, server *pgtest.Server) {
 		}
 		return known, unknown
 	}
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		v := b.must(t, sample.Ask{Full: true})
 		known, unknown := count(v)
 		return len(known) == waiters && len(unknown) == 0 && v.Load.LockWaits == waiters
@@ -355,7 +355,7 @@ func testPileUp(t *testing.T, server *pgtest.Server) {
 		v              sample.Visit
 		known, unknown map[int32]int
 	)
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		v = b.must(t, sample.Ask{})
 		known, unknown = count(v)
 		return len(known) > 0

@@ -102,7 +102,7 @@ func (f *follower) look() bool {
 // expect waits for these events, and that no other comes.
 func (f *follower) expect(want ...string) {
 	f.t.Helper()
-	pgtest.WaitFor(f.t, 20*time.Second, func() bool { return f.look() && len(f.told) >= len(want) }, fmt.Sprintf("%v", want))
+	pgtest.WaitFor(f.t, func() bool { return f.look() && len(f.told) >= len(want) }, fmt.Sprintf("%v", want))
 	f.look()
 	slices.Sort(want)
 	slices.Sort(f.told)
@@ -174,7 +174,7 @@ func testNews(t *testing.T, f *follower, restless bool) {
 	f.leave()
 	pgtest.Exec(t, f.server.SuperuserDSN(), "alter role "+pgtest.User+" reset work_mem")
 	print1, print2 := f.memory.Settings["archive_command"], ""
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return f.look() && len(f.told) == 2 }, "changed settings")
+	pgtest.WaitFor(t, func() bool { return f.look() && len(f.told) == 2 }, "changed settings")
 	print2 = f.memory.Settings["archive_command"]
 	if print1 == print2 || strings.Contains(strings.Join(f.told, " "), "canary") {
 		t.Errorf("fingerprints %q and %q, told %q", print1, print2, f.told)
@@ -191,7 +191,7 @@ func testNews(t *testing.T, f *follower, restless bool) {
 	f.expect("database_dropped went", "database_renamed shop shops>shop")
 
 	do("create table if not exists counted as select 1", "select count(*) from pg_class")
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		f.look()
 		return pgtest.Value[bool](t, f.server.SuperuserDSN(), "select sum(xact_commit) > 0 from pg_stat_database where datname = 'postgres'")
 	}, "something counted")
@@ -215,7 +215,7 @@ func killBackend(t *testing.T, server *pgtest.Server) {
 	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		_, err := conn.Exec(t.Context(), "select 1")
 		return err != nil
 	}, "the victim's end")
@@ -270,7 +270,7 @@ func testHorizon(t *testing.T, server *pgtest.Server) {
 	held := func() []string {
 		f := follow(t, server)
 		defer f.leave()
-		pgtest.WaitFor(t, 10*time.Second, f.look, "a visit")
+		pgtest.WaitFor(t, f.look, "a visit")
 		var out []string
 		for _, h := range f.horizon {
 			out = append(out, fmt.Sprintf("%s %s %d", h.Holder, h.Name, h.Age))

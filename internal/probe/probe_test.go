@@ -184,7 +184,7 @@ func testSessions(t *testing.T, server *pgtest.Server) {
 	}
 	var v sample.Visit
 	// Nothing new: none of them is on its way from one state to the next.
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		v = b.must(t, sample.Ask{})
 		return cmp.Equal(want, b.byApplication(v, "load")) && v.Entries.Empty()
 	}, "the sessions of the load")
@@ -231,7 +231,7 @@ func testForms(t *testing.T, server *pgtest.Server) {
 	advisory := session(t, server, "postgres", "form holder")
 	exec(t, advisory, "select pg_advisory_lock(1)")
 	background(t, session(t, server, "postgres", "form waiter"), "select pg_advisory_lock(1)")
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return len(b.byApplication(b.must(t, sample.Ask{}), "form")) == 4
 	}, "the sessions of the load")
 	probe.SetSparse(b.conn, false)
@@ -270,7 +270,7 @@ func testDatabases(t *testing.T, server *pgtest.Server) {
 	// Older servers report statistics after half a second or when a session ends.
 	_ = shop.Close(t.Context())
 	var after *sample.DatabaseStat
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		after = find(b.must(t, sample.Ask{Databases: true}).Databases, oids["shop"])
 		return after != nil && before != nil && after.Counters[sample.XactCommit].V >= before.Counters[sample.XactCommit].V+10
 	}, "ten commits")
@@ -331,7 +331,7 @@ func testOddNames(t *testing.T, server *pgtest.Server) {
 	}
 	background(t, session(t, server, "raw", "odd latin"), "select 'x\xe9', pg_sleep(600)")
 	var v sample.Visit
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		v = b.must(t, sample.Ask{Databases: true, Inventory: true})
 		return len(b.byApplication(v, "odd")) == len(names)+2
 	}, "all odd sessions")

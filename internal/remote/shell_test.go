@@ -199,15 +199,8 @@ func TestStalls(t *testing.T) {
 	check := func(t *testing.T, shell target.Shell) {
 		t.Helper()
 		shells := newShells(t, timeout(limit))
-		started := time.Now()
 		_, err := shells.Run(t.Context(), watched(shell), "echo hello")
-		took := time.Since(started)
-		expect(t, err, sample.Timeout)
-		// To enter and to run. Generous, for a busy machine; without a limit it
-		// would be for ever.
-		if took > 2*limit+5*time.Second {
-			t.Errorf("took %s", took)
-		}
+		expect(t, err, sample.Timeout) // without a limit it would be for ever
 		shells.Close()
 	}
 	t.Run("after n bytes", func(t *testing.T) {
@@ -361,18 +354,18 @@ func TestWayChanges(t *testing.T) {
 	if n := second.Sessions(); n != 1 {
 		t.Errorf("%d sessions on the new host, want 1", n)
 	}
-	pgtest.WaitFor(t, time.Minute, func() bool { return first.Open() == 0 }, "end of the old connection")
+	pgtest.WaitFor(t, func() bool { return first.Open() == 0 }, "end of the old connection")
 	// Who has not heard of the change yet does not undo it.
 	greet(t, shells, old)
 	if n := first.Accepted(); n != 1 {
 		t.Errorf("%d connections to the old host, want 1", n)
 	}
 	shells.Forget(changed.ID)
-	pgtest.WaitFor(t, time.Minute, func() bool { return second.Open() == 0 }, "end of a forgotten connection")
+	pgtest.WaitFor(t, func() bool { return second.Open() == 0 }, "end of a forgotten connection")
 	// A server without an id is one that somebody tries out.
 	changed.ID = 0
 	greet(t, shells, changed)
-	pgtest.WaitFor(t, time.Minute, func() bool { return second.Open() == 0 }, "end of a connection without a server")
+	pgtest.WaitFor(t, func() bool { return second.Open() == 0 }, "end of a connection without a server")
 }
 
 func TestIdleCloses(t *testing.T) {
@@ -380,7 +373,7 @@ func TestIdleCloses(t *testing.T) {
 	server := sshtest.InProcess(t)
 	shells := newShells(t, func(c *remote.ShellsConfig) { c.Idle = 20 * time.Millisecond })
 	greet(t, shells, watched(server.Shell()))
-	pgtest.WaitFor(t, time.Minute, func() bool { return server.Open() == 0 }, "end of an idle connection")
+	pgtest.WaitFor(t, func() bool { return server.Open() == 0 }, "end of an idle connection")
 	greet(t, shells, watched(server.Shell()))
 	if n := server.Accepted(); n != 2 {
 		t.Errorf("%d connections, want 2", n)
@@ -453,7 +446,7 @@ func TestDeadConnections(t *testing.T) {
 		if _, err := io.Copy(io.Discard, conn); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(started); took > 30*time.Second {
+		if took := time.Since(started); took > pgtest.Patience {
 			t.Errorf("a dead connection was noticed after %s", took)
 		}
 	})
@@ -473,7 +466,7 @@ func TestClose(t *testing.T) {
 			}
 		})
 	}
-	pgtest.WaitFor(t, time.Minute, func() bool { return server.Sessions() == 5 }, "five commands")
+	pgtest.WaitFor(t, func() bool { return server.Sessions() == 5 }, "five commands")
 	shells.Close()
 	users.Wait()
 	if _, err := shells.Run(t.Context(), w, "true"); !errors.Is(err, remote.ErrShellsClosed) {

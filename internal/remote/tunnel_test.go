@@ -122,11 +122,7 @@ func testTunnel(t *testing.T, server *pgtest.Server, shell target.Shell, applica
 	// A question out of time ends, and the connection goes on.
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	started := time.Now()
-	_, err = conn.Exec(ctx, "select pg_sleep(20)")
-	if took := time.Since(started); err == nil || took > 10*time.Second {
-		t.Errorf("took %s, error %v", took, err)
-	}
+	_, err = conn.Exec(ctx, "select pg_sleep(3600)")
 	expect(t, err, sample.Timeout)
 	if err := conn.QueryRow(t.Context(), "select 7").Scan(&n); err != nil || n != 7 {
 		t.Errorf("after a question out of time: %d, %v", n, err)
@@ -147,7 +143,7 @@ func testTunnel(t *testing.T, server *pgtest.Server, shell target.Shell, applica
 		t.Error(err)
 	}
 	others := "pid <> " + strconv.FormatUint(uint64(conn.PgConn().PID()), 10)
-	pgtest.WaitFor(t, time.Minute, func() bool { return count(t, server, application, others) == 0 }, "end of a closed session")
+	pgtest.WaitFor(t, func() bool { return count(t, server, application, others) == 0 }, "end of a closed session")
 
 	// A socket on the far side.
 	w.Endpoint.Host, w.Endpoint.TLS = server.SocketDir(), target.TLSDisable
@@ -335,13 +331,11 @@ func TestTunnelConn(t *testing.T) {
 			}
 		},
 	} {
-		started := time.Now()
-		if err := conn.SetDeadline(started.Add(200 * time.Millisecond)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
-		err := use()
-		if took := time.Since(started); !errors.Is(err, os.ErrDeadlineExceeded) || took > 20*time.Second {
-			t.Errorf("%s: %v after %s", what, err, took)
+		if err := use(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 
@@ -381,7 +375,7 @@ func TestTunnelConn(t *testing.T) {
 	if err := third.Close(); err != nil {
 		t.Error(err)
 	}
-	pgtest.WaitFor(t, time.Minute, func() bool { return host.Open() == 0 }, "end of a retired connection")
+	pgtest.WaitFor(t, func() bool { return host.Open() == 0 }, "end of a retired connection")
 }
 
 func ExampleDescribe() {

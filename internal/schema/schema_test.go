@@ -170,7 +170,7 @@ func TestUpWaitsForLock(t *testing.T) {
 			seen := newApplied()
 			done := make(chan error, 1)
 			go func() { done <- schema.Up(t.Context(), conn, seen.log()) }()
-			pgtest.WaitFor(t, 20*time.Second, seen.hasWaited, "Up to say that it waits")
+			pgtest.WaitFor(t, seen.hasWaited, "Up to say that it waits")
 			if _, err := holder.Exec(t.Context(), "select pg_advisory_unlock("+ternLock+")"); err != nil {
 				t.Fatal(err)
 			}

@@ -345,7 +345,7 @@ func TestAppendUnavailable(t *testing.T) {
 	server.Start(t)
 	mustAppend(t, s, b)
 	server.Exec(t, "alter system set default_transaction_read_only = on", "select pg_reload_conf()")
-	pgtest.WaitFor(t, 10*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return errors.Is(s.Append(t.Context(), b), ErrUnavailable)
 	}, "Append to a read-only stats_db to be for later")
 	if n := pgtest.Value[int](t, server.SuperuserDSN(), "select count(*) from history.activity_window"); n != 1 {

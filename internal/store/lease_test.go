@@ -69,7 +69,7 @@ func TestLeasePassesOn(t *testing.T) {
 				l, err := other.Lease(t.Context(), slog.New(log), func() {})
 				done <- leaseResult{l, err}
 			}()
-			pgtest.WaitFor(t, 10*time.Second, func() bool { return log.count.Load() == 1 }, "the second to say that it stands by")
+			pgtest.WaitFor(t, func() bool { return log.count.Load() == 1 }, "the second to say that it stands by")
 			select {
 			case r := <-done:
 				t.Fatalf("two leases, %v", r.err)
@@ -109,7 +109,7 @@ func TestLeaseGivesUpWithItsContext(t *testing.T) {
 		l, err := other.Lease(ctx, slog.New(log), func() {})
 		done <- leaseResult{l, err}
 	}()
-	pgtest.WaitFor(t, 10*time.Second, func() bool { return log.count.Load() == 1 }, "the second to stand by")
+	pgtest.WaitFor(t, func() bool { return log.count.Load() == 1 }, "the second to stand by")
 	cancel()
 	r := <-done
 	if !errors.Is(r.err, context.Canceled) || r.lease == nil {
@@ -143,7 +143,7 @@ func TestLeaseOverRestarts(t *testing.T) {
 		t.Fatal("nobody holds the lease")
 	}
 	server.Restart(t)
-	pgtest.WaitFor(t, 20*time.Second, func() bool { return pgtest.Value[int](t, dsn, leaseHolder) != 0 }, "the lease to be taken again")
+	pgtest.WaitFor(t, func() bool { return pgtest.Value[int](t, dsn, leaseHolder) != 0 }, "the lease to be taken again")
 
 	// Paused for longer than a look may take: the connection is given up, while
 	// the server keeps the old session, which must not pass for another collector.
@@ -155,7 +155,7 @@ func TestLeaseOverRestarts(t *testing.T) {
 	case <-time.After(leasePause + leaseTimeout + time.Second):
 	}
 	server.Resume(t)
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		now := pgtest.Value[int](t, dsn, leaseHolder)
 		return now != 0 && now != old
 	}, "the lease to be taken again after a pause")
@@ -184,7 +184,7 @@ func TestLeaseEndsOwnGhost(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := keep(ctx, first)
 	pid := int(ghost.PgConn().PID())
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		now := pgtest.Value[int](t, dsn, leaseHolder+" and k.database = (select oid from pg_database where datname = current_database())")
 		return now != 0 && now != pid
 	}, "the lease to move to a new session")
@@ -205,7 +205,7 @@ func TestLeaseWithoutStatsDB(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := keep(ctx, l)
 	server.Start(t)
-	pgtest.WaitFor(t, 20*time.Second, func() bool { return pgtest.Value[int](t, server.SuperuserDSN(), leaseHolder) != 0 }, "the lease to be taken when stats_db is there")
+	pgtest.WaitFor(t, func() bool { return pgtest.Value[int](t, server.SuperuserDSN(), leaseHolder) != 0 }, "the lease to be taken when stats_db is there")
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -357,29 +357,26 @@ func TestConformanceDropBesideReaders(t *testing.T) {
 				partitionsAround(t, s, old, noon)
 				mustAppend(t, s, plainWindow(server, old), plainWindow(server, noon))
 				end := reader(t, dsn, "select count(*) from history.activity_window")
-				timer := time.AfterFunc(3*time.Second, end)
-				defer timer.Stop()
+				const beside = 20 // inserts while the reader is in the way of dropping
 
 				type result struct {
 					dropped []string
 					err     error
-					took    time.Duration
 				}
 				done := make(chan result, 1)
 				go func() {
-					start := time.Now()
 					dropped, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, concurrently))
-					done <- result{dropped, err, time.Since(start)}
+					done <- result{dropped, err}
 				}()
 				var (
-					slowest time.Duration
-					r       result
-					count   int
+					r     result
+					count int
 				)
 				for running := true; running; count++ {
-					start := time.Now()
 					mustAppend(t, s, plainWindow(server, noon.Add(time.Duration(count+1)*15*time.Second)))
-					slowest = max(slowest, time.Since(start))
+					if count == beside {
+						end()
+					}
 					select {
 					case r = <-done:
 						running = false
@@ -389,14 +386,9 @@ func TestConformanceDropBesideReaders(t *testing.T) {
 				if diff := cmp.Diff([]string{"activity_window_p20241013", "session_p20241013"}, r.dropped); diff != "" || r.err != nil {
 					t.Errorf("dropped (-want +got):\n%s%v", diff, r.err)
 				}
-				if r.took < 2*time.Second {
-					t.Errorf("the reader was in nobody's way: dropped after %s", r.took)
+				if count <= beside {
+					t.Errorf("dropped after %d inserts, while the reader was still in the way", count)
 				}
-				// lock_timeout is 0.2 s; the rest is for a busy machine.
-				if slowest > 1200*time.Millisecond {
-					t.Errorf("an insert took %s", slowest)
-				}
-				t.Logf("%d inserts, the slowest took %s; dropped after %s", count, slowest, r.took)
 			})
 		})
 	}
@@ -416,12 +408,12 @@ func pendingDetach(t *testing.T, s *Store, dsn, name string, now time.Time) {
 	pending := func() bool {
 		return pgtest.Value[bool](t, dsn, "select exists(select from pg_inherits where inhrelid = ('history.' || $1)::regclass and inhdetachpending)", name)
 	}
-	pgtest.WaitFor(t, 20*time.Second, pending, "a detach that waits for a reader")
+	pgtest.WaitFor(t, pending, "a detach that waits for a reader")
 	cancel()
 	if err := <-done; err == nil {
 		t.Error("a cancelled DropExpired says nothing")
 	}
-	pgtest.WaitFor(t, 20*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, dsn, "select count(*) from pg_stat_activity where datname = current_database() and query like 'alter table % concurrently' and state = 'active'") == 0
 	}, "the end of the detach in the server")
 	if !pending() {

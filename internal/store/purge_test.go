@@ -244,7 +244,7 @@ func TestPurgeResumes(t *testing.T) {
 		rows, err := s.PurgeDeleted(ctx)
 		done <- result{rows, err}
 	}()
-	pgtest.WaitFor(t, 30*time.Second, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[bool](t, dsn, "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '/* pgam:purge */%')")
 	}, "the purge to meet the lock")
 

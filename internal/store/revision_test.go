@@ -74,7 +74,7 @@ func TestTimelineIsNeverOlderThanWhatIsWritten(t *testing.T) {
 	}
 	// What is written past this package is seen soon.
 	pgtest.Exec(t, dsn, "update history.database_rollup set xact_commit = 1000 where xact_commit is not null")
-	pgtest.WaitFor(t, 4*keptFor, func() bool {
+	pgtest.WaitFor(t, func() bool {
 		line, err := s.ServerTimeline(t.Context(), server, r)
 		return err == nil && line.Commits == 2000
 	}, "an answer with what was written by hand")

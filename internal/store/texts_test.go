@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -139,11 +138,7 @@ func TestForgetTexts_busy(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "select from history.query where id = 1 for update"); err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
-	forget(t, s, 1)
-	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("waited %s", took)
-	}
+	forget(t, s, 1) // without waiting for the row, which is held until it returns
 	wantTexts(t, dsn, id, "1 select 1!", "2 -")
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
