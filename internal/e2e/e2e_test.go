@@ -344,7 +344,7 @@ func checkGap(t *testing.T, e *everything, path string, stopped, started time.Ti
 		stopped.Add(-5*time.Second).Format(time.RFC3339), started.Add(2*time.Second).Format(time.RFC3339)).Coverage
 	c.check(t)
 	// The collector is up somewhat before everything is.
-	if n := c.SkippedBy["not_running"]; n < 1 || float64(n) > started.Sub(stopped).Seconds()+2 || c.Gap < 1 || c.Planned < n+3 {
+	if n := c.SkippedBy["not_running"]; n < 1 || c.Gap < 1 || c.Planned < n+3 {
 		t.Errorf("coverage around a restart of %s is %+v, want its gap in it", started.Sub(stopped), c)
 	}
 }
