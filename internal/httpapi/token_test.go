@@ -226,7 +226,7 @@ func TestATokenOutlivesNoUser(t *testing.T) {
 	}
 	fresh := ghost(account.Admin)
 	for _, base := range bases {
-		pgtest.WaitFor(t, time.Minute, func() bool {
+		pgtest.WaitFor(t, func() bool {
 			if got := ask(base, "/api/v1/ssh-keys", old); got != http.StatusForbidden && got != http.StatusUnauthorized {
 				t.Fatalf("the old token: %d", got)
 			}
