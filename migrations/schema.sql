@@ -1094,13 +1094,15 @@ CREATE TABLE history.rollup_due (
     server_id bigint NOT NULL,
     step_seconds integer NOT NULL,
     bucket timestamp with time zone NOT NULL,
-    revision integer NOT NULL
+    revision integer NOT NULL,
+    tries integer DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='50');
 
 COMMENT ON TABLE history.rollup_due IS 'buckets of activity_rollup and activity_total for which something came since they were made, the one that is not over yet too: answers take them from finer grains';
 COMMENT ON COLUMN history.rollup_due.step_seconds IS '600: windows came; 3600, 86400: finer buckets were made';
 COMMENT ON COLUMN history.rollup_due.revision IS 'counts what came: who made the bucket takes the row away only if nothing came meanwhile';
+COMMENT ON COLUMN history.rollup_due.tries IS 'times in a row that it could not be made: those that fail come last';
 
 CREATE TABLE history.server_identity (
     server_id bigint NOT NULL,
@@ -1151,6 +1153,23 @@ ALTER TABLE pgam.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE pgam.lease (
+    one boolean DEFAULT true NOT NULL,
+    holder text,
+    term bigint NOT NULL,
+    beats bigint DEFAULT 0 NOT NULL,
+    renewed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT lease_one_check CHECK (one)
+)
+WITH (fillfactor='10');
+
+COMMENT ON TABLE pgam.lease IS 'the one collector that samples and writes the history; another takes over when beats stands still for ten seconds';
+COMMENT ON COLUMN pgam.lease.one IS 'there is one row';
+COMMENT ON COLUMN pgam.lease.holder IS 'host and journal of the collector; null: it gave the lease back';
+COMMENT ON COLUMN pgam.lease.term IS 'grows with every taking: what is written names the term it was seen in';
+COMMENT ON COLUMN pgam.lease.beats IS 'grows every two seconds while the holder is well';
+COMMENT ON COLUMN pgam.lease.renewed_at IS 'of the last beat, by this server''s clock; to look at, nothing is decided by it';
 
 ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pgam.server_id_seq
@@ -2103,6 +2122,9 @@ ALTER TABLE ONLY pgam.account
 
 ALTER TABLE ONLY pgam.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pgam.lease
+    ADD CONSTRAINT lease_pkey PRIMARY KEY (one);
 
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_pkey PRIMARY KEY (id);

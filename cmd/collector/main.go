@@ -75,7 +75,9 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return err
 	}
-	if err := ready(ctx, stats, journal); err != nil {
+	own := newHolding(journal, log)
+	away, err := ready(ctx, stats, journal, own.led)
+	if err != nil {
 		return err
 	}
 	beat := new(heartbeat)
@@ -84,10 +86,13 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		frame.Watch(ctx, beat.check)
 		frame.Ready("health", addr.String())
 	})
-	lease, err := stats.Lease(ctx, log, started)
+	lease := stats.NewLease(store.LeaseConfig{Holder: own.holder, Log: log})
 	frame.OnStop("lease", lease.Close)
-	if err != nil && !store.MayPass(err) {
-		return err
+	registry.MustRegister(newLeaseHeld(lease.Held))
+	if !away {
+		if err := own.take(ctx, lease, started); err != nil {
+			return err
+		}
 	}
 	servers, now := newFleet(), newSettings(stats, log, cfg)
 	c, err := collector.New(collector.Config{
@@ -111,13 +116,14 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		Maintain:      upkeep{stats, now.retention, log}.run,
 		Roll:          roller{stats}.run,
 		Pack:          packing(stats, now.repacks, log),
+		Away:          away,
 	})
 	if err != nil {
 		return daemon.Configuration(err)
 	}
 	servers.watched = c.Watched
 	waiting := newLag(stats, now.repacks, log)
-	registry.MustRegister(servers, newTotals(c.Counts, journal, lease.Held), waiting)
+	registry.MustRegister(servers, newTotals(c.Counts, journal), waiting)
 	frame.OnStop("upkeep", waiting.start(ctx))
 	if err := c.Start(ctx); err != nil {
 		return err
@@ -125,23 +131,36 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("collector", func(ctx context.Context) error { beat.follow(nil); return c.Stop(ctx) })
 	beat.follow(c)
 	started()
-	return lease.Keep(ctx)
+	return own.keep(ctx, lease)
 }
 
-// ready checks that stats_db is what this program was built for. While it is
-// away, a collector that knows its servers starts all the same.
-func ready(ctx context.Context, stats *store.Store, journal *spool.Spool) error {
-	err := stats.CheckSchema(ctx)
-	switch {
-	case errors.Is(err, store.ErrSchema):
-		return daemon.Configuration(err)
-	case store.MayPass(err):
-		if known, keptErr := journal.Targets(); keptErr == nil && known != nil {
-			return nil
-		}
-		return fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
+// awayAfter is how long a collector that can begin from its journal waits for
+// stats_db.
+const awayAfter = 3 * time.Second
+
+// ready checks that stats_db is what this program was built for. A collector that
+// held the lease last and knows its servers starts all the same while it is away.
+func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bool) (away bool, err error) {
+	known, err := journal.Targets()
+	alone := led && err == nil && known != nil
+	asking := ctx
+	if alone {
+		var cancel context.CancelFunc
+		asking, cancel = context.WithTimeout(ctx, awayAfter)
+		defer cancel()
 	}
-	return err
+	err = stats.CheckSchema(asking)
+	switch {
+	case err == nil:
+		return false, nil
+	case errors.Is(err, store.ErrSchema):
+		return false, daemon.Configuration(err)
+	case ctx.Err() != nil:
+		return false, err
+	case alone:
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
 }
 
 // heartbeat says whether the schedule goes on, once there is one.

@@ -15,11 +15,10 @@ import (
 type totals struct {
 	counts  func() collector.Counts
 	journal journal
-	held    func() bool // the lease
 	now     func() time.Time
 
 	ticks, sessions, dials, looks, windows, flushErrors, dropped, quarantined *prometheus.Desc
-	servers, connected, lease                                                 *prometheus.Desc
+	servers, connected                                                        *prometheus.Desc
 	records, bytes, memory, limit, failing, oldest                            *prometheus.Desc
 }
 
@@ -29,12 +28,12 @@ type journal interface {
 	Oldest() (time.Time, bool, error)
 }
 
-func newTotals(counts func() collector.Counts, waiting journal, held func() bool) *totals {
+func newTotals(counts func() collector.Counts, waiting journal) *totals {
 	d := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("pgam_"+name, help, labels, nil)
 	}
 	return &totals{
-		counts: counts, journal: waiting, held: held, now: time.Now,
+		counts: counts, journal: waiting, now: time.Now,
 		ticks:       d("ticks_total", "Planned ticks (visits to a server) by outcome; answered are ok and degraded.", "outcome"),
 		sessions:    d("session_samples_total", "Session samples taken."),
 		dials:       d("connection_attempts_total", "Attempts to connect to a server."),
@@ -45,7 +44,6 @@ func newTotals(counts func() collector.Counts, waiting journal, held func() bool
 		quarantined: d("journal_quarantined_records_total", "Journal records that could not be stored and were set aside."),
 		servers:     d("servers", "Servers watched."),
 		connected:   d("servers_connected", "Servers with a connection."),
-		lease:       d("lease_held", "1 while this collector holds the lease on stats_db, so that no other may write."),
 		records:     d("journal_records", "Journal records that wait for stats_db."),
 		bytes:       d("journal_bytes", "Bytes of the journal records that wait for stats_db."),
 		memory:      d("journal_memory_bytes", "Bytes of the journal records that are not on disk."),
@@ -58,7 +56,7 @@ func newTotals(counts func() collector.Counts, waiting journal, held func() bool
 // Describe implements prometheus.Collector.
 func (m *totals) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.ticks, m.sessions, m.dials, m.looks, m.windows, m.flushErrors, m.dropped, m.quarantined, m.servers, m.connected, m.lease,
+		m.ticks, m.sessions, m.dials, m.looks, m.windows, m.flushErrors, m.dropped, m.quarantined, m.servers, m.connected,
 		m.records, m.bytes, m.memory, m.limit, m.failing, m.oldest,
 	} {
 		ch <- d
@@ -85,7 +83,6 @@ func (m *totals) Collect(ch chan<- prometheus.Metric) {
 	counter(m.quarantined, st.Quarantined)
 	gauge(m.servers, float64(n.Servers))
 	gauge(m.connected, float64(n.Connected))
-	gauge(m.lease, oneIf(m.held()))
 	gauge(m.records, float64(st.Records))
 	gauge(m.bytes, float64(st.Bytes))
 	gauge(m.memory, float64(st.MemoryBytes))

@@ -125,7 +125,7 @@ func everything(t *testing.T, servers int) *prometheus.Registry {
 	counts := func() collector.Counts { return collector.Counts{Ticks: map[sample.Outcome]int64{}, Servers: servers} }
 	l := newLag(&care{seen: store.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Bytes: 1}}, yes, slog.New(slog.DiscardHandler))
 	l.look(t.Context())
-	registry.MustRegister(f, newTotals(counts, waiting{}, yes), l)
+	registry.MustRegister(f, newTotals(counts, waiting{}), newLeaseHeld(yes), l)
 	return registry
 }
 
@@ -218,23 +218,21 @@ func TestFleet_Disks(t *testing.T) {
 func TestTotals_Journal(t *testing.T) {
 	t.Parallel()
 	counts := func() collector.Counts { return collector.Counts{} }
-	names := []string{"pgam_journal_oldest_seconds", "pgam_journal_bytes", "pgam_journal_max_bytes", "pgam_journal_failing", "pgam_lease_held"}
+	names := []string{"pgam_journal_oldest_seconds", "pgam_journal_bytes", "pgam_journal_max_bytes", "pgam_journal_failing"}
 	w := waiting{stats: spool.Stats{Bytes: 5, MaxBytes: 10, Failing: true}, oldest: at.Add(-time.Minute)}
-	m := newTotals(counts, w, yes)
+	m := newTotals(counts, w)
 	m.now = clock
 	wantMetrics(t, m, map[string]float64{
 		"pgam_journal_oldest_seconds{}": 60,
 		"pgam_journal_bytes{}":          5,
 		"pgam_journal_max_bytes{}":      10,
 		"pgam_journal_failing{}":        1,
-		"pgam_lease_held{}":             1,
 	}, names...)
-	m = newTotals(counts, waiting{}, func() bool { return false })
+	m = newTotals(counts, waiting{})
 	wantMetrics(t, m, map[string]float64{
 		"pgam_journal_oldest_seconds{}": 0,
-		"pgam_lease_held{}":             0,
-	}, "pgam_journal_oldest_seconds", "pgam_lease_held")
-	m = newTotals(counts, waiting{err: errors.New("disk")}, func() bool { return false })
+	}, "pgam_journal_oldest_seconds")
+	m = newTotals(counts, waiting{err: errors.New("disk")})
 	wantMetrics(t, m, nil, "pgam_journal_oldest_seconds")
 }
 

@@ -119,6 +119,9 @@ type Config struct {
 	// Pack is called a window after the start and every ten minutes, beside
 	// everything else, to pack the windows of days that are over; nil for never.
 	Pack func(ctx context.Context) error
+	// Away says that stats_db is known to be away: what is watched comes from the
+	// journal at once.
+	Away bool
 }
 
 func (c Config) validate() error {
@@ -215,9 +218,7 @@ func New(cfg Config) (*Collector, error) {
 // the journal, drains what an earlier run left, and begins to visit.
 func (c *Collector) Start(ctx context.Context) error {
 	c.life.began = time.Now().UTC().Truncate(time.Microsecond)
-	soon, cancel := context.WithTimeoutCause(ctx, firstDrain, fmt.Errorf("drain journal before the first visit: deadline %s", firstDrain))
-	err := c.packer.drain(soon)
-	cancel()
+	err := c.firstDrain(ctx)
 	if c.drained = err == nil; !c.drained {
 		c.cfg.Log.WarnContext(ctx, "what an earlier run left is written while sampling goes on; counters of databases start a new epoch", "error", err)
 		var whole bool
@@ -268,6 +269,18 @@ func (c *Collector) Start(ctx context.Context) error {
 	c.packer.start(c.run) //nolint:contextcheck // outlives Start: it ends with Stop
 	s.Start()
 	return nil
+}
+
+var errStatsAway = errors.New("stats_db is away")
+
+// firstDrain writes what an earlier run left, within its limit.
+func (c *Collector) firstDrain(ctx context.Context) error {
+	if c.cfg.Away {
+		return errStatsAway
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, firstDrain, fmt.Errorf("drain journal before the first visit: deadline %s", firstDrain))
+	defer cancel()
+	return c.packer.drain(ctx)
 }
 
 func (c *Collector) every(d time.Duration, at time.Time, name string, run func()) error {

@@ -28,7 +28,10 @@ const catalogTimeout = 5 * time.Second
 // begin loads the servers for the first time.
 func (r *roster) begin(ctx context.Context, c *Collector) error {
 	r.known = keptTargets(c)
-	err := r.load(ctx, c, true)
+	err := errStatsAway
+	if !c.cfg.Away {
+		err = r.load(ctx, c, true)
+	}
 	if err == nil {
 		return nil
 	}

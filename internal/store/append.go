@@ -18,7 +18,9 @@ import (
 // Append writes a batch in one transaction. Doing it twice stores it once: the
 // rows' own keys say what is there already, and a window's share of its
 // minute, and a sample's of its rollups, is added only with it. An error is for
-// later, unless stats_db has Refused the data. A missing partition is made.
+// later, unless stats_db has Refused the data. A missing partition is made. With
+// NewLease it writes only while the lease is in force, as the transaction itself
+// finds: who lost it adds nothing to what its successor has.
 func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	err := s.append(ctx, b)
 	var pgErr *pgconn.PgError
@@ -27,6 +29,9 @@ func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 			return err
 		}
 		err = s.append(ctx, b)
+	}
+	if errors.Is(err, ErrNotHeld) {
+		return fmt.Errorf("append history: %w: %w", ErrUnavailable, err)
 	}
 	if err != nil {
 		return fmt.Errorf("append history: %w", dbError(err))
@@ -43,6 +48,9 @@ func (s *Store) append(ctx context.Context, b sample.Batch) error {
 	w, err := newWriter(ctx, conn.Conn())
 	if err != nil {
 		return err
+	}
+	if err := s.leaseInForce(w); err != nil {
+		return errors.Join(err, w.end())
 	}
 	for _, v := range b.Visits {
 		w.entries(v.Server, &v.Entries)
@@ -90,7 +98,7 @@ func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		"pgam_database_stat": insertDatabaseStats(), "pgam_size": insertSizes,
 		"pgam_revision_advance": advanceRevision, "pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
 		"pgam_lock": insertLock, "pgam_event": insertEvent, "pgam_setting": upsertSettings, "pgam_setting_gone": deleteSettings,
-		"pgam_horizon": insertHorizon,
+		"pgam_horizon": insertHorizon, "pgam_lease_held": leaseHeld,
 	} {
 		stmt, err := conn.Prepare(ctx, name, sql) // known from the second time on
 		if err != nil {
@@ -111,6 +119,27 @@ func (w *writer) send(name string) {
 		}
 	}
 	w.p.reset()
+}
+
+// rows sends one statement with the parameters in w.p and waits for how many rows
+// it gives. It belongs to the transaction; nothing may be sent before it.
+func (w *writer) rows(name string) (n int64, err error) {
+	w.pipe.SendQueryStatement(w.statements[name], w.p.list(), binaryFormat, binaryFormat)
+	w.p.reset()
+	w.pipe.SendFlushRequest()
+	if err := w.pipe.Flush(); err != nil {
+		return 0, err
+	}
+	result, err := w.pipe.GetResults()
+	if err != nil {
+		return 0, err
+	}
+	r, ok := result.(*pgconn.ResultReader)
+	if !ok {
+		return 0, fmt.Errorf("read rows of %s: got %T", name, result)
+	}
+	tag, err := r.Close()
+	return tag.RowsAffected(), err
 }
 
 // end commits, and gives the first error.

@@ -5,168 +5,327 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrLeaseTaken says that another collector writes to this stats_db.
-var ErrLeaseTaken = errors.New("another collector took over this stats_db")
+// Errors of the lease.
+var (
+	// ErrLeaseTaken says that another collector writes to this stats_db.
+	ErrLeaseTaken = errors.New("another collector took over this stats_db")
+	// ErrNotHeld says that Append was refused because the lease is not held; what
+	// was to be written may be offered again when it is.
+	ErrNotHeld = errors.New("this collector does not hold the lease on stats_db")
+)
 
-// leaseKey is the advisory lock of the one active collector ("pgam" in ASCII).
-const leaseKey = 0x7067616d
+const (
+	// leaseBeat is how often the holder renews the lease, leaseLook how often who
+	// stands by looks at it, and leaseTimeout bounds each.
+	leaseBeat    = 2 * time.Second
+	leaseLook    = time.Second
+	leaseTimeout = 4 * time.Second
+	// leaseLife is how long the lease must stand still before another takes it. A
+	// holder that stats_db was away for has so long to come back.
+	leaseLife = 10 * time.Second
+	// leaseTell is how often it is logged that the lease cannot be asked for.
+	leaseTell = time.Minute
+)
 
-// leasePause is how often the lease is looked at.
-const leasePause = 2 * time.Second
+// LeaseConfig is what NewLease needs.
+type LeaseConfig struct {
+	// Holder is the journal's own name: who has it may take the lease from an
+	// earlier run of itself at once.
+	Holder string
+	Log    *slog.Logger
+	// Heard is told what stats_db's clock says now, with every beat; nil for nobody.
+	Heard func(at time.Time)
+}
 
-// leaseTimeout bounds one look at the lease.
-const leaseTimeout = 5 * time.Second
-
-// Lease is the right to write the history: a session advisory lock on a
-// connection of its own. It is for one goroutine at a time, but for Held.
+// Lease is the right to sample and to write the history: a row of pgam.lease that
+// its holder renews. Nobody's clock decides: another takes it when it has itself
+// seen it stand still for leaseLife, on its own monotonic clock and without once
+// losing sight of stats_db. It is for one goroutine at a time, but for Held and
+// for Append.
 type Lease struct {
 	s    *Store
-	log  *slog.Logger
+	cfg  LeaseConfig
 	conn *pgx.Conn
-	held atomic.Bool // read by others
-	// pid and born are those of the backend that held the lock last.
-	pid  uint32
-	born time.Time
+	// term is the one held, 0 for none. It stays while stats_db is away: each write
+	// asks whether it is still in force.
+	term   atomic.Int64
+	fresh  atomic.Bool // the last beat was answered
+	seen   leaseRow
+	since  time.Time // when seen was first seen; zero: it was not
+	looked time.Time // when it was last seen
+	told   time.Time
+	mu     sync.Mutex // guards conn against Close
 }
 
-// Lease waits until no other collector is active, or ctx ends. When it has to
-// wait it says so once, and calls standBy. The lease is never nil: with an error
-// that MayPass, Keep takes it as soon as stats_db is back.
-func (s *Store) Lease(ctx context.Context, log *slog.Logger, standBy func()) (*Lease, error) {
-	l := &Lease{s: s, log: log}
-	told := false
+// leaseRow is the lease as stored.
+type leaseRow struct {
+	holder      string
+	term, beats int64
+	there       bool
+}
+
+// NewLease makes the store's lease, which is not held yet. From then on Append
+// writes only while it is.
+func (s *Store) NewLease(cfg LeaseConfig) *Lease {
+	l := &Lease{s: s, cfg: cfg}
+	s.lease.Store(l)
+	return l
+}
+
+// Take waits until no other collector is active, or ctx ends. Whenever it has to
+// wait it says so once a minute at most, and calls standBy the first time. Only
+// who led last, as its journal says, may go on without stats_db: Take returns
+// without the lease then, and Keep takes it as soon as stats_db is back.
+func (l *Lease) Take(ctx context.Context, led bool, standBy func()) error {
+	first := true
 	for {
 		got, err := l.try(ctx)
-		if err != nil || got {
-			return l, err
+		switch {
+		case got:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && led:
+			l.cfg.Log.WarnContext(ctx, "stats_db cannot be asked for the lease; this collector held it last and goes on", "error", err)
+			return nil
+		case err != nil:
+			if l.told.IsZero() || time.Since(l.told) >= leaseTell {
+				l.cfg.Log.WarnContext(ctx, "stats_db cannot be asked for the lease; standing by: a collector that did not hold it last does not sample without it", "error", err)
+				l.told = time.Now()
+			}
+		case first:
+			l.cfg.Log.InfoContext(ctx, "another collector is active on this stats_db; standing by", "holder", l.seen.holder)
 		}
-		if !told {
-			log.InfoContext(ctx, "another collector is active on this stats_db; standing by")
+		if first {
 			standBy()
-			told = true
 		}
-		if err := pause(ctx); err != nil {
-			return l, err
+		// Once the holder is known not to be this one, stats_db being away is no
+		// reason to go on without it.
+		first, led = false, false
+		if err := pause(ctx, leaseLook); err != nil {
+			return err
 		}
 	}
 }
 
-// leaseLock is how pg_locks shows leaseKey.
-const leaseLock = `k.locktype = 'advisory' and k.granted and k.classid = 0 and k.objid = $1 and k.objsubid = 1
-   and k.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())`
-
-// try takes the lease if it is free.
-func (l *Lease) try(ctx context.Context) (bool, error) {
+// try takes the lease if it is free: given back, of an earlier run of this
+// collector, or stood still for leaseLife.
+func (l *Lease) try(ctx context.Context) (got bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
-	if l.conn == nil || l.conn.IsClosed() {
-		conn, err := l.connect(ctx)
-		if err != nil {
-			return false, fmt.Errorf("take lease: %w", dbError(err))
-		}
-		l.conn = conn
+	conn, err := l.connected(ctx)
+	if err != nil {
+		l.since = time.Time{}
+		return false, fmt.Errorf("look at lease: %w", dbError(err))
+	}
+	now, err := l.look(ctx, conn)
+	if err != nil {
+		l.since = time.Time{} // it may have been renewed unseen
+		return false, fmt.Errorf("look at lease: %w", dbError(err))
+	}
+	stands := now.Sub(l.since) >= leaseLife
+	if l.seen.there && l.seen.holder != "" && l.seen.holder != l.cfg.Holder && !stands {
+		return false, nil
 	}
 	const sql = `/* pgam:lease */
-select pg_try_advisory_lock($1), (select a.backend_start from pg_catalog.pg_stat_activity a where a.pid = pg_backend_pid())`
-	var (
-		got  bool
-		born time.Time
-	)
-	if err := l.conn.QueryRow(ctx, sql, int64(leaseKey)).Scan(&got, &born); err != nil {
+insert into pgam.lease as l (holder, term)
+values ($1, 1)
+on conflict (one) do update
+   set holder = excluded.holder, term = l.term + 1, beats = 0, renewed_at = clock_timestamp()
+ where l.term = $2
+   and l.beats = $3
+returning l.term`
+	var term int64
+	err = conn.QueryRow(ctx, sql, l.cfg.Holder, l.seen.term, l.seen.beats).Scan(&term)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil // somebody was faster
+	}
+	if err != nil {
 		return false, fmt.Errorf("take lease: %w", dbError(err))
 	}
-	if got {
-		l.held.Store(true)
-		l.pid, l.born = l.conn.PgConn().PID(), born
-	}
-	return got, nil
+	l.term.Store(term)
+	l.fresh.Store(true)
+	return true, nil
 }
 
-func (l *Lease) connect(ctx context.Context) (*pgx.Conn, error) {
+// look notes the lease as it is, and since when it has been. The error is the
+// driver's.
+func (l *Lease) look(ctx context.Context, conn *pgx.Conn) (now time.Time, err error) {
+	const sql = `/* pgam:lease */
+select coalesce(l.holder, ''), l.term, l.beats, true, clock_timestamp()
+  from pgam.lease l
+ union all
+select '', 0, 0, false, clock_timestamp()
+ where not exists (select from pgam.lease)`
+	var (
+		row  leaseRow
+		said time.Time
+	)
+	begun := time.Now()
+	if err := conn.QueryRow(ctx, sql).Scan(&row.holder, &row.term, &row.beats, &row.there, &said); err != nil {
+		return begun, err
+	}
+	now = time.Now()
+	l.heard(said, now.Sub(begun))
+	// Who was stopped between two looks has seen nothing.
+	if row != l.seen || l.since.IsZero() || now.Sub(l.looked) > leaseTimeout+leaseBeat {
+		l.seen, l.since = row, now
+	}
+	l.looked = now
+	return now, nil
+}
+
+// heard passes on what stats_db's clock said, half the way ago.
+func (l *Lease) heard(said time.Time, took time.Duration) {
+	if l.cfg.Heard != nil {
+		l.cfg.Heard(said.Add(took / 2).UTC())
+	}
+}
+
+// connected gives the lease's own connection, which no other work can keep busy.
+func (l *Lease) connected(ctx context.Context) (*pgx.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil && !l.conn.IsClosed() {
+		return l.conn, nil
+	}
 	cfg := l.s.pool.Config().ConnConfig.Copy()
 	cfg.RuntimeParams["application_name"] += "-lease"
-	// The server has to notice soon when this machine is gone: another
-	// collector is waiting.
-	cfg.RuntimeParams["tcp_keepalives_idle"] = "10"
-	cfg.RuntimeParams["tcp_keepalives_interval"] = "5"
-	cfg.RuntimeParams["tcp_keepalives_count"] = "3"
-	return pgx.ConnectConfig(ctx, cfg)
+	// A synchronous standby that is away must not cost the lease.
+	cfg.RuntimeParams["synchronous_commit"] = "local"
+	cfg.RuntimeParams["statement_timeout"] = fmt.Sprint(leaseTimeout.Milliseconds())
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	l.conn = conn
+	return conn, nil
 }
 
-// taken reports whether another collector holds the lease now. It ends a
-// backend of our own that does.
-func (l *Lease) taken(ctx context.Context) (bool, error) {
-	const sql = `/* pgam:lease */
-select coalesce(bool_or(not h.own), false), count(case when h.own then pg_terminate_backend(h.pid) end)
-  from (select k.pid, (k.pid = $2 and a.backend_start = $3) is true as own
-          from pg_catalog.pg_locks k
-          left join pg_catalog.pg_stat_activity a on a.pid = k.pid
-         where ` + leaseLock + `) h`
-	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
-	defer cancel()
-	var (
-		taken bool
-		ended int64
-	)
-	err := l.conn.QueryRow(ctx, sql, uint32(leaseKey), int32(l.pid), l.born).Scan(&taken, &ended) //nolint:gosec // a process id
-	return taken, err
-}
-
-// Keep watches over the lease until ctx ends. When stats_db went away it takes
-// the lease again as soon as it is back; the error is ErrLeaseTaken if another
-// collector was faster. A backend of our own that still holds it, because the
-// server has not noticed that its connection is gone, is no other collector.
+// Keep renews the lease until ctx ends. When stats_db went away it goes on as
+// soon as it is back; the error is ErrLeaseTaken if another collector has the
+// lease by then.
 func (l *Lease) Keep(ctx context.Context) error {
 	for {
-		if err := pause(ctx); err != nil {
+		if err := pause(ctx, leaseBeat); err != nil {
 			return nil //nolint:nilerr // asked to end
 		}
-		if l.held.Load() && l.alive(ctx) {
-			continue
+		held, err := l.renew(ctx)
+		if err == nil && !held {
+			held, err = l.try(ctx)
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil //nolint:nilerr // asked to end
-		}
-		l.held.Store(false)
-		got, err := l.try(ctx)
-		if err != nil || got {
-			continue // stats_db is away, or all is well again
-		}
-		if taken, err := l.taken(ctx); err == nil && taken {
-			return ErrLeaseTaken
+		case err != nil:
+			l.fresh.Store(false)
+			if l.told.IsZero() || time.Since(l.told) >= leaseTell {
+				l.cfg.Log.WarnContext(ctx, "lease cannot be renewed", "error", err)
+				l.told = time.Now()
+			}
+		case held:
+			l.told = time.Time{}
+		case l.seen.there && l.seen.holder != "" && l.seen.holder != l.cfg.Holder:
+			l.term.Store(0)
+			l.fresh.Store(false)
+			return fmt.Errorf("%w: %s holds the lease", ErrLeaseTaken, l.seen.holder)
 		}
 	}
 }
 
-func (l *Lease) alive(ctx context.Context) bool {
+// renew beats; held is false if the term is not in force any more, or none is.
+func (l *Lease) renew(ctx context.Context) (held bool, err error) {
+	term := l.term.Load()
+	if term == 0 {
+		return false, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
-	return l.conn.Ping(ctx) == nil
+	conn, err := l.connected(ctx)
+	if err != nil {
+		return false, fmt.Errorf("renew lease: %w", dbError(err))
+	}
+	const sql = `/* pgam:lease */
+update pgam.lease
+   set beats = beats + 1, renewed_at = clock_timestamp()
+ where holder = $1
+   and term = $2
+returning clock_timestamp()`
+	var said time.Time
+	begun := time.Now()
+	err = conn.QueryRow(ctx, sql, l.cfg.Holder, term).Scan(&said)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("renew lease: %w", dbError(err))
+	}
+	l.heard(said, time.Since(begun))
+	l.fresh.Store(true)
+	return true, nil
 }
 
 // Held says whether the lease was held when it was last looked at.
-func (l *Lease) Held() bool { return l.held.Load() }
+func (l *Lease) Held() bool { return l.term.Load() != 0 && l.fresh.Load() }
 
-// Close gives the lease back.
+// Close gives the lease back: who stands by takes it at once.
 func (l *Lease) Close(ctx context.Context) error {
-	l.held.Store(false)
-	if l.conn == nil {
+	l.fresh.Store(false)
+	term := l.term.Swap(0)
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	if conn == nil {
 		return nil
 	}
-	return l.conn.Close(ctx)
+	const sql = "/* pgam:lease */ update pgam.lease set holder = null where holder = $1 and term = $2"
+	if term != 0 && !conn.IsClosed() {
+		if _, err := conn.Exec(ctx, sql, l.cfg.Holder, term); err != nil {
+			l.cfg.Log.DebugContext(ctx, "lease was not given back; another collector takes it when it has stood still", "error", err)
+		}
+	}
+	return conn.Close(ctx)
 }
 
-func pause(ctx context.Context) error {
+// leaseInForce reports, in the transaction that w has begun, whether this
+// store's lease is the one in force. A store without a lease writes as it likes:
+// tools have none.
+func (s *Store) leaseInForce(w *writer) error {
+	l := s.lease.Load()
+	if l == nil {
+		return nil
+	}
+	term := l.term.Load()
+	if term != 0 {
+		w.p.text(l.cfg.Holder)
+		w.p.int8(term)
+		if found, err := w.rows("pgam_lease_held"); err != nil {
+			return err
+		} else if found > 0 {
+			return nil
+		}
+	}
+	return ErrNotHeld
+}
+
+const leaseHeld = `/* pgam:append */
+select
+  from pgam.lease
+ where holder = $1
+   and term = $2`
+
+func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(leasePause):
+	case <-time.After(d):
 		return nil
 	}
 }

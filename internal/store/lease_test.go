@@ -3,13 +3,14 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 )
 
 // told is a log handler that counts its records.
@@ -29,214 +30,204 @@ func (h told) Handle(context.Context, slog.Record) error {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-func takeLease(t *testing.T, s *Store) *Lease {
+func leaseOf(s *Store, holder string) *Lease { return s.NewLease(LeaseConfig{Holder: holder, Log: quiet}) }
+
+// takeLease takes it in the name of holder, and gives it back at the end.
+func takeLease(t *testing.T, s *Store, holder string) *Lease {
 	t.Helper()
-	l, err := s.Lease(t.Context(), quiet, func() {})
-	if err != nil {
-		t.Fatal(err)
+	l := leaseOf(s, holder)
+	if err := l.Take(t.Context(), false, func() {}); err != nil || !l.Held() {
+		t.Fatalf("%s has the lease %t, %v", holder, l.Held(), err)
 	}
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
 	return l
 }
 
-type leaseResult struct {
-	lease *Lease
-	err   error
+// background runs f and gives its result; the end of the test waits for it.
+func background(t *testing.T, f func(ctx context.Context) error) (result <-chan error, end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	var running sync.WaitGroup
+	running.Go(func() { done <- f(ctx) })
+	end = func() { cancel(); running.Wait() }
+	t.Cleanup(end)
+	return done, end
 }
 
+func within(t *testing.T, result <-chan error, what string) error {
+	t.Helper()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(90 * time.Second):
+		t.Fatalf("%s never came", what)
+		return nil
+	}
+}
+
+const leaseHolder = "select coalesce((select holder from pgam.lease), '')"
+
+// The lease goes to who stands by when it is given back, and when its holder does
+// not beat any more, whether or not it still has its connection.
 func TestLeasePassesOn(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(t *testing.T, dsn string, first *Lease){
-		"closed": func(t *testing.T, _ string, first *Lease) {
-			t.Helper()
-			if err := first.Close(t.Context()); err != nil {
-				t.Error(err)
-			}
-		},
-		"terminated": func(t *testing.T, dsn string, first *Lease) {
-			t.Helper()
-			pgtest.Exec(t, dsn, fmt.Sprintf("select pg_terminate_backend(%d)", first.conn.PgConn().PID()))
-		},
-	} {
+	for _, name := range []string{"given back", "frozen"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, dsn := openStore(t)
-			first := takeLease(t, s)
-			other := openStoreAt(t, dsn, nil)
+			first := takeLease(t, s, "a")
+			_, stop := background(t, first.Keep)
 			log := newTold()
-			done := make(chan leaseResult, 1)
-			go func() {
-				l, err := other.Lease(t.Context(), slog.New(log), func() {})
-				done <- leaseResult{l, err}
-			}()
-			pgtest.WaitFor(t, func() bool { return log.count.Load() == 1 }, "the second to say that it stands by")
-			select {
-			case r := <-done:
-				t.Fatalf("two leases, %v", r.err)
-			case <-time.After(leasePause + leasePause/4): // it looked again
+			second := openStoreAt(t, dsn, nil).NewLease(LeaseConfig{Holder: "b", Log: slog.New(log)})
+			t.Cleanup(func() { _ = second.Close(context.Background()) })
+			stands := make(chan error, 1)
+			done, _ := background(t, func(ctx context.Context) error {
+				return second.Take(ctx, true, func() { stands <- nil })
+			})
+			_ = within(t, stands, "the second's standing by")
+			beats := func() int64 { return pgtest.Value[int64](t, dsn, "select beats from pgam.lease") }
+			from := beats()
+			pgtest.WaitFor(t, func() bool { return beats() >= from+6 }, "the lease to live longer than its life")
+			if len(done) != 0 {
+				t.Fatal("two leases")
 			}
-			end(t, dsn, first)
-			select {
-			case r := <-done:
-				if r.err != nil {
-					t.Fatal(r.err)
+			stop()
+			if name == "given back" {
+				if err := first.Close(t.Context()); err != nil {
+					t.Error(err)
 				}
-				defer func() { _ = r.lease.Close(t.Context()) }()
-			case <-time.After(10 * time.Second):
-				t.Fatal("the second never got the lease")
+			}
+			if err := within(t, done, "the lease"); err != nil || !second.Held() {
+				t.Fatalf("the second holds the lease %t, %v", second.Held(), err)
 			}
 			if n := log.count.Load(); n != 1 {
 				t.Errorf("it said %d times that it stands by", n)
 			}
-			if name == "terminated" {
-				if err := first.Keep(t.Context()); !errors.Is(err, ErrLeaseTaken) {
+			if name == "frozen" { // and woken
+				if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) || !errors.Is(err, ErrUnavailable) {
+					t.Errorf("the first writes before it knows: %v", err)
+				}
+				if err := first.Keep(t.Context()); !errors.Is(err, ErrLeaseTaken) || first.Held() {
 					t.Errorf("Keep of the first: %v", err)
 				}
 			}
+			if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) {
+				t.Errorf("the first writes without the lease: %v", err)
+			}
+			if err := second.s.Append(t.Context(), sample.Batch{}); err != nil {
+				t.Errorf("the second writes: %v", err)
+			}
 		})
+	}
+}
+
+// A restart of the same collector does not wait for the run that was killed, and
+// what that one still had under way is not written any more.
+func TestLeaseOfAnEarlierRun(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	takeLease(t, s, "a")
+	again := openStoreAt(t, dsn, nil)
+	takeLease(t, again, "a")
+	if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) {
+		t.Errorf("the earlier run writes: %v", err)
+	}
+	if err := again.Append(t.Context(), sample.Batch{}); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestLeaseGivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
-	takeLease(t, s)
-	other := openStoreAt(t, dsn, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	log := newTold()
-	done := make(chan leaseResult, 1)
-	go func() {
-		l, err := other.Lease(ctx, slog.New(log), func() {})
-		done <- leaseResult{l, err}
-	}()
-	pgtest.WaitFor(t, func() bool { return log.count.Load() == 1 }, "the second to stand by")
-	cancel()
-	r := <-done
-	if !errors.Is(r.err, context.Canceled) || r.lease == nil {
-		t.Fatalf("lease %v, error %v", r.lease, r.err)
+	takeLease(t, s, "a")
+	other := leaseOf(openStoreAt(t, dsn, nil), "b")
+	stands := make(chan error, 1)
+	done, end := background(t, func(ctx context.Context) error { return other.Take(ctx, false, func() { stands <- nil }) })
+	_ = within(t, stands, "standing by")
+	end()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
-	if err := r.lease.Close(t.Context()); err != nil {
+	if err := other.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-// keep runs Keep and gives its result.
-func keep(ctx context.Context, l *Lease) <-chan error {
-	done := make(chan error, 1)
-	go func() { done <- l.Keep(ctx) }()
-	return done
-}
-
-const leaseHolder = `
-select coalesce(min(k.pid), 0) from pg_locks k where k.locktype = 'advisory' and k.granted and k.objid = 1885823341`
-
+// A restart of stats_db, or a pause of it, passes the lease to nobody: its holder
+// has time to come back, and who stands by has seen nothing meanwhile.
 func TestLeaseOverRestarts(t *testing.T) {
 	t.Parallel()
 	server, s := storeOn(t, pgtest.Local(t).Major)
 	dsn := server.SuperuserDSN()
-	first := takeLease(t, s)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := keep(ctx, first)
-	holder := pgtest.Value[int](t, dsn, leaseHolder)
-	if holder == 0 {
-		t.Fatal("nobody holds the lease")
-	}
-	server.Restart(t)
-	pgtest.WaitFor(t, func() bool { return pgtest.Value[int](t, dsn, leaseHolder) != 0 }, "the lease to be taken again")
-
-	// Paused for longer than a look may take: the connection is given up, while
-	// the server keeps the old session, which must not pass for another collector.
-	old := pgtest.Value[int](t, dsn, leaseHolder)
-	server.Pause(t)
-	select {
-	case err := <-done:
-		t.Fatalf("Keep ended while stats_db was paused: %v", err)
-	case <-time.After(leasePause + leaseTimeout + time.Second):
-	}
-	server.Resume(t)
-	pgtest.WaitFor(t, func() bool {
-		now := pgtest.Value[int](t, dsn, leaseHolder)
-		return now != 0 && now != old
-	}, "the lease to be taken again after a pause")
-
-	// Now another one is faster, while this one does not look.
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Keep, asked to end: %v", err)
-	}
-	server.Restart(t)
-	takeLease(t, openStoreAt(t, dsn, nil))
-	if err := first.Keep(t.Context()); !errors.Is(err, ErrLeaseTaken) {
-		t.Errorf("Keep: %v", err)
+	first := takeLease(t, s, "a")
+	kept, _ := background(t, first.Keep)
+	second := leaseOf(openStoreAt(t, dsn, nil), "b")
+	taken, _ := background(t, func(ctx context.Context) error { return second.Take(ctx, false, func() {}) })
+	beats := func() int64 { return pgtest.Value[int64](t, dsn, "select beats from pgam.lease") }
+	for _, away := range []func(){
+		func() { server.Restart(t) },
+		func() { server.Stop(t); <-time.After(leaseLife + leaseBeat); server.Start(t) },
+		func() { server.Pause(t); <-time.After(leaseLife + leaseBeat); server.Resume(t) },
+	} {
+		away()
+		from := beats()
+		pgtest.WaitFor(t, func() bool { return beats() >= from+2 }, "the lease to be renewed")
+		if len(kept)+len(taken) > 0 || !first.Held() || second.Held() || pgtest.Value[int64](t, dsn, "select term from pgam.lease") != 1 {
+			t.Fatal("the lease went to another")
+		}
 	}
 }
 
-// The server may not notice that a connection is gone: its session is ours.
-func TestLeaseEndsOwnGhost(t *testing.T) {
-	t.Parallel()
-	s, dsn := openStore(t)
-	first := takeLease(t, s)
-	ghost := first.conn
-	t.Cleanup(func() { _ = ghost.Close(context.Background()) })
-	first.conn = nil // lost, and the server does not know
-	first.held.Store(false)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := keep(ctx, first)
-	pid := int(ghost.PgConn().PID())
-	pgtest.WaitFor(t, func() bool {
-		now := pgtest.Value[int](t, dsn, leaseHolder+" and k.database = (select oid from pg_database where datname = current_database())")
-		return now != 0 && now != pid
-	}, "the lease to move to a new session")
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
+// Without stats_db only who held the lease last goes on, and takes it when
+// stats_db is there.
 func TestLeaseWithoutStatsDB(t *testing.T) {
 	t.Parallel()
 	server, s := storeOn(t, pgtest.Local(t).Major)
+	dsn := server.SuperuserDSN()
 	server.Stop(t)
-	l, err := s.Lease(t.Context(), quiet, func() {})
-	if !errors.Is(err, ErrUnavailable) || l == nil {
-		t.Fatalf("lease %v, error %v", l, err)
+	never := leaseOf(openStoreAt(t, dsn, nil), "b")
+	stands := make(chan error, 1)
+	waits, end := background(t, func(ctx context.Context) error { return never.Take(ctx, false, func() { stands <- nil }) })
+	_ = within(t, stands, "standing by")
+	l := leaseOf(s, "a")
+	if err := l.Take(t.Context(), true, func() { t.Error("it stands by") }); err != nil || l.Held() {
+		t.Fatalf("held %t, %v", l.Held(), err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := keep(ctx, l)
+	if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("append: %v", err)
+	}
+	if len(waits) != 0 {
+		t.Error("who never led goes on without stats_db")
+	}
+	end()
+	kept, stop := background(t, l.Keep)
 	server.Start(t)
-	pgtest.WaitFor(t, func() bool { return pgtest.Value[int](t, server.SuperuserDSN(), leaseHolder) != 0 }, "the lease to be taken when stats_db is there")
-	cancel()
-	if err := <-done; err != nil {
+	pgtest.WaitFor(t, l.Held, "the lease to be taken when stats_db is there")
+	if got := pgtest.Value[string](t, dsn, leaseHolder); got != "a" {
+		t.Errorf("%q holds the lease", got)
+	}
+	stop()
+	if err := <-kept; err != nil {
 		t.Error(err)
 	}
-	if err := l.Close(t.Context()); err != nil {
-		t.Error(err)
+	if err := l.Close(t.Context()); err != nil || pgtest.Value[string](t, dsn, leaseHolder) != "" {
+		t.Errorf("given back: %v", err)
 	}
 }
 
-// Between a try that found the lease held and the look at its holder, the
-// holder may have gone: that is no take-over.
-func TestLeaseTaken(t *testing.T) {
+// A stats_db that was restored from before the term, or emptied, is led again by
+// who leads; one that names another is not.
+func TestLeaseOfAnOlderStatsDB(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
-	l := takeLease(t, s)
-	look := func(when string, want bool) {
-		t.Helper()
-		if got, err := l.taken(t.Context()); err != nil || got != want {
-			t.Errorf("%s: taken %t, %v", when, got, err)
-		}
-	}
-	if _, err := l.conn.Exec(t.Context(), "select pg_advisory_unlock($1)", int64(leaseKey)); err != nil {
-		t.Fatal(err)
-	}
-	look("free", false)
-	other := takeLease(t, openStoreAt(t, dsn, nil))
-	look("held by another", true)
-	// A process id that the server gave out again is not ours.
-	l.pid = other.pid
-	look("held by another with our old process id", true)
-	if other.conn.Ping(t.Context()) != nil {
-		t.Error("another collector's session was ended")
+	l := takeLease(t, s, "a")
+	kept, _ := background(t, l.Keep)
+	pgtest.Exec(t, dsn, "delete from pgam.lease")
+	pgtest.WaitFor(t, func() bool { return pgtest.Value[string](t, dsn, leaseHolder) == "a" }, "the lease to be taken anew")
+	pgtest.Exec(t, dsn, "update pgam.lease set holder = 'b', term = 7")
+	if err := within(t, kept, "the end of Keep"); !errors.Is(err, ErrLeaseTaken) {
+		t.Errorf("Keep: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -60,6 +61,7 @@ type Store struct {
 	timelines timelines
 	rolls     rolls
 	since     partitionsSince
+	lease     atomic.Pointer[Lease] // nil: there is none to ask for
 }
 
 // New makes a Store that connects when it is first used. The error is about

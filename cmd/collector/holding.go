@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/store"
+)
+
+// holding is the lease as the journal knows it: under which name it is held, and
+// whether it was held last.
+type holding struct {
+	journal *spool.Spool
+	log     *slog.Logger
+	holder  string
+	led     bool
+}
+
+func newHolding(journal *spool.Spool, log *slog.Logger) *holding {
+	h := &holding{journal: journal, log: log}
+	var err error
+	if h.holder, h.led, err = journal.Holder(); err != nil {
+		// It samples all the same, under a name that no later run has.
+		h.holder = fmt.Sprintf("pid %d", os.Getpid())
+		log.Warn("lease is held under a name for this run only", "error", err)
+	}
+	return h
+}
+
+// take waits for the lease, or goes on without it where it was held last and
+// stats_db is away.
+func (h *holding) take(ctx context.Context, lease *store.Lease, standBy func()) error {
+	err := lease.Take(ctx, h.led, func() {
+		h.note(ctx, false)
+		standBy()
+	})
+	if err != nil {
+		return err
+	}
+	h.note(ctx, true)
+	return nil
+}
+
+// keep renews the lease until ctx ends or another collector has it.
+func (h *holding) keep(ctx context.Context, lease *store.Lease) error {
+	err := lease.Keep(ctx)
+	if errors.Is(err, store.ErrLeaseTaken) {
+		h.note(ctx, false)
+	}
+	return err
+}
+
+func (h *holding) note(ctx context.Context, led bool) {
+	if err := h.journal.Lead(led); err != nil {
+		h.log.WarnContext(ctx, "journal cannot note who holds the lease; a start without stats_db may be refused", "error", err)
+	}
+}
+
+// newLeaseHeld is a series from the start on, of who stands by too.
+func newLeaseHeld(held func() bool) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pgam_lease_held",
+		Help: "1 while this collector holds the lease on stats_db, so that no other may write.",
+	}, func() float64 { return oneIf(held()) })
+}

@@ -1,0 +1,83 @@
+package spool
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// leaseFile keeps what the journal knows of the lease on stats_db. It is a file
+// of its own: a journal that is set aside does not take it along.
+const leaseFile = "lease.json"
+
+// holding is what is in it.
+type holding struct {
+	ID  string `json:"id"`
+	Led bool   `json:"led"`
+}
+
+// Holder gives the name by which this journal holds the lease on stats_db, the
+// same in every run on this host, and whether it held it last as far as it knows.
+func (s *Spool) Holder() (holder string, led bool, err error) {
+	h, err := s.holding()
+	if err != nil {
+		return "", false, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	return host + "/" + h.ID, h.Led, nil
+}
+
+// Lead notes whether this journal's collector holds the lease. It is on disk when
+// Lead returns: a start without stats_db goes by it.
+func (s *Spool) Lead(led bool) error {
+	h, err := s.holding()
+	if err != nil || h.Led == led {
+		return err
+	}
+	h.Led = led
+	return s.putHolding(h)
+}
+
+// holding reads the file, or begins one. What cannot be understood is another
+// journal's: one that never led.
+func (s *Spool) holding() (h holding, err error) {
+	data, err := os.ReadFile(filepath.Join(s.cfg.Dir, leaseFile))
+	if err == nil && json.Unmarshal(data, &h) == nil && h.ID != "" {
+		return h, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return h, fmt.Errorf("read what the journal knows of the lease: %w", err)
+	}
+	h = holding{ID: rand.Text()[:12]}
+	return h, s.putHolding(h)
+}
+
+func (s *Spool) putHolding(h holding) error {
+	data, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encode what the journal knows of the lease: %w", err)
+	}
+	path := filepath.Join(s.cfg.Dir, leaseFile)
+	if err := writeDurably(path+".new", append(data, '\n')); err != nil {
+		return fmt.Errorf("keep what the journal knows of the lease: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("keep what the journal knows of the lease: %w", err)
+	}
+	return nil
+}
+
+func writeDurably(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
