@@ -131,7 +131,7 @@ func (u upkeep) run(ctx context.Context) error {
 	if err := u.stats.EnsurePartitions(ctx, now, now.Add(partitionsAhead)); err != nil {
 		return err
 	}
-	dropped, err := u.stats.DropExpired(ctx, now, u.retention())
+	dropped, err := u.stats.DropExpired(ctx, time.Now, u.retention())
 	if len(dropped) > 0 {
 		u.log.InfoContext(ctx, "dropped expired partitions", "partitions", dropped)
 	}

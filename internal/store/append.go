@@ -25,10 +25,10 @@ func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	err := s.append(ctx, b)
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Code == "23514" {
-		if err := s.partitionsFor(ctx, b); err != nil {
-			return err
+		made := s.partitionsFor(ctx, b) // of all tables: one that this batch does not need may fail
+		if err = s.append(ctx, b); err != nil {
+			err = errors.Join(made, err) // why there is no partition, before that there is none
 		}
-		err = s.append(ctx, b)
 	}
 	if errors.Is(err, ErrNotHeld) {
 		return fmt.Errorf("append history: %w: %w", ErrUnavailable, err)

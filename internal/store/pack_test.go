@@ -488,7 +488,7 @@ func TestPackBesideRetention(t *testing.T) {
 	if err := s.EnsurePartitions(t.Context(), old, noon); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil {
+	if _, err := s.dropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"activity_window_p20241122_packed"}, tables(t, dsn, "%\\_packed")); diff != "" {
@@ -499,11 +499,11 @@ func TestPackBesideRetention(t *testing.T) {
 	if got := pgtest.Value[int](t, dsn, "select count(*) from history.packed_day where windows > 0"); got != 1 {
 		t.Errorf("%d packed days", got)
 	}
-	if _, err := s.DropExpired(t.Context(), noon.AddDate(0, 0, 60), keepDays(30, 90, 90, true)); err != nil {
+	if _, err := s.dropExpired(t.Context(), noon.AddDate(0, 0, 60), keepDays(30, 90, 90, true)); err != nil {
 		t.Fatal(err)
 	}
 	partitionsAround(t, s, noon.AddDate(0, 0, 60))
-	if _, err := s.DropExpired(t.Context(), noon.AddDate(0, 0, 60), keepDays(30, 90, 90, true)); err != nil {
+	if _, err := s.dropExpired(t.Context(), noon.AddDate(0, 0, 60), keepDays(30, 90, 90, true)); err != nil {
 		t.Fatal(err)
 	}
 	if got := pgtest.Value[int](t, dsn, "select count(*) from history.packed_day"); got != 0 {

@@ -71,6 +71,9 @@ type Retention struct {
 	// DetachConcurrently detaches before dropping, so that no reader is ever
 	// in the way of a writer; off where the database cannot (Citus).
 	DetachConcurrently bool
+	// Confirmed says that somebody has seen what would be dropped: it may be more
+	// than a third of a table.
+	Confirmed bool
 }
 
 // layout is how the start of a partition is written in its name.
@@ -140,34 +143,41 @@ const expiredComment = "pgam: expired, being dropped"
 
 // EnsurePartitions makes the partitions of all tables for every instant from
 // from to to. It never waits long for a lock, nor makes anyone wait: a new
-// partition is made beside its table and attached.
+// partition is made beside its table and attached. One that cannot be made does
+// not keep the others from it, and is in the error.
 func (s *Store) EnsurePartitions(ctx context.Context, from, to time.Time) error {
 	existing, err := s.partitions(ctx)
 	if err != nil {
 		return fmt.Errorf("list partitions: %w", dbError(err))
 	}
+	var faults []error
 	for _, t := range partitionedTables() {
 		if err := s.ensurePartitions(ctx, t, existing, from, to); err != nil {
-			return fmt.Errorf("create partitions of %s: %w", t.table+t.part, dbError(err))
+			faults = append(faults, fmt.Errorf("create partitions of %s: %w", t.table+t.part, dbError(err)))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
-// ensurePartitions does it for one table; the error is the driver's.
+// ensurePartitions does it for one table; the errors are the driver's.
 func (s *Store) ensurePartitions(ctx context.Context, t partitioned, existing map[string]partitionState, from, to time.Time) error {
-	for at := from; ; {
+	var faults []error
+	for at := from; ctx.Err() == nil; {
 		lower, upper := t.span.bounds(at)
 		if lower.After(to) {
-			return nil
+			break
 		}
 		if existing[t.name(lower)] != attached {
 			if err := s.createPartition(ctx, t, lower, upper); err != nil {
-				return err
+				faults = append(faults, err)
 			}
 		}
 		at = upper
 	}
+	return errors.Join(append(faults, ctx.Err())...)
 }
 
 // partitionsFor makes what a batch needs, however old it is.
@@ -197,12 +207,11 @@ func (s *Store) partitionsFor(ctx context.Context, b sample.Batch) error {
 			add(v.Horizon[i].At)
 		}
 	}
+	var faults []error
 	for day := range seen {
-		if err := s.EnsurePartitions(ctx, day, day); err != nil {
-			return err
-		}
+		faults = append(faults, s.EnsurePartitions(ctx, day, day))
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // partitionState is what became of a partition.
@@ -331,15 +340,14 @@ func (s *Store) ddl(ctx context.Context, f func(pgx.Tx) error) error {
 	return err
 }
 
-// DropExpired drops the partitions that hold nothing younger than what r
-// keeps, and forgets what nothing that is kept can refer to: statements, locks,
-// labels, file systems, days that were packed or begun. It returns the
-// names of the partitions dropped; one that somebody reads is left for the
-// next time and named in the error.
-func (s *Store) DropExpired(ctx context.Context, now time.Time, r Retention) (dropped []string, err error) {
+// dropExpired is DropExpired when it is now.
+func (s *Store) dropExpired(ctx context.Context, now time.Time, r Retention) (dropped []string, err error) {
 	existing, err := s.partitions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list partitions: %w", dbError(err))
+	}
+	if err := tooMuch(existing, now, r); err != nil {
+		return nil, err
 	}
 	names := slices.Collect(maps.Keys(existing))
 	slices.SortFunc(names, func(a, b string) int {

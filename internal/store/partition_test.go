@@ -197,8 +197,13 @@ func keepDays(windows, minutes, databases int, concurrently bool) Retention {
 	const day = 24 * time.Hour
 	return Retention{
 		Windows: time.Duration(windows) * day, Minutes: time.Duration(minutes) * day, Databases: time.Duration(databases) * day,
-		DetachConcurrently: concurrently,
+		DetachConcurrently: concurrently, Confirmed: true,
 	}
+}
+
+func confirmed(r Retention) Retention {
+	r.Confirmed = true
+	return r
 }
 
 func TestConformanceDropExpired(t *testing.T) {
@@ -214,7 +219,7 @@ func TestConformanceDropExpired(t *testing.T) {
 				t.Fatal(err)
 			}
 			seedDictionaries(t, dsn)
-			got, err := s.DropExpired(t.Context(), noon, keepDays(30, 22, 31, concurrently))
+			got, err := s.dropExpired(t.Context(), noon, keepDays(30, 22, 31, concurrently))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,7 +235,7 @@ func TestConformanceDropExpired(t *testing.T) {
 			if all := tables(t, dsn, "activity\\_window\\_p2024____"); len(all) != 31 || all[0] != "activity_window_p20241023" {
 				t.Errorf("windows kept: %v", all)
 			}
-			got, err = s.DropExpired(t.Context(), noon, keepDays(31+i, 21, 90, concurrently))
+			got, err = s.dropExpired(t.Context(), noon, keepDays(31+i, 21, 90, concurrently))
 			october := []string{"activity_minute_p202410", "activity_rollup_10minute_p202410", "activity_rollup_minute_p202410", "horizon_p202410"}
 			if diff := cmp.Diff(october, got); err != nil || diff != "" {
 				t.Errorf("minutes dropped (-want +got):\n%s%v", diff, err)
@@ -279,7 +284,7 @@ func TestDropExpiredDictionaries(t *testing.T) {
 		{Retention{Windows: 30 * day, Minutes: 90 * day}, "54 statements, 54 labels, 2 locks"}, // since October, and today's
 	} {
 		seedDictionaries(t, dsn)
-		if _, err := s.DropExpired(t.Context(), noon, step.keep); err != nil {
+		if _, err := s.dropExpired(t.Context(), noon, confirmed(step.keep)); err != nil {
 			t.Fatal(err)
 		}
 		if got := dictionaries(t, dsn); got != step.want {
@@ -308,7 +313,7 @@ func TestDropExpiredRollupsAndDisks(t *testing.T) {
 		{Retention{Rollups: 60 * day}, []string{"activity_rollup_day_p2022", "activity_rollup_hour_p2022", "database_rollup_4hour_p2022", "database_rollup_day_p2022", "database_rollup_hour_p202408", "disk_rollup_p2022"}},
 		{Retention{Disks: 60 * day, DetachConcurrently: true}, []string{"disk_usage_p202211", "disk_usage_p202408"}},
 	} {
-		got, err := s.DropExpired(t.Context(), noon.AddDate(0, 0, 20), step.keep)
+		got, err := s.dropExpired(t.Context(), noon.AddDate(0, 0, 20), confirmed(step.keep))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -365,7 +370,7 @@ func TestConformanceDropBesideReaders(t *testing.T) {
 				}
 				done := make(chan result, 1)
 				go func() {
-					dropped, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, concurrently))
+					dropped, err := s.dropExpired(t.Context(), noon, keepDays(30, 90, 90, concurrently))
 					done <- result{dropped, err}
 				}()
 				var (
@@ -402,7 +407,7 @@ func pendingDetach(t *testing.T, s *Store, dsn, name string, now time.Time) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.DropExpired(ctx, now, keepDays(30, 90, 90, true))
+		_, err := s.dropExpired(ctx, now, keepDays(30, 90, 90, true))
 		done <- err
 	}()
 	pending := func() bool {
@@ -437,7 +442,7 @@ func TestConformanceInterruptedDetach(t *testing.T) {
 		}
 		// An earlier day that has expired too sorts before it.
 		partitionsAround(t, s, old.AddDate(0, 0, -1))
-		got, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true))
+		got, err := s.dropExpired(t.Context(), noon, keepDays(30, 90, 90, true))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -470,7 +475,7 @@ func TestConformanceAppendToDetaching(t *testing.T) {
 		if n := pgtest.Value[int](t, dsn, "select count(*) from pg_description where description = $1", expiredComment); n != 0 {
 			t.Error("a partition in use is marked as expired")
 		}
-		if got, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil || len(got) != 2 {
+		if got, err := s.dropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil || len(got) != 2 {
 			t.Errorf("dropped %v, %v", got, err)
 		}
 	})
@@ -486,7 +491,7 @@ func TestDropExpiredDetached(t *testing.T) {
 	pgtest.Exec(t, dsn, "alter table history.activity_window detach partition history.activity_window_p20241014")
 	pgtest.Exec(t, dsn, "alter table history.session detach partition history.session_p20241013",
 		"comment on table history.session_p20241013 is '"+expiredComment+"'")
-	got, err := s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, true))
+	got, err := s.dropExpired(t.Context(), noon, keepDays(30, 90, 90, true))
 	if err != nil {
 		t.Fatal(err)
 	}

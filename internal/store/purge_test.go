@@ -253,8 +253,8 @@ func TestPurgeResumes(t *testing.T) {
 	mustAppend(t, s, plainWindow(alive, noon), plainWindow(alive, noon.Add(48*time.Hour)))
 	late := inventoryAt(doomed, 0, false, dbNamed(1, "late"))
 	mustAppend(t, s, late)
-	if _, err := s.DropExpired(t.Context(), noon.AddDate(3, 0, 0), Retention{
-		Windows: time.Hour, Minutes: time.Hour, Databases: time.Hour, Disks: time.Hour, Rollups: time.Hour, DetachConcurrently: true,
+	if _, err := s.dropExpired(t.Context(), noon.AddDate(3, 0, 0), Retention{
+		Windows: time.Hour, Minutes: time.Hour, Databases: time.Hour, Disks: time.Hour, Rollups: time.Hour, DetachConcurrently: true, Confirmed: true,
 	}); err != nil {
 		t.Errorf("drop beside a purge: %v", err)
 	}

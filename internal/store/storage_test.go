@@ -101,7 +101,7 @@ func TestStorageBesideDrops(t *testing.T) {
 		for i := 0; i < 8 && err == nil; i++ {
 			old := noon.AddDate(0, 0, -100)
 			if err = s.EnsurePartitions(t.Context(), old, old.AddDate(0, 0, 5)); err == nil {
-				_, err = s.DropExpired(t.Context(), noon, keepDays(30, 90, 90, false))
+				_, err = s.dropExpired(t.Context(), noon, keepDays(30, 90, 90, false))
 			}
 		}
 		done <- err
