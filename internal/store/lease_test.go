@@ -30,7 +30,9 @@ func (h told) Handle(context.Context, slog.Record) error {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-func leaseOf(s *Store, holder string) *Lease { return s.NewLease(LeaseConfig{Holder: holder, Log: quiet}) }
+func leaseOf(s *Store, holder string) *Lease {
+	return s.NewLease(LeaseConfig{Holder: holder, Log: quiet})
+}
 
 // takeLease takes it in the name of holder, and gives it back at the end.
 func takeLease(t *testing.T, s *Store, holder string) *Lease {
