@@ -62,7 +62,7 @@ func within(t *testing.T, result <-chan error, what string) error {
 	select {
 	case err := <-result:
 		return err
-	case <-time.After(90 * time.Second):
+	case <-time.After(pgtest.Patience):
 		t.Fatalf("%s never came", what)
 		return nil
 	}
