@@ -2,8 +2,8 @@
 # Installs what "make test" needs beside Go: PostgreSQL's server programs with
 # contrib and pgbench, a C compiler for the race detector, curl and jq for the
 # commands of the documents, and npm for the other
-# PostgreSQL versions if WITH_NPM=1, OpenSSH's server and Chromium if WITH_SSHD=1
-# and WITH_BROWSER=1 (tests skip where they are missing, but not in CI). Says nothing when all of it is there. Makes
+# PostgreSQL versions if WITH_NPM=1, OpenSSH's server, Chromium and PgBouncer (how a
+# pooler is told from PostgreSQL) if WITH_SSHD=1, WITH_BROWSER=1 and WITH_POOLER=1 (tests skip where they are missing, but not in CI). Says nothing when all of it is there. Makes
 # no cluster and starts no server.
 set -eu
 
@@ -48,6 +48,7 @@ done
 [ "${WITH_NPM:-}" != 1 ] || command -v npm >/dev/null 2>&1 || missing="$missing npm"
 [ "${WITH_SSHD:-}" != 1 ] || [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null 2>&1 || missing="$missing sshd"
 [ "${WITH_BROWSER:-}" != 1 ] || command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || missing="$missing browser"
+[ "${WITH_POOLER:-}" != 1 ] || [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null 2>&1 || missing="$missing pgbouncer"
 [ -n "$missing" ] || exit 0
 
 if command -v apt-get >/dev/null 2>&1; then
@@ -79,6 +80,7 @@ case "$missing" in
 	;;
 esac
 case "$missing" in *browser*) packages="$packages chromium" ;; esac
+case "$missing" in *pgbouncer*) packages="$packages pgbouncer" ;; esac
 
 sudo=
 if [ "$(id -u)" != 0 ] && [ "$tool" != brew ]; then

@@ -43,10 +43,7 @@ func (d dialer) Dial(ctx context.Context, t target.Target, p collector.Purpose) 
 		lim.Statement = sizeLimit
 	}
 	conn, err := probe.Open(ctx, t, lim)
-	switch {
-	case errors.Is(err, probe.ErrUnsupported):
-		return nil, sample.Unsupported, err
-	case err != nil:
+	if err != nil {
 		return nil, remote.Classify(err), err
 	}
 	return conn, sample.None, nil

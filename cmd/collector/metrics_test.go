@@ -113,7 +113,7 @@ func everything(t *testing.T, servers int) *prometheus.Registry {
 				{MountPoint: "/wal", Total: sample.Int{V: 1000, Known: true}, Free: sample.Int{V: int64(900 - 10*hour), Known: true}},
 			}})
 		}
-		for reason := sample.Timeout; reason <= sample.HostKeyChanged; reason++ {
+		for reason := sample.Timeout; reason <= sample.NotFound; reason++ {
 			m.Tick(id, &sample.Tick{
 				Planned: at, Started: at.Add(7 * time.Millisecond), Outcome: sample.Degraded, Reason: reason, Duration: 3 * time.Millisecond,
 				Sessions: []sample.Session{{XactStart: at.Add(-time.Hour).UnixMicro()}, {XactStart: at.UnixMicro()}, {}},

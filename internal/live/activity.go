@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -138,7 +139,7 @@ func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 // is none of this name. The error is an *Error.
 func (l *Live) DatabaseSize(ctx context.Context, t target.Target, name string) (bytes int64, ok bool, err error) {
 	err = l.ask(ctx, t, "size of a database", func(ctx context.Context, conn *pgxpool.Conn) error {
-		sql, _ := statementFor("size", minVersion)
+		sql, _ := statementFor("size", remote.MinVersion)
 		rows, err := conn.Query(ctx, sql, name)
 		if err != nil {
 			return err

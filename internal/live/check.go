@@ -192,9 +192,6 @@ func (l *Live) tryStatus(ctx context.Context, t, apart target.Target) Status {
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
-	if v := parseVersion(conn.PgConn().ParameterStatus("server_version")); v < minVersion {
-		return Status{Reason: sample.Unsupported}.finish(nil)
-	}
 	status, err := statusOf(ctx, conn)
 	if err != nil {
 		return Status{}.finish(failure(err))

@@ -25,10 +25,7 @@ const pollEvery = time.Second
 // pollTimeout bounds one such question.
 const pollTimeout = 5 * time.Second
 
-var (
-	errStopped     = errors.New("live questions have been stopped")
-	errUnsupported = errors.New("PostgreSQL older than 9.6")
-)
+var errStopped = errors.New("live questions have been stopped")
 
 // Catalog is where the servers come from. ListServers also gives, by server,
 // why its secrets do not open; ServersRevision grows with every change.
@@ -439,10 +436,6 @@ func (l *Live) cannotAsk(t target.Target) string {
 // failure gives what a failed question is to a client.
 func failure(err error) *Error {
 	failed := &Error{Reason: remote.Classify(err), err: err}
-	if errors.Is(err, errUnsupported) {
-		failed.Reason = sample.Unsupported
-		return failed
-	}
 	failed.Advice = remote.Describe(err)
 	return failed
 }
@@ -458,10 +451,10 @@ func askOn(ctx context.Context, pool *serverPool, question func(context.Context,
 
 // rowsOf asks one question of this package and collects the rows.
 func rowsOf[T any](ctx context.Context, conn *pgx.Conn, question string, args ...any) ([]T, error) {
-	version := parseVersion(conn.PgConn().ParameterStatus("server_version"))
+	version := remote.SessionOf(conn.PgConn()).Version
 	sql, ok := statementFor(question, version)
 	if !ok {
-		return nil, fmt.Errorf("%w: server_version is %d", errUnsupported, version)
+		return nil, fmt.Errorf("%w: server_version_num is %d", remote.ErrUnsupported, version)
 	}
 	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {

@@ -466,29 +466,6 @@ func TestStatusIsAskedOnce(t *testing.T) {
 	}
 }
 
-func TestParseVersion(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]int32{
-		"15.20 (Debian 15.20-0+deb12u1)": 150020, "9.6.24": 90624, "10.0": 100000, "18beta1": 180000, "17devel": 170000, "9.5": 90500,
-		"": 0, "x": 0, "9.6.24.1": 90624, "99999.1": 0, "12.345": 0, "-1": 0,
-	} {
-		if got := parseVersion(text); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
-}
-
-func FuzzParseVersion(f *testing.F) {
-	for _, seed := range []string{"15.20 (Debian)", "9.6.24", "18beta1", "..", "9.."} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if v := parseVersion(text); v < 0 {
-			t.Errorf("%q: %d", text, v)
-		}
-	})
-}
-
 func TestStatementFor(t *testing.T) {
 	t.Parallel()
 	for _, q := range []string{"activity", "status", "connections", "locations", "size"} {
@@ -509,7 +486,7 @@ func TestEveryStatementRuns(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Target(t)
 	conn := session(t, server.SuperuserDSN())
-	local := parseVersion(conn.PgConn().ParameterStatus("server_version"))
+	local := pgtest.Value[int32](t, server.SuperuserDSN(), "select current_setting('server_version_num')::int4")
 	columns := map[string][]string{}
 	for _, q := range []string{"activity", "status", "connections", "locations", "size"} {
 		for _, v := range []int32{90600, 100000, 130000, 140000} {

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,15 +12,13 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// ErrUnsupported says that the server is older than MinVersion.
-var ErrUnsupported = errors.New("PostgreSQL older than 9.6")
-
 // Conn asks one server over one connection. It is for one goroutine at a
 // time.
 type Conn struct {
 	pg       *pgconn.PgConn
 	server   string // name, for errors
 	version  int32
+	pid      uint32 // which is not the driver's where a proxy is between
 	seesAll  bool
 	control  bool // may read the control file
 	database uint32
@@ -47,15 +44,16 @@ type stating struct {
 	queryID int64
 }
 
-// Open connects to a target and learns its version and what the role may see.
-// The errors are for remote.Classify; ErrUnsupported is one of them.
+// Open connects to a target and learns what the role may see. The errors are for
+// remote.Classify.
 func Open(ctx context.Context, t target.Target, lim remote.Limits) (*Conn, error) {
 	pg, err := remote.Dial(ctx, t, lim)
 	if err != nil {
 		return nil, err
 	}
+	session := remote.SessionOf(pg)
 	c := &Conn{
-		pg: pg, server: t.Name, version: MinVersion,
+		pg: pg, server: t.Name, version: session.Version, pid: session.PID,
 		prepared: make(map[question]*pgconn.StatementDescription),
 		names:    newNames(),
 		statings: make(map[int32]stating),
@@ -69,23 +67,13 @@ func Open(ctx context.Context, t target.Target, lim remote.Limits) (*Conn, error
 	return c, nil
 }
 
-// learn reads the version and the privileges.
+// learn reads the privileges.
 func (c *Conn) learn(ctx context.Context) error {
-	res := c.pg.ExecParams(ctx, "select pg_catalog.current_setting('server_version_num')::int4", nil, nil, nil, []int16{1}).Read()
-	if res.Err != nil {
-		return res.Err
-	}
-	if len(res.Rows) == 1 {
-		c.version = int32At(res.Rows[0][0])
-	}
-	if c.version < MinVersion {
-		return fmt.Errorf("%w: server_version_num is %d", ErrUnsupported, c.version)
-	}
 	stmt, err := c.prepare(ctx, askPrivileges)
 	if err != nil {
 		return err
 	}
-	res = c.pg.ExecStatement(ctx, stmt, nil, nil, binaryResults).Read()
+	res := c.pg.ExecStatement(ctx, stmt, nil, nil, binaryResults).Read()
 	if res.Err != nil {
 		return res.Err
 	}
@@ -103,7 +91,7 @@ func (c *Conn) Version() int32 { return c.version }
 func (c *Conn) SeesAll() bool { return c.seesAll }
 
 // PID gives the server process that serves this connection.
-func (c *Conn) PID() uint32 { return c.pg.PID() }
+func (c *Conn) PID() uint32 { return c.pid }
 
 // Exclude leaves the session with this pid, the collector's own second
 // connection, out of the samples; 0 for none.

@@ -11,9 +11,6 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-// MinVersion is the oldest server_version_num that is understood.
-const MinVersion = 90600
-
 // A question is one of the files' first names.
 type question string
 

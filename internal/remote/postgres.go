@@ -45,8 +45,22 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 		{"user", e.User},
 		{"dbname", e.Database},
 		{"sslmode", string(e.TLS)},
+		// The rest is what PG* variables and ~/.postgresql would say else.
+		{"password", ""},
 		{"passfile", "/dev/null"},
 		{"target_session_attrs", "any"},
+		{"connect_timeout", "0"},
+		{"sslcert", ""},
+		{"sslkey", ""},
+		{"sslpassword", ""},
+		{"sslrootcert", ""},
+		{"sslcertmode", "allow"},
+		{"sslsni", "1"},
+		{"sslnegotiation", "postgres"},
+		{"channel_binding", "prefer"},
+		{"require_auth", ""},
+		{"min_protocol_version", "3.0"},
+		{"max_protocol_version", "3.0"},
 	}
 	var dsn strings.Builder
 	for _, s := range settings {
@@ -54,7 +68,7 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 	}
 	cfg, err := pgx.ParseConfig(dsn.String())
 	if err != nil {
-		return nil, fmt.Errorf("%w: the connection to %s cannot be described", target.ErrInvalid, t.Name)
+		return nil, fmt.Errorf("%w: the connection to %s cannot be described: host, port, user or database is wrong, or PGSERVICE is set: unset it", target.ErrInvalid, t.Name)
 	}
 	cfg.Password = e.Password.Reveal()
 	cfg.ConnectTimeout = lim.Connect
@@ -63,6 +77,7 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 		cfg.RequireAuth = ""
 	}
 	cfg.MaxProtocolMessageBodyLen = maxMessageBytes
+	preparePassword(&cfg.Config)
 	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	cfg.DialFunc = dialer.DialContext
 	if t.Shell.Tunnel {
@@ -76,14 +91,20 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 		"statement_timeout":                   millis(lim.Statement),
 		"lock_timeout":                        millis(lim.Lock),
 		"idle_in_transaction_session_timeout": "10000",
-		"default_transaction_read_only":       "on",
-		"search_path":                         "pg_catalog",
+		// A standby refuses serializable, and deferrable would wait on a primary.
+		"default_transaction_isolation":  "read committed",
+		"default_transaction_deferrable": "off",
+		// The session is made read-only when it stands. Until then not even by a
+		// setting of the role: a login event trigger may write.
+		"default_transaction_read_only": "off",
+		"search_path":                   "pg_catalog",
 		// No conversion: names and statements of other databases may be in any
 		// encoding, or in none, and one bad byte must not fail the question.
 		"client_encoding": "SQL_ASCII",
 		"datestyle":       "ISO",
 		"timezone":        "UTC",
 	}
+	cfg.AfterConnect = begin(lim)
 	return cfg, nil
 }
 

@@ -63,13 +63,15 @@ const (
 	Truncated          Reason = 20 // more sessions than are read in one visit
 	HostKeyUnknown     Reason = 21 // nobody has confirmed the SSH host's key
 	HostKeyChanged     Reason = 22 // the SSH host shows another key than the pinned one
+	Pooler             Reason = 23 // a connection pooler answers and drops our limits
+	NotFound           Reason = 24 // a folder is not on the host that was looked at
 )
 
 var reasonNames = [...]string{ //nolint:gochecknoglobals // constant table
 	"", "timeout", "lock_timeout", "connecting", "unreachable", "refused", "auth_failed",
 	"too_many_connections", "starting_up", "connection_lost", "no_privilege", "unsupported",
 	"no_database", "tls_failed", "overrun", "late", "not_running", "malformed", "other", "backing_off", "truncated",
-	"host_key_unknown", "host_key_changed",
+	"host_key_unknown", "host_key_changed", "pooler", "not_found",
 }
 
 // String gives the name used in the history and the API; empty for None.
