@@ -101,9 +101,20 @@ func (c catalog) Unseal(sealed []byte) ([]target.Target, error) {
 // history writes to stats_db.
 type history struct{ *store.Store }
 
-// Retryable implements collector.History: an error is one of stats_db until it
-// is known to be one of the data.
-func (history) Retryable(err error) bool { return !store.Refused(err) }
+// Explain implements collector.History: an error is one of stats_db until it is
+// known to be one of the data.
+func (history) Explain(err error) collector.Refusal {
+	why := collector.Refusal{Fault: collector.Refused, SQLSTATE: store.SQLState(err), Advice: store.Advice(err)}
+	switch {
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
+		why.Fault = collector.Away
+	case errors.Is(err, store.ErrTooSlow), errors.Is(err, store.ErrLocked):
+		why.Fault = collector.Slow
+	case store.Refused(err):
+		why.Fault = collector.Invalid
+	}
+	return why
+}
 
 // upkeep makes partitions ahead, drops old ones, and removes what was kept of
 // servers that were deleted with their history.

@@ -71,7 +71,9 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
-	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, daemon.Check{Name: "stats_db", Run: stats.CheckSchema})
+	beat := new(heartbeat)
+	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry,
+		daemon.Check{Name: "stats_db", Run: stats.CheckSchema}, daemon.Check{Name: "history", Run: beat.writes})
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,6 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return err
 	}
-	beat := new(heartbeat)
 	// One that stands by is well: systemd must not wait for its start to be over.
 	started := sync.OnceFunc(func() {
 		frame.Watch(ctx, beat.check)
@@ -177,6 +178,14 @@ func (h *heartbeat) check() error {
 	}
 	if late := time.Since(c.Beat()); late > 10*time.Second {
 		return fmt.Errorf("no tick for %s", late.Round(time.Second))
+	}
+	return nil
+}
+
+// writes says whether stats_db takes what is seen.
+func (h *heartbeat) writes(context.Context) error {
+	if c := h.of.Load(); c != nil {
+		return c.Writes()
 	}
 	return nil
 }

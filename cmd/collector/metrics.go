@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,8 @@ type totals struct {
 	now     func() time.Time
 
 	ticks, sessions, dials, looks, windows, flushErrors, dropped, quarantined *prometheus.Desc
-	servers, connected                                                        *prometheus.Desc
+	servers, connected, refused                                               *prometheus.Desc
+	aside, asideBytes, asideDropped                                           *prometheus.Desc
 	records, bytes, memory, limit, failing, oldest                            *prometheus.Desc
 }
 
@@ -34,22 +36,26 @@ func newTotals(counts func() collector.Counts, waiting journal) *totals {
 	}
 	return &totals{
 		counts: counts, journal: waiting, now: time.Now,
-		ticks:       d("ticks_total", "Planned ticks (visits to a server) by outcome; answered are ok and degraded.", "outcome"),
-		sessions:    d("session_samples_total", "Session samples taken."),
-		dials:       d("connection_attempts_total", "Attempts to connect to a server."),
-		looks:       d("disk_looks_total", "Looks at the file systems of a server's host by outcome.", "outcome"),
-		windows:     d("windows_written_total", "Windows written to stats_db."),
-		flushErrors: d("write_errors_total", "Batches that stats_db did not take."),
-		dropped:     d("journal_dropped_visits_total", "Visits dropped because the journal was full."),
-		quarantined: d("journal_quarantined_records_total", "Journal records that could not be stored and were set aside."),
-		servers:     d("servers", "Servers watched."),
-		connected:   d("servers_connected", "Servers with a connection."),
-		records:     d("journal_records", "Journal records that wait for stats_db."),
-		bytes:       d("journal_bytes", "Bytes of the journal records that wait for stats_db."),
-		memory:      d("journal_memory_bytes", "Bytes of the journal records that are not on disk."),
-		limit:       d("journal_max_bytes", "Bytes beyond which the journal drops the oldest visits."),
-		failing:     d("journal_failing", "1 while the journal cannot be written."),
-		oldest:      d("journal_oldest_seconds", "Age in seconds of the oldest tick that waits for stats_db; 0: none waits."),
+		ticks:        d("ticks_total", "Planned ticks (visits to a server) by outcome; answered are ok and degraded.", "outcome"),
+		sessions:     d("session_samples_total", "Session samples taken."),
+		dials:        d("connection_attempts_total", "Attempts to connect to a server."),
+		looks:        d("disk_looks_total", "Looks at the file systems of a server's host by outcome.", "outcome"),
+		windows:      d("windows_written_total", "Windows written to stats_db."),
+		flushErrors:  d("write_errors_total", "Batches that stats_db did not take."),
+		dropped:      d("journal_dropped_visits_total", "Visits dropped because the journal was full."),
+		quarantined:  d("journal_quarantined_records_total", "Journal records that could not be stored and were set aside."),
+		refused:      d("write_refused", "1 while stats_db does not take what is seen, or a part of it, by SQLSTATE; none: there was no answer; no series while it does.", "sqlstate"),
+		aside:        d("journal_quarantine_records", "Journal records that are set aside, until pgam journal replay."),
+		asideBytes:   d("journal_quarantine_bytes", "Bytes of the journal records that are set aside."),
+		asideDropped: d("journal_quarantine_dropped_records_total", "Records given up that were set aside, because there were too many."),
+		servers:      d("servers", "Servers watched."),
+		connected:    d("servers_connected", "Servers with a connection."),
+		records:      d("journal_records", "Journal records that wait for stats_db."),
+		bytes:        d("journal_bytes", "Bytes of the journal records that wait for stats_db."),
+		memory:       d("journal_memory_bytes", "Bytes of the journal records that are not on disk."),
+		limit:        d("journal_max_bytes", "Bytes beyond which the journal drops the oldest visits."),
+		failing:      d("journal_failing", "1 while the journal cannot be written."),
+		oldest:       d("journal_oldest_seconds", "Age in seconds of the oldest tick that waits for stats_db; 0: none waits."),
 	}
 }
 
@@ -57,6 +63,7 @@ func newTotals(counts func() collector.Counts, waiting journal) *totals {
 func (m *totals) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.ticks, m.sessions, m.dials, m.looks, m.windows, m.flushErrors, m.dropped, m.quarantined, m.servers, m.connected,
+		m.refused, m.aside, m.asideBytes, m.asideDropped,
 		m.records, m.bytes, m.memory, m.limit, m.failing, m.oldest,
 	} {
 		ch <- d
@@ -81,6 +88,12 @@ func (m *totals) Collect(ch chan<- prometheus.Metric) {
 	counter(m.flushErrors, n.FlushErrors)
 	counter(m.dropped, st.DroppedVisits)
 	counter(m.quarantined, st.Quarantined)
+	counter(m.asideDropped, st.AsideDropped)
+	gauge(m.aside, float64(st.Aside))
+	gauge(m.asideBytes, float64(st.AsideBytes))
+	if t := n.Trouble; t != nil {
+		ch <- prometheus.MustNewConstMetric(m.refused, prometheus.GaugeValue, 1, cmp.Or(t.SQLSTATE, "none"))
+	}
 	gauge(m.servers, float64(n.Servers))
 	gauge(m.connected, float64(n.Connected))
 	gauge(m.records, float64(st.Records))

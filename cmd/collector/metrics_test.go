@@ -218,6 +218,16 @@ func TestFleet_Disks(t *testing.T) {
 func TestTotals_Journal(t *testing.T) {
 	t.Parallel()
 	counts := func() collector.Counts { return collector.Counts{} }
+	refused := func(state string) func() collector.Counts {
+		return func() collector.Counts {
+			return collector.Counts{Trouble: &collector.Trouble{Refusal: collector.Refusal{SQLSTATE: state}}}
+		}
+	}
+	wantMetrics(t, newTotals(refused("28P01"), waiting{}), map[string]float64{"pgam_write_refused{sqlstate=28P01}": 1}, "pgam_write_refused")
+	wantMetrics(t, newTotals(refused(""), waiting{}), map[string]float64{"pgam_write_refused{sqlstate=none}": 1}, "pgam_write_refused")
+	wantMetrics(t, newTotals(counts, waiting{stats: spool.Stats{Aside: 2, AsideBytes: 9, AsideDropped: 1}}), map[string]float64{
+		"pgam_journal_quarantine_records{}": 2, "pgam_journal_quarantine_bytes{}": 9, "pgam_journal_quarantine_dropped_records_total{}": 1,
+	}, "pgam_write_refused", "pgam_journal_quarantine_records", "pgam_journal_quarantine_bytes", "pgam_journal_quarantine_dropped_records_total")
 	names := []string{"pgam_journal_oldest_seconds", "pgam_journal_bytes", "pgam_journal_max_bytes", "pgam_journal_failing"}
 	w := waiting{stats: spool.Stats{Bytes: 5, MaxBytes: 10, Failing: true}, oldest: at.Add(-time.Minute)}
 	m := newTotals(counts, w)

@@ -59,8 +59,8 @@ type Catalog interface {
 // History is where visits end up.
 type History interface {
 	Append(ctx context.Context, b sample.Batch) error
-	// Retryable tells an error of Append that waiting may cure.
-	Retryable(err error) bool
+	// Explain says what an error of Append is about.
+	Explain(err error) Refusal
 	// Resume gives what is remembered of a server.
 	Resume(ctx context.Context, server target.ID) (sample.Resume, error)
 	// LastLife gives the newest sign of life of a collector before an instant,
@@ -74,8 +74,11 @@ type Journal interface {
 	Sync() error
 	Next(seq uint64, maxBytes int64) ([]sample.Record, error)
 	Done(seqs ...uint64)
-	// Quarantine keeps a copy of a record for someone to look at.
-	Quarantine(seq uint64) error
+	// Keep lets everything in these records go that is not of these servers.
+	Keep(left map[uint64][]target.ID) error
+	// Quarantine keeps copies of what is of a server in these records, to be
+	// looked at and replayed.
+	Quarantine(server target.ID, why string, seqs ...uint64) error
 	NextIDs(server target.ID) sample.NextIDs
 	Ahead(server target.ID, n sample.NextIDs)
 	PutTargets(sealed []byte) error

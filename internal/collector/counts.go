@@ -32,6 +32,7 @@ type Counts struct {
 	Connected    int // of those, with a connection
 	WindowsSaved int64
 	FlushErrors  int64
+	Trouble      *Trouble // nil while the history takes everything
 }
 
 // Counts tells what was done.
@@ -39,7 +40,7 @@ func (c *Collector) Counts() Counts {
 	out := Counts{
 		Ticks: make(map[sample.Outcome]int64), Sessions: c.counts.sessions.Load(), Dials: c.counts.dials.Load(),
 		LooksOK: c.counts.looksOK.Load(), LooksFailed: c.counts.looksFailed.Load(),
-		WindowsSaved: c.packer.saved.Load(), FlushErrors: c.packer.failed.Load(),
+		WindowsSaved: c.packer.saved.Load(), FlushErrors: c.packer.failed.Load(), Trouble: c.Trouble(),
 	}
 	for o := range c.counts.outcomes {
 		out.Ticks[sample.Outcome(o)] = c.counts.outcomes[o].Load()

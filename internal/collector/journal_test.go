@@ -19,8 +19,14 @@ type journal struct {
 	events      map[target.ID][]sample.Event  // of records, for good
 	next        map[target.ID]sample.NextIDs
 	sealed      []byte
-	quarantined []uint64
+	quarantined []aside
 	dead        bool
+}
+
+// aside is what is kept of a record that is refused.
+type aside struct {
+	seq    uint64
+	server target.ID
 }
 
 func newJournal() *journal {
@@ -117,11 +123,25 @@ func (j *journal) Done(seqs ...uint64) {
 	}
 }
 
-func (j *journal) Quarantine(seq uint64) error {
+func (j *journal) Keep(left map[uint64][]target.ID) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !slices.Contains(j.quarantined, seq) {
-		j.quarantined = append(j.quarantined, seq)
+	for i := range j.records {
+		r := &j.records[i]
+		if servers := left[r.Seq]; servers != nil {
+			r.Visits = slices.DeleteFunc(slices.Clone(r.Visits), func(v sample.Visit) bool { return !slices.Contains(servers, v.Server) })
+		}
+	}
+	return nil
+}
+
+func (j *journal) Quarantine(server target.ID, _ string, seqs ...uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, seq := range seqs {
+		if one := (aside{seq, server}); !slices.Contains(j.quarantined, one) {
+			j.quarantined = append(j.quarantined, one)
+		}
 	}
 	return nil
 }

@@ -48,8 +48,21 @@ func (c Config) meter() Meter {
 	return c.Meter
 }
 
-// append writes to the history, measured.
-func (p *packer) append(ctx context.Context, b sample.Batch) error {
+// append writes parts to the history in one transaction, measured.
+func (p *packer) append(ctx context.Context, parts []part) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, flushTimeout, errFlushDeadline)
+	defer cancel()
+	var b sample.Batch
+	for i := range parts {
+		if w := parts[i].window; w != nil {
+			b.Windows = append(b.Windows, *w)
+		} else {
+			b.Visits = append(b.Visits, parts[i].visit)
+		}
+	}
 	begun := time.Now()
 	err := p.history.Append(ctx, b)
 	p.meter.Flush(Flush{Windows: len(b.Windows), Visits: len(b.Visits), Took: time.Since(begun), Failed: err != nil})

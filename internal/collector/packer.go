@@ -3,7 +3,6 @@ package collector
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -32,9 +31,10 @@ type packer struct {
 	newest  map[target.ID]time.Time // planned instant of the newest tick loaded
 	windows map[windowKey]*openWindow
 	records map[uint64]*loaded
-	others  []*sample.Visit // parts of visits besides ticks
-	sources []uint64        // the record of each of others
+	others  []part // parts of visits besides ticks
 
+	most int // parts in one transaction: fewer after one that took too long
+	refusals
 	nextFlush time.Time
 	retryAt   time.Time
 	pause     time.Duration
@@ -59,14 +59,27 @@ type openWindow struct {
 	seqs  []uint64
 }
 
-// loaded counts the windows that hold ticks of a record and are not written.
-type loaded struct{ windows int }
+// part is what can be written or refused by itself: a closed window, or what a
+// visit has besides its tick.
+type part struct {
+	server target.ID
+	window *sample.Window
+	visit  *sample.Visit
+	seqs   []uint64 // the records that it came from
+}
+
+// loaded counts the parts of a record that are not written, windows that are open
+// too, and the servers of those that are left for later.
+type loaded struct {
+	parts int
+	left  []target.ID
+}
 
 const (
 	// chunkBytes of the journal are loaded at a time; it bounds memory when a
 	// long outage is drained.
 	chunkBytes = 4 << 20
-	// flushTimeout bounds one transaction.
+	// flushTimeout bounds one transaction; one that takes longer is halved.
 	flushTimeout = 20 * time.Second
 	// lateTick is how much later than a tick a record holding it may come.
 	lateTick = 6 * time.Second
@@ -75,12 +88,14 @@ const (
 	settle    = 1500 * time.Millisecond
 	minPause  = time.Second
 	maxPauses = 15 * time.Second
+	// maxParts is more than a chunk holds.
+	maxParts = chunkBytes
 )
 
 func newPacker(cfg Config, expects func() map[target.ID]time.Time) *packer {
 	p := &packer{
 		journal: cfg.Journal, history: cfg.History, log: cfg.Log, meter: cfg.meter(), interval: cfg.Window, expects: expects,
-		wakes: make(chan struct{}, 1), pause: minPause,
+		wakes: make(chan struct{}, 1), pause: minPause, most: maxParts,
 	}
 	p.forget()
 	return p
@@ -88,8 +103,9 @@ func newPacker(cfg Config, expects func() map[target.ID]time.Time) *packer {
 
 // forget drops what is loaded; the journal still has it.
 func (p *packer) forget() {
-	p.seq, p.newest, p.others, p.sources = 0, make(map[target.ID]time.Time), nil, nil
+	p.seq, p.newest, p.others = 0, make(map[target.ID]time.Time), nil
 	p.windows, p.records = make(map[windowKey]*openWindow), make(map[uint64]*loaded)
+	p.refusals.forget()
 }
 
 // start packs in the background, whenever wake is called and something may be
@@ -115,9 +131,6 @@ func (p *packer) start(ctx context.Context) {
 				}
 				continue
 			}
-			if p.pause != minPause {
-				p.log.Info("history is written again")
-			}
 			p.pause = minPause
 			p.nextFlush = now.Truncate(p.interval).Add(p.interval + settle)
 			if now.Before(now.Truncate(p.interval).Add(settle)) {
@@ -130,9 +143,7 @@ func (p *packer) start(ctx context.Context) {
 // later notes a failure and when to try again.
 func (p *packer) later(now time.Time, err error) {
 	p.failed.Add(1)
-	if p.pause == minPause {
-		p.log.Warn("history cannot be written; what is seen waits in the journal", "error", err)
-	}
+	p.tell(now, err, notWritten)
 	p.forget()
 	p.retryAt = now.Add(p.pause)
 	p.pause = min(p.pause*2, maxPauses)
@@ -158,15 +169,26 @@ func (p *packer) stop() {
 func (p *packer) drain(ctx context.Context) error {
 	p.forget()
 	err := p.flush(ctx, time.Now(), true)
+	if err == nil {
+		err = p.last // of what was left
+	}
 	if err != nil {
+		if ctx.Err() == nil {
+			p.tell(time.Now(), err, notWritten)
+		}
 		p.forget()
 	}
 	return err
 }
 
 // flush loads the journal, a chunk at a time, and writes what is closed; all
-// of it when last is set.
+// of it when last is set. What was left for later is loaded again with all the
+// rest: writing twice stores once.
 func (p *packer) flush(ctx context.Context, now time.Time, last bool) error {
+	if p.timeToRetry(now) {
+		p.forget()
+	}
+	p.refused = false
 	// In this order: a visit that ends meanwhile is expected, and one that
 	// ended before is in a record, on disk or, if that fails, in memory.
 	expected := p.expects()
@@ -180,15 +202,14 @@ func (p *packer) flush(ctx context.Context, now time.Time, last bool) error {
 			p.load(&records[i])
 		}
 		more := len(records) > 0
-		batch, keys := p.closed(expected, now, more, last)
-		if len(batch.Windows) > 0 || (len(batch.Visits) > 0 && !more) {
-			if err := p.write(ctx, batch); err != nil {
+		parts := p.closed(expected, now, more, last)
+		if !more || slices.ContainsFunc(parts, func(one part) bool { return one.window != nil }) {
+			if err := p.write(ctx, parts); err != nil {
 				return err
 			}
-			p.wrote(keys)
 		}
 		if !more {
-			return nil
+			return p.verdict(now)
 		}
 	}
 }
@@ -209,7 +230,7 @@ func (p *packer) load(r *sample.Record) {
 			win.ticks = append(win.ticks, *t)
 			if n := len(win.seqs); n == 0 || win.seqs[n-1] != r.Seq {
 				win.seqs = append(win.seqs, r.Seq)
-				rec.windows++
+				rec.parts++
 			}
 			if t.Planned.After(p.newest[v.Server]) {
 				p.newest[v.Server] = t.Planned
@@ -218,15 +239,16 @@ func (p *packer) load(r *sample.Record) {
 		}
 		if !v.Entries.Empty() || v.Identity != nil || v.Inventory != nil || len(v.Databases) > 0 || len(v.Sizes) > 0 || v.Disks != nil ||
 			len(v.Events) > 0 || v.Settings != nil || len(v.Horizon) > 0 {
-			p.others, p.sources = append(p.others, v), append(p.sources, r.Seq)
+			p.others = append(p.others, part{server: v.Server, visit: v, seqs: []uint64{r.Seq}})
+			rec.parts++
 		}
 	}
 }
 
-// closed gives the windows to which no tick can come any more. While more of
-// the journal is to be loaded, a window is open until what is loaded of its
-// server is well past its end.
-func (p *packer) closed(expected map[target.ID]time.Time, now time.Time, more, last bool) (sample.Batch, []windowKey) {
+// closed gives what can be written: parts of visits, and the windows to which no
+// tick can come any more. While more of the journal is to be loaded, a window is
+// open until what is loaded of its server is well past its end.
+func (p *packer) closed(expected map[target.ID]time.Time, now time.Time, more, last bool) []part {
 	var keys []windowKey
 	for key, win := range p.windows {
 		next, known := expected[key.server]
@@ -244,79 +266,115 @@ func (p *packer) closed(expected map[target.ID]time.Time, now time.Time, more, l
 	slices.SortFunc(keys, func(a, b windowKey) int {
 		return cmp.Or(cmp.Compare(a.server, b.server), cmp.Compare(a.t0, b.t0))
 	})
-	batch := sample.Batch{Windows: make([]sample.Window, 0, len(keys)), Visits: p.others}
+	parts := make([]part, 0, len(p.others)+len(keys))
+	parts = append(parts, p.others...)
 	for _, key := range keys {
-		batch.Windows = append(batch.Windows, sample.NewWindow(key.server, p.windows[key].ticks))
+		w := sample.NewWindow(key.server, p.windows[key].ticks)
+		parts = append(parts, part{server: key.server, window: &w, seqs: p.windows[key].seqs})
 	}
-	return batch, keys
+	return parts
 }
 
-// write puts a batch into the history. If something in it is refused for good
-// the parts go one by one, and what is refused then is set aside.
-func (p *packer) write(ctx context.Context, b sample.Batch) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, flushTimeout, fmt.Errorf("write history: deadline %s", flushTimeout))
-	defer cancel()
-	err := p.append(ctx, b)
-	if err == nil {
-		p.saved.Add(int64(len(b.Windows)))
-		return nil
-	}
-	if p.history.Retryable(err) || ctx.Err() != nil {
-		return err
-	}
-	p.log.Error("history refuses a batch; its parts are written one by one", "windows", len(b.Windows), "error", err)
-	for i, v := range b.Visits {
-		if err := p.one(ctx, v.Server, sample.Batch{Visits: []*sample.Visit{v}}, p.sources[i:i+1]); err != nil {
+// write puts parts into the history, as many in a transaction as it takes in
+// time, and lets the records go that have nothing left to write.
+func (p *packer) write(ctx context.Context, parts []part) error {
+	p.others = nil
+	slices.SortStableFunc(parts, func(a, b part) int {
+		return cmp.Compare(p.suspicion(a.server), p.suspicion(b.server))
+	})
+	for len(parts) > 0 {
+		n := min(len(parts), p.most)
+		if last := slices.IndexFunc(parts, func(one part) bool { return p.suspects[one.server] }); last >= 0 {
+			n = min(n, max(last, 1))
+		}
+		if err := p.together(ctx, p.tried(parts[:n])); err != nil {
 			return err
 		}
-	}
-	for i := range b.Windows {
-		server := b.Windows[i].Server
-		from := p.windows[windowKey{server, b.Windows[i].T0.UnixMicro()}].seqs
-		if err := p.one(ctx, server, sample.Batch{Windows: b.Windows[i : i+1]}, from); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// one writes one part of a batch, which came from these records.
-func (p *packer) one(ctx context.Context, server target.ID, b sample.Batch, from []uint64) error {
-	err := p.append(ctx, b)
-	if err == nil {
-		p.saved.Add(int64(len(b.Windows)))
-		return nil
-	}
-	if p.history.Retryable(err) || ctx.Err() != nil {
-		return err
-	}
-	p.failed.Add(1)
-	p.log.Error("history refuses this for good; the journal's records of it are set aside", "server_id", server, "error", err)
-	for _, seq := range from {
-		if err := p.journal.Quarantine(seq); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// wrote lets records go that have nothing left to write.
-func (p *packer) wrote(keys []windowKey) {
-	p.others, p.sources = nil, nil
-	for _, key := range keys {
-		for _, seq := range p.windows[key].seqs {
-			if rec := p.records[seq]; rec != nil {
-				rec.windows--
-			}
-		}
-		delete(p.windows, key)
+		parts = parts[n:]
 	}
 	var done []uint64
+	keep := make(map[uint64][]target.ID)
 	for seq, rec := range p.records {
-		if rec.windows == 0 {
+		switch {
+		case rec.parts == 0:
 			done = append(done, seq)
+			delete(p.records, seq)
+		case rec.parts == len(rec.left):
+			keep[seq] = rec.left
 			delete(p.records, seq)
 		}
 	}
 	p.journal.Done(done...)
+	if len(keep) == 0 {
+		return nil
+	}
+	return p.journal.Keep(keep)
+}
+
+// together writes parts in one transaction. If the history has none of it, the
+// halves go one after the other, down to the part that it will not have: that one
+// is set aside where it is known to be bad, and left in the journal where it is
+// not. Where nothing would be taken, the error is returned.
+func (p *packer) together(ctx context.Context, parts []part) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	begun := time.Now()
+	err := p.append(ctx, parts)
+	if err == nil {
+		p.took(parts)
+		if time.Since(begun) < flushTimeout/4 {
+			p.most = min(2*p.most, maxParts)
+		}
+		return nil
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	why := p.history.Explain(err)
+	switch {
+	case why.Fault == Away:
+		return err
+	case len(parts) == 1:
+		return p.alone(ctx, &parts[0], why, err)
+	case why.Fault == Slow:
+		p.most = max(len(parts)/2, 1)
+		p.tell(begun, err, notWritten)
+	default:
+	}
+	for _, half := range [][]part{parts[:len(parts)/2], parts[len(parts)/2:]} {
+		if err := p.together(ctx, p.tried(half)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// took notes that the history has these parts.
+func (p *packer) took(parts []part) {
+	p.tookAt, p.inRow = time.Now(), 0
+	for i := range parts {
+		if parts[i].window != nil {
+			p.saved.Add(1)
+		}
+		delete(p.suspects, parts[i].server)
+		p.settle(&parts[i])
+	}
+}
+
+// settle notes that a part needs nothing more.
+func (p *packer) settle(one *part) {
+	for _, seq := range one.seqs {
+		if rec := p.records[seq]; rec != nil {
+			rec.parts--
+		}
+	}
+	p.close(one)
+}
+
+// close forgets a window.
+func (p *packer) close(one *part) {
+	if one.window != nil {
+		delete(p.windows, windowKey{one.server, one.window.T0.UnixMicro()})
+	}
 }

@@ -391,6 +391,7 @@ func (c *catalog) Removed(_ context.Context, id target.ID) (time.Time, error) {
 // history keeps windows by their key: writing one twice stores it once.
 type history struct {
 	slow atomic.Int64 // nanoseconds that an Append takes
+	each atomic.Int64 // nanoseconds that a window of an Append takes
 
 	mu      sync.Mutex
 	windows map[windowKey]sample.Window
@@ -406,10 +407,15 @@ type history struct {
 	dead    bool
 	// before, if set, may refuse a batch; after may lose the reply.
 	before, after func(b sample.Batch) error
-	resume        func(target.ID) error
+	// stuck, if set, tells batches that are never written within their limit.
+	stuck  func(b sample.Batch) bool
+	resume func(target.ID) error
 }
 
-var errPoison = errors.New("this is not for me")
+var (
+	errPoison  = errors.New("this is not for me")
+	errRefused = errors.New("there is no such table")
+)
 
 func newHistory() *history {
 	return &history{windows: make(map[windowKey]sample.Window), ids: make(map[target.ID]sample.NextIDs), disks: make(map[lookKey]sample.FileSystem), sized: make(map[target.ID]time.Time)}
@@ -439,7 +445,7 @@ func (h *history) refuse(resume func(target.ID) error) {
 }
 
 func (h *history) Append(ctx context.Context, b sample.Batch) error {
-	if slow := time.Duration(h.slow.Load()); slow > 0 {
+	if slow := time.Duration(h.slow.Load() + int64(len(b.Windows))*h.each.Load()); slow > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -448,6 +454,12 @@ func (h *history) Append(ctx context.Context, b sample.Batch) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.stuck != nil && h.stuck(b) {
+		h.mu.Unlock()
+		<-ctx.Done()
+		h.mu.Lock()
+		return ctx.Err()
+	}
 	h.appends++
 	h.most = max(h.most, len(b.Windows))
 	if h.dead {
@@ -500,7 +512,17 @@ func (h *history) learn(v *sample.Visit) {
 	h.memory[v.Server].Learn(v)
 }
 
-func (h *history) Retryable(err error) bool { return !errors.Is(err, errPoison) }
+func (h *history) Explain(err error) Refusal {
+	switch {
+	case errors.Is(err, errPoison):
+		return Refusal{Fault: Invalid, SQLSTATE: "23514"}
+	case errors.Is(err, errRefused):
+		return Refusal{Fault: Refused, SQLSTATE: "42P01"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return Refusal{Fault: Slow}
+	}
+	return Refusal{Fault: Away}
+}
 
 func (h *history) Resume(_ context.Context, id target.ID) (sample.Resume, error) {
 	h.mu.Lock()

@@ -97,6 +97,7 @@ type Tool struct {
 	Shared
 	SSH
 	StatsDSN secret.Value `envconfig:"STATS_DSN" check:"dsn" example:"postgres://pgam:PASSWORD@127.0.0.1:5432/stats_db" desc:"Where stats_db is: a libpq URL or keywords."`
+	DataDir  string       `envconfig:"DATA_DIR" default:"/var/lib/pgam" check:"path" desc:"Folder of the journal of what is not yet in stats_db."`
 
 	RetentionDatabases Duration `envconfig:"RETENTION_DATABASES" default:"730d" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 )
@@ -55,11 +56,19 @@ func rebuild(path string, log *slog.Logger) (err error) {
 		_ = os.Remove(tmp) // if there is one
 		return nil
 	}
+	keepOwner(tmp, info)
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
 	syncFolder(filepath.Dir(path))
 	return nil
+}
+
+// keepOwner gives a copy to the owner of what it replaces, where root makes it.
+func keepOwner(path string, of fs.FileInfo) {
+	if was, ok := of.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		_ = os.Chown(path, int(was.Uid), int(was.Gid))
+	}
 }
 
 // syncFolder makes a rename last; where folders cannot be synced there is

@@ -24,11 +24,10 @@ import (
 var ErrLocked = errors.New("another collector holds the journal")
 
 const (
-	fileName       = "journal.db"
-	lockTimeout    = 2 * time.Second
-	maxUnsynced    = 64 << 20 // bytes kept in memory while the disk fails
-	maxQuarantined = 1000     // records
-	tellEvery      = time.Minute
+	FileName    = "journal.db"
+	lockTimeout = 2 * time.Second
+	maxUnsynced = 64 << 20 // bytes kept in memory while the disk fails
+	tellEvery   = time.Minute
 )
 
 // The buckets.
@@ -46,6 +45,8 @@ type Config struct {
 	Dir string
 	// MaxBytes bounds the records waiting; the oldest go first.
 	MaxBytes int64
+	// MaxAside bounds what is set aside, in bytes; 0 means 64 MiB.
+	MaxAside int64
 	Log      *slog.Logger
 }
 
@@ -55,7 +56,10 @@ type Stats struct {
 	Bytes         int64 // of records waiting, on disk and in memory
 	MemoryBytes   int64 // of those, not on disk
 	DroppedVisits int64 // since the process started
-	Quarantined   int64 // records that the store refused, since the process started
+	Quarantined   int64 // records set aside since the process started
+	Aside         int64 // records that are set aside
+	AsideBytes    int64 // of those
+	AsideDropped  int64 // of those, given up since the process started, because there were too many
 	Failing       bool  // the last Sync failed
 	MaxBytes      int64 // the limit of Bytes
 }
@@ -98,7 +102,10 @@ func Open(cfg Config) (*Spool, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder %s: %w: give a folder that this user may write in PGAM_DATA_DIR", cfg.Dir, err)
 	}
-	path := filepath.Join(cfg.Dir, fileName)
+	if cfg.MaxAside == 0 {
+		cfg.MaxAside = maxAside
+	}
+	path := filepath.Join(cfg.Dir, FileName)
 	s := &Spool{cfg: cfg, dirty: make(map[target.ID]bool)}
 	err := s.lockFolder()
 	if err == nil {
@@ -201,7 +208,7 @@ func (s *Spool) load(tx *bbolt.Tx) error {
 	if seq := tx.Bucket(bucketRecords).Sequence(); seq > s.last {
 		s.last = seq
 	}
-	return tx.Bucket(bucketNext).ForEach(func(k, v []byte) error {
+	err := tx.Bucket(bucketNext).ForEach(func(k, v []byte) error {
 		d := decoder{b: v}
 		ids := sample.NextIDs{Session: d.int32(), Query: d.int32(), Wait: d.int16()}
 		if len(d.b) > 0 { // not so in the journal of older versions
@@ -213,6 +220,7 @@ func (s *Spool) load(tx *bbolt.Tx) error {
 		s.next[target.ID(binary.BigEndian.Uint64(k))] = ids //nolint:gosec // as written
 		return nil
 	})
+	return errors.Join(err, s.loadAside(tx))
 }
 
 // Close syncs what is pending and releases the file.
@@ -433,7 +441,7 @@ func (s *Spool) decode(found []raw) ([]sample.Record, error) {
 		visits, err := decodeRecord(r.value)
 		if err != nil {
 			s.cfg.Log.Error("journal record cannot be read and was set aside", "seq", r.seq, "error", err)
-			if err := s.Quarantine(r.seq); err != nil {
+			if err := s.unreadable(r, err); err != nil {
 				return nil, err
 			}
 			s.Done(r.seq)
@@ -452,45 +460,6 @@ func (s *Spool) Done(seqs ...uint64) {
 	for _, seq := range seqs {
 		s.forget(seq)
 	}
-}
-
-// Quarantine sets a copy of a record aside that cannot be stored as a whole;
-// up to a thousand are kept for someone to look at. What else is in the record
-// may still be wanted: it waits until Done.
-func (s *Spool) Quarantine(seq uint64) error {
-	s.syncing.Lock() // nobody deletes the record meanwhile
-	defer s.syncing.Unlock()
-	s.mu.Lock()
-	i := slices.IndexFunc(s.unsynced, func(r raw) bool { return r.seq == seq })
-	var value []byte
-	if i >= 0 {
-		value = s.unsynced[i].value
-	}
-	s.mu.Unlock()
-	added := false
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		if value == nil {
-			value = slices.Clone(tx.Bucket(bucketRecords).Get(key(seq)))
-		}
-		q := tx.Bucket(bucketQuarantine)
-		if value == nil || q.Get(key(seq)) != nil {
-			return nil
-		}
-		added = true
-		if q.Stats().KeyN >= maxQuarantined {
-			return nil
-		}
-		return q.Put(key(seq), value)
-	})
-	if err != nil {
-		return fmt.Errorf("quarantine record %d: %w", seq, err)
-	}
-	if added {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.stats.Quarantined++
-	}
-	return nil
 }
 
 // Stats tells how the journal is doing.

@@ -220,7 +220,7 @@ func filled(t *testing.T, dir string) (path string, intact []byte) {
 		mustSync(t, s)
 	}
 	mustClose(t, s)
-	path = filepath.Join(dir, fileName)
+	path = filepath.Join(dir, FileName)
 	intact, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -271,7 +271,7 @@ func TestDamagedFile(t *testing.T) {
 	aside := 0
 	for i, c := range damages {
 		dir := t.TempDir()
-		path := filepath.Join(dir, fileName)
+		path := filepath.Join(dir, FileName)
 		if err := os.WriteFile(path, c.do(slices.Clone(intact)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -325,51 +325,22 @@ func TestGarbledRecord(t *testing.T) {
 	mustClose(t, s)
 	s = openHere(t, dir, plenty)
 	wantNumbers(t, s, []int64{0}, []int64{2})
-	if n := quarantined(t, s); n != 1 {
-		t.Errorf("%d records are quarantined, want 1", n)
+	if list := setAside(t, s); len(list) != 1 || list[0].Visits != 0 || !strings.Contains(list[0].Why, "check sum") {
+		t.Errorf("%+v is set aside, want one record", list)
+	}
+	if n, err := s.Replay(nil); n != 0 || err != nil || len(setAside(t, s)) != 1 {
+		t.Errorf("%d were replayed, %v: what cannot be read stays", n, err)
 	}
 }
 
-func quarantined(t *testing.T, s *Spool) (n int) {
+// setAside gives what is set aside.
+func setAside(t *testing.T, s *Spool) []SetAside {
 	t.Helper()
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketQuarantine).ForEach(func(_, v []byte) error {
-			if _, err := decodeRecord(v); err == nil || len(v) > 0 {
-				n++
-			}
-			return nil
-		})
-	})
+	list, err := s.Aside()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
-}
-
-// TestQuarantine says that a copy is kept, once, and that the record itself
-// waits for the rest of it to be stored.
-func TestQuarantine(t *testing.T) {
-	t.Parallel()
-	s := openHere(t, t.TempDir(), plenty)
-	s.Append(numbered(1))
-	mustSync(t, s)
-	for range 3 {
-		if err := s.Quarantine(1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wantNumbers(t, s, []int64{1})
-	s.Done(1)
-	mustSync(t, s)
-	for _, seq := range []uint64{1, 77} { // one that has left, and one that never was
-		if err := s.Quarantine(seq); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wantNumbers(t, s)
-	if n, st := quarantined(t, s), s.Stats(); n != 1 || st.Quarantined != 1 {
-		t.Errorf("%d quarantined, counted %d; want 1", n, st.Quarantined)
-	}
+	return list
 }
 
 func TestBound(t *testing.T) {
@@ -503,7 +474,7 @@ func TestCompaction(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	outage(t, dir)
-	path := filepath.Join(dir, fileName)
+	path := filepath.Join(dir, FileName)
 	if before := fileSize(t, path); before < rebuildBelow {
 		t.Fatalf("the file has only %d bytes: the test fills too little", before)
 	}
@@ -553,7 +524,8 @@ func TestConcurrentUse(t *testing.T) {
 		}
 		for i, r := range records {
 			if i%7 == 0 {
-				_ = s.Quarantine(r.Seq)
+				_ = s.Quarantine(1, "why not", r.Seq)
+				_ = s.Keep(map[uint64][]target.ID{r.Seq: {1}})
 			}
 			if i%2 == 0 {
 				s.Done(r.Seq)

@@ -52,6 +52,9 @@ func Access(dataDir string) (dsnFile, keyFile string, err error) {
 	return dsnFile, filepath.Join(dir, "keys", keyringFile), nil
 }
 
+// Journal gives the folder of the collector's journal in a data folder.
+func Journal(dataDir string) string { return filepath.Join(dataDir, "journal") }
+
 // openKeys reads the keys and makes those that are missing. Two of them cannot
 // be made again once something depends on them: that is an error.
 func (f *folder) openKeys() (keys, error) {

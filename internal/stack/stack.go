@@ -197,7 +197,7 @@ func (s *Stack) startPrograms(ctx context.Context, listen string) error {
 		return err
 	}
 	collector := s.startProgram("pgam-collector", "collector.log", map[string]string{
-		"PGAM_DATA_DIR": s.folder.path("journal"), "PGAM_HEALTH_LISTEN": health,
+		"PGAM_DATA_DIR": Journal(s.folder.dir), "PGAM_HEALTH_LISTEN": health,
 	})
 	api := s.startProgram("pgam-api", "api.log", map[string]string{
 		"PGAM_LISTEN": listen, "PGAM_TOKEN_KEY_FILE": s.folder.path("keys", tokenKeyFile),

@@ -23,8 +23,7 @@ import (
 // finds: who lost it adds nothing to what its successor has.
 func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	err := s.append(ctx, b)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == "23514" {
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok && said.Code == checkViolation && said.ConstraintName == "" {
 		made := s.partitionsFor(ctx, b) // of all tables: one that this batch does not need may fail
 		if err = s.append(ctx, b); err != nil {
 			err = errors.Join(made, err) // why there is no partition, before that there is none
@@ -39,12 +38,17 @@ func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	return nil
 }
 
-func (s *Store) append(ctx context.Context, b sample.Batch) error {
+func (s *Store) append(ctx context.Context, b sample.Batch) (err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Release()
+	defer func() {
+		if err != nil && !Refused(err) {
+			_ = conn.Conn().Close(ctx) // what is prepared on it, or allowed to it, may be what is wrong
+		}
+		conn.Release()
+	}()
 	w, err := newWriter(ctx, conn.Conn())
 	if err != nil {
 		return err

@@ -184,13 +184,6 @@ func cut(err error) bool {
 		errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, errNoAnswer)
 }
 
-// Refused says whether stats_db refused what was written for what it is, its
-// values or the constraints they break: then no other time is better.
-func Refused(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23"))
-}
-
 // isUnique reports a violated unique constraint or index of this name.
 func isUnique(err error, constraint string) bool {
 	var pgErr *pgconn.PgError

@@ -1,0 +1,196 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// hasWindowOf reports whether a batch has a window of the server.
+func hasWindowOf(b sample.Batch, id target.ID) bool {
+	return slices.ContainsFunc(b.Windows, func(w sample.Window) bool { return w.Server == id })
+}
+
+// TestARefusingHistoryLosesNothing: whatever a history that is there says, it is
+// not taken for a fault of what it was given; it is told, and everything comes
+// when the history takes it again.
+func TestARefusingHistoryLosesNothing(t *testing.T) {
+	for _, servers := range []int{1, 5} {
+		var targets []target.Target
+		for id := range servers {
+			targets = append(targets, server(target.ID(id+1)))
+		}
+		t.Run(fmt.Sprint(servers), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				log := w.record()
+				w.start()
+				w.pass(40 * time.Second)
+				if err := w.c.Writes(); err != nil {
+					t.Errorf("before: %v", err)
+				}
+				w.history.fail(func(sample.Batch) error { return errRefused }, nil)
+				before := w.history.batches()
+				w.pass(5 * time.Minute)
+				if err := w.c.Writes(); !errors.Is(err, errRefused) || !errors.Is(err, ErrNotWritten) {
+					t.Errorf("while refused: %v", err)
+				}
+				if trouble := w.c.Trouble(); trouble == nil || trouble.SQLSTATE != "42P01" || time.Since(trouble.Since) < 4*time.Minute {
+					t.Errorf("trouble %+v", trouble)
+				}
+				if told := log.with(notWritten); len(told) < 4 || len(told) > 6 {
+					t.Errorf("told %d times in five minutes: %v", len(told), told)
+				}
+				if n := w.history.batches() - before; n > 22*40 {
+					t.Errorf("%d batches were tried in five minutes", n)
+				}
+				w.history.fail(nil, nil)
+				w.pass(maxPauses + 20*time.Second)
+				if err := w.c.Writes(); err != nil {
+					t.Errorf("after: %v", err)
+				}
+				w.stop()
+				for _, s := range targets {
+					w.wantWhole(s.ID, time.Second)
+					w.wantStored(s.ID)
+				}
+				if n := len(w.journal.quarantined); n != 0 {
+					t.Errorf("%d records were set aside", n)
+				}
+			}, targets...)
+		})
+	}
+}
+
+// TestAPartThatIsNotTakenWaitsAlone: where the history takes everything but one
+// server's windows, and nobody knows why, these wait in the journal, and nothing
+// else does.
+func TestAPartThatIsNotTakenWaitsAlone(t *testing.T) {
+	bad := func(b sample.Batch) bool { return hasWindowOf(b, 2) }
+	for name, begin := range map[string]func(h *history){
+		"refused": func(h *history) {
+			h.before = func(b sample.Batch) error {
+				if bad(b) {
+					return errRefused
+				}
+				return nil
+			}
+		},
+		"slow": func(h *history) { h.stuck = bad },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.start()
+				w.pass(20 * time.Second)
+				w.history.mu.Lock()
+				begin(w.history)
+				w.history.mu.Unlock()
+				w.pass(10 * time.Minute)
+				if trouble := w.c.Trouble(); trouble == nil {
+					t.Errorf("trouble %+v", trouble)
+				}
+				for _, id := range []target.ID{1, 3} {
+					// The last two minutes may be under way: every try of a part that is slow takes its time.
+					if n := len(w.history.keys(id)); n < 8*4 {
+						t.Errorf("server %d: %d windows came in ten minutes", id, n)
+					}
+				}
+				w.journal.mu.Lock()
+				others := 0
+				for _, r := range w.journal.records {
+					if r.Visits[0].Tick != nil && time.Since(r.Visits[0].Tick.Planned) > 5*time.Minute {
+						for _, v := range r.Visits {
+							if v.Server != 2 {
+								others++
+							}
+						}
+					}
+				}
+				w.journal.mu.Unlock()
+				if others > 0 {
+					t.Errorf("%d visits of other servers wait with it", others)
+				}
+				w.history.mu.Lock()
+				w.history.before, w.history.stuck = nil, nil
+				w.history.mu.Unlock()
+				w.pass(leftForMost + 2*flushTimeout)
+				if trouble := w.c.Trouble(); trouble != nil {
+					t.Errorf("afterwards: trouble %+v", trouble)
+				}
+				w.stop()
+				for _, id := range []target.ID{1, 2, 3} {
+					w.wantWhole(id, time.Second)
+					w.wantStored(id)
+				}
+				if n := len(w.journal.quarantined); n != 0 {
+					t.Errorf("%d records were set aside", n)
+				}
+			}, server(1), server(2), server(3))
+		})
+	}
+}
+
+// TestAChunkThatMissesItsLimitIsHalved: a history that takes three seconds a window
+// gets all of them, although no chunk of an outage can be written at once.
+func TestAChunkThatMissesItsLimitIsHalved(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.start()
+		w.pass(5 * time.Minute)
+		w.kill()
+		w.history.fail(nil, nil)
+		w.history.each.Store(int64(3 * time.Second))
+		c, err := New(w.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.c = c
+		if err := c.packer.drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, id := range []target.ID{1, 2} {
+			w.wantStored(id)
+		}
+		if n := w.journal.waiting(); n != 0 {
+			t.Errorf("%d records are left", n)
+		}
+		if most := w.history.most; most > int(flushTimeout/(3*time.Second)) {
+			t.Errorf("%d windows were written at once", most)
+		}
+	}, server(1), server(2))
+}
+
+// TestBadDataIsTriedTwiceAlone: one refusal of a part is not the last word.
+func TestBadDataIsTriedTwiceAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		alone := 0
+		w.start()
+		w.pass(20 * time.Second)
+		w.history.fail(func(b sample.Batch) error {
+			switch {
+			case !hasWindowOf(b, 2):
+				return nil
+			case len(b.Windows)+len(b.Visits) > 1:
+				return errPoison
+			}
+			if alone++; alone%2 == 1 {
+				return errPoison
+			}
+			return nil
+		}, nil)
+		w.pass(time.Minute)
+		w.stop()
+		if alone < 6 {
+			t.Errorf("only %d tries", alone)
+		}
+		w.wantStored(1)
+		w.wantStored(2)
+		if n := len(w.journal.quarantined); n != 0 {
+			t.Errorf("%d records were set aside", n)
+		}
+	}, server(1), server(2))
+}
