@@ -178,6 +178,7 @@ CREATE TABLE pgam.server (
     burst_active integer,
     burst_lock_waits integer,
     burst_connections_percent integer,
+    allow_md5 boolean DEFAULT false NOT NULL,
     CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
     CONSTRAINT server_burst_active_check CHECK ((burst_active >= 0)),
     CONSTRAINT server_burst_connections_percent_check CHECK (((burst_connections_percent >= 0) AND (burst_connections_percent <= 100))),
@@ -197,7 +198,7 @@ COMMENT ON COLUMN pgam.server.id IS 'never reused; every row of history belongs 
 COMMENT ON COLUMN pgam.server.name IS 'unique among the servers that are not deleted';
 COMMENT ON COLUMN pgam.server.host IS 'name, address, or absolute path of a Unix socket''s folder';
 COMMENT ON COLUMN pgam.server.tls_mode IS 'libpq''s sslmode';
-COMMENT ON COLUMN pgam.server.password_sealed IS 'AEAD ciphertext bound to id, host, port, user and TLS mode, and to the SSH host and ssh_port in a tunnel; the key is outside the database';
+COMMENT ON COLUMN pgam.server.password_sealed IS 'AEAD ciphertext bound to id, host, port, user, TLS mode and allow_md5; the key is outside the database';
 COMMENT ON COLUMN pgam.server.ssh_password_sealed IS 'AEAD ciphertext bound to id, SSH host, ssh_port and ssh_user';
 COMMENT ON COLUMN pgam.server.stats_db IS 'kept for clients of the Python version; null for none';
 COMMENT ON COLUMN pgam.server.pool_profile IS 'size of the API''s pool: default, stats_db or high_load';
@@ -219,6 +220,7 @@ COMMENT ON COLUMN pgam.server.query_texts IS 'how statements are kept: normalize
 COMMENT ON COLUMN pgam.server.burst_active IS 'active sessions from which full detail is taken; 0: never; null: the collector''s setting';
 COMMENT ON COLUMN pgam.server.burst_lock_waits IS 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
 COMMENT ON COLUMN pgam.server.burst_connections_percent IS 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
+COMMENT ON COLUMN pgam.server.allow_md5 IS 'MD5, and SCRAM of few rounds, are answered though TLS does not verify who asks';
 
 CREATE VIEW report.activity AS
  SELECT w.server_id,

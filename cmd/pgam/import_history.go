@@ -26,7 +26,7 @@ const (
 
 // sourceLimits bound what reading costs the servers: pages are short statements.
 func (i *importer) sourceLimits() remote.Limits {
-	return remote.Limits{Application: "pgam-import", Connect: 10 * time.Second, Statement: time.Minute, Lock: time.Second, Shells: i.shells}
+	return remote.Limits{Application: "pgam-import", Connect: 10 * time.Second, Statement: time.Minute, Lock: time.Second, Answer: -1, Shells: i.shells}
 }
 
 func (i *importer) importHistories(ctx context.Context) error {

@@ -29,6 +29,7 @@ func (f *endpointFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.endpoint.User, "user", "", "`role` to log in as")
 	flags.StringVar(&f.endpoint.Database, "database", "", "`database` to connect to (default postgres)")
 	flags.StringVar(&f.tls, "tls", "", "`mode`: disable, allow, prefer, require, verify-ca or verify-full (default prefer)")
+	flags.BoolVar(&f.endpoint.AllowMD5, "allow-md5", false, "answer a server that asks for MD5, or for SCRAM of less than 4096 rounds, though TLS does not verify who it is")
 }
 
 // given tells whether an address was given at all.
@@ -55,6 +56,7 @@ func (f *endpointFlags) read(ctx context.Context, t *tool) (target.Endpoint, err
 	if f.endpoint.Port != 0 {
 		e.Port = f.endpoint.Port
 	}
+	e.AllowMD5 = f.endpoint.AllowMD5
 	var err error
 	switch {
 	case f.password.file != "":
@@ -74,14 +76,16 @@ func (f *endpointFlags) apply(flags *pflag.FlagSet, server *target.Target) error
 		if err != nil {
 			return misconfigured{err}
 		}
+		parsed.AllowMD5 = e.AllowMD5
 		*e = parsed
 	}
 	for name, put := range map[string]func(){
-		"host":     func() { e.Host = f.endpoint.Host },
-		"port":     func() { e.Port = f.endpoint.Port },
-		"user":     func() { e.User = f.endpoint.User },
-		"database": func() { e.Database = f.endpoint.Database },
-		"tls":      func() { e.TLS = target.TLSMode(f.tls) },
+		"host":      func() { e.Host = f.endpoint.Host },
+		"port":      func() { e.Port = f.endpoint.Port },
+		"user":      func() { e.User = f.endpoint.User },
+		"database":  func() { e.Database = f.endpoint.Database },
+		"tls":       func() { e.TLS = target.TLSMode(f.tls) },
+		"allow-md5": func() { e.AllowMD5 = f.endpoint.AllowMD5 },
 	} {
 		if flags.Changed(name) {
 			put()
@@ -217,7 +221,8 @@ func (c *serverChange) read(cmd *cobra.Command, t *tool, before target.Target) e
 	}
 	after.Defaults()
 	moved := after.Endpoint.Host != before.Endpoint.Host || after.Endpoint.Port != before.Endpoint.Port ||
-		after.Endpoint.User != before.Endpoint.User || after.Endpoint.TLS != before.Endpoint.TLS
+		after.Endpoint.User != before.Endpoint.User || after.Endpoint.TLS != before.Endpoint.TLS ||
+		after.Endpoint.AllowMD5 != before.Endpoint.AllowMD5
 	shellMoved := after.ShellHost() != before.ShellHost() || after.Shell.Port != before.Shell.Port
 	moved = moved || after.Shell.Tunnel != before.Shell.Tunnel || after.Shell.Tunnel && shellMoved
 	inURL := !after.Endpoint.Password.IsZero()

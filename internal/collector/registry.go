@@ -121,6 +121,7 @@ func changedFields(a, b target.Target) (fields []string) {
 		{"user", ae.User == be.User},
 		{"database", ae.Database == be.Database},
 		{"tls_mode", ae.TLS == be.TLS},
+		{"allow_md5", ae.AllowMD5 == be.AllowMD5},
 		{"password", ae.Password.Equal(be.Password)},
 		{"ssh.host", as.Host == bs.Host},
 		{"ssh.user", as.User == bs.User},

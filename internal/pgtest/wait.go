@@ -56,3 +56,46 @@ func Exec(tb testing.TB, dsn string, statements ...string) {
 		tb.Fatal(err)
 	}
 }
+
+// CatalogLock is a stranger's lock on a catalog.
+type CatalogLock struct {
+	conn *pgx.Conn
+	name string
+}
+
+// LockCatalog locks a catalog, such as "pg_database", until Release or the end of
+// the test.
+func LockCatalog(tb testing.TB, s *Server, name string) *CatalogLock {
+	tb.Helper()
+	conn, err := pgx.Connect(context.Background(), s.SuperuserDSN())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l := &CatalogLock{conn, name}
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	if _, err := conn.Exec(context.Background(), "begin; lock table pg_catalog."+name+" in access exclusive mode"); err != nil {
+		tb.Fatal(err)
+	}
+
+	return l
+}
+
+// Waiting tells how many processes wait for the catalog.
+func (l *CatalogLock) Waiting(tb testing.TB) (n int) {
+	tb.Helper()
+	err := l.conn.QueryRow(context.Background(),
+		"select count(distinct pid) from pg_catalog.pg_lock_status() where relation = $1::text::regclass and not granted", l.name).Scan(&n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+
+	return n
+}
+
+// Release lets everybody in.
+func (l *CatalogLock) Release(tb testing.TB) {
+	tb.Helper()
+	if _, err := l.conn.Exec(context.Background(), "rollback"); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -46,6 +46,8 @@ func Explain(r sample.Reason) string {
 		return "the answer could not be understood"
 	case sample.HostKeyUnknown, sample.HostKeyChanged:
 		return ExplainShell(r)
+	case sample.Oversized:
+		return "the server sends more than is read of a start or an answer: is this PostgreSQL, and the right server?"
 	case sample.Pooler:
 		return "a connection pooler answers, and drops the limits that keep the server safe (statement_timeout, lock_timeout): " +
 			"give the address of PostgreSQL itself"
@@ -94,8 +96,15 @@ func ExplainShell(r sample.Reason) string {
 // SQLSTATE, the method asked for, the certificate's fault. It never holds a
 // host, a user, a library's text or PostgreSQL's.
 func Describe(err error) string {
+	if auth, ok := errors.AsType[*AuthError](err); ok {
+		return auth.describe()
+	}
 	hostKey, ok := errors.AsType[*HostKeyError](err)
 	switch {
+	case errors.Is(err, errDowngrade):
+		return "TLS failed: the server has had TLS before and offers none now; find out why, then set tls_mode disable if that is meant"
+	case errors.Is(err, errStart):
+		return "timeout: the server has accepted the connection and is not ready; a lock on a system catalog may be in the way"
 	case ok && hostKey.Revoked:
 		return "host key revoked: the known_hosts file rules out " + hostKey.Got.Fingerprint
 	case ok && hostKey.Changed():

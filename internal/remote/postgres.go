@@ -14,16 +14,22 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// maxMessageBytes bounds one protocol message, so that a hostile or broken
-// server cannot exhaust our memory.
-const maxMessageBytes = 16 << 20
-
 // Limits are what a connection may cost the server and us.
 type Limits struct {
 	// Application becomes application_name.
 	Application string
-	// Connect bounds name look-up, TCP, TLS and authentication together.
+	// Connect bounds name look-up, TCP, TLS and authentication together; with
+	// Hold only what comes before the server is told who wants in.
 	Connect time.Duration
+	// Hold keeps a start that the server does not finish until it does, or says
+	// no, for an hour at most: an abandoned one would leave a process there. Who
+	// sets it makes one start at a time.
+	Hold bool
+	// Answer is how many bytes of one answer are read; 0: 32 MiB, negative: all.
+	Answer int64
+	// Guard is what the connections of a process have in common; nil: one of its
+	// own for this configuration.
+	Guard *Guard
 	// Statement becomes statement_timeout.
 	Statement time.Duration
 	// Lock becomes lock_timeout.
@@ -71,13 +77,8 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 		return nil, fmt.Errorf("%w: the connection to %s cannot be described: host, port, user or database is wrong, or PGSERVICE is set: unset it", target.ErrInvalid, t.Name)
 	}
 	cfg.Password = e.Password.Reveal()
-	cfg.ConnectTimeout = lim.Connect
-	cfg.RequireAuth = "!password"
-	if e.TLS == target.TLSVerifyFull || e.TLS == target.TLSVerifyCA {
-		cfg.RequireAuth = ""
-	}
+	cfg.ConnectTimeout = lim.start()
 	cfg.MaxProtocolMessageBodyLen = maxMessageBytes
-	preparePassword(&cfg.Config)
 	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	cfg.DialFunc = dialer.DialContext
 	if t.Shell.Tunnel {
@@ -86,6 +87,11 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 		}
 		lim.Shells.through(t, &cfg.Config)
 	}
+	guard := lim.Guard
+	if guard == nil {
+		guard = NewGuard(answerBytes)
+	}
+	guard.over(t, lim, &cfg.Config)
 	cfg.RuntimeParams = map[string]string{
 		"application_name":                    lim.Application,
 		"statement_timeout":                   millis(lim.Statement),
@@ -112,13 +118,21 @@ var quoteKeyword = strings.NewReplacer(`\`, `\\`, `'`, `\'`) //nolint:gochecknog
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Dial connects once, within lim.Connect.
+// start bounds all of a start.
+func (lim Limits) start() time.Duration {
+	if lim.Hold {
+		return lim.Connect + admitWithin + readyWithin
+	}
+	return lim.Connect
+}
+
+// Dial connects once, within lim.Connect unless lim.Hold says otherwise.
 func Dial(ctx context.Context, t target.Target, lim Limits) (*pgconn.PgConn, error) {
 	cfg, err := PostgresConfig(t, lim)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("connect to %s: deadline %s", t.Name, lim.Connect))
+	ctx, cancel := context.WithTimeoutCause(ctx, lim.start(), fmt.Errorf("connect to %s: deadline %s", t.Name, lim.start()))
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, &cfg.Config)
 	if err != nil {

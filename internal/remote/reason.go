@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/pgam/pgam/internal/sample"
@@ -20,6 +21,9 @@ import (
 func Classify(err error) sample.Reason {
 	if err == nil {
 		return sample.None
+	}
+	if reason := classifyGuard(err); reason != sample.None {
+		return reason
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		if isPooler(pgErr) {
@@ -81,6 +85,23 @@ func isDial(err error) bool {
 // isPooler knows the refusal of a start-up parameter that every PostgreSQL takes.
 func isPooler(err *pgconn.PgError) bool {
 	return err.Code == "08P01" && strings.Contains(err.Message, "startup parameter")
+}
+
+// classifyGuard knows what is refused of a server; sample.None for all else.
+func classifyGuard(err error) sample.Reason {
+	var tooLong *pgproto3.ExceededMaxBodyLenErr
+	auth, _ := errors.AsType[*AuthError](err)
+	switch {
+	case errors.Is(err, ErrOversized), errors.As(err, &tooLong):
+		return sample.Oversized
+	case errors.Is(err, errDowngrade):
+		return sample.TLSFailed
+	case auth != nil:
+		return sample.AuthFailed
+	case errors.Is(err, errStart):
+		return sample.Timeout
+	}
+	return sample.None
 }
 
 func classifyState(code string) sample.Reason {

@@ -3,9 +3,15 @@ package remote
 import (
 	"encoding/binary"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/target"
 )
 
 func TestParseVersion(t *testing.T) {
@@ -31,8 +37,9 @@ func FuzzParseVersion(f *testing.F) {
 	})
 }
 
-// Only SASL is told of, after notices too, and however the bytes come.
-func TestSASLIsSeenInTheStream(t *testing.T) {
+// Requests for authentication are seen after notices too, and however the bytes
+// come; only SASL has the prepared password used.
+func TestRequestsAreSeenInTheStream(t *testing.T) {
 	t.Parallel()
 	message := func(kind byte, body string) string {
 		return string(kind) + string(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4))) + body //nolint:gosec // short
@@ -42,18 +49,25 @@ func TestSASLIsSeenInTheStream(t *testing.T) {
 	}
 	sasl, md5, ok := method(10, "SCRAM-SHA-256\x00\x00"), method(5, "salt"), method(0, "")
 	for name, tt := range map[string]struct {
-		stream string
-		want   int
+		stream  string
+		asked   bool
+		refused bool
 	}{
-		"SASL": {sasl + ok, 1}, "after a notice": {message('N', "SNOTICE\x00\x00") + sasl, 1}, "once": {sasl + sasl, 1},
-		"MD5": {md5 + ok, 0}, "trust": {ok, 0}, "MD5, then SASL in data": {md5 + sasl, 0}, "an error": {message('E', "SFATAL\x00\x00"), 0},
-		"no length": {"R\x00\x00\x00\x01" + sasl, 0}, "nothing": {"", 0}, "no protocol": {strings.Repeat("\xff", 100) + sasl, 0},
+		"SASL": {sasl + ok, true, false}, "after a notice": {message('N', "SNOTICE\x00\x00") + sasl, true, false},
+		"MD5": {md5 + ok, false, true}, "trust": {ok, false, false}, "MD5, then SASL": {md5 + sasl, false, true},
+		"an error": {message('E', "SFATAL\x00\x00"), false, false}, "no length": {"R\x00\x00\x00\x01" + sasl, false, true},
+		"nothing": {"", false, false}, "no protocol": {strings.Repeat("\xff", 100) + sasl, false, true},
+		"after the start": {ok + message('Z', "I") + sasl, false, true},
 	} {
 		for how, r := range map[string]io.Reader{"whole": strings.NewReader(tt.stream), "by bytes": iotest.OneByteReader(strings.NewReader(tt.stream))} {
-			asked := 0
-			read, err := io.ReadAll(&saslWatch{Reader: r, asked: func() { asked++ }})
-			if err != nil || string(read) != tt.stream || asked != tt.want {
-				t.Errorf("%s, %s: asked %d times, want %d (%v)", name, how, asked, tt.want, err)
+			near, far := net.Pipe()
+			_ = far.Close()
+			c := NewGuard(1).guard(t.Context(), near, target.Target{}, Limits{Connect: time.Hour})
+			c.cfg, c.prepared = &pgconn.Config{Password: "raw"}, "prepared"
+			read, err := io.ReadAll(&front{r: r, c: c})
+			_ = c.Close()
+			if asked := c.cfg.Password == "prepared"; (err != nil) != tt.refused || !tt.refused && string(read) != tt.stream || asked != tt.asked {
+				t.Errorf("%s, %s: asked is %v, want %v; %v", name, how, asked, tt.asked, err)
 			}
 		}
 	}

@@ -65,13 +65,14 @@ const (
 	HostKeyChanged     Reason = 22 // the SSH host shows another key than the pinned one
 	Pooler             Reason = 23 // a connection pooler answers and drops our limits
 	NotFound           Reason = 24 // a folder is not on the host that was looked at
+	Oversized          Reason = 25 // the server sent more than is read of a start or an answer
 )
 
 var reasonNames = [...]string{ //nolint:gochecknoglobals // constant table
 	"", "timeout", "lock_timeout", "connecting", "unreachable", "refused", "auth_failed",
 	"too_many_connections", "starting_up", "connection_lost", "no_privilege", "unsupported",
 	"no_database", "tls_failed", "overrun", "late", "not_running", "malformed", "other", "backing_off", "truncated",
-	"host_key_unknown", "host_key_changed", "pooler", "not_found",
+	"host_key_unknown", "host_key_changed", "pooler", "not_found", "oversized",
 }
 
 // String gives the name used in the history and the API; empty for None.

@@ -23,6 +23,7 @@ type serverRow struct {
 	User        string    `db:"user_name"                  json:"user_name"`
 	Database    string    `db:"database_name"              json:"database_name"`
 	TLS         string    `db:"tls_mode"                   json:"tls_mode"`
+	AllowMD5    bool      `db:"allow_md5"                  json:"allow_md5"`
 	Password    []byte    `db:"password_sealed"            json:"password_sealed"`
 	SSHHost     string    `db:"ssh_host"                   json:"ssh_host"`
 	SSHUser     string    `db:"ssh_user"                   json:"ssh_user"`
@@ -53,7 +54,7 @@ type serverRow struct {
 }
 
 const selectServers = `
-select s.id, s.name, s.host, s.port, s.user_name, s.database_name, s.tls_mode, s.password_sealed,
+select s.id, s.name, s.host, s.port, s.user_name, s.database_name, s.tls_mode, s.allow_md5, s.password_sealed,
        s.ssh_host, s.ssh_user, s.ssh_port, s.ssh_password_sealed, s.ssh_key_id, s.ssh_host_key, s.ssh_tunnel,
        k.name as ssh_key_name, k.private_sealed as ssh_key_private_sealed, k.passphrase_sealed as ssh_key_passphrase_sealed,
        s.stats_db, s.pool_profile, s.disk_source, s.activity_interval_seconds, s.databases_interval_seconds,
@@ -164,8 +165,8 @@ func (s *Store) CreateServer(ctx context.Context, t target.Target) (target.Targe
 insert into pgam.server (name, host, port, user_name, database_name, tls_mode, ssh_host, ssh_user, ssh_port, ssh_key_id,
        ssh_host_key, ssh_tunnel, stats_db, pool_profile, disk_source, activity_interval_seconds, databases_interval_seconds,
        inventory_interval_seconds, sizes_interval_seconds, disks_interval_seconds, enabled, query_texts, burst_active,
-       burst_lock_waits, burst_connections_percent)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
+       burst_lock_waits, burst_connections_percent, allow_md5)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
 returning id, revision, created_at, updated_at`
 		err = tx.QueryRow(ctx, sql, serverArguments(t)...).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
 		if err != nil {
@@ -182,8 +183,8 @@ returning id, revision, created_at, updated_at`
 // UpdateServer lets change edit the server of this name and stores the result.
 // change is given the server without its passwords: one that it leaves empty
 // keeps the stored one. A stored password belongs to the address it was given
-// for, so a change of the host, port, user or TLS mode, or of the SSH host that
-// a tunnel goes through, needs it again: without it the error wraps
+// for, so a change of the host, port, user or TLS mode, of whether MD5 is
+// answered, or of the SSH host that a tunnel goes through, needs it again: without it the error wraps
 // target.ErrInvalid, as for any other fault of the result. Another SSH host or
 // port drops the pinned host key, unless change brings another one. An SSH key
 // is bound by its ID or its Name; the zero ShellKey unbinds. The other errors are
@@ -219,8 +220,8 @@ update pgam.server
        disk_source = $15, activity_interval_seconds = $16, databases_interval_seconds = $17,
        inventory_interval_seconds = $18, sizes_interval_seconds = $19, disks_interval_seconds = $20, enabled = $21,
        query_texts = $22, burst_active = $23, burst_lock_waits = $24, burst_connections_percent = $25,
-       revision = nextval('pgam.revision'), updated_at = now()
- where id = $26
+       allow_md5 = $26, revision = nextval('pgam.revision'), updated_at = now()
+ where id = $27
 returning revision, updated_at`
 		if err := tx.QueryRow(ctx, sql, append(serverArguments(t), t.ID)...).Scan(&t.Revision, &t.UpdatedAt); err != nil {
 			return err
@@ -367,7 +368,7 @@ func serverArguments(t target.Target) []any {
 		orNil(t.StatsDB), string(t.Pool), string(t.DiskSource),
 		wholeSeconds(t.Intervals.Activity), wholeSeconds(t.Intervals.Databases), wholeSeconds(t.Intervals.Inventory),
 		wholeSeconds(t.Intervals.Sizes), wholeSeconds(t.Intervals.Disks), t.Enabled,
-		string(t.QueryTexts), t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent,
+		string(t.QueryTexts), t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent, t.Endpoint.AllowMD5,
 	}
 }
 
@@ -400,7 +401,7 @@ func (r serverRow) target() target.Target {
 		ID:   target.ID(r.ID),
 		Name: r.Name,
 		Endpoint: target.Endpoint{
-			Host: r.Host, Port: r.Port, User: r.User, Database: r.Database, TLS: target.TLSMode(r.TLS),
+			Host: r.Host, Port: r.Port, User: r.User, Database: r.Database, TLS: target.TLSMode(r.TLS), AllowMD5: r.AllowMD5,
 		},
 		Shell: target.Shell{
 			Host: r.SSHHost, User: r.SSHUser, Port: r.SSHPort, HostKey: r.SSHHostKey, Tunnel: r.SSHTunnel,

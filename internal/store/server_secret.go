@@ -16,7 +16,7 @@ import (
 func (r serverRow) keeps(was, t target.Target) error {
 	var faults []error
 	if len(r.Password) > 0 && t.Endpoint.Password.IsZero() && passwordBinding(was) != passwordBinding(t) {
-		old := "host, port, user and TLS mode"
+		old := "host, port, user, TLS mode and allow_md5"
 		if was.Shell.Tunnel || t.Shell.Tunnel {
 			old += ", and for the old SSH tunnel"
 		}
@@ -45,9 +45,13 @@ func passwordBinding(t target.Target) secret.Binding {
 	if t.Shell.Tunnel {
 		host += " through " + shellPlace(t)
 	}
+	mode := string(t.Endpoint.TLS)
+	if t.Endpoint.AllowMD5 {
+		mode += " with md5"
+	}
 	return secret.Binding{
 		Purpose: "pgam.server.password", RowID: int64(t.ID),
-		Host: host, Port: t.Endpoint.Port, User: t.Endpoint.User, TLSMode: string(t.Endpoint.TLS),
+		Host: host, Port: t.Endpoint.Port, User: t.Endpoint.User, TLSMode: mode,
 	}
 }
 

@@ -76,6 +76,9 @@ type Endpoint struct {
 	Database string
 	TLS      TLSMode
 	Password secret.Value
+	// AllowMD5 answers a server that asks for MD5, or for SCRAM with fewer
+	// rounds than PostgreSQL's 4096, though TLS does not verify who it is.
+	AllowMD5 bool
 }
 
 // Shell is where and as whom the host is reached over SSH. Nothing else is
@@ -191,7 +194,7 @@ func (t *Target) Defaults() {
 func (t Target) SameEndpoint(o Target) bool {
 	a, b := t.Endpoint, o.Endpoint
 	return a.Host == b.Host && a.Port == b.Port && a.User == b.User && a.Database == b.Database &&
-		a.TLS == b.TLS && a.Password.Equal(b.Password) &&
+		a.TLS == b.TLS && a.AllowMD5 == b.AllowMD5 && a.Password.Equal(b.Password) &&
 		t.Shell.Tunnel == o.Shell.Tunnel && (!t.Shell.Tunnel || t.SameShell(o))
 }
 

@@ -53,6 +53,7 @@ type serverRow struct {
 	User           string       `json:"user"`
 	Database       string       `json:"database"`
 	TLSMode        string       `json:"tls_mode" enum:"disable,allow,prefer,require,verify-ca,verify-full"`
+	AllowMD5       bool         `json:"allow_md5" doc:"A server that asks for MD5, or for SCRAM of less than 4096 rounds, is answered also where TLS does not verify who it is."`
 	HasPassword    bool         `json:"has_password"`
 	PasswordBroken bool         `json:"password_broken" doc:"A stored password cannot be opened: set it again."`
 	SSH            shellRow     `json:"ssh"`
@@ -71,7 +72,7 @@ func (r routes) row(t target.Target) serverRow {
 	broken, _ := r.Roster.SecretsBroken(t.ID)
 	row := serverRow{
 		ID: int64(t.ID), Name: t.Name, Host: t.Endpoint.Host, Port: t.Endpoint.Port, User: t.Endpoint.User,
-		Database: t.Endpoint.Database, TLSMode: string(t.Endpoint.TLS),
+		Database: t.Endpoint.Database, TLSMode: string(t.Endpoint.TLS), AllowMD5: t.Endpoint.AllowMD5,
 		HasPassword: broken || !t.Endpoint.Password.IsZero(), PasswordBroken: broken,
 		SSH:         r.shellRow(t),
 		DiskSource:  diskSource(t.DiskSource),
@@ -208,7 +209,8 @@ type ServerOptions struct {
 	Port        *int             `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"5432 if never set."`
 	Database    *string          `json:"database,omitempty" doc:"The one to connect to; postgres if never set."`
 	TLSMode     *string          `json:"tls_mode,omitempty" enum:"disable,allow,prefer,require,verify-ca,verify-full"`
-	Password    *string          `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one, which another host, port, user or tls_mode needs again; never returned."`
+	Password    *string          `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one, which another host, port, user, tls_mode or allow_md5 needs again; never returned."`
+	AllowMD5    *bool            `json:"allow_md5,omitempty" doc:"Answer a server that asks for MD5, or for SCRAM of less than 4096 rounds, though TLS does not verify who it is (tls_mode verify-ca, verify-full): who listens or stands in for it can guess the password. False if never set."`
 	SSH         *ShellOptions    `json:"ssh,omitempty"`
 	DiskSource  *string          `json:"disk_source,omitempty" enum:"auto,none,ssh,local" doc:"How the host's file systems are looked at; auto: ssh where there is an SSH user and a host to go to, none otherwise; local: pgam runs on the host."`
 	StatsDB     *string          `json:"stats_db,omitempty"`
@@ -255,6 +257,7 @@ func (o ServerOptions) apply(t *target.Target) {
 	set(&t.Endpoint.Port, o.Port)
 	set(&t.Endpoint.Database, o.Database)
 	setText(&t.Endpoint.TLS, o.TLSMode)
+	set(&t.Endpoint.AllowMD5, o.AllowMD5)
 	if o.Password != nil {
 		t.Endpoint.Password = secret.New(*o.Password)
 	}
