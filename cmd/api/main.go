@@ -166,7 +166,7 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version,
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,
-		Liveness: daemon.Liveness(program), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
+		Liveness: daemon.Liveness(program, nil), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
 	})
 }
 

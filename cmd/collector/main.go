@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pgam/pgam/internal/collector"
@@ -71,9 +70,9 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
-	beat := new(heartbeat)
-	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry,
-		daemon.Check{Name: "stats_db", Run: stats.CheckSchema}, daemon.Check{Name: "history", Run: beat.writes})
+	beat, care := new(heartbeat), newChores()
+	checks := append([]daemon.Check{{Name: "stats_db", Run: stats.CheckSchema}, {Name: "history", Run: beat.writes}, {Name: "schedule", Run: beat.ready}}, care.checks()...)
+	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, beat.check, checks...)
 	if err != nil {
 		return err
 	}
@@ -89,7 +88,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	})
 	lease := stats.NewLease(store.LeaseConfig{Holder: own.holder, Log: log})
 	frame.OnStop("lease", lease.Close)
-	registry.MustRegister(newLeaseHeld(lease.Held))
+	registry.MustRegister(newLeaseHeld(lease.Held), care)
 	if !away {
 		if err := own.take(ctx, lease, started); err != nil {
 			return err
@@ -114,9 +113,9 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		Settings:      now.read,
 		ForgetTexts:   stats.ForgetTexts,
 		Version:       daemon.Build().Version,
-		Maintain:      upkeep{stats, now.retention, log}.run,
-		Roll:          roller{stats}.run,
-		Pack:          packing(stats, now.repacks, log),
+		Maintain:      upkeep{stats, care, now.retention, time.Now, log}.run,
+		Roll:          care.following(choreRollups, roller{stats}.run),
+		Pack:          care.following(chorePacking, packing(stats, now.repacks, log)),
 		Away:          away,
 	})
 	if err != nil {
@@ -131,6 +130,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	}
 	frame.OnStop("collector", func(ctx context.Context) error { beat.follow(nil); return c.Stop(ctx) })
 	beat.follow(c)
+	frame.OnStop("heartbeat", beat.watch(ctx, frame.Fail))
 	started()
 	return own.keep(ctx, lease)
 }
@@ -162,32 +162,6 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bo
 		return true, nil
 	}
 	return false, fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
-}
-
-// heartbeat says whether the schedule goes on, once there is one.
-type heartbeat struct {
-	of atomic.Pointer[collector.Collector]
-}
-
-func (h *heartbeat) follow(c *collector.Collector) { h.of.Store(c) }
-
-func (h *heartbeat) check() error {
-	c := h.of.Load()
-	if c == nil {
-		return nil
-	}
-	if late := time.Since(c.Beat()); late > 10*time.Second {
-		return fmt.Errorf("no tick for %s", late.Round(time.Second))
-	}
-	return nil
-}
-
-// writes says whether stats_db takes what is seen.
-func (h *heartbeat) writes(context.Context) error {
-	if c := h.of.Load(); c != nil {
-		return c.Writes()
-	}
-	return nil
 }
 
 func retention(cfg config.Collector) store.Retention {

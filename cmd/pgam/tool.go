@@ -89,7 +89,7 @@ Exit codes: 0 done, 1 it did not work, 2 the command line or a setting is wrong.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-		t.upCommand(), t.setupCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.settingsCommand(), t.sshKeyCommand(), t.keyCommand(),
+		t.upCommand(), t.setupCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.settingsCommand(), t.retentionCommand(), t.sshKeyCommand(), t.keyCommand(),
 		t.journalCommand(), t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.demoCommand(), t.synthCommand(), t.manCommand(), t.versionCommand(),
 	)
 

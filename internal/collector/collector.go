@@ -113,8 +113,8 @@ type Config struct {
 	// ForgetTexts takes away the texts that servers' histories may not hold any
 	// more; called when a server becomes stricter. Nil for never.
 	ForgetTexts func(ctx context.Context) (texts int64, err error)
-	// Maintain is called at the start and every hour, to make partitions and
-	// drop old ones; nil for never.
+	// Maintain is called at the start and every five minutes, one call at a time, to
+	// do the chores of the history that are due; nil for never.
 	Maintain func(ctx context.Context) error
 	// Roll is called every half minute, one call at a time, to sum up what is over;
 	// nil for never.
@@ -165,6 +165,8 @@ const (
 	firstDrain = 2 * time.Second
 	// tellAgain is how often a fault that lasts is logged.
 	tellAgain = time.Minute
+	// maintainEvery is how often it is looked which chores are due.
+	maintainEvery = 5 * time.Minute
 	// startAhead is how long making the jobs may take.
 	startAhead = 200 * time.Millisecond
 )
@@ -260,7 +262,7 @@ func (c *Collector) Start(ctx context.Context) error {
 	}{
 		{"journal", time.Second, second.Add(syncPhase), c.sync},
 		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
-		{"maintenance", time.Hour, second, c.maintain},
+		{"maintenance", maintainEvery, second, c.maintain},
 		{"rollups", rollEvery, second.Add(rollPhase), c.rollUp},
 		{"packing", packEvery, second.Add(c.cfg.Window), c.pack},
 	} {
@@ -333,7 +335,7 @@ func (c *Collector) maintain() {
 		return
 	}
 	if err := c.cfg.Maintain(c.upkeep); err != nil && c.upkeep.Err() == nil {
-		c.cfg.Log.Warn("maintenance is not finished and goes on in an hour", "error", err)
+		c.cfg.Log.Warn("chores of stats_db failed, which are tried again in five minutes", "error", err)
 	}
 }
 

@@ -129,14 +129,19 @@ func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // Liveness answers /healthz: the process lives and can answer. It asks nothing
-// of anybody.
-func Liveness(name string) http.Handler {
+// of anybody. With alive, whose error says that the work itself stands still, it
+// answers 503 then: a supervisor should start the process anew.
+func Liveness(name string, alive func() error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, struct {
+		word, status := "ok", http.StatusOK
+		if alive != nil && alive() != nil {
+			word, status = "stands still", http.StatusServiceUnavailable
+		}
+		answer(w, status, struct {
 			Status  string `json:"status"`
 			Name    string `json:"name"`
 			Version string `json:"version"`
-		}{"ok", name, Build().Version})
+		}{word, name, Build().Version})
 	})
 }
 
@@ -148,25 +153,25 @@ func Metrics(registry *prometheus.Registry) http.Handler {
 }
 
 // HealthHandler answers GET /healthz, /readyz and /metrics, and nothing else.
-func HealthHandler(name string, ready *Readiness, registry *prometheus.Registry) http.Handler {
+func HealthHandler(name string, alive func() error, ready *Readiness, registry *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /healthz", Liveness(name))
+	mux.Handle("GET /healthz", Liveness(name, alive))
 	mux.Handle("GET /readyz", ready)
 	mux.Handle("GET /metrics", Metrics(registry))
 	return mux
 }
 
 // ServeHealth serves HealthHandler on listen, which the variable setting gives,
-// until the stop, and returns the address it is bound to.
+// until the stop, and returns the address it is bound to. alive is Liveness's.
 func (f *Frame) ServeHealth(
-	ctx context.Context, listen, setting string, registry *prometheus.Registry, checks ...Check,
+	ctx context.Context, listen, setting string, registry *prometheus.Registry, alive func() error, checks ...Check,
 ) (net.Addr, error) {
 	ready, err := NewReadiness(f.Log(), checks...)
 	if err != nil {
 		return nil, err
 	}
 	return f.Serve(ctx, ServerOptions{
-		Name: "health", Listen: listen, Setting: setting, Handler: HealthHandler(f.name, ready, registry),
+		Name: "health", Listen: listen, Setting: setting, Handler: HealthHandler(f.name, alive, ready, registry),
 	})
 }
 

@@ -50,7 +50,7 @@ func TestFrame_ServeHealth(t *testing.T) {
 	t.Parallel()
 	frame, ctx, out := newFrame(t)
 	var fault atomic.Pointer[error]
-	address, err := frame.ServeHealth(ctx, "127.0.0.1:0", "PGAM_HEALTH_LISTEN", NewRegistry("pgam-test"), Check{
+	address, err := frame.ServeHealth(ctx, "127.0.0.1:0", "PGAM_HEALTH_LISTEN", NewRegistry("pgam-test"), nil, Check{
 		Name: "stats_db", Run: func(context.Context) error {
 			if err := fault.Load(); err != nil {
 				return *err
@@ -85,7 +85,7 @@ func TestFrame_ServeHealth(t *testing.T) {
 		t.Errorf("POST: %d", status)
 	}
 
-	_, err = frame.ServeHealth(ctx, address.String(), "PGAM_HEALTH_LISTEN", NewRegistry("other"))
+	_, err = frame.ServeHealth(ctx, address.String(), "PGAM_HEALTH_LISTEN", NewRegistry("other"), nil)
 	if err == nil || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("an occupied port: %v", err)
 	}

@@ -126,7 +126,7 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 			Healthy: func(ctx context.Context) bool { return ready.Report(ctx).Ready }, Log: log, Version: "test",
 		},
 		CORSOrigins: []string{"https://ui.example.org"},
-		Liveness:    daemon.Liveness("pgam-api"), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
+		Liveness:    daemon.Liveness("pgam-api", nil), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
 	}
 	for _, c := range change {
 		c(&cfg)
