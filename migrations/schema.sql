@@ -667,15 +667,17 @@ COMMENT ON FUNCTION report.blocking_between(server text, "from" timestamp with t
 CREATE FUNCTION report.database_grain("from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE(server text, "time" timestamp with time zone, database_name text, seconds double precision, connections double precision, xact_commit bigint, xact_rollback bigint, blks_read bigint, blks_hit bigint, tup_returned bigint, tup_inserted bigint, tup_updated bigint, tup_deleted bigint, temp_bytes bigint, deadlocks bigint, blk_read_time_ms double precision, blk_write_time_ms double precision)
     LANGUAGE sql STABLE
     AS $_$
-select d.server, d."time", d.database_name, d.interval_seconds, d.numbackends, d.xact_commit, d.xact_rollback, d.blks_read, d.blks_hit,
-       d.tup_returned, d.tup_inserted, d.tup_updated, d.tup_deleted, d.temp_bytes, d.deadlocks, d.blk_read_time_ms, d.blk_write_time_ms
-  from report.database_stat d
- where $2 - $1 <= interval '6 hours'
-   and d."time" >= $1
-   and d."time" < $2
+select d.server, d."time", d.database_name, coalesce(d.stood, d.interval_seconds), d.numbackends, d.xact_commit, d.xact_rollback, d.blks_read,
+       d.blks_hit, d.tup_returned, d.tup_inserted, d.tup_updated, d.tup_deleted, d.temp_bytes, d.deadlocks, d.blk_read_time_ms, d.blk_write_time_ms
+  from (select d.*,
+               extract(epoch from d."time" - lag(d."time") over (partition by d.server, d.database_name, d.epoch order by d."time"))::double precision as stood
+          from report.database_stat d
+         where $2 - $1 <= interval '6 hours'
+           and d."time" >= $1 - interval '330 seconds'
+           and d."time" < $2) d
+ where d."time" >= $1
  union all
-select r.server, r."time", r.database_name,
-       extract(epoch from least(r."time" + r.step_seconds * interval '1 second', now()) - r."time")::double precision,
+select r.server, r."time", r.database_name, nullif(r.counted_seconds, 0),
        r.connections_average, r.xact_commit, r.xact_rollback, r.blks_read, r.blks_hit, r.tup_returned, r.tup_inserted, r.tup_updated, r.tup_deleted,
        r.temp_bytes, r.deadlocks, r.blk_read_time_ms, r.blk_write_time_ms
   from report.database_rollup r
@@ -685,7 +687,7 @@ select r.server, r."time", r.database_name,
    and r."time" < $2
 $_$;
 
-COMMENT ON FUNCTION report.database_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'what each database did, and the seconds that took: as sampled up to six hours, beyond that by hour, four hours or day';
+COMMENT ON FUNCTION report.database_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'what each database did, and the seconds that it was counted in: as sampled up to six hours, beyond that by hour, four hours or day. A rate is the sum of a counter over the sum of seconds';
 
 CREATE FUNCTION report.disk_grain("from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE(server text, "time" timestamp with time zone, mount_point text, total_bytes bigint, free_bytes bigint, inodes_free bigint)
     LANGUAGE sql STABLE
@@ -858,11 +860,12 @@ CREATE TABLE history.database_rollup (
     blk_write_time_ms double precision,
     session_time_ms double precision,
     active_time_ms double precision,
-    idle_in_transaction_time_ms double precision
+    idle_in_transaction_time_ms double precision,
+    counted_seconds double precision DEFAULT 0 NOT NULL
 )
 PARTITION BY RANGE (step_seconds, bucket);
 
-COMMENT ON TABLE history.database_rollup IS 'database_stat and database_size by hour, four hours and day (UTC), all grown with every stored sample; a sample belongs to the bucket of its own instant, with all that happened since the one before. Partitioned by step, then time: give both';
+COMMENT ON TABLE history.database_rollup IS 'database_stat and database_size by hour, four hours and day (UTC), all grown with every stored sample; what was counted between two samples is shared out by time over the buckets that it touches. Partitioned by step, then time: give both';
 COMMENT ON COLUMN history.database_rollup.bucket IS 'start of the bucket, UTC';
 COMMENT ON COLUMN history.database_rollup.step_seconds IS 'width of the bucket: 3600, 14400 or 86400';
 COMMENT ON COLUMN history.database_rollup.database_oid IS 'oid in history.database; 0: shared objects';
@@ -877,6 +880,7 @@ COMMENT ON COLUMN history.database_rollup.xact_commit IS 'commits in the bucket;
 COMMENT ON COLUMN history.database_rollup.size_bytes IS 'newest size of the bucket; null: none was measured in it';
 COMMENT ON COLUMN history.database_rollup.size_at IS 'when size_bytes was measured';
 COMMENT ON COLUMN history.database_rollup.blk_read_time_ms IS 'milliseconds; needs track_io_timing on the server';
+COMMENT ON COLUMN history.database_rollup.counted_seconds IS 'seconds that the counters are of; divide by it for a rate. 0: nothing was counted';
 
 CREATE TABLE history.database_size (
     server_id bigint NOT NULL,
@@ -1564,7 +1568,8 @@ CREATE VIEW report.database_rollup AS
     r.blk_write_time_ms,
     r.session_time_ms,
     r.active_time_ms,
-    r.idle_in_transaction_time_ms
+    r.idle_in_transaction_time_ms,
+    r.counted_seconds
    FROM ((history.database_rollup r
      JOIN pgam.server s ON ((s.id = r.server_id)))
      LEFT JOIN ( SELECT i.server_id,
@@ -1604,6 +1609,7 @@ COMMENT ON COLUMN report.database_rollup.blk_write_time_ms IS 'milliseconds spen
 COMMENT ON COLUMN report.database_rollup.session_time_ms IS 'milliseconds of sessions since then (PostgreSQL 14 and later)';
 COMMENT ON COLUMN report.database_rollup.active_time_ms IS 'milliseconds of active sessions since then (PostgreSQL 14 and later)';
 COMMENT ON COLUMN report.database_rollup.idle_in_transaction_time_ms IS 'milliseconds idle in transactions since then (PostgreSQL 14 and later)';
+COMMENT ON COLUMN report.database_rollup.counted_seconds IS 'seconds that the counters are of; divide by it for a rate. 0: nothing was counted';
 
 CREATE VIEW report.database_size AS
  SELECT z.server_id,

@@ -118,16 +118,15 @@ type DatabaseNow struct {
 	SizeAt       *time.Time
 }
 
-// DatabasePoint is one database in one bucket, or in one sample where the
-// aggregation is Raw.
+// DatabasePoint is one database in one bucket.
 type DatabasePoint struct {
-	// At is the start of the bucket, which holds what was stored in it, with all
-	// that happened since the sample before.
+	// At is the start of the bucket. What was counted between two samples is
+	// shared out over the buckets by time.
 	At time.Time
 	// Database is the name; of one that was renamed in the bucket, the last.
 	Database string
-	// Connections is the average over time, MinConnections and MaxConnections
-	// the extremes.
+	// Connections is the average over time, or where the aggregation is Raw those
+	// of the newest sample; MinConnections and MaxConnections are the extremes.
 	Connections    float64
 	MinConnections int32
 	MaxConnections int32
@@ -149,7 +148,8 @@ type Timeline struct {
 	// Databases are those that existed in the range, templates left out, by
 	// name.
 	Databases []Database
-	// Points are ordered by time, then name.
+	// Points are ordered by time, then name. At every instant there is one of
+	// each database that was there; the last sample of one stands for MaxHeld.
 	Points []DatabasePoint
 	// Connections and SizeBytes are sums over the databases at the newest
 	// sample of the range.

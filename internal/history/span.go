@@ -90,7 +90,7 @@ type Aggregation string
 
 // The aggregations of the Python contract.
 const (
-	Raw       Aggregation = "raw" // every stored sample
+	Raw       Aggregation = "raw" // a grid of 10 seconds to 5 minutes
 	Hourly    Aggregation = "hour"
 	FourHours Aggregation = "4hour"
 	Daily     Aggregation = "day"
@@ -111,7 +111,7 @@ func AggregationFor(r Range) Aggregation {
 	return Daily
 }
 
-// Step is the width of a bucket; zero for Raw.
+// Step is the width of a bucket; zero for Raw, whose depends on the range.
 func (a Aggregation) Step() time.Duration {
 	switch a {
 	case Hourly:

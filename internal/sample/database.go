@@ -107,10 +107,11 @@ type DatabaseStat struct {
 	CounterDeltas [NumCounters]Int
 	TimerDeltas   [NumTimers]Float
 
-	// Held is how long the stored sample before stood, bounded by MaxHeld, and
-	// BackendSeconds the integral of its Backends over that time: what the
-	// rollups grow by. Both are 0 for the first sample of an epoch, and where
-	// Backends is unknown.
+	// Held is the time since the stored sample before: the deltas cover its end,
+	// and nothing was counted in the rest. BackendSeconds is the integral of that
+	// sample's Backends over the time, as far as it stands, which is at most
+	// MaxHeld. Both are 0 for the first sample of an epoch, and where Backends is
+	// unknown.
 	Held           time.Duration
 	BackendSeconds float64
 }

@@ -143,8 +143,8 @@ func (cur *DatabaseStat) hold(before standing) {
 	if cur.Interval == 0 || !before.backends.Known || !cur.At.After(before.at) {
 		return
 	}
-	cur.Held = min(cur.At.Sub(before.at), MaxHeld)
-	cur.BackendSeconds = cur.Held.Seconds() * float64(before.backends.V)
+	cur.Held = cur.At.Sub(before.at)
+	cur.BackendSeconds = min(cur.Held, MaxHeld).Seconds() * float64(before.backends.V)
 }
 
 // Resume is what the history remembers of a server, to go on from after a

@@ -120,10 +120,20 @@ func (s *Store) importPartitions(ctx context.Context, c history.ImportedChunk) e
 	if err != nil {
 		return err
 	}
+	first, shared := c.Stats[0].At, c.Stats[0].At // what was counted is shared out over the rollups since the sample before
+	for i := range c.Stats {
+		if since := c.Stats[i].At.Add(-c.Stats[i].Interval); since.Before(shared) {
+			shared = since
+		}
+	}
 	imported := importedTables()
 	for _, t := range partitionedTables() {
 		if imported[t.table] {
-			if err := s.ensurePartitions(ctx, t, existing, c.Stats[0].At, c.Stats[len(c.Stats)-1].At); err != nil {
+			from := first
+			if t.table == "database_rollup" {
+				from = shared
+			}
+			if err := s.ensurePartitions(ctx, t, existing, from, c.Stats[len(c.Stats)-1].At); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -25,6 +26,7 @@ type importedRollup struct {
 	rollupKey
 	samples                 uint32
 	seconds, backendSeconds float64
+	counted                 float64    // seconds
 	least, most, newest     sample.Int // backends
 	lastSample, sizeAt      int64      // microseconds; 0 none
 	sizeBytes, commitsAdded sample.Int
@@ -35,8 +37,8 @@ type importedRollup struct {
 // key, so that two writers lock them in the same order.
 func rollUp(stats, sized []history.ImportedStat) []importedRollup {
 	hours := make(map[rollupKey]*importedRollup)
-	in := func(s *history.ImportedStat) *importedRollup {
-		key := rollupKey{3600, s.OID, history.Floor(s.At, time.Hour).UnixMicro()}
+	in := func(oid uint32, hour time.Time) *importedRollup {
+		key := rollupKey{3600, oid, hour.UnixMicro()}
 		r := hours[key]
 		if r == nil {
 			r = &importedRollup{rollupKey: key}
@@ -46,13 +48,20 @@ func rollUp(stats, sized []history.ImportedStat) []importedRollup {
 	}
 	for i := range stats {
 		s := &stats[i]
-		in(s).grow(importedRollup{
-			samples: 1, seconds: s.Held.Seconds(), backendSeconds: s.BackendSeconds, least: s.Backends, most: s.Backends,
-			newest: s.Backends, lastSample: s.At.UnixMicro(), commitsAdded: s.CommitsDelta,
-		})
+		for _, w := range rollupShares(s.At, s.Interval, s.Interval, s.Held, time.Hour) {
+			share := importedRollup{seconds: s.Held.Seconds() * w.held, backendSeconds: s.BackendSeconds * w.held, counted: s.Interval.Seconds() * w.counted}
+			if s.CommitsDelta.Known {
+				n := float64(s.CommitsDelta.V)
+				share.commitsAdded = sample.Int{V: int64(math.RoundToEven(n*w.until) - math.RoundToEven(n*w.since)), Known: true}
+			}
+			if w.own {
+				share.samples, share.least, share.most, share.newest, share.lastSample = 1, s.Backends, s.Backends, s.Backends, s.At.UnixMicro()
+			}
+			in(s.OID, w.bucket).grow(share)
+		}
 	}
 	for i := range sized {
-		in(&sized[i]).grow(importedRollup{sizeAt: sized[i].At.UnixMicro(), sizeBytes: sized[i].Size})
+		in(sized[i].OID, history.Floor(sized[i].At, time.Hour)).grow(importedRollup{sizeAt: sized[i].At.UnixMicro(), sizeBytes: sized[i].Size})
 	}
 	all := make([]importedRollup, 0, len(hours)*3/2)
 	for _, r := range hours {
@@ -85,6 +94,7 @@ func (r *importedRollup) grow(o importedRollup) {
 	r.samples += o.samples
 	r.seconds += o.seconds
 	r.backendSeconds += o.backendSeconds
+	r.counted += o.counted
 	if o.least.Known && (!r.least.Known || o.least.V < r.least.V) {
 		r.least = o.least
 	}
@@ -104,18 +114,19 @@ func (r *importedRollup) grow(o importedRollup) {
 
 const growRollupsSQL = `/* pgam:import */
 with grown as (
-    insert into history.database_rollup as r (server_id, step_seconds, database_oid, bucket, samples, seconds, backend_seconds,
+    insert into history.database_rollup as r (server_id, step_seconds, database_oid, bucket, samples, seconds, backend_seconds, counted_seconds,
            backends_min, backends_max, backends_last, last_sample_at, xact_commit, size_bytes, size_at)
-    select $1, g.step_seconds, g.database_oid, g.bucket, g.samples, g.seconds, g.backend_seconds,
+    select $1, g.step_seconds, g.database_oid, g.bucket, g.samples, g.seconds, g.backend_seconds, g.counted_seconds,
            g.backends_min, g.backends_max, g.backends_last, g.last_sample_at, g.xact_commit, g.size_bytes, g.size_at
-      from unnest($2::int4[], $3::oid[], $4::timestamptz[], $5::int4[], $6::float8[], $7::float8[], $8::int4[], $9::int4[], $10::int4[],
-                  $11::timestamptz[], $12::int8[], $13::int8[], $14::timestamptz[])
-           as g (step_seconds, database_oid, bucket, samples, seconds, backend_seconds, backends_min, backends_max, backends_last,
+      from unnest($2::int4[], $3::oid[], $4::timestamptz[], $5::int4[], $6::float8[], $7::float8[], $8::float8[], $9::int4[], $10::int4[], $11::int4[],
+                  $12::timestamptz[], $13::int8[], $14::int8[], $15::timestamptz[])
+           as g (step_seconds, database_oid, bucket, samples, seconds, backend_seconds, counted_seconds, backends_min, backends_max, backends_last,
                  last_sample_at, xact_commit, size_bytes, size_at)
     on conflict (server_id, step_seconds, database_oid, bucket) do update
        set samples = r.samples + excluded.samples,
            seconds = r.seconds + excluded.seconds,
            backend_seconds = r.backend_seconds + excluded.backend_seconds,
+           counted_seconds = r.counted_seconds + excluded.counted_seconds,
            backends_min = least(r.backends_min, excluded.backends_min),
            backends_max = greatest(r.backends_max, excluded.backends_max),
            backends_last = case when r.last_sample_at >= excluded.last_sample_at or excluded.last_sample_at is null then r.backends_last
@@ -135,7 +146,7 @@ func growRollups(ctx context.Context, tx pgx.Tx, id target.ID, rollups []importe
 		return nil
 	}
 	step, oid, bucket, samples := newArray(oidInt4, n), newArray(oidOID, n), newArray(oidTimestamptz, n), newArray(oidInt4, n)
-	seconds, backendSeconds := newArray(oidFloat8, n), newArray(oidFloat8, n)
+	seconds, backendSeconds, counted := newArray(oidFloat8, n), newArray(oidFloat8, n), newArray(oidFloat8, n)
 	least, most, newest := newArray(oidInt4, n), newArray(oidInt4, n), newArray(oidInt4, n)
 	lastSample, commits := newArray(oidTimestamptz, n), newArray(oidInt8, n)
 	sizeBytes, sizeAt := newArray(oidInt8, n), newArray(oidTimestamptz, n)
@@ -147,6 +158,7 @@ func growRollups(ctx context.Context, tx pgx.Tx, id target.ID, rollups []importe
 		samples.four(r.samples)
 		seconds.float(r.seconds)
 		backendSeconds.float(r.backendSeconds)
+		counted.float(r.counted)
 		least.known4(r.least)
 		most.known4(r.most)
 		newest.known4(r.newest)
@@ -156,5 +168,5 @@ func growRollups(ctx context.Context, tx pgx.Tx, id target.ID, rollups []importe
 		sizeAt.microsOrNull(r.sizeAt)
 	}
 	return importArrays(ctx, tx, "pgam_import_rollups", growRollupsSQL, id,
-		step, oid, bucket, samples, seconds, backendSeconds, least, most, newest, lastSample, commits, sizeBytes, sizeAt)
+		step, oid, bucket, samples, seconds, backendSeconds, counted, least, most, newest, lastSample, commits, sizeBytes, sizeAt)
 }

@@ -58,14 +58,25 @@ func importedChunks(chunks, instants int) []history.ImportedChunk {
 
 // rollupFaults are buckets that are not what the samples in them add up to.
 const rollupFaults = `
-with want as (
-    select s.server_id, step, s.database_oid, date_bin(step * interval '1 second', s.sampled_at, 'epoch') as bucket, count(*) as samples,
-           sum(s.xact_commit) as commits, min(s.numbackends) as least, max(s.numbackends) as most,
-           (array_agg(s.numbackends order by s.sampled_at desc))[1] as newest, max(s.sampled_at) as last_sample, max(z.sampled_at) as size_at,
-           max(z.size_bytes) as size_bytes
+with share as (
+    select s.*, step, bucket,
+           case when s.interval_seconds is null then (bucket = date_bin(step * interval '1 second', s.sampled_at, 'epoch'))::int
+                else least(1, greatest(0, 1 - extract(epoch from s.sampled_at - bucket - step * interval '1 second') / s.interval_seconds)) end as until,
+           case when s.interval_seconds is null then 0
+                else least(1, greatest(0, 1 - extract(epoch from s.sampled_at - bucket) / s.interval_seconds)) end as since,
+           bucket = date_bin(step * interval '1 second', s.sampled_at, 'epoch') as own
       from history.database_stat s
-      left join history.database_size z using (server_id, sampled_at, database_oid)
      cross join (values (3600), (14400), (86400)) as steps (step)
+     cross join lateral generate_series(date_bin(step * interval '1 second', s.sampled_at - coalesce(s.interval_seconds, 0) * interval '1 second', 'epoch'),
+                                        s.sampled_at, step * interval '1 second') as b (bucket)
+), want as (
+    select s.server_id, step, s.database_oid, bucket, count(*) filter (where own) as samples,
+           sum(round((s.xact_commit * until)::float8) - round((s.xact_commit * since)::float8)) as commits,
+           min(s.numbackends) filter (where own) as least, max(s.numbackends) filter (where own) as most,
+           (array_agg(s.numbackends order by s.sampled_at desc) filter (where own))[1] as newest, max(s.sampled_at) filter (where own) as last_sample,
+           max(z.sampled_at) filter (where own) as size_at, max(z.size_bytes) filter (where own) as size_bytes
+      from share s
+      left join history.database_size z using (server_id, sampled_at, database_oid)
      group by 1, 2, 3, 4
 )
 select count(*)

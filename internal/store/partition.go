@@ -193,6 +193,7 @@ func (s *Store) partitionsFor(ctx context.Context, b sample.Batch) error {
 		}
 		for i := range v.Databases {
 			add(v.Databases[i].At)
+			add(v.Databases[i].At.Add(-v.Databases[i].Interval)) // rollups of months: at most one between these two
 		}
 		for i := range v.Sizes {
 			add(v.Sizes[i].At)

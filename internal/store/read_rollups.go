@@ -19,6 +19,7 @@ type cell struct {
 	commits                 int64
 	bytes                   int64
 	sizedIn                 int64 // where bytes are from: the start of a rollup
+	newest                  lastSample
 }
 
 // buckets is a timeline while its cells are read. Whole buckets come from
@@ -33,6 +34,7 @@ type buckets struct {
 	cells              []cell
 	edges              map[[2]int32]int // cells of cut buckets, by entry and bucket
 	sizes              []*int64         // in force, by slot
+	bySlot             []namedDatabase
 	stepMicros, origin int64
 }
 
@@ -81,7 +83,10 @@ func planOnce() question {
 // begin is for when the inventory is there and no other row yet.
 func (b *buckets) begin() {
 	b.named()
-	b.sizes = make([]*int64, len(b.names.byOID))
+	b.sizes, b.bySlot = make([]*int64, len(b.names.byOID)), make([]namedDatabase, len(b.names.byOID))
+	for _, db := range b.names.byOID {
+		b.bySlot[db.slot] = db
+	}
 	const most = 1 << 15 // beyond that, growing costs little
 	b.cells = make([]cell, 0, min(most, int64(len(b.line.Databases))*int64(b.line.Range.Length()/b.step+2)))
 }
@@ -91,7 +96,7 @@ func (b *buckets) wholeBuckets() question {
 	return question{
 		name: "pgam_timeline",
 		sql: `/* pgam:timeline */
-select database_oid, bucket, seconds, backend_seconds, backends_min, backends_max, xact_commit, size_bytes
+select database_oid, bucket, seconds, backend_seconds, backends_min, backends_max, xact_commit, size_bytes, last_sample_at, backends_last
   from history.database_rollup
  where server_id = $1
    and step_seconds = $3
@@ -167,9 +172,9 @@ func (b *buckets) read(v values, at int64) (c cell, ok bool) {
 	if c.entry, ok = db.in(start, start+b.stepMicros); !ok {
 		return c, false
 	}
-	c.seconds, c.backendSeconds = v.float8(2), v.float8(3)
+	c.seconds, c.backendSeconds, c.commits = v.float8(2), v.float8(3), v.int8(6)
 	if !v.null(4) && !v.null(5) {
-		c.counted, c.least, c.most, c.commits = true, v.int4(4), v.int4(5), v.int8(6)
+		c.counted, c.least, c.most, c.newest = true, v.int4(4), v.int4(5), lastSample{v.micros(8), v.int4(9)}
 	}
 	if !v.null(7) {
 		c.sized, c.bytes = true, v.int8(7)
@@ -193,9 +198,12 @@ func (b *buckets) grow(o cell) {
 	switch {
 	case !o.counted:
 	case !c.counted:
-		c.counted, c.least, c.most = true, o.least, o.most
+		c.counted, c.least, c.most, c.newest = true, o.least, o.most, o.newest
 	default:
 		c.least, c.most = min(c.least, o.least), max(c.most, o.most)
+		if o.newest.at > c.newest.at {
+			c.newest = o.newest
+		}
 	}
 	if o.sized && (!c.sized || o.sizedIn > c.sizedIn) {
 		c.sized, c.bytes, c.sizedIn = true, o.bytes, o.sizedIn
@@ -259,16 +267,47 @@ func (b *buckets) sizeMissing() bool {
 	})
 }
 
+// stand lets the newest sample of a database stand in the next bucket, if there
+// is one of another database and none of its own yet: those in which nothing
+// changes are stored every five minutes only.
+func (b *buckets) stand() {
+	slots, last := len(b.bySlot), int32(-1)
+	for i := range b.cells {
+		last = max(last, b.cells[i].bucket)
+	}
+	any, own := make([]bool, last+2), make([]bool, slots*int(last+2))
+	for i := range b.cells {
+		if c := &b.cells[i]; c.counted {
+			any[c.bucket], own[int(c.bucket)*slots+int(c.slot)] = true, true
+		}
+	}
+	for i := range b.cells {
+		c, next := b.cells[i], b.cells[i].bucket+1
+		start := b.origin + int64(next)*b.stepMicros
+		if !c.counted || !any[next] || own[int(next)*slots+int(c.slot)] || c.newest.at+sample.MaxHeld.Microseconds() <= start {
+			continue
+		}
+		if entry, ok := b.bySlot[c.slot].in(start, start+b.stepMicros); ok {
+			n := c.newest.backends
+			b.cells = append(b.cells, cell{bucket: next, entry: entry, slot: c.slot, counted: true, least: n, most: n, newest: c.newest})
+		}
+	}
+}
+
 // fill makes points of the cells: by bucket, then name. A size stands until
-// the next is known.
+// the next is known. The last bucket, which is taken for now, has no database
+// that is gone.
 func (b *buckets) fill() {
+	b.stand()
 	order := sortedCells(b.cells, len(b.list))
-	points := 0
+	points, last := 0, int32(0)
 	for i := range b.cells {
 		if b.cells[i].counted {
 			points++
+			last = max(last, b.cells[i].bucket)
 		}
 	}
+	newest, known := b.newest()
 	if points > 0 {
 		b.line.Points = make([]history.DatabasePoint, 0, points)
 	}
@@ -279,7 +318,12 @@ func (b *buckets) fill() {
 			sizes = append(sizes, c.bytes)
 			b.sizes[c.slot] = &sizes[len(sizes)-1]
 		}
-		if !c.counted || !b.names.shown[c.entry] {
+		if !b.names.shown[c.entry] {
+			continue
+		}
+		dropped := b.list[c.entry].DroppedAt
+		if !c.counted || c.bucket == last && b.only == nil && known && dropped != nil && !dropped.After(newest) {
+			b.line.Commits += c.commits
 			continue
 		}
 		b.add(history.DatabasePoint{
@@ -288,7 +332,6 @@ func (b *buckets) fill() {
 		})
 	}
 	b.sized(func(oid uint32) *int64 { return b.sizes[b.names.byOID[oid].slot] })
-	newest, known := b.newest()
 	if b.line.LastSampleAt == nil && known {
 		b.line.LastSampleAt = &newest
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func (q *rateQuery) samples(id target.ID) question {
 	return question{
 		name: "pgam_rates",
 		sql: `/* pgam:database_rates */
-select sampled_at, database_oid, numbackends, epoch, xact_commit, xact_rollback, blks_read, blks_hit, temp_bytes, deadlocks
+select sampled_at, database_oid, numbackends, epoch, interval_seconds, xact_commit, xact_rollback, blks_read, blks_hit, temp_bytes, deadlocks
   from history.database_stat
  where server_id = $1
    and sampled_at >= $2
@@ -110,55 +111,75 @@ select sampled_at, database_oid, numbackends, epoch, xact_commit, xact_rollback,
 	}
 }
 
-// sample takes one sample. What was counted since the one before belongs to its
-// bucket; the connections of the one before stand for the time between.
+// sample takes one sample. Its counts are of its interval, and between the
+// sample before and that interval nothing happened: both counts and time are
+// shared out over the buckets. The connections of the sample before stand for
+// the time between, if that is not too long.
 func (q *rateQuery) sample(at int64, oid uint32, v values) {
 	before, follows := q.held[oid]
-	epoch, end := v.micros(3), q.answer.Plan.Range.To.UnixMicro()
+	epoch, counted := v.micros(3), at-int64(math.Round(v.float8(4)*1e6))
 	q.held[oid] = heldSample{at, epoch, v.int4(2)}
-	if follows && before.epoch == epoch && at-before.at <= sample.MaxHeld.Microseconds() {
-		if sums := q.of(oid, before.at, before.at+1); sums != nil {
-			q.hold(sums, before, min(at, end), sums.Seconds)
+	since := counted
+	if follows && before.epoch == epoch {
+		since = min(before.at, counted)
+	}
+	r := q.answer.Plan.Range
+	if sums := q.of(oid, since, since+1); sums != nil && counted < at {
+		if follows && before.epoch == epoch {
+			q.hold(sums, before, min(at, before.at+sample.MaxHeld.Microseconds(), r.To.UnixMicro()))
 		}
+		q.overlaps(since, at, func(bucket int, from, to int64) { sums.Seconds[bucket] += float64(to-from) / 1e6 })
+		q.overlaps(counted, at, func(bucket int, from, to int64) { q.count(sums, bucket, v, 5, from-counted, to-counted, at-counted) })
 	}
-	if at < q.answer.Plan.Range.From.UnixMicro() || at >= end {
+	if at < r.From.UnixMicro() || at >= r.To.UnixMicro() {
 		return
 	}
-	sums := q.of(oid, at, at+1)
-	if sums == nil {
-		return
+	if sums := q.of(oid, at, at+1); sums != nil {
+		b := q.bucket(at)
+		sums.Known[b] = true
+		sums.MaxConnections[b] = max(sums.MaxConnections[b], v.int4(2))
 	}
-	b := q.bucket(at)
-	sums.Known[b] = true
-	sums.MaxConnections[b] = max(sums.MaxConnections[b], v.int4(2))
-	q.count(sums, b, v, 4)
 }
 
-// hold lets a sample stand until an instant. Unless it is nil, counted is what
-// the time is added to in which is known what was counted.
-func (q *rateQuery) hold(sums *rateSums, before heldSample, until int64, counted []float64) {
-	from := max(before.at, q.answer.Plan.Range.From.UnixMicro())
+// overlaps cuts what lies in the range of the time from, included, to to, left
+// out, into its buckets.
+func (q *rateQuery) overlaps(from, to int64, part func(bucket int, from, to int64)) {
+	from, to = max(from, q.answer.Plan.Range.From.UnixMicro()), min(to, q.answer.Plan.Range.To.UnixMicro())
 	step, origin := q.answer.Plan.Step.Microseconds(), q.answer.Times[0].UnixMicro()
-	for from < until {
+	for from < to {
 		b := q.bucket(from)
-		end := min(until, origin+int64(b+1)*step)
-		seconds := float64(end-from) / 1e6
-		sums.Known[b] = true
-		sums.seconds[b] += seconds
-		if counted != nil {
-			counted[b] += seconds
-		}
-		sums.backendSeconds[b] += seconds * float64(before.connections)
-		sums.MaxConnections[b] = max(sums.MaxConnections[b], before.connections)
+		end := min(to, origin+int64(b+1)*step)
+		part(b, from, end)
 		from = end
 	}
 }
 
-// count adds the counters in the columns from first on.
-func (q *rateQuery) count(sums *rateSums, bucket int, v values, first int) {
-	for i, to := range [][]int64{sums.Commits, sums.Rollbacks, sums.BlocksRead, sums.BlocksHit, sums.TempBytes, sums.Deadlocks} {
-		to[bucket] += v.int8(first + i)
+// hold lets the connections of a sample stand until an instant.
+func (q *rateQuery) hold(sums *rateSums, before heldSample, until int64) {
+	q.overlaps(before.at, until, func(b int, from, to int64) {
+		seconds := float64(to-from) / 1e6
+		sums.Known[b] = true
+		sums.seconds[b] += seconds
+		sums.backendSeconds[b] += seconds * float64(before.connections)
+		sums.MaxConnections[b] = max(sums.MaxConnections[b], before.connections)
+	})
+}
+
+// count adds the share that the time from, included, to to, left out, of whole
+// has in the counters in the columns from first on. Deadlocks, which are told
+// one by one, are not cut.
+func (q *rateQuery) count(sums *rateSums, bucket int, v values, first int, from, to, whole int64) {
+	part := float64(to-from) / float64(whole)
+	for i, sum := range [][]float64{sums.Commits, sums.Rollbacks, sums.BlocksRead, sums.BlocksHit, sums.TempBytes} {
+		sum[bucket] += part * float64(v.int8(first+i))
 	}
+	sums.Deadlocks[bucket] += shareOf(v.int8(first+5), to, whole) - shareOf(v.int8(first+5), from, whole)
+}
+
+// shareOf is what had been counted when a part of the time had passed in which
+// n were, rounded: the differences over all of the time are n.
+func shareOf(n, part, whole int64) int64 {
+	return int64(math.Round(float64(n) * float64(part) / float64(whole)))
 }
 
 // rollups asks for the rollups of the plan's grain.
@@ -166,13 +187,13 @@ func (q *rateQuery) rollups(id target.ID) question {
 	return question{
 		name: "pgam_rates_rolled",
 		sql: `/* pgam:database_rates */
-select bucket, database_oid, backends_max, seconds, backend_seconds, xact_commit, xact_rollback, blks_read, blks_hit, temp_bytes, deadlocks
+select bucket, database_oid, backends_max, seconds, backend_seconds, counted_seconds, xact_commit, xact_rollback, blks_read, blks_hit, temp_bytes, deadlocks
   from history.database_rollup
  where server_id = $1
    and step_seconds = $2
    and bucket >= $3
    and bucket < $4
-   and backends_max is not null`,
+   and (backends_max is not null or counted_seconds > 0)`,
 		args: func(p *params) {
 			p.int8(int64(id))
 			p.int4(int32(q.answer.Plan.Width() / time.Second)) //nolint:gosec // at most a day
@@ -186,12 +207,14 @@ select bucket, database_oid, backends_max, seconds, backend_seconds, xact_commit
 				return
 			}
 			b := q.bucket(at)
-			sums.Known[b] = true
-			sums.MaxConnections[b] = max(sums.MaxConnections[b], v.int4(2))
+			if !v.null(2) {
+				sums.Known[b] = true
+				sums.MaxConnections[b] = max(sums.MaxConnections[b], v.int4(2))
+			}
 			sums.seconds[b] += v.float8(3)
-			sums.Seconds[b] += v.float8(3)
 			sums.backendSeconds[b] += v.float8(4)
-			q.count(sums, b, v, 5)
+			sums.Seconds[b] += v.float8(5)
+			q.count(sums, b, v, 6, 0, 1, 1)
 		},
 	}
 }
@@ -217,7 +240,7 @@ func (q *rateQuery) finish() {
 				sums.Connections[b] = float64(sums.MaxConnections[b])
 			}
 		}
-		if slices.Contains(sums.Known, true) {
+		if slices.Contains(sums.Known, true) || slices.ContainsFunc(sums.Seconds, func(s float64) bool { return s > 0 }) {
 			q.answer.Databases = append(q.answer.Databases, sums.DatabaseRate)
 		}
 	}
@@ -231,7 +254,7 @@ func (q *rateQuery) stand(sums *rateSums, last heldSample, end int64) {
 		return
 	}
 	until := q.answer.Times[q.bucket(last.at)].Add(q.answer.Plan.Step).UnixMicro()
-	q.hold(sums, last, min(until, end), nil)
+	q.hold(sums, last, min(until, end))
 }
 
 // DatabaseSizes gives how large the databases of a server were over time,

@@ -67,7 +67,7 @@ type databaseRow struct {
 type connectionPoint struct {
 	TS          string  `json:"ts"`
 	DatName     string  `json:"datname"`
-	Connections int64   `json:"connections" doc:"Average of the bucket."`
+	Connections int64   `json:"connections" doc:"Average of the bucket; where aggregation is raw, at its end."`
 	SizeGB      float64 `json:"size_gb" doc:"Newest size at the end of the bucket; 0: unknown."`
 }
 
@@ -76,8 +76,8 @@ type serverStatsBody struct {
 	TotalConnections   int64              `json:"total_connections" doc:"Connections at the newest sample of the range, over all databases."`
 	TotalSizeGB        float64            `json:"total_size_gb" doc:"Sizes at the newest sample of the range."`
 	Databases          []databaseRow      `json:"databases" nullable:"false"`
-	ConnectionTimeline connectionTimeline `json:"connection_timeline" nullable:"false" doc:"By time, then name."`
-	Aggregation        string             `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets."`
+	ConnectionTimeline connectionTimeline `json:"connection_timeline" nullable:"false" doc:"By time, then name: every database that was there at each of at most 720 instants."`
+	Aggregation        string             `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets; raw: 10 seconds to 5 minutes."`
 }
 
 type statsInput struct {
@@ -187,7 +187,7 @@ func (r routes) askSize(ctx context.Context, t target.Target, name string) (int6
 
 type databasePoint struct {
 	TS          string  `json:"ts"`
-	Connections int64   `json:"connections" doc:"Average of the bucket."`
+	Connections int64   `json:"connections" doc:"Average of the bucket; where aggregation is raw, at its end."`
 	SizeMB      float64 `json:"size_mb" doc:"Newest size at the end of the bucket; 0: unknown."`
 	Commits     int64   `json:"commits" doc:"Commits made in the bucket."`
 }
@@ -201,7 +201,7 @@ type databaseStatsBody struct {
 	MaxConnections   int32            `json:"max_connections"`
 	MinConnections   int32            `json:"min_connections"`
 	Timeline         databaseTimeline `json:"timeline" nullable:"false"`
-	Aggregation      string           `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets."`
+	Aggregation      string           `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets; raw: 10 seconds to 5 minutes."`
 }
 
 type databaseStatsInput struct {

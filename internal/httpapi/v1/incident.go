@@ -179,7 +179,7 @@ func incidentTopOf(c history.Comparison) incidentTop {
 // incidentDatabases gives rates of the window and of the hour before.
 func incidentDatabases(i *history.Incident) []incidentDatabase {
 	rows := make([]incidentDatabase, len(i.Databases.Databases))
-	rate := func(d *history.DatabaseRate, counts []int64) *float64 {
+	rate := func(d *history.DatabaseRate, counts []float64) *float64 {
 		if perSecond, counted := d.PerSecond(counts); counted {
 			return &perSecond
 		}

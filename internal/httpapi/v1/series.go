@@ -83,19 +83,20 @@ func (r routes) historyDatabases(ctx context.Context, in *seriesInput) (*output[
 func ratesOf(rates history.DatabaseRates) []databaseRateRow {
 	rows := make([]databaseRateRow, len(rates.Databases))
 	for i, d := range rates.Databases {
-		rate := func(counts []int64) []*float64 {
-			values, series := make([]float64, len(counts)), make([]*float64, len(counts))
+		counted := make([]bool, len(d.Seconds))
+		for b, seconds := range d.Seconds {
+			counted[b] = seconds > 0
+		}
+		rate := func(counts []float64) []*float64 {
+			values := make([]float64, len(counts))
 			for b, n := range counts {
-				if d.Seconds[b] > 0 {
-					values[b] = float64(n) / d.Seconds[b]
-					series[b] = &values[b]
-				}
+				values[b] = n / d.Seconds[b]
 			}
-			return series
+			return whereKnown(counted, values)
 		}
 		rows[i] = databaseRateRow{
 			Database: d.Name, Commits: rate(d.Commits), Rollbacks: rate(d.Rollbacks), BlocksRead: rate(d.BlocksRead), BlocksHit: rate(d.BlocksHit),
-			TempBytes: rate(d.TempBytes), Deadlocks: whereKnown(d.Known, d.Deadlocks), Connections: whereKnown(d.Known, d.Connections),
+			TempBytes: rate(d.TempBytes), Deadlocks: whereKnown(counted, d.Deadlocks), Connections: whereKnown(d.Known, d.Connections),
 			MaxConnections: whereKnown(d.Known, d.MaxConnections),
 		}
 	}
