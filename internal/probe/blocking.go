@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statement"
 )
 
 // maxWaiters is how many waiting sessions are asked about in one visit outside
@@ -200,7 +201,7 @@ func (r *reader) preparedSession(gid, prepared []byte, owner, database uint32) i
 	return r.dict.Session(k, r.day, func(e *sample.SessionEntry) {
 		e.BackendStart, e.DatabaseOID, e.UserOID = microsAt(prepared), database, owner
 		e.Database, e.User = r.conn.names.database(database), r.conn.names.role(owner)
-		e.Application, e.BackendType = cleanText(gid), sample.PreparedType
+		e.Application, e.BackendType = statement.Label(cleanText(gid)), sample.PreparedType
 	})
 }
 
@@ -303,7 +304,7 @@ func (r *reader) readCrowd(rr *pgconn.ResultReader) error {
 		}
 		role := uint32At(v[0])
 		r.conn.names.role(role)
-		r.crowd = append(r.crowd, crowd{role, sample.Crowd{Application: cleanText(v[1]), Connections: int32At(v[2])}})
+		r.crowd = append(r.crowd, crowd{role, sample.Crowd{Application: statement.Label(cleanText(v[1])), Connections: int32At(v[2])}})
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func (r *reader) session(pid int32, v [][]byte) int32 {
 		e.DatabaseOID, e.UserOID = uint32At(v[colDatabase]), uint32At(v[colUser])
 		e.LeaderPID = int32At(v[colLeader])
 		e.Database, e.User = r.conn.names.database(e.DatabaseOID), r.conn.names.role(e.UserOID)
-		e.Application = cleanText(v[colApplication])
+		e.Application = statement.Label(cleanText(v[colApplication]))
 		e.ClientAddr = addrAt(v[colClientAddr])
 		e.BackendType = string(v[colBackendType])
 		if e.BackendType == "" {

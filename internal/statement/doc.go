@@ -14,5 +14,8 @@
 //     change of the data.
 //
 // Strings are read with standard_conforming_strings on, the default since
-// PostgreSQL 9.1 and the only way from 19 on.
+// PostgreSQL 9.1 and the only way from 19 on, as long as that makes no difference
+// to where they end; where it does, all that follows is a literal. So is a name in
+// double quotes where people write values, and what follows the words that
+// other systems have for passwords. Too much is hidden rather than too little.
 package statement

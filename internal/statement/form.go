@@ -1,6 +1,9 @@
 package statement
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 const (
 	fnvOffset = 14695981039346656037
@@ -34,6 +37,9 @@ type place struct {
 	last kind // of the token before
 	name name // of the word before
 	glue bool // the token before was a sign: no blank follows
+	// compares says that the token before was an operator other than a sign, a
+	// star or a slash: what follows is compared with it, or assigned.
+	compares bool
 }
 
 // token adds one token.
@@ -43,7 +49,7 @@ func (f *form) token(tok *token) {
 
 		return
 	}
-	if tok.kind == word && f.isConstant(&tok.name) {
+	if tok.kind == word && f.isConstant(&tok.name) || tok.kind == quoted && !tok.dotted && f.atValue() {
 		tok.kind = literal
 	}
 	switch f.secret.advance(tok) {
@@ -113,6 +119,20 @@ func (f *form) isConstant(n *name) bool {
 	return last != word || !f.name.is("is") && !f.name.is("not") && !f.name.is("set") && !f.name.is("as")
 }
 
+// atValue tells whether a string is at least as likely here as a name in double
+// quotes: after an operator that compares or assigns, after LIKE, in the lists
+// of IN and VALUES.
+func (f *form) atValue() bool {
+	if f.open > 0 {
+		l := &f.lists[f.open-1]
+		if depth := f.depth - l.depth; !l.rows && depth == 0 || l.rows && depth == 1 {
+			return true
+		}
+	}
+
+	return f.last == operator && f.compares || f.last == word && (f.name.is("like") || f.name.is("ilike"))
+}
+
 // afterOperand tells whether a sign that comes now is a binary operator.
 func (f *form) afterOperand() bool {
 	switch f.before() {
@@ -165,6 +185,9 @@ func (f *form) write(tok *token) {
 		f.text(tok.text, false)
 	}
 	f.last, f.glue = tok.kind, false
+	if tok.kind == operator {
+		f.compares = len(tok.text) > 1 || strings.IndexByte("+-*/%", tok.text[0]) < 0
+	}
 	if tok.kind == word {
 		f.name = tok.name
 	}

@@ -1,6 +1,10 @@
 package statement
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // kind is what a token is to the normal form.
 type kind uint8
@@ -21,9 +25,10 @@ const (
 
 // token is one lexical element; text is its source.
 type token struct {
-	kind kind
-	text string
-	name name // of a word
+	kind   kind
+	text   string
+	name   name // of a word
+	dotted bool // of a quoted identifier: a dot follows
 }
 
 // name is a word in lower case, as far as keywords go: a longer word has size 0.
@@ -67,8 +72,13 @@ func (s *scanner) next(tok *token) bool {
 	start := s.pos
 	tok.kind = s.scan()
 	tok.text = s.text[start:s.pos]
-	if tok.kind == word {
+	switch tok.kind {
+	case word:
 		tok.name.fold(tok.text)
+	case quoted:
+		next := skipBlank(s.text, s.pos)
+		tok.dotted = next < len(s.text) && s.text[next] == '.'
+	default:
 	}
 
 	return true
@@ -98,6 +108,10 @@ func (s *scanner) scan() kind {
 		s.pos += 2
 
 		return operator
+	case c == ':' && s.peek(1) == '/' && s.peek(2) == '/': // an address, which may have a password in it
+		s.pos = len(s.text)
+
+		return literal
 	}
 	s.pos++
 	switch c {
@@ -149,7 +163,7 @@ func (s *scanner) scanWord() kind {
 }
 
 func (s *scanner) skipWord() {
-	for s.pos < len(s.text) && isWord(s.text[s.pos]) {
+	for s.pos < len(s.text) && isWord(s.text[s.pos]) && (s.text[s.pos] < 0x80 || oddBlank(s.text, s.pos) == 0) {
 		s.pos++
 	}
 }
@@ -168,12 +182,16 @@ func (s *scanner) scanString(backslash bool) kind {
 }
 
 // skipString returns the place after the closing quote of a string whose
-// inside starts at pos.
+// inside starts at pos. Where backslashes mean nothing unless
+// standard_conforming_strings is off, which a text does not tell, one before a
+// quote makes all that follows a part of the string.
 func skipString(text string, pos int, backslash bool) int {
 	for pos < len(text) {
 		switch {
-		case text[pos] == '\\' && backslash:
-			pos++
+		case text[pos] == '\\':
+			if pos++; !backslash && pos < len(text) && text[pos] == '\'' {
+				return len(text)
+			}
 		case text[pos] != '\'':
 		case pos+1 < len(text) && text[pos+1] == '\'':
 			pos++
@@ -288,6 +306,12 @@ func skipBlank(text string, pos int) int {
 		switch {
 		case isSpace(text[pos]):
 			pos++
+		case text[pos] >= 0x80:
+			n := oddBlank(text, pos)
+			if n == 0 {
+				return pos
+			}
+			pos += n
 		case isComment(text, pos) && text[pos] == '-':
 			pos = skipLine(text, pos)
 		case isComment(text, pos):
@@ -298,6 +322,23 @@ func skipBlank(text string, pos int) int {
 	}
 
 	return pos
+}
+
+// oddBlank returns the length of the white space or mark of no width at pos that
+// is not ASCII, 0 for none. To PostgreSQL it is a part of a word, but who pasted
+// it before SET did not mean another word.
+func oddBlank(text string, pos int) int {
+	switch text[pos] {
+	case 0xc2, 0xe1, 0xe2, 0xe3, 0xef:
+	default:
+		return 0
+	}
+	r, size := utf8.DecodeRuneInString(text[pos:])
+	if r == '\ufeff' || r == '\u180e' || r >= '\u200b' && r <= '\u200f' || r == '\u2060' || r != utf8.RuneError && unicode.IsSpace(r) {
+		return size
+	}
+
+	return 0
 }
 
 // skipBlankLines is skipBlank for the gap between the parts of one string,

@@ -14,6 +14,10 @@ type phase uint8
 
 const (
 	atStart        phase = iota
+	inExplain            // after EXPLAIN, before what it explains
+	inOptions            // in the brackets after EXPLAIN
+	afterWord            // after a first word that begins no command
+	unknown              // a statement that is none
 	atObject             // after CREATE or ALTER
 	inRole               // CREATE or ALTER ROLE, USER, GROUP, USER MAPPING
 	inForeign            // CREATE or ALTER SERVER, FOREIGN …
@@ -33,14 +37,18 @@ const (
 // literal. pg_stat_activity shows a text before it is parsed, so what follows
 // need not be valid.
 type secret struct {
-	phase phase
+	phase      phase
+	identified bool // IDENTIFIED came: BY is followed by a password
 }
 
 // advance reads one token and tells what becomes of it.
 func (s *secret) advance(tok *token) verdict {
 	switch s.phase {
 	case harmless:
-		return show
+		s.identified = s.identified && tok.kind == word
+		if tok.kind != word || !s.identified && tok.name.size != uint8(len("identified")) {
+			return show
+		}
 	case inSecret:
 		return hidden
 	case atSecret:
@@ -52,22 +60,62 @@ func (s *secret) advance(tok *token) verdict {
 	default:
 	}
 	if tok.kind != word {
-		if s.phase == atStart && tok.kind != opening || s.phase == atObject {
-			s.phase = harmless
-		}
+		s.phase = s.afterOther(tok)
 
 		return show
 	}
-	s.phase = s.afterWord(&tok.name)
+	// IDENTIFIED BY is how other systems say PASSWORD.
+	if identified := tok.name.is("identified"); identified || s.identified {
+		if s.identified && tok.name.is("by") {
+			s.phase = atSecret
+
+			return show
+		}
+		s.identified = s.identified || identified
+	}
+	if s.phase != harmless {
+		s.phase = s.next(&tok.name)
+	}
 
 	return show
 }
 
-// afterWord returns the phase after a word.
-func (s *secret) afterWord(n *name) phase {
+// afterOther returns the phase after a token that is no word.
+func (s *secret) afterOther(tok *token) phase {
+	s.identified = false
+	switch {
+	case s.phase == inExplain && tok.kind == opening:
+		return inOptions
+	case s.phase == inOptions && tok.kind == closing:
+		return inExplain
+	case s.phase == afterWord && tok.kind == operator && tok.text == "=":
+		return atSecret // a connection string
+	case s.phase == afterWord:
+		return unknown
+	case s.phase == atStart && tok.kind != opening, s.phase == inExplain, s.phase == atObject:
+		return harmless
+	}
+
+	return s.phase
+}
+
+// next returns the phase after a word.
+func (s *secret) next(n *name) phase {
 	switch s.phase {
 	case atStart:
 		return startPhase(n)
+	case inExplain:
+		if n.is("analyze") || n.is("analyse") || n.is("verbose") {
+			return inExplain
+		}
+
+		return startPhase(n)
+	case afterWord, unknown:
+		if n.is("password") || n.is("passwd") || n.is("pwd") || n.is("passphrase") || n.is("secret") {
+			return atSecret
+		}
+
+		return unknown
 	case atObject:
 		return objectPhase(n)
 	case inRole:
@@ -99,6 +147,9 @@ func (s *secret) afterWord(n *name) phase {
 	return s.phase
 }
 
+// startPhase returns the phase after the first word. What begins no command is
+// not SQL, but perhaps what somebody pasted: a connection string, a command of
+// another program.
 func startPhase(n *name) phase {
 	switch string(n.bytes[:n.size]) {
 	case "set":
@@ -107,13 +158,24 @@ func startPhase(n *name) phase {
 		return atObject
 	case "copy":
 		return inCopy
+	case "explain":
+		return inExplain
+	case "import":
+		return inForeign
+	case "abort", "analyze", "begin", "call", "checkpoint", "close", "cluster", "comment", "commit", "deallocate", "declare", "delete",
+		"discard", "do", "drop", "end", "execute", "fetch", "grant", "insert", "listen", "load", "lock", "merge", "move", "notify",
+		"prepare", "reassign", "refresh", "reindex", "release", "reset", "revoke", "rollback", "savepoint", "security", "select", "show",
+		"start", "table", "truncate", "unlisten", "update", "vacuum", "values", "with":
+		return harmless
 	}
 
-	return harmless
+	return afterWord
 }
 
 func objectPhase(n *name) phase {
 	switch string(n.bytes[:n.size]) {
+	case "or", "replace", "if", "not", "exists":
+		return atObject
 	case "role", "user", "group":
 		return inRole
 	case "server", "foreign":

@@ -15,7 +15,7 @@ const tag = "$tAg_1$"
 // number, modulo how many kinds there are. Inside must not hold "tAg_1".
 func Hide(number int, inside string) string {
 	s := Secret + inside + Secret
-	doubled := strings.ReplaceAll(s, "'", "''")
+	doubled, plain := strings.ReplaceAll(s, "'", "''"), strings.Map(letter, s)
 	switch number % Kinds {
 	case 0:
 		return "'" + doubled + "'"
@@ -36,14 +36,46 @@ func Hide(number int, inside string) string {
 	case 8:
 		return "$1" + Secret
 	case 9:
-		return "; set x to " + strings.Map(letter, s)
+		return "; set x to " + plain
+	case 10:
+		return "; alter role bob password " + plain
+	case 11: // standard_conforming_strings = off
+		return `'a\'` + plain + `' || 'b'`
+	case 12: // the same, and a quote that is doubled
+		return `'a\'' ` + plain + `'`
+	case 13:
+		return `where mail = "` + strings.ReplaceAll(s, `"`, `""`) + `"`
+	case 14:
+		return `where mail in ("` + plain + `", "x") or mail like "` + plain + `"`
+	case 15:
+		return "; create or replace function f() returns int language sql set k.pw to " + plain
+	case 16:
+		return "; explain (analyze, costs off) alter role bob password " + plain
+	case 17:
+		return "; explain analyze create user bob password " + plain
+	case 18:
+		return "; create user bob identified by " + plain
+	case 19:
+		return "; grant all on t to bob identified by " + plain
+	case 20:
+		return "; \ufeffset k.pw to " + plain
+	case 21:
+		return "; set\u00a0k.pw\u3000= " + plain
+	case 22:
+		return "; \u200balter\u2003role bob password " + plain
+	case 23:
+		return "; host=db user=bob password=" + plain
+	case 24:
+		return "; postgresql://bob:" + plain + "@db/shop"
+	case 25:
+		return "; psql -h db password=" + plain
 	default:
-		return "; alter role bob password " + strings.Map(letter, s)
+		return "; import foreign schema s from server f into t options (password " + plain + ")"
 	}
 }
 
 // Kinds is how many kinds of literals there are.
-const Kinds = 11
+const Kinds = 27
 
 // Survives reports whether a text tells the secret.
 func Survives(text string) bool {
