@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/spool"
 	"github.com/pgam/pgam/internal/store"
 )
@@ -68,4 +69,18 @@ func newLeaseHeld(held func() bool) prometheus.Collector {
 		Name: "pgam_lease_held",
 		Help: "1 while this collector holds the lease on stats_db, so that no other may write.",
 	}, func() float64 { return oneIf(held()) })
+}
+
+// clockSeries tell how planned seconds stand to the clocks.
+func clockSeries(clock *collector.Clock) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "pgam_clock_ahead_seconds",
+			Help: "How far planned ticks are ahead of stats_db's clock or, while that is not heard, of this host's, in seconds.",
+		}, func() float64 { return clock.Ahead().Seconds() }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "pgam_clock_steps_total",
+			Help: "Times that this host's clock was set by a second or more while the collector ran.",
+		}, func() float64 { return float64(clock.Steps()) }),
+	}
 }

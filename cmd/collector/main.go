@@ -86,9 +86,11 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		frame.Watch(ctx, beat.check)
 		frame.Ready("health", addr.String())
 	})
-	lease := stats.NewLease(store.LeaseConfig{Holder: own.holder, Log: log})
+	clock := collector.NewClock()
+	lease := stats.NewLease(store.LeaseConfig{Holder: own.holder, Log: log, Heard: clock.Heard})
 	frame.OnStop("lease", lease.Close)
 	registry.MustRegister(newLeaseHeld(lease.Held), care)
+	registry.MustRegister(clockSeries(clock)...)
 	if !away {
 		if err := own.take(ctx, lease, started); err != nil {
 			return err
@@ -116,6 +118,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		Maintain:      upkeep{stats, care, now.retention, time.Now, log}.run,
 		Roll:          care.following(choreRollups, roller{stats}.run),
 		Pack:          care.following(chorePacking, packing(stats, now.repacks, log)),
+		Clock:         clock,
 		Away:          away,
 	})
 	if err != nil {
@@ -123,7 +126,9 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	}
 	servers.watched = c.Watched
 	waiting := newLag(stats, now.repacks, log)
-	registry.MustRegister(servers, newTotals(c.Counts, journal), waiting)
+	sums := newTotals(c.Counts, journal)
+	sums.now, servers.now = clock.Now, clock.Now
+	registry.MustRegister(servers, sums, waiting)
 	frame.OnStop("upkeep", waiting.start(ctx))
 	if err := c.Start(ctx); err != nil {
 		return err

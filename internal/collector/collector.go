@@ -122,6 +122,8 @@ type Config struct {
 	// Pack is called a window after the start and every ten minutes, beside
 	// everything else, to pack the windows of days that are over; nil for never.
 	Pack func(ctx context.Context) error
+	// Clock counts planned seconds; nil for one of its own.
+	Clock *Clock
 	// Away says that stats_db is known to be away: what is watched comes from the
 	// journal at once.
 	Away bool
@@ -175,6 +177,7 @@ const (
 type Collector struct {
 	cfg       Config
 	scheduler gocron.Scheduler
+	clock     *Clock
 	packer    *packer
 	// drained says that the history had everything when this run began, so that
 	// counters may go on from there.
@@ -215,14 +218,18 @@ func New(cfg Config) (*Collector, error) {
 	c.upkeep, c.endUpkeep = context.WithCancel(c.run)
 	c.settings.Store(&Settings{Burst: cfg.Burst})
 	c.roster.watches = make(map[target.ID]*watch)
-	c.packer = newPacker(cfg, c.roster.expects)
+	if c.clock = cfg.Clock; c.clock == nil {
+		c.clock = NewClock()
+	}
+	c.packer = newPacker(cfg, c.clock.Now, c.roster.expects)
 	return c, nil
 }
 
 // Start learns what is watched, from stats_db or, while that is away, from
 // the journal, drains what an earlier run left, and begins to visit.
 func (c *Collector) Start(ctx context.Context) error {
-	c.life.began = time.Now().UTC().Truncate(time.Microsecond)
+	c.clock.begin()
+	c.life.began = c.clock.Now().Truncate(time.Microsecond)
 	err := c.firstDrain(ctx)
 	if c.drained = err == nil; !c.drained {
 		c.cfg.Log.WarnContext(ctx, "what an earlier run left is written while sampling goes on; counters of databases start a new epoch", "error", err)
@@ -235,19 +242,19 @@ func (c *Collector) Start(ctx context.Context) error {
 	}
 	c.recalled, c.forgot, c.successor = nil, false, false
 	// From here on ticks are planned: learning may have taken its time.
-	c.life.began = time.Now().UTC().Truncate(time.Microsecond)
+	c.life.began = c.clock.Now().Truncate(time.Microsecond)
 	c.begun()
 	if c.roster.isLoaded() { // else when stats_db is back
 		c.findGap(ctx)
 	}
-	s, err := gocron.NewScheduler(gocron.WithLocation(time.UTC), gocron.WithStopTimeout(2*time.Second),
+	s, err := gocron.NewScheduler(gocron.WithLocation(time.UTC), gocron.WithClock(c.clock), gocron.WithStopTimeout(2*time.Second),
 		gocron.WithGlobalJobOptions(gocron.WithEventListeners(gocron.AfterJobRunsWithPanic(c.panicked))))
 	if err != nil {
 		return fmt.Errorf("make scheduler: %w", err)
 	}
 	c.scheduler = s
 	// Jobs must not begin in the past, and making them takes a moment.
-	second := time.Now().Add(startAhead).Truncate(time.Second).Add(time.Second)
+	second := c.clock.Now().Add(startAhead).Truncate(time.Second).Add(time.Second)
 	for slot := range slots {
 		phase := time.Duration(slot) * slotLength
 		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("slot %d", slot), func() { c.slot(slot) }); err != nil { //nolint:contextcheck // visits end with Stop
@@ -261,6 +268,7 @@ func (c *Collector) Start(ctx context.Context) error {
 		run   func()
 	}{
 		{"journal", time.Second, second.Add(syncPhase), c.sync},
+		{"clock", time.Second, second.Add(syncPhase / 4), c.followClock},
 		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
 		{"maintenance", maintainEvery, second, c.maintain},
 		{"rollups", rollEvery, second.Add(rollPhase), c.rollUp},
@@ -303,7 +311,7 @@ func (c *Collector) panicked(_ gocronID, name string, recovered any) {
 
 // slot starts the visits of one phase slot.
 func (c *Collector) slot(slot int) {
-	now := time.Now().UTC()
+	now := c.clock.Now()
 	phase := time.Duration(slot) * slotLength
 	planned := now.Add(early - phase).Truncate(time.Second).Add(phase)
 	c.beat.Store(int64(time.Since(c.began)))

@@ -128,7 +128,7 @@ func (w *watch) look(ctx context.Context, t target.Target, locations []sample.Lo
 	now := lookState{failed: err != nil, reason: reason}
 	if err != nil {
 		w.c.counts.looksFailed.Add(1)
-		l.notBefore = time.Now().Add(l.pause(reason))
+		l.notBefore = w.c.clock.Now().Add(l.pause(reason))
 	} else {
 		w.c.counts.looksOK.Add(1)
 		l.pauses.Reset()
@@ -156,8 +156,12 @@ func (c *Collector) look(ctx context.Context, t target.Target, locations []sampl
 	defer func() { <-c.looking }()
 	ctx, cancel := context.WithTimeoutCause(ctx, maxLook, fmt.Errorf("disks of %s: deadline %s", t.Name, maxLook))
 	defer cancel()
+	begun := c.clock.Now()
 	if !c.guard(ctx, "disks", t.ID, func() { disks, reason, err = c.cfg.Disks.Read(ctx, t, locations) }) {
 		return sample.Disks{}, sample.Malformed, errPanicked
+	}
+	if !disks.At.IsZero() {
+		disks.At = begun // by the clock that ticks are planned by
 	}
 	if err == nil && len(disks.FileSystems) == 0 && len(disks.Missing) > 0 {
 		m := disks.Missing[0]

@@ -45,7 +45,7 @@ func (c *Collector) begun() {
 
 // ended tells that it was stopped as it should.
 func (c *Collector) ended() {
-	c.announce(sample.TheMonitor, sample.Event{At: time.Now().UTC(), Kind: sample.EventCollectorStopped, Old: c.cfg.Version})
+	c.announce(sample.TheMonitor, sample.Event{At: c.clock.Now(), Kind: sample.EventCollectorStopped, Old: c.cfg.Version})
 }
 
 var errLifeDeadline = errors.New("look for the last sign of life: deadline 10s")

@@ -20,6 +20,7 @@ type packer struct {
 	log      logger
 	meter    Meter
 	interval time.Duration
+	now      func() time.Time // planned
 	expects  func() map[target.ID]time.Time
 
 	wakes  chan struct{}
@@ -92,9 +93,9 @@ const (
 	maxParts = chunkBytes
 )
 
-func newPacker(cfg Config, expects func() map[target.ID]time.Time) *packer {
+func newPacker(cfg Config, now func() time.Time, expects func() map[target.ID]time.Time) *packer {
 	p := &packer{
-		journal: cfg.Journal, history: cfg.History, log: cfg.Log, meter: cfg.meter(), interval: cfg.Window, expects: expects,
+		journal: cfg.Journal, history: cfg.History, log: cfg.Log, meter: cfg.meter(), interval: cfg.Window, now: now, expects: expects,
 		wakes: make(chan struct{}, 1), pause: minPause, most: maxParts,
 	}
 	p.forget()
@@ -121,7 +122,7 @@ func (p *packer) start(ctx context.Context) {
 				return
 			case <-p.wakes:
 			}
-			now := time.Now()
+			now := p.now()
 			if now.Before(p.nextFlush) || now.Before(p.retryAt) {
 				continue
 			}
@@ -168,13 +169,13 @@ func (p *packer) stop() {
 // nobody adds to it.
 func (p *packer) drain(ctx context.Context) error {
 	p.forget()
-	err := p.flush(ctx, time.Now(), true)
+	err := p.flush(ctx, p.now(), true)
 	if err == nil {
 		err = p.last // of what was left
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			p.tell(time.Now(), err, notWritten)
+			p.tell(p.now(), err, notWritten)
 		}
 		p.forget()
 	}
@@ -339,7 +340,7 @@ func (p *packer) together(ctx context.Context, parts []part) error {
 		return p.alone(ctx, &parts[0], why, err)
 	case why.Fault == Slow:
 		p.most = max(len(parts)/2, 1)
-		p.tell(begun, err, notWritten)
+		p.tell(p.now(), err, notWritten)
 	default:
 	}
 	for _, half := range [][]part{parts[:len(parts)/2], parts[len(parts)/2:]} {
@@ -352,7 +353,7 @@ func (p *packer) together(ctx context.Context, parts []part) error {
 
 // took notes that the history has these parts.
 func (p *packer) took(parts []part) {
-	p.tookAt, p.inRow = time.Now(), 0
+	p.tookAt, p.inRow = p.now(), 0
 	for i := range parts {
 		if parts[i].window != nil {
 			p.saved.Add(1)

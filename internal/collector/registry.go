@@ -44,7 +44,7 @@ func (r *roster) tellChanges(ctx context.Context, c *Collector, targets []target
 	now := knownFrom(targets)
 	tell := func(id target.ID, e sample.Event) {
 		if e.At.IsZero() {
-			e.At = time.Now().UTC()
+			e.At = c.clock.Now()
 		}
 		c.announce(id, e)
 		told = true

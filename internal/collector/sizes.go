@@ -77,8 +77,8 @@ func (w *watch) readSizes(ctx context.Context, t target.Target, databases []samp
 		if ctx.Err() != nil || !conn.Alive() {
 			return // what is left comes in the next round
 		}
-		start := time.Now().UTC()
-		size := sample.DatabaseSize{At: start, OID: d.OID}
+		start := time.Now()
+		size := sample.DatabaseSize{At: w.c.clock.Now(), OID: d.OID}
 		one, cancel := context.WithTimeoutCause(ctx, maxSize, errSizeDeadline)
 		err := conn.Size(one, d.OID, &size)
 		cancel()

@@ -84,7 +84,7 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (
 	w.series = resume.Series()
 	c.cfg.Journal.Ahead(t.ID, w.dict.Next())
 	w.visit.Server = t.ID
-	if now := time.Now(); resume.Sized.Before(now) {
+	if now := c.clock.Now(); resume.Sized.Before(now) {
 		if turn := w.next(resume.Sized, w.intervals().Sizes); turn.After(now) {
 			w.due.sizes = turn
 		}
@@ -257,7 +257,7 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	}
 	var err error
 	if conn == nil {
-		w.tick.Started, w.tick.Outcome, w.tick.Reason = time.Now().UTC(), sample.Failed, reason
+		w.tick.Started, w.tick.Outcome, w.tick.Reason = w.c.clock.Now(), sample.Failed, reason
 	} else {
 		err = w.ask(ctx, conn, t, iv)
 		w.line.release(conn)
@@ -293,6 +293,7 @@ func (w *watch) ask(ctx context.Context, conn Conn, t target.Target, iv target.I
 		CrowdFrom: w.burst.crowdFrom(w.c.burstLimits().of(t.Burst), time.Now()),
 	}
 	conn.Exclude(w.line.slowPID())
+	w.tick.Started = w.c.clock.Now()
 	err := w.guarded(ctx, conn, ask)
 	w.series.Advance(&w.visit)
 	return err
@@ -328,7 +329,7 @@ func (w *watch) turn(due *time.Time, at time.Time, interval time.Duration) bool 
 
 // missed leaves out the turns that came while the one before took its time.
 func (w *watch) missed(due *time.Time, interval time.Duration) {
-	if now := time.Now(); !now.Before(*due) {
+	if now := w.c.clock.Now(); !now.Before(*due) {
 		*due = w.next(now, interval)
 	}
 }

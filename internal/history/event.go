@@ -48,7 +48,7 @@ func EventKinds() []sample.EventKind {
 	return []sample.EventKind{
 		sample.EventRestart, sample.EventCrash, sample.EventPromotion, sample.EventDemotion, sample.EventInstance, sample.EventVersion,
 		sample.EventSetting, sample.EventStatisticsReset, sample.EventDatabaseCreated, sample.EventDatabaseDropped,
-		sample.EventDatabaseRenamed, sample.EventCollectorStarted, sample.EventCollectorStopped, sample.EventCollectorGap,
+		sample.EventDatabaseRenamed, sample.EventCollectorStarted, sample.EventCollectorStopped, sample.EventCollectorGap, sample.EventCollectorClock,
 		sample.EventServerAdded, sample.EventServerChanged, sample.EventServerPaused, sample.EventServerRemoved,
 		sample.EventBurstStarted, sample.EventBurstEnded,
 	}

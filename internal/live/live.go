@@ -83,7 +83,8 @@ type Live struct {
 	quit    chan struct{} // closed by Stop
 	hurry   chan struct{} // closed when questions to servers may take no longer
 	hurried sync.Once
-	beat    atomic.Int64 // Unix time of the last turn of follow
+	began   time.Time
+	beat    atomic.Int64 // nanoseconds from began to the last turn of follow: a clock that is set neither hides nor feigns a hang
 
 	loading sync.Mutex // one list of servers is read at a time
 
@@ -127,7 +128,7 @@ func New(cfg Config) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Live{
+	return &Live{began: time.Now(),
 		feeds:   feeds{most: cmp.Or(cfg.Listeners, defaultListeners)},
 		catalog: cfg.Catalog, log: cfg.Log, deadline: cfg.Deadline,
 		shells: cfg.Shells, reader: cfg.Disks, pins: cfg.Pins,
@@ -144,7 +145,7 @@ func (l *Live) Start(ctx context.Context) error {
 	if err := l.Refresh(ctx); err != nil {
 		return err
 	}
-	l.beat.Store(time.Now().Unix())
+	l.beat.Store(int64(time.Since(l.began)))
 	ctx, end, ok := l.behind(ctx, 0, "list of servers")
 	if !ok {
 		return errStopped
@@ -215,7 +216,7 @@ func (l *Live) follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		l.beat.Store(time.Now().Unix())
+		l.beat.Store(int64(time.Since(l.began)))
 		err := l.poll(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -231,7 +232,7 @@ func (l *Live) follow(ctx context.Context) {
 
 // Beat is when the list of servers was last looked after. It is never long ago
 // while all is well inside, whatever the catalog does.
-func (l *Live) Beat() time.Time { return time.Unix(l.beat.Load(), 0) }
+func (l *Live) Beat() time.Time { return l.began.Add(time.Duration(l.beat.Load())) }
 
 func (l *Live) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, pollTimeout, fmt.Errorf("revision of servers: deadline %s", pollTimeout))

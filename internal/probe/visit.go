@@ -27,7 +27,10 @@ type step struct {
 // never waits longer than the context allows. v.Tick.Sessions is reused.
 func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionary, v *sample.Visit) error {
 	t := v.Tick
-	t.Started = time.Now().UTC()
+	begun := time.Now()
+	if t.Started.IsZero() { // else the caller has a clock of its own
+		t.Started = begun.UTC()
+	}
 	t.Backends, t.NextXID, t.Sessions, t.Edges = sample.Unset, 0, t.Sessions[:0], nil
 	v.Load = sample.Load{MaxConnections: c.slots}
 	dict.Begin(t.Started)
@@ -35,7 +38,7 @@ func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 	r := reader{conn: c, dict: dict, visit: v, day: sample.Day(t.Window), ask: ask}
 	steps, answered := r.steps(ask)
 	done, err := c.run(ctx, steps)
-	r.first = time.Since(t.Started)
+	r.first = time.Since(begun)
 	if done >= answered && c.Alive() && ctx.Err() == nil {
 		err = errors.Join(err, r.resolve(ctx))
 		if err == nil {
@@ -48,7 +51,7 @@ func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 		r.load()
 	}
 	r.unresolved()
-	t.Duration = time.Since(t.Started)
+	t.Duration = time.Since(begun)
 	v.Entries = dict.Take()
 	t.Outcome, t.Reason = sample.OK, remote.Classify(err)
 	switch {

@@ -22,6 +22,7 @@ const (
 	EventCollectorStarted EventKind = "collector_started"
 	EventCollectorStopped EventKind = "collector_stopped"
 	EventCollectorGap     EventKind = "collector_gap"
+	EventCollectorClock   EventKind = "collector_clock" // its host's clock was set, or planned seconds leapt
 	EventServerAdded      EventKind = "server_added"
 	EventServerChanged    EventKind = "server_changed"
 	EventServerPaused     EventKind = "server_paused"

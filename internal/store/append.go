@@ -85,6 +85,7 @@ type writer struct {
 	statements map[string]*pgconn.StatementDescription
 	p          params
 	unflushed  int
+	alone      time.Time // before it, others may have written too
 	err        error
 }
 

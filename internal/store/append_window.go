@@ -17,9 +17,12 @@ const (
 
 	windowValues = `values (` + windowParameters + `)
 on conflict (server_id, t0) do nothing`
-	// windowUnlessStored is for windows whose day may be packed by now: one whose
-	// ticks are in another row is not stored again. Nobody else takes ticks of this
-	// server, so it is enough that one lies between its first and its last.
+	// windowUnlessStored is for windows whose ticks may be in another row: their day
+	// may be packed by now, or another collector, or an earlier run by a clock that
+	// was ahead, may have seen those seconds too. A second that is stored is not
+	// stored again: it is enough that a tick lies between its first and its last, or
+	// less than half a second beside them, for two collectors begin a tick at not
+	// quite the same instant.
 	windowUnlessStored = `select ` + windowParameters + `
  where not exists (
        select
@@ -28,8 +31,8 @@ on conflict (server_id, t0) do nothing`
         where p.server_id = $1
           and p.t0 > $2::timestamptz - interval '5 minutes'
           and p.t0 < $2::timestamptz + interval '5 minutes'
-          and p.t0 + k.ms * interval '1 millisecond' >= $2::timestamptz + ($7::integer[])[1] * interval '1 millisecond'
-          and p.t0 + k.ms * interval '1 millisecond' <= $2::timestamptz + ($7::integer[])[cardinality($7::integer[])] * interval '1 millisecond')
+          and p.t0 + k.ms * interval '1 millisecond' > $2::timestamptz + (($7::integer[])[1] - least($4::integer / 2, 500)) * interval '1 millisecond'
+          and p.t0 + k.ms * interval '1 millisecond' < $2::timestamptz + (($7::integer[])[cardinality($7::integer[])] + least($4::integer / 2, 500)) * interval '1 millisecond')
 on conflict (server_id, t0) do nothing`
 )
 
@@ -102,7 +105,7 @@ func (w *writer) window(n *sample.Window) {
 	for _, v := range m.Classes {
 		p.int4(v)
 	}
-	if time.Since(n.T0) > lateAfter {
+	if time.Since(n.T0) > lateAfter || n.T0.Before(w.alone) {
 		w.send("pgam_window_late")
 		return
 	}

@@ -56,7 +56,8 @@ type Lease struct {
 	// term is the one held, 0 for none. It stays while stats_db is away: each write
 	// asks whether it is still in force.
 	term   atomic.Int64
-	fresh  atomic.Bool // the last beat was answered
+	alone  atomic.Pointer[time.Time] // from when on nobody else can have written
+	fresh  atomic.Bool               // the last beat was answered
 	seen   leaseRow
 	since  time.Time // when seen was first seen; zero: it was not
 	looked time.Time // when it was last seen
@@ -150,9 +151,31 @@ returning l.term`
 	if err != nil {
 		return false, fmt.Errorf("take lease: %w", dbError(err))
 	}
+	l.setAlone(ctx, conn)
 	l.term.Store(term)
 	l.fresh.Store(true)
 	return true, nil
+}
+
+// setAlone notes from when on nobody else can have written. Windows before that
+// are stored only where their seconds are not: whoever led before may have seen
+// them, and so may an earlier run of this collector by a clock that was ahead.
+// Where it cannot be known that goes for all windows.
+func (l *Lease) setAlone(ctx context.Context, conn *pgx.Conn) {
+	const sql = `/* pgam:lease */
+select greatest(clock_timestamp(), max(n.t0)) + interval '5 minutes'
+  from pgam.server s
+  left join lateral (select x.t0
+                       from history.activity_window x
+                      where x.server_id = s.id
+                      order by x.t0 desc
+                      limit 1) n on true`
+	var alone time.Time
+	if err := conn.QueryRow(ctx, sql).Scan(&alone); err != nil {
+		l.cfg.Log.DebugContext(ctx, "newest windows cannot be asked for", "error", err)
+		alone = time.Now().AddDate(1000, 0, 0)
+	}
+	l.alone.Store(&alone)
 }
 
 // look notes the lease as it is, and since when it has been. The error is the
@@ -309,6 +332,7 @@ func (s *Store) leaseInForce(w *writer) error {
 		if found, err := w.rows("pgam_lease_held"); err != nil {
 			return err
 		} else if found > 0 {
+			w.alone = *l.alone.Load()
 			return nil
 		}
 	}
