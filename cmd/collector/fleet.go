@@ -11,9 +11,9 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// fleet shows the few things that have a series for each server: three always,
-// one more while it is not well, and two where its disks are looked at. A
-// thousand servers make six thousand series at most.
+// fleet shows the few things that have a series for each server: two always, one
+// more while it is not well, 16 of its load while that is known, and two where its
+// disks are looked at. A thousand servers make 21 000 series at most.
 type fleet struct {
 	watched func() []collector.Watched
 	now     func() time.Time
@@ -21,17 +21,62 @@ type fleet struct {
 	mu   sync.Mutex
 	seen map[target.ID]*seen
 
-	up, failing, breaker, oldest, free, full *prometheus.Desc
+	up, failing, breaker, free, full                              *prometheus.Desc
+	active, blocked, connections, maxConnections, oldest, xminAge *prometheus.Desc
 }
 
 // seen is the last that is known of a server.
 type seen struct {
 	outcome sample.Outcome
 	reason  sample.Reason
-	// oldest is when its oldest transaction began; zero: it had none. It is of
-	// the last answered tick, at.
-	oldest, at time.Time
-	disks      map[string]*filling // by mount point
+	load    load
+	disks   map[string]*filling // by mount point
+}
+
+// load is how busy a server was at a tick. What is negative is not known.
+type load struct {
+	until                               time.Time // how long it may be told; zero: not at all
+	active                              [sample.NumClasses]int
+	blocked                             int
+	connections, maxConnections         int32
+	oldestTransaction, oldestXminBehind float64 // seconds, transactions
+}
+
+const (
+	// staleTicks and staleAfter are how many ticks, and how long at least, a load is
+	// told that no newer one replaced.
+	staleTicks = 3
+	staleAfter = 15 * time.Second
+)
+
+// loadOf gives the load at an answered tick.
+func loadOf(v *sample.Visit) load {
+	t := v.Tick
+	l := load{
+		until: t.Started.Add(max(staleTicks*t.Cadence, staleAfter)), connections: t.Backends, maxConnections: v.Load.MaxConnections, oldestXminBehind: -1,
+	}
+	if t.NextXID > 0 {
+		l.oldestXminBehind = 0
+	}
+	waiting := make(map[int32]bool)
+	for _, e := range t.Edges {
+		waiting[e.Blocked] = true
+	}
+	l.blocked = len(waiting)
+	for i := range t.Sessions {
+		s := &t.Sessions[i]
+		if s.Class < sample.NumClasses {
+			l.active[s.Class]++
+		}
+		if s.XactStart != 0 {
+			l.oldestTransaction = max(l.oldestTransaction, t.Started.Sub(time.UnixMicro(s.XactStart)).Seconds())
+		}
+		if s.Xmin != 0 && t.NextXID > 0 {
+			behind := int32(uint32(t.NextXID) - s.Xmin) //nolint:gosec // as PostgreSQL compares them
+			l.oldestXminBehind = max(l.oldestXminBehind, float64(behind))
+		}
+	}
+	return l
 }
 
 func newFleet() *fleet {
@@ -40,12 +85,17 @@ func newFleet() *fleet {
 	}
 	return &fleet{
 		watched: func() []collector.Watched { return nil }, now: time.Now, seen: make(map[target.ID]*seen),
-		up:      d("up", "1 if the last planned tick of the server was answered."),
-		failing: d("failing", "1 while the ticks of the server are not ok, by the last one's reason; no series while they are.", "reason"),
-		breaker: d("breaker_open", "1 while the server accepts connections and does not answer them, and so is tried once a minute."),
-		oldest:  d("oldest_transaction_seconds", "Age in seconds of the oldest transaction on the server, prepared ones too; 0: there is none; no series while it does not answer."),
-		free:    d("disk_free_ratio", "Least free share, from 0 to 1, of the file systems that hold the server's data."),
-		full:    d("disk_full_seconds", "Seconds until the first file system of the server is full if it goes on as in the last six hours; no series while none fills."),
+		up:             d("up", "1 if the last planned tick of the server was answered."),
+		failing:        d("failing", "1 while the ticks of the server are not ok, by the last one's reason; no series while they are.", "reason"),
+		breaker:        d("breaker_open", "1 while the server accepts connections and does not answer them, and so is tried once a minute."),
+		active:         d("active_sessions", "Sessions of the server's load at the last answered tick, by what they do: on the processor, waiting by class, or idle in transaction; no series while it does not answer.", "wait_class"),
+		blocked:        d("blocked_sessions", "Sessions that wait for a lock which another session holds or is to get first; no series while the server does not answer."),
+		connections:    d("connections", "Connections to the server, idle ones too; no series while it does not answer."),
+		maxConnections: d("max_connections", "The server's setting max_connections; no series while it does not answer."),
+		xminAge:        d("oldest_xmin_age_transactions", "How many transactions ago the oldest snapshot was taken that a session of the server holds; 0: none is; no series while it does not answer."),
+		oldest:         d("oldest_transaction_seconds", "Age in seconds of the oldest transaction on the server, prepared ones too; 0: there is none; no series while it does not answer."),
+		free:           d("disk_free_ratio", "Least free share, from 0 to 1, of the file systems that hold the server's data."),
+		full:           d("disk_full_seconds", "Seconds until the first file system of the server is full if it goes on as in the last six hours; no series while none fills."),
 	}
 }
 
@@ -59,25 +109,19 @@ func (f *fleet) of(server target.ID) *seen {
 	return s
 }
 
-// tick notes a tick.
-func (f *fleet) tick(server target.ID, t *sample.Tick) {
-	var first int64
-	for i := range t.Sessions {
-		if began := t.Sessions[i].XactStart; began != 0 && (first == 0 || began < first) {
-			first = began
-		}
+// tick notes a tick. One that failed ends what was known of the load; one that was
+// skipped, because the visit before it goes on, does not.
+func (f *fleet) tick(v *sample.Visit) {
+	var now load
+	if v.Tick.Outcome.Answered() {
+		now = loadOf(v)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.of(server)
-	s.outcome, s.reason = t.Outcome, t.Reason
-	s.oldest, s.at = time.Time{}, time.Time{}
-	if !t.Outcome.Answered() {
-		return
-	}
-	s.at = t.Started
-	if first != 0 {
-		s.oldest = time.UnixMicro(first)
+	s := f.of(v.Server)
+	s.outcome, s.reason = v.Tick.Outcome, v.Tick.Reason
+	if v.Tick.Outcome != sample.Skipped {
+		s.load = now
 	}
 }
 
@@ -103,7 +147,9 @@ func (f *fleet) disks(server target.ID, d *sample.Disks) {
 
 // Describe implements prometheus.Collector.
 func (f *fleet) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{f.up, f.failing, f.breaker, f.oldest, f.free, f.full} {
+	for _, d := range []*prometheus.Desc{
+		f.up, f.failing, f.breaker, f.free, f.full, f.active, f.blocked, f.connections, f.maxConnections, f.oldest, f.xminAge,
+	} {
 		ch <- d
 	}
 }
@@ -136,12 +182,20 @@ func (f *fleet) collect(ch chan<- prometheus.Metric, w collector.Watched, s *see
 	if s.outcome != sample.OK {
 		gauge(f.failing, 1, s.reason.String())
 	}
-	if !s.at.IsZero() {
-		age := 0.0
-		if !s.oldest.IsZero() {
-			age = max(s.at.Sub(s.oldest).Seconds(), 0)
+	if l := &s.load; now.Before(l.until) {
+		for class := range sample.NumClasses {
+			gauge(f.active, float64(l.active[class]), class.String())
 		}
-		gauge(f.oldest, age)
+		gauge(f.blocked, float64(l.blocked))
+		gauge(f.oldest, l.oldestTransaction)
+		for _, known := range []struct {
+			desc *prometheus.Desc
+			v    float64
+		}{{f.connections, float64(l.connections)}, {f.maxConnections, float64(l.maxConnections)}, {f.xminAge, l.oldestXminBehind}} {
+			if known.v >= 0 {
+				gauge(known.desc, known.v)
+			}
+		}
 	}
 	least, first, fills := 2.0, 0.0, false
 	for _, disk := range s.disks {

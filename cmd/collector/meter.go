@@ -55,7 +55,8 @@ func newMeter(registry prometheus.Registerer, f *fleet) *meter {
 }
 
 // Tick implements collector.Meter.
-func (m *meter) Tick(server target.ID, t *sample.Tick) {
+func (m *meter) Tick(v *sample.Visit) {
+	t := v.Tick
 	if t.Outcome.Answered() {
 		m.slip.Observe(max(t.Started.Sub(t.Planned).Seconds(), 0))
 		m.visits.Observe(t.Duration.Seconds())
@@ -63,7 +64,7 @@ func (m *meter) Tick(server target.ID, t *sample.Tick) {
 	if t.Outcome != sample.OK {
 		m.faults.WithLabelValues(t.Outcome.String(), t.Reason.String()).Inc()
 	}
-	m.fleet.tick(server, t)
+	m.fleet.tick(v)
 }
 
 // Disks implements collector.Meter.

@@ -12,8 +12,9 @@ import (
 // from many goroutines, on the way of ticks: it must not wait, and keeps nothing
 // of what it is given.
 type Meter interface {
-	// Tick is a planned tick that goes into the journal.
-	Tick(server target.ID, t *sample.Tick)
+	// Tick is a visit at a planned tick, answered or not, that goes into the
+	// journal.
+	Tick(v *sample.Visit)
 	// Disks is a look at the file systems of a server's host.
 	Disks(server target.ID, d *sample.Disks)
 	// Flush is an attempt to write to the history.
@@ -32,7 +33,7 @@ type Flush struct {
 type noMeter struct{}
 
 // Tick implements Meter.
-func (noMeter) Tick(target.ID, *sample.Tick) {}
+func (noMeter) Tick(*sample.Visit) {}
 
 // Disks implements Meter.
 func (noMeter) Disks(target.ID, *sample.Disks) {}

@@ -20,10 +20,10 @@ type ledger struct {
 	flushes map[bool]int // by failed
 }
 
-func (l *ledger) Tick(server target.ID, _ *sample.Tick) {
+func (l *ledger) Tick(v *sample.Visit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ticks[server]++
+	l.ticks[v.Server]++
 }
 
 func (*ledger) Disks(target.ID, *sample.Disks) {}

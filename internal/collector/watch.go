@@ -235,7 +235,7 @@ func (w *watch) record(v *sample.Visit) {
 	if v.Tick != nil {
 		w.c.counts.outcomes[v.Tick.Outcome].Add(1)
 		w.c.counts.sessions.Add(int64(len(v.Tick.Sessions)))
-		w.c.meter.Tick(v.Server, v.Tick)
+		w.c.meter.Tick(v)
 	}
 	w.c.cfg.Journal.Append(v)
 }
