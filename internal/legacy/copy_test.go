@@ -99,11 +99,28 @@ held as (
       from weighed w
 ),
 steps (step) as (values (3600), (14400), (86400)),
+shared as (
+    select h.*, step, bucket, bucket = date_bin(step * interval '1 second', sampled_at, 'epoch') as own, sampled_at - since as began,
+           case when interval_seconds is null then 1
+                else least(1, extract(epoch from bucket + step * interval '1 second' - sampled_at + since) / interval_seconds) end as until,
+           case when interval_seconds is null then 0
+                else greatest(0, extract(epoch from bucket - sampled_at + since) / interval_seconds) end as before_it
+      from (select *, coalesce(interval_seconds, 0) * interval '1 second' as since from held) h
+     cross join steps
+     cross join lateral generate_series(date_bin(step * interval '1 second', sampled_at - since, 'epoch'), sampled_at, step * interval '1 second') as b (bucket)
+),
+parts as (
+    select *, greatest(0, extract(epoch from least(bucket + step * interval '1 second', began + held * interval '1 second') - greatest(bucket, began))) as stood,
+           round((xact_commit * until)::float8) - round((xact_commit * before_it)::float8) as committed
+      from shared
+),
 stats as (
-    select server_id, step, database_oid, date_bin(step * interval '1 second', sampled_at, 'epoch') as bucket, count(*)::int4 as samples,
-           sum(held) as seconds, sum(held * coalesce(before, 0)) as backend_seconds, min(numbackends) as least, max(numbackends) as most,
-           (array_agg(numbackends order by sampled_at desc))[1] as newest, max(sampled_at) as last_sample, sum(xact_commit)::int8 as commits
-      from held cross join steps
+    select server_id, step, database_oid, bucket, (count(*) filter (where own))::int4 as samples,
+           sum(stood) as seconds, sum(stood * coalesce(before, 0)) as backend_seconds,
+           min(numbackends) filter (where own) as least, max(numbackends) filter (where own) as most,
+           (array_agg(numbackends order by sampled_at desc) filter (where own))[1] as newest, max(sampled_at) filter (where own) as last_sample,
+           sum(committed)::int8 as commits
+      from parts
      group by 1, 2, 3, 4
 ),
 sizes as (
