@@ -172,10 +172,10 @@ select s.id, b.at, 20000 + d, 5 + d, 10, $1, 100 + d, 1, 30, 10000, 50000, 4000,
  where s.id = 1 or b.at > $2::timestamptz - interval '1 day'
  order by b.at, s.id, d`,
 	`
-insert into history.database_rollup (server_id, bucket, step_seconds, database_oid, seconds, backend_seconds, samples, backends_min, backends_max,
+insert into history.database_rollup (server_id, bucket, step_seconds, database_oid, seconds, counted_seconds, backend_seconds, samples, backends_min, backends_max,
        backends_last, last_sample_at, xact_commit, size_bytes, size_at, xact_rollback, blks_read, blks_hit, tup_returned, tup_fetched, tup_inserted,
        tup_updated, tup_deleted, temp_bytes, deadlocks, blk_read_time_ms, blk_write_time_ms)
-select s.id, b.at, w.step, 20000 + d, w.step, w.step * (5 + d), w.step / 10, 1, 12, 5, b.at + w.step * interval '1 second', w.step * 10,
+select s.id, b.at, w.step, 20000 + d, w.step, w.step, w.step * (5 + d), w.step / 10, 1, 12, 5, b.at + w.step * interval '1 second', w.step * 10,
        1073741824 + extract(epoch from b.at - $1)::bigint * 1024, b.at + w.step * interval '1 second', w.step / 10, w.step * 3, w.step * 1000, w.step * 5000,
        w.step * 400, w.step * 7, w.step * 5, w.step, w.step * 800, 1, w.step * 1.5, w.step * 0.5
   from pgam.server s

@@ -35,11 +35,11 @@ insert into history.database (server_id, oid, name, is_template, allow_connect, 
 select $1, 20000 + d, 'db_' || to_char(d, 'fm00'), false, true, 'UTF8', $3, $4
   from generate_series(0, $2::integer - 1) d`
 	fillRollups = `
-insert into history.database_rollup (server_id, bucket, step_seconds, database_oid, seconds, backend_seconds, samples, backends_min,
+insert into history.database_rollup (server_id, bucket, step_seconds, database_oid, seconds, counted_seconds, backend_seconds, samples, backends_min,
        backends_max, backends_last, last_sample_at, xact_commit, size_bytes, size_at, xact_rollback, blks_read, blks_hit, tup_returned,
        tup_fetched, tup_inserted, tup_updated, tup_deleted, conflicts, temp_files, temp_bytes, deadlocks, sessions, blk_read_time_ms,
        blk_write_time_ms, session_time_ms, active_time_ms, idle_in_transaction_time_ms)
-select $1, b.at, s.step, 20000 + d, x.seconds, x.seconds * (5 + d % 10 + 3 * sin(x.day)), x.seconds / 10, d % 3, 12 + d % 7, 5 + d % 10,
+select $1, b.at, s.step, 20000 + d, x.seconds, x.seconds, x.seconds * (5 + d % 10 + 3 * sin(x.day)), x.seconds / 10, d % 3, 12 + d % 7, 5 + d % 10,
        x.last_at, x.seconds * (10 + d), 1073741824 + d * 16777216 + x.day * 1048576, x.last_at, x.seconds / 100, x.seconds * 3,
        x.seconds * 1000, x.seconds * 5000, x.seconds * 400, x.seconds * 7, x.seconds * 5, x.seconds, 0, x.seconds / 600, x.seconds * 4096,
        0, x.seconds / 20, x.seconds * 1.5, x.seconds * 0.5, x.seconds * 9000.0, x.seconds * 800.0, x.seconds * 20.0
