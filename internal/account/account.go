@@ -68,10 +68,13 @@ type User struct {
 	Login        string
 	PasswordHash string // bcrypt, as package auth makes and reads it
 	Role         Role
-	Active       bool       // false: may not log in, and no token of theirs counts
-	TokenEpoch   int64      // drawn at random; tokens of another epoch do not count, so a new one revokes them all
-	CreatedAt    time.Time  // UTC
-	LastLoginAt  *time.Time // UTC; nil: never
+	Active       bool  // false: may not log in, and no token of theirs counts
+	TokenEpoch   int64 // drawn at random; tokens of another epoch do not count, so a new one revokes them all
+	// EndedSessions are the logins that were logged out and whose tokens may not
+	// have expired: none of their tokens counts.
+	EndedSessions []string
+	CreatedAt     time.Time  // UTC
+	LastLoginAt   *time.Time // UTC; nil: never
 }
 
 // String gives the user without the password's hash.

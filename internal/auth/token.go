@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,11 @@ const (
 	minKeyBytes   = 32      // RFC 7518, 3.2: no shorter than the hash
 	maxTokenBytes = 4 << 10 // refused unread beyond
 	maxIDBytes    = 64
-	clockSkew     = 5 * time.Second // how far the clocks of two hosts may be apart
-	keyIDBytes    = 8
+	// maxSession is how long a login may be renewed before it takes the password
+	// again, as the refresh tokens of the Python version did.
+	maxSession = 7 * 24 * time.Hour
+	clockSkew  = 5 * time.Second // how far the clocks of two hosts may be apart
+	keyIDBytes = 8
 )
 
 var (
@@ -30,7 +34,7 @@ var (
 	// ErrTokenExpired reports a token that was good, and whose time is over.
 	ErrTokenExpired = errors.New("token expired")
 	// ErrTokenRevoked reports a token whose user was since disabled, removed or
-	// logged out everywhere.
+	// logged out.
 	ErrTokenRevoked = errors.New("token revoked")
 )
 
@@ -59,6 +63,8 @@ type Tokens struct {
 // Claims is what a good token says.
 type Claims struct {
 	ID        string       // jti, unique
+	Session   string       // sid; the login that the token and its renewals come from
+	LoginAt   time.Time    // auth_time, UTC; when that was
 	UserID    int64        // uid; who the token is of
 	Login     string       // sub: as it was when issued, to show
 	Role      account.Role // likewise, never to decide by
@@ -70,7 +76,7 @@ type Claims struct {
 // Check returns ErrTokenRevoked unless the token is in force for user, as just
 // looked up by its UserID. A login may come to stand for somebody else.
 func (c Claims) Check(user account.User) error {
-	if !user.Active || user.ID != c.UserID || user.TokenEpoch != c.Epoch {
+	if !user.Active || user.ID != c.UserID || user.TokenEpoch != c.Epoch || slices.Contains(user.EndedSessions, c.Session) {
 		return ErrTokenRevoked
 	}
 	return nil
@@ -79,9 +85,11 @@ func (c Claims) Check(user account.User) error {
 // wireClaims is the form of the claims in a token.
 type wireClaims struct {
 	jwt.RegisteredClaims
-	UserID int64        `json:"uid"`
-	Role   account.Role `json:"role,omitempty"`
-	Epoch  int64        `json:"epoch"`
+	UserID  int64            `json:"uid"`
+	Role    account.Role     `json:"role,omitempty"`
+	Epoch   int64            `json:"epoch"`
+	Session string           `json:"sid"`
+	LoginAt *jwt.NumericDate `json:"auth_time"`
 }
 
 // NewTokens validates config.
@@ -128,9 +136,29 @@ func keyID(key []byte) string {
 	return hex.EncodeToString(mac.Sum(nil)[:keyIDBytes])
 }
 
-// Issue returns a new token for user, good from now until expires (UTC, whole
-// seconds).
+// Issue returns the token of a new session of user, who has just logged in,
+// good from now until expires (UTC, whole seconds).
 func (t *Tokens) Issue(user account.User, now time.Time) (token string, expires time.Time, err error) {
+	return t.issue(user, rand.Text(), now, now)
+}
+
+// Renew returns a new token for the session of an old one that is in force for
+// user. A session ends seven days after the login: the error is then
+// ErrTokenExpired.
+func (t *Tokens) Renew(old Claims, user account.User, now time.Time) (token string, expires time.Time, err error) {
+	if err := old.Check(user); err != nil {
+		return "", time.Time{}, err
+	}
+	if !now.Before(old.SessionEnd()) {
+		return "", time.Time{}, ErrTokenExpired
+	}
+	return t.issue(user, old.Session, old.LoginAt, now)
+}
+
+// SessionEnd is when the last token of the session expires, at the latest.
+func (c Claims) SessionEnd() time.Time { return c.LoginAt.Add(maxSession) }
+
+func (t *Tokens) issue(user account.User, session string, loginAt, now time.Time) (token string, expires time.Time, err error) {
 	if err := account.ValidateLogin(user.Login); err != nil {
 		return "", time.Time{}, fmt.Errorf("issue token: %w", err)
 	}
@@ -138,13 +166,17 @@ func (t *Tokens) Issue(user account.User, now time.Time) (token string, expires 
 		return "", time.Time{}, errors.New("issue token: the user has no id or no epoch")
 	}
 	issued := now.UTC().Truncate(time.Second)
+	loginAt = loginAt.UTC().Truncate(time.Second)
 	expires = issued.Add(t.ttl)
+	if end := loginAt.Add(maxSession); expires.After(end) {
+		expires = end
+	}
 	unsigned := jwt.NewWithClaims(jwt.SigningMethodHS256, wireClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: t.issuer, Subject: user.Login, Audience: jwt.ClaimStrings{t.audience}, ID: rand.Text(),
 			IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued), ExpiresAt: jwt.NewNumericDate(expires),
 		},
-		UserID: user.ID, Role: user.Role, Epoch: user.TokenEpoch,
+		UserID: user.ID, Role: user.Role, Epoch: user.TokenEpoch, Session: session, LoginAt: jwt.NewNumericDate(loginAt),
 	})
 	unsigned.Header["kid"] = t.keyID
 	token, err = unsigned.SignedString(t.keys[t.keyID])
@@ -200,6 +232,10 @@ func (t *Tokens) verify(token string) (Claims, error) {
 		return Claims{}, invalid("no user (uid)")
 	case claims.Epoch <= 0:
 		return Claims{}, invalid("no epoch")
+	case claims.Session == "" || len(claims.Session) > maxIDBytes:
+		return Claims{}, invalid("no session (sid)")
+	case claims.LoginAt == nil || claims.LoginAt.After(claims.IssuedAt.Time):
+		return Claims{}, invalid("no time of the login (auth_time)")
 	case len(claims.Audience) != 1:
 		return Claims{}, invalid("more than one audience (aud)")
 	case account.ValidateLogin(claims.Subject) != nil:
@@ -209,7 +245,7 @@ func (t *Tokens) verify(token string) (Claims, error) {
 	}
 	return Claims{
 		ID: claims.ID, UserID: claims.UserID, Login: claims.Subject, Role: claims.Role, Epoch: claims.Epoch,
-		IssuedAt: claims.IssuedAt.UTC(), ExpiresAt: claims.ExpiresAt.UTC(),
+		Session: claims.Session, LoginAt: claims.LoginAt.UTC(), IssuedAt: claims.IssuedAt.UTC(), ExpiresAt: claims.ExpiresAt.UTC(),
 	}, nil
 }
 

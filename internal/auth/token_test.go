@@ -73,19 +73,19 @@ func TestTokens_IssueAndParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := auth.Claims{
-		ID: got.ID, UserID: 7, Login: "ann", Role: account.Operator, Epoch: 3, IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
+		ID: got.ID, Session: got.Session, LoginAt: noon, UserID: 7, Login: "ann", Role: account.Operator, Epoch: 3, IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if len(got.ID) < 20 || !expires.Equal(got.ExpiresAt) || expires.Location() != time.UTC {
+	if len(got.ID) < 20 || len(got.Session) < 20 || got.Session == got.ID || !expires.Equal(got.ExpiresAt) || expires.Location() != time.UTC {
 		t.Errorf("id %q, expires %s", got.ID, expires)
 	}
 	again, err := tokens.Parse(issue(t, tokens))
-	if err != nil || again.ID == got.ID {
+	if err != nil || again.ID == got.ID || again.Session == got.Session {
 		t.Errorf("two tokens have one id: %v", err)
 	}
-	if strings.Contains(token, "ann") || len(token) > 500 {
+	if strings.Contains(token, "ann") || len(token) > 600 {
 		t.Errorf("token of %d bytes", len(token))
 	}
 }
@@ -457,5 +457,50 @@ func BenchmarkTokens_Parse(b *testing.B) {
 		if _, err := tokens.Parse(good); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A login is renewed without its password for seven days, and no token of it
+// outlives them.
+func TestTokens_RenewUntilTheSessionEnds(t *testing.T) {
+	t.Parallel()
+	now := noon
+	tokens, err := auth.NewTokens(auth.TokensConfig{
+		Key: []byte(strings.Repeat("k", 32)), Issuer: "pgam", Audience: "pgam-api", TTL: time.Hour, Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := tokens.Issue(user(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := tokens.Parse(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, claims := noon.Add(7*24*time.Hour), first
+	for ; now.Before(end); now = now.Add(50 * time.Minute) {
+		var expires time.Time
+		if token, expires, err = tokens.Renew(claims, user(), now); err != nil {
+			t.Fatalf("%s after the login: %v", now.Sub(noon), err)
+		}
+		if claims, err = tokens.Parse(token); err != nil || claims.Session != first.Session || !claims.LoginAt.Equal(first.LoginAt) || claims.ID == first.ID {
+			t.Fatalf("%s after the login: %+v, %v", now.Sub(noon), claims, err)
+		}
+		if expires.After(end) {
+			t.Fatalf("%s after the login a token expires at %s", now.Sub(noon), expires)
+		}
+	}
+	if _, _, err := tokens.Renew(claims, user(), now); !errors.Is(err, auth.ErrTokenExpired) {
+		t.Errorf("after seven days: %v", err)
+	}
+	ended := user()
+	ended.EndedSessions = []string{"another", first.Session}
+	if err := first.Check(ended); !errors.Is(err, auth.ErrTokenRevoked) {
+		t.Errorf("a session that was ended: %v", err)
+	}
+	if _, _, err := tokens.Renew(first, ended, noon); !errors.Is(err, auth.ErrTokenRevoked) {
+		t.Errorf("renewed after it was ended: %v", err)
 	}
 }

@@ -53,6 +53,12 @@ func outsideContract(path string) bool {
 			return true
 		}
 	}
+	// What came with the later version: later_test.go asks for it.
+	for _, later := range []string{"/refresh", "/logout", "/api/users/", "/api/ssh-keys", "/test-pg", "/test-ssh"} {
+		if strings.Contains(path, later) {
+			return true
+		}
+	}
 	return false
 }
 

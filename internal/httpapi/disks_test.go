@@ -43,7 +43,7 @@ func TestDisksOverSSH(t *testing.T) {
 	body := bodyOf(server, "db1")
 	body["ssh_user"], body["ssh_password"], body["ssh_port"] = host.User, host.Password, strconv.Itoa(host.Port)
 	made := a.row(a.want(200, a.json(http.MethodPost, "/servers", body)))
-	if status, _ := made["status"].(string); !strings.HasPrefix(status, "ok (SSH: host key not confirmed") || !strings.Contains(status, "SHA256:") ||
+	if status, _ := a.find("db1")["status"].(string); !strings.HasPrefix(status, "ok (SSH: host key not confirmed") || !strings.Contains(status, "SHA256:") ||
 		made["free_space"] != nil || made["has_ssh_password"] != true || made["ssh_port"] != float64(host.Port) {
 		t.Errorf("before the key is confirmed: %v", made)
 	}

@@ -18,6 +18,7 @@ type accountRow struct {
 	Role         string     `db:"role"`
 	Active       bool       `db:"active"`
 	TokenEpoch   int64      `db:"token_epoch"`
+	Ended        []string   `db:"ended_sessions"`
 	CreatedAt    time.Time  `db:"created_at"`
 	LastLoginAt  *time.Time `db:"last_login_at"`
 }
@@ -25,7 +26,7 @@ type accountRow struct {
 func (r accountRow) user() account.User {
 	u := account.User{
 		ID: r.ID, Login: r.Login, PasswordHash: r.PasswordHash, Role: account.Role(r.Role),
-		Active: r.Active, TokenEpoch: r.TokenEpoch, CreatedAt: r.CreatedAt.UTC(),
+		Active: r.Active, TokenEpoch: r.TokenEpoch, EndedSessions: r.Ended, CreatedAt: r.CreatedAt.UTC(),
 	}
 	if r.LastLoginAt != nil {
 		at := r.LastLoginAt.UTC()
@@ -34,7 +35,9 @@ func (r accountRow) user() account.User {
 	return u
 }
 
-const accountColumns = ` id, login, password_hash, role, active, token_epoch, created_at, last_login_at`
+const accountColumns = ` id, login, password_hash, role, active, token_epoch,
+       array(select e.session from pgam.ended_session e where e.account_id = account.id and e.expires_at > now()) as ended_sessions,
+       created_at, last_login_at`
 
 // CreateAccount stores a new user: login, hash, role and whether it is active.
 // The error is account.ErrConflict, or wraps account.ErrInvalid.
@@ -75,6 +78,20 @@ update pgam.account
 // TouchLogin notes that the user has logged in now.
 func (s *Store) TouchLogin(ctx context.Context, login string) error {
 	return s.changeAccount(ctx, "/* pgam:account_login */ update pgam.account set last_login_at = now() where login = $1", login)
+}
+
+// EndSession ends every token of one login of a user, whose last one expires at
+// expiresAt. Ended sessions that have expired are forgotten with it.
+func (s *Store) EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error {
+	const sql = `/* pgam:session_end */
+with expired as (delete from pgam.ended_session where expires_at < now())
+insert into pgam.ended_session (account_id, session, expires_at)
+select id, $2, $3 from pgam.account where id = $1
+on conflict (account_id, session) do nothing`
+	if _, err := s.pool.Exec(ctx, sql, userID, session, expiresAt); err != nil {
+		return fmt.Errorf("end session: %w", dbError(err))
+	}
+	return nil
 }
 
 // DeleteAccount removes the user; its tokens end with it.

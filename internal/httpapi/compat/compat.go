@@ -39,6 +39,7 @@ func Register(f *face.Face) {
 	for _, prefix := range []string{"", "/api"} {
 		r.registerAt(prefix)
 	}
+	r.registerLater()
 }
 
 // registerAt adds the routes that are served twice.

@@ -58,16 +58,28 @@ func (r *serverRow) appendJSON(to []byte) []byte {
 	to = appendStringOrNull(append(to, `,"stats_db":`...), r.StatsDB)
 	to = appendString(append(to, `,"status":`...), r.Status)
 	to = appendStringOrNull(append(to, `,"data_dir":`...), r.DataDir)
+	to = appendString(append(to, `,"ssh_auth_type":`...), r.SSHAuthType)
+	to = appendIntOrNull(append(to, `,"ssh_key_id":`...), r.SSHKeyID)
+	to = appendTexts(append(to, `,"ssh_key_info":`...), r.SSHKeyInfo)
 	return append(to, '}')
 }
 
 // appendCounts appends an object, its keys in order.
 func appendCounts(to []byte, counts map[string]int64) []byte {
-	if counts == nil {
+	return appendObject(to, counts, func(to []byte, n int64) []byte { return strconv.AppendInt(to, n, 10) })
+}
+
+// appendTexts likewise.
+func appendTexts(to []byte, texts map[string]string) []byte {
+	return appendObject(to, texts, appendString)
+}
+
+func appendObject[V any](to []byte, object map[string]V, value func(to []byte, v V) []byte) []byte {
+	if object == nil {
 		return append(to, "null"...)
 	}
 	var some [8]string // there are hardly more states
-	keys := slices.AppendSeq(some[:0], maps.Keys(counts))
+	keys := slices.AppendSeq(some[:0], maps.Keys(object))
 	slices.Sort(keys)
 	to = append(to, '{')
 	for i, key := range keys {
@@ -75,7 +87,7 @@ func appendCounts(to []byte, counts map[string]int64) []byte {
 			to = append(to, ',')
 		}
 		to = append(appendString(to, key), ':')
-		to = strconv.AppendInt(to, counts[key], 10)
+		to = value(to, object[key])
 	}
 	return append(to, '}')
 }

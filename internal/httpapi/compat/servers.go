@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -40,11 +43,25 @@ func (p *port) UnmarshalJSON(data []byte) error {
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		return errors.New("a port must be a whole number")
+		return errors.New("this must be a whole number")
 	}
 	*p = port(n)
 	return nil
 }
+
+// keyID is the number of an SSH key as clients send it: a number, or one in a
+// string, or null.
+type keyID port
+
+// Schema implements huma.SchemaProvider.
+func (keyID) Schema(r huma.Registry) *huma.Schema {
+	s := port(0).Schema(r)
+	s.OneOf[0].Nullable, s.Examples = true, nil
+	return s
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (k *keyID) UnmarshalJSON(data []byte) error { return (*port)(k).UnmarshalJSON(data) }
 
 // serverBody is what a client sends. Fields that it does not name are ignored:
 // clients send back whole rows.
@@ -59,22 +76,34 @@ type serverBody struct {
 	SSHUser     *string  `json:"ssh_user,omitempty" nullable:"true"`
 	SSHPassword *string  `json:"ssh_password,omitempty" doc:"As password." format:"password" nullable:"true"`
 	SSHPort     *port    `json:"ssh_port,omitempty" doc:"22 if left out."`
+	SSHAuthType *string  `json:"ssh_auth_type,omitempty" enum:"password,key" nullable:"true" doc:"Of the later version: key binds ssh_key_id, password unbinds it, and nothing changes nothing."`
+	SSHKeyID    *keyID   `json:"ssh_key_id,omitempty" doc:"Number of a key of /api/ssh-keys."`
 }
 
 // apply writes the body over a server; an empty password leaves it out.
-func (b serverBody) apply(t *target.Target) {
+func (b serverBody) apply(t *target.Target) error {
 	t.Name, t.Endpoint.Host, t.Endpoint.Port, t.Endpoint.User = b.Name, b.Host, int(b.Port), b.User
 	t.StatsDB, t.Shell.User, t.Shell.Port = orEmpty(b.StatsDB), orEmpty(b.SSHUser), 22
 	if b.SSHPort != nil {
 		t.Shell.Port = int(*b.SSHPort)
 	}
 	t.Endpoint.Password, t.Shell.Password = secret.New(orEmpty(b.Password)), secret.New(orEmpty(b.SSHPassword))
+	switch orEmpty(b.SSHAuthType) {
+	case byKey:
+		if b.SSHKeyID == nil || *b.SSHKeyID <= 0 {
+			return face.NewError(http.StatusUnprocessableEntity, "ssh_auth_type is key: send the number of a key in ssh_key_id, see GET /api/ssh-keys")
+		}
+		t.Shell.Key = target.ShellKey{ID: target.KeyID(*b.SSHKeyID)}
+	case byPassword:
+		t.Shell.Key = target.ShellKey{}
+	}
 	switch {
 	case t.StatsDB != "" && (t.Pool == target.PoolDefault || t.Pool == ""):
 		t.Pool = target.PoolStatsDB
 	case t.StatsDB == "" && t.Pool == target.PoolStatsDB:
 		t.Pool = target.PoolDefault
 	}
+	return nil
 }
 
 func orEmpty(text *string) string {
@@ -104,12 +133,17 @@ type serverRow struct {
 	StatsDB        *string          `json:"stats_db"`
 	Status         string           `json:"status" doc:"ok; ok (SSH: why the disks could not be seen), and then free_space and total_space are of the newest sample of the last day; or PostgreSQL: and what is wrong."`
 	DataDir        *string          `json:"data_dir"`
+	// What follows is of the later version.
+	SSHAuthType string            `json:"ssh_auth_type" enum:"password,key"`
+	SSHKeyID    *int64            `json:"ssh_key_id" doc:"Number of the key of /api/ssh-keys that logs in; null: a password does."`
+	SSHKeyInfo  map[string]string `json:"ssh_key_info" doc:"The key's name; null: a password logs in."`
 }
 
 // TransformSchema implements huma.SchemaTransformer: the framework takes maps
 // for never null.
 func (serverRow) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.Properties["connections"].Nullable = true
+	s.Properties["ssh_key_info"].Nullable = true
 	return s
 }
 
@@ -122,7 +156,7 @@ func (r routes) row(t target.Target, v live.View, sampled []history.Disk) server
 		SSHUser: t.Shell.User, SSHPort: t.Shell.Port,
 		HasPassword:    passwordBroken || !t.Endpoint.Password.IsZero(),
 		HasSSHPassword: !t.Shell.Password.IsZero() || shellBroken && t.Shell.Key.ID == 0,
-		Version:        v.Version, Connections: v.Connections, DataDir: v.DataDir, Status: v.Explanation,
+		Version:        v.Version, Connections: v.Connections, DataDir: v.DataDir, Status: v.Explanation, SSHAuthType: shellAuth(t),
 	}
 	switch {
 	case v.Reason != 0:
@@ -133,6 +167,10 @@ func (r routes) row(t target.Target, v live.View, sampled []history.Disk) server
 	row.FreeSpace, row.TotalSpace = r.DataSpace(v.Disks, sampled, sampleAge)
 	if t.StatsDB != "" {
 		row.StatsDB = &t.StatsDB
+	}
+	if row.SSHAuthType == byKey {
+		id := int64(t.Shell.Key.ID)
+		row.SSHKeyID, row.SSHKeyInfo = &id, map[string]string{"name": t.Shell.Key.Name}
 	}
 	if v.Uptime != nil {
 		hours := round2(v.Uptime.Hours())
@@ -145,7 +183,7 @@ func (r routes) row(t target.Target, v live.View, sampled []history.Disk) server
 const sampleAge = 24 * time.Hour
 
 // rows shapes servers with what is known of them now, all asked at once.
-func (r routes) rows(ctx context.Context, servers []target.Target) []serverRow {
+func (r routes) rows(ctx context.Context, servers []target.Target) ([]serverRow, []live.View) {
 	sampled := make([][]history.Disk, len(servers))
 	views := r.Live.Views(ctx, servers, func(ctx context.Context, i int) {
 		list, err := r.NewestDisks(ctx, servers[i].ID)
@@ -158,7 +196,7 @@ func (r routes) rows(ctx context.Context, servers []target.Target) []serverRow {
 	for i := range servers {
 		rows[i] = r.row(servers[i], views[i], sampled[i])
 	}
-	return rows
+	return rows, views
 }
 
 // listServers gives the servers in the order in which they were added, as the
@@ -170,7 +208,7 @@ func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[serverRow
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(servers[a].ID, servers[b].ID) })
-	rows := r.rows(ctx, servers)
+	rows, _ := r.rows(ctx, servers)
 	sorted := make(serverRows, len(rows))
 	for i, at := range order {
 		sorted[i] = rows[at]
@@ -178,10 +216,16 @@ func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[serverRow
 	return say(sorted), nil
 }
 
-// changed answers with the row of a server that was just changed.
+// changed answers with the row of a server that was just changed. Clients take
+// every status but ok for a change that failed, so a host whose key is still to
+// be confirmed is told of by GET /servers alone.
 func (r routes) changed(ctx context.Context, t target.Target) *output[serverRow] {
 	r.Changed(ctx)
-	return say(r.rows(ctx, []target.Target{t})[0])
+	rows, views := r.rows(ctx, []target.Target{t})
+	if views[0].Reason == sample.None && views[0].Disks.Reason == sample.HostKeyUnknown {
+		rows[0].Status = views[0].Explanation
+	}
+	return say(rows[0])
 }
 
 type addServerInput struct {
@@ -190,7 +234,9 @@ type addServerInput struct {
 
 func (r routes) addServer(ctx context.Context, in *addServerInput) (*output[serverRow], error) {
 	t := target.Target{Enabled: true}
-	in.Body.apply(&t)
+	if err := in.Body.apply(&t); err != nil {
+		return nil, err
+	}
 	made, err := r.Catalog.CreateServer(ctx, t)
 	if err != nil {
 		return nil, err
@@ -210,8 +256,7 @@ type updateServerInput struct {
 
 func (r routes) updateServer(ctx context.Context, in *updateServerInput) (*output[serverRow], error) {
 	updated, err := r.Catalog.UpdateServer(ctx, in.ServerName, func(t *target.Target) error {
-		in.Body.apply(t)
-		return nil
+		return in.Body.apply(t)
 	})
 	if err != nil {
 		return nil, err

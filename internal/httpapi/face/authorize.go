@@ -59,7 +59,7 @@ func User(ctx context.Context) (user account.User, ok bool) {
 // role.
 func (f *Face) authorize(ctx huma.Context, next func(huma.Context)) {
 	header := ctx.Header("Authorization")
-	user, err := f.identify(ctx.Context(), header)
+	user, claims, err := f.identify(ctx.Context(), header)
 	if err != nil {
 		f.write(ctx, err)
 		return
@@ -72,16 +72,42 @@ func (f *Face) authorize(ctx huma.Context, next func(huma.Context)) {
 			}
 		}
 	}
-	next(huma.WithValue(huma.WithValue(ctx, userKey{}, user), headerKey{}, header))
+	ctx = huma.WithValue(huma.WithValue(ctx, userKey{}, user), claimsKey{}, claims)
+	next(huma.WithValue(ctx, headerKey{}, header))
 }
 
-type headerKey struct{}
+type (
+	claimsKey struct{}
+	headerKey struct{}
+)
+
+// RenewToken gives who asks another token of the same login.
+func (f *Face) RenewToken(ctx context.Context) (token string, err error) {
+	user, _ := User(ctx)
+	claims, _ := ctx.Value(claimsKey{}).(auth.Claims)
+	token, _, err = f.Tokens.Renew(claims, user, f.Now())
+	if errors.Is(err, auth.ErrTokenExpired) {
+		return "", NewError(http.StatusUnauthorized, "The login is too long ago: log in again")
+	}
+	return token, err
+}
+
+// EndSession ends every token of the login that who asks came with: here at
+// once, in other processes within userTTL.
+func (f *Face) EndSession(ctx context.Context) error {
+	claims, _ := ctx.Value(claimsKey{}).(auth.Claims)
+	if err := f.Accounts.EndSession(ctx, claims.UserID, claims.Session, claims.SessionEnd()); err != nil {
+		return err
+	}
+	f.users.cache.Invalidate(claims.UserID)
+	return nil
+}
 
 // Recheck says whether who asks may still ask: an answer that goes on for long
 // asks it now and then. The error is as for a new request.
 func (f *Face) Recheck(ctx context.Context) error {
 	header, _ := ctx.Value(headerKey{}).(string)
-	user, err := f.identify(ctx, header)
+	user, _, err := f.identify(ctx, header)
 	if err != nil {
 		return err
 	}
@@ -91,21 +117,21 @@ func (f *Face) Recheck(ctx context.Context) error {
 	return nil
 }
 
-// identify gives the user that the token in a header names. The texts of its faults are
+// identify gives the user that the token in a header names, and the token. The texts of its faults are
 // the Python contract's.
-func (f *Face) identify(ctx context.Context, header string) (account.User, error) {
+func (f *Face) identify(ctx context.Context, header string) (account.User, auth.Claims, error) {
 	kind, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(kind, "bearer") || token == "" {
-		return account.User{}, NewError(http.StatusUnauthorized, "Not authenticated").with("WWW-Authenticate", "Bearer")
+		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Not authenticated").with("WWW-Authenticate", "Bearer")
 	}
 	claims, err := f.Tokens.Parse(token)
 	switch {
 	case errors.Is(err, auth.ErrTokenExpired):
-		return account.User{}, NewError(http.StatusUnauthorized, "Token expired")
+		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Token expired")
 	case err != nil:
 		f.Log.DebugContext(ctx, "token refused", "request_id", RequestID(ctx), "error", err)
-		return account.User{}, NewError(http.StatusUnauthorized, "Invalid token")
+		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Invalid token")
 	}
 	user, err := f.users.get(ctx, claims.UserID)
 	if err == nil && claims.Check(user) != nil {
@@ -116,12 +142,12 @@ func (f *Face) identify(ctx context.Context, header string) (account.User, error
 	}
 	switch {
 	case errors.Is(err, account.ErrNotFound):
-		return account.User{}, NewError(http.StatusUnauthorized, "Invalid credentials")
+		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Invalid credentials")
 	case err != nil:
-		return account.User{}, err
+		return account.User{}, auth.Claims{}, err
 	}
 	if claims.Check(user) != nil {
-		return account.User{}, NewError(http.StatusUnauthorized, "Invalid token")
+		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Invalid token")
 	}
-	return user, nil
+	return user, claims, nil
 }

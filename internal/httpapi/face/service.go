@@ -119,6 +119,9 @@ type Accounts interface {
 	Account(ctx context.Context, login string) (account.User, error)
 	AccountByID(ctx context.Context, id int64) (account.User, error)
 	TouchLogin(ctx context.Context, login string) error
+	// EndSession ends the tokens of one login, the last of which expires at
+	// expiresAt.
+	EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error
 }
 
 // Services is what the faces ask. Everything but Now must be there.
