@@ -1160,6 +1160,17 @@ ALTER TABLE pgam.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE pgam.ended_session (
+    account_id bigint NOT NULL,
+    session text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT ended_session_session_check CHECK (((length(session) >= 1) AND (length(session) <= 64)))
+);
+
+COMMENT ON TABLE pgam.ended_session IS 'logins that were logged out; kept until the last token of the login has expired';
+COMMENT ON COLUMN pgam.ended_session.session IS 'claim sid of the tokens of the login';
+COMMENT ON COLUMN pgam.ended_session.expires_at IS 'when the last token of the login expires, at the latest';
+
 CREATE TABLE pgam.lease (
     one boolean DEFAULT true NOT NULL,
     holder text,
@@ -2131,6 +2142,9 @@ ALTER TABLE ONLY pgam.account
 ALTER TABLE ONLY pgam.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY pgam.ended_session
+    ADD CONSTRAINT ended_session_pkey PRIMARY KEY (account_id, session);
+
 ALTER TABLE ONLY pgam.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (one);
 
@@ -2156,6 +2170,9 @@ CREATE INDEX server_revision_idx ON pgam.server USING btree (revision);
 CREATE INDEX server_ssh_key_idx ON pgam.server USING btree (ssh_key_id) WHERE (ssh_key_id IS NOT NULL);
 
 CREATE TRIGGER renew_token_epoch BEFORE UPDATE ON pgam.account FOR EACH ROW WHEN ((((old.password_hash IS DISTINCT FROM new.password_hash) OR (old.role IS DISTINCT FROM new.role)) OR (old.active IS DISTINCT FROM new.active))) EXECUTE FUNCTION pgam.renew_token_epoch();
+
+ALTER TABLE ONLY pgam.ended_session
+    ADD CONSTRAINT ended_session_account_id_fkey FOREIGN KEY (account_id) REFERENCES pgam.account(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_ssh_key_id_fkey FOREIGN KEY (ssh_key_id) REFERENCES pgam.ssh_key(id);

@@ -239,9 +239,9 @@ func (c *contract) request(method, path, contentType, body string) *http.Request
 func (c *contract) identities(t *testing.T) func(yield func(string, string) bool) {
 	t.Helper()
 	viewer := must[account.User](t)(c.store.Account(t.Context(), "viewer"))
-	issue := func(login string, at time.Time) string {
+	issue := func(id int64, login string, at time.Time) string {
 		u := viewer
-		u.Login = login
+		u.ID, u.Login = id, login
 		token, _, err := c.tokens.Issue(u, at)
 		if err != nil {
 			t.Fatal(err)
@@ -261,8 +261,8 @@ func (c *contract) identities(t *testing.T) func(yield func(string, string) bool
 			{"another scheme", "Basic dXNlcjpwYXNz"},
 			{"a bad signature", "Bearer " + forged},
 			{"junk", "Bearer junk"},
-			{"expired", issue("viewer", time.Now().Add(-2*time.Hour))},
-			{"nobody's", issue("nobody", time.Now())},
+			{"expired", issue(viewer.ID, "viewer", time.Now().Add(-2*time.Hour))},
+			{"nobody's", issue(4711, "nobody", time.Now())},
 		} {
 			if !yield(one[0], one[1]) {
 				return

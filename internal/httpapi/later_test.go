@@ -196,7 +196,7 @@ func TestAServerThatWaitsForItsHostKeyIsAdded(t *testing.T) {
 		t.Errorf("PostgreSQL: %v", tested)
 	}
 	entered := a.row(a.want(200, a.send(http.MethodPost, "/api/servers/db1/test-ssh", "", "")))
-	if entered["success"] != false || !strings.Contains(entered["message"].(string), "host key") || entered["auth_type"] != "password" {
+	if entered["success"] != false || !strings.Contains(entered["message"].(string), "nobody has confirmed") || entered["auth_type"] != "password" {
 		t.Errorf("SSH: %v", entered)
 	}
 	a.want(200, a.json(http.MethodPatch, "/api/v1/servers/db1", row{"ssh": row{"host_key": host.HostKeyLine, "password": host.Password}}))

@@ -50,7 +50,8 @@ func TestPythonServers(t *testing.T) {
 	}
 	slices.Sort(keys)
 	want := []string{
-		"connections", "data_dir", "free_space", "has_password", "has_ssh_password", "host", "name", "port", "ssh_port", "ssh_user",
+		"connections", "data_dir", "free_space", "has_password", "has_ssh_password", "host", "name", "port",
+		"ssh_auth_type", "ssh_key_id", "ssh_key_info", "ssh_port", "ssh_user",
 		"stats_db", "status", "total_space", "uptime_hours", "user", "version",
 	}
 	if !slices.Equal(keys, want) {

@@ -261,6 +261,12 @@ func TestRoles(t *testing.T) {
 	for _, op := range []string{"GET", "PATCH", "DELETE"} {
 		operator[op+" /api/v1/ssh-keys/x"] = true
 	}
+	for _, op := range []string{
+		"POST /api/servers/x/test-pg", "POST /api/servers/x/test-ssh", "GET /api/ssh-keys", "POST /api/ssh-keys/generate", "POST /api/ssh-keys/import",
+		"GET /api/ssh-keys/1", "PUT /api/ssh-keys/1", "DELETE /api/ssh-keys/1", "GET /api/ssh-keys/1/servers", "GET /api/ssh-keys/1/download-public",
+	} {
+		operator[op] = true
+	}
 	admin := map[string]bool{"PATCH /api/v1/settings": true}
 	open := map[string]bool{"GET /": true, "GET /api/health": true, "POST /token": true, "POST /api/token": true}
 	var document struct {
@@ -269,7 +275,7 @@ func TestRoles(t *testing.T) {
 	a.want(200, a.get("/openapi.json")).into(t, &document)
 	checked := 0
 	for path, operations := range document.Paths {
-		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x", "{key}", "x").Replace(path)
+		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x", "{key}", "x", "{key_id}", "1").Replace(path)
 		for method := range operations {
 			method = strings.ToUpper(method)
 			op := method + " " + concrete
