@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +166,7 @@ func (c *Collector) look(ctx context.Context, t target.Target, locations []sampl
 	}
 	if err == nil && len(disks.FileSystems) == 0 && len(disks.Missing) > 0 {
 		m := disks.Missing[0]
-		return disks, m.Reason, fmt.Errorf("no file system can be seen, not that of %s", m.Use)
+		return disks, m.Reason, fmt.Errorf("no file system can be seen, not that of %s at %s: %s", m.Use, m.Path, cmp.Or(m.Detail, m.Reason.String()))
 	}
 	return disks, reason, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -23,12 +24,12 @@ func stat(path string) look {
 	// O_PATH needs no right to read what is there, only to get there.
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return look{reason: reasonOf(err)}
+		return look{reason: reasonOf(err), detail: err.Error()}
 	}
 	defer func() { _ = unix.Close(fd) }()
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return look{reason: reasonOf(err)}
+		return look{reason: reasonOf(err), detail: err.Error()}
 	}
 	// Sizes are counted in fragments; f_frsize is 0 on old kernels.
 	unit := fs.Frsize
@@ -38,6 +39,9 @@ func stat(path string) look {
 	total, okTotal := times(fs.Blocks, unit)
 	free, okFree := times(fs.Bavail, unit)
 	mount, ok := mountOf(fd)
+	if !ok {
+		mount, ok = topOf(fd, path)
+	}
 	if !okTotal || !okFree || !ok {
 		return look{reason: sample.Malformed}
 	}
@@ -50,8 +54,11 @@ func stat(path string) look {
 }
 
 func reasonOf(err error) sample.Reason {
-	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+	switch {
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return sample.NoPrivilege
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return sample.NotFound
 	}
 	return sample.Other
 }
@@ -85,6 +92,42 @@ func mountOf(fd int) (sample.FileSystem, bool) {
 		return sample.FileSystem{}, false
 	}
 	return findMount(table, id)
+}
+
+// topOf finds the highest folder on the file system of an open file. In a root
+// that is no mount point (a chroot, systemd's RootDirectory=) the table of mounts
+// does not have the mount that the root is on, or there is no table.
+func topOf(fd int, path string) (sample.FileSystem, bool) {
+	var at, above unix.Stat_t
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil || unix.Fstat(fd, &at) != nil {
+		return sample.FileSystem{}, false
+	}
+	for real != "/" {
+		if unix.Lstat(filepath.Dir(real), &above) != nil || above.Dev != at.Dev {
+			break
+		}
+		real = filepath.Dir(real)
+	}
+	device := ""
+	if table, err := os.ReadFile(mountTable); err == nil {
+		device = deviceOf(table, fmt.Sprintf("%d:%d", unix.Major(at.Dev), unix.Minor(at.Dev)))
+	}
+	return sample.FileSystem{MountPoint: printable(real), Device: device}, true
+}
+
+// deviceOf gives what is mounted of a major:minor anywhere; empty: unknown.
+func deviceOf(table []byte, number string) string {
+	for line := range bytes.Lines(table) {
+		fields := strings.Fields(string(line))
+		if len(fields) < 7 || fields[2] != number {
+			continue
+		}
+		if fs, ok := findMount(line, fields[0]); ok {
+			return fs.Device
+		}
+	}
+	return ""
 }
 
 // findMount reads mountinfo: "id parent major:minor root mount-point options

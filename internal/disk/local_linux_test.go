@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -41,7 +42,9 @@ func TestReadLocal(t *testing.T) {
 	if !ok || root.MountPoint != "/" || !slices.Equal(root.Uses, []string{"u0", "u1"}) || root.Total.V <= 0 || root.Free.V > root.Total.V {
 		t.Errorf("root: %+v", root)
 	}
-	if want := []sample.MissingLocation{{Location: sample.Location{Use: "u4", Path: "/nowhere"}, Reason: sample.Other}}; !cmp.Equal(got.Missing, want) {
+	if want := []sample.MissingLocation{
+		{Location: sample.Location{Use: "u4", Path: "/nowhere"}, Reason: sample.NotFound, Detail: "no such file or directory"},
+	}; !cmp.Equal(got.Missing, want) {
 		t.Errorf("missing: %+v", got.Missing)
 	}
 	out, err := exec.Command("df", "-P", "-B1", "--", "/").Output()
@@ -51,6 +54,27 @@ func TestReadLocal(t *testing.T) {
 	want, ok := parseSpace(strings.Split(string(out), "\n"), "/")
 	if !ok || want.Total != root.Total || want.Device != root.Device {
 		t.Errorf("%+v, df has %+v", root, want)
+	}
+}
+
+// Where the table of mounts does not have the root, as in a chroot, the highest
+// folder on the same file system stands for it.
+func TestTopOfFileSystem(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Symlink("/proc/self", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"/": "/", "/proc/1": "/proc", dir + "/link/fd": "/proc"} {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := topOf(fd, path)
+		if seen := stat(path); !ok || got.MountPoint != want || got.Device != seen.fs.Device || seen.fs.MountPoint != want {
+			t.Errorf("%s: %+v, want %s as %+v", path, got, want, seen)
+		}
+		_ = unix.Close(fd)
 	}
 }
 

@@ -31,6 +31,7 @@ func New(shells *remote.Shells) *Reader {
 type look struct {
 	fs     sample.FileSystem // without Uses
 	reason sample.Reason     // not None: why there is nothing in fs
+	detail string            // what the system says of that
 }
 
 // Read looks at the file systems that hold locations, over SSH or on this
@@ -97,7 +98,7 @@ func gather(locations []sample.Location, looks map[string]look, otherwise sample
 			seen.reason = otherwise
 		}
 		if seen.reason != sample.None {
-			missing = append(missing, sample.MissingLocation{Location: location, Reason: seen.reason})
+			missing = append(missing, sample.MissingLocation{Location: location, Reason: seen.reason, Detail: seen.detail})
 			continue
 		}
 		i := slices.IndexFunc(systems, func(f sample.FileSystem) bool { return f.MountPoint == seen.fs.MountPoint })

@@ -73,7 +73,7 @@ func (r *Reader) overSSH(ctx context.Context, t target.Target, paths []string, l
 	case err != nil:
 		return err
 	}
-	return remote.ErrAnswer
+	return &remote.ShellError{Server: t.Name, Step: "run script", Said: remote.Said(string(out)), Err: remote.ErrAnswer}
 }
 
 // script gives what is run on a host, with a word that frames the answer.
@@ -141,9 +141,13 @@ func seen(path string, parts map[string][]string) look {
 	if _, ok := parts["slow"]; ok {
 		return look{reason: sample.Timeout}
 	}
-	text := strings.ToLower(strings.Join(parts["error"], " "))
-	if strings.Contains(text, "permission denied") || strings.Contains(text, "operation not permitted") {
-		return look{reason: sample.NoPrivilege}
+	words := strings.Join(parts["error"], " ")
+	failed := look{reason: sample.Other, detail: remote.Said(words)}
+	switch text := strings.ToLower(words); {
+	case strings.Contains(text, "permission denied"), strings.Contains(text, "operation not permitted"):
+		failed.reason = sample.NoPrivilege
+	case strings.Contains(text, "no such file or directory"), strings.Contains(text, "not a directory"), strings.Contains(text, "does not exist"):
+		failed.reason = sample.NotFound
 	}
-	return look{reason: sample.Other}
+	return failed
 }

@@ -164,7 +164,11 @@ func describeDisks(d sample.Disks) string {
 		parts = append(parts, text)
 	}
 	for _, m := range d.Missing {
-		parts = append(parts, m.Use+" cannot be looked at ("+m.Reason.String()+")")
+		text := m.Use + " cannot be looked at: " + remote.ExplainShell(m.Reason)
+		if m.Detail != "" {
+			text += " (" + m.Detail + ")"
+		}
+		parts = append(parts, text)
 	}
 	return validText(strings.Join(parts, "; "))
 }

@@ -124,7 +124,7 @@ func (l *Live) judge(ctx context.Context, t target.Target, seen sample.Disks, er
 	found.Reason, found.Explanation = sample.NoPrivilege, noLocations
 	for _, m := range seen.Missing {
 		if m.Use == useData {
-			found.Reason, found.Explanation = m.Reason, missingAdvice(m.Reason)
+			found.Reason, found.Explanation = m.Reason, missingAdvice(t.Disks(), m)
 		}
 	}
 	return found
@@ -133,11 +133,27 @@ func (l *Live) judge(ctx context.Context, t target.Target, seen sample.Disks, er
 // useData is the location of the data directory.
 const useData = "data"
 
-func missingAdvice(r sample.Reason) string {
-	if r == sample.NoPrivilege {
-		return "the data directory's file system may not be looked at: let the SSH user search the folders above it"
+func missingAdvice(source target.DiskSource, m sample.MissingLocation) string {
+	where, who := "the host that SSH enters", "the SSH user"
+	if source == target.DiskLocal {
+		where, who = "this machine", "the program's user"
 	}
-	return "the data directory's file system cannot be read (" + r.String() + ")"
+	switch m.Reason {
+	case sample.NoPrivilege:
+		return "the data directory's file system may not be looked at: let " + who + " search the folders above it"
+	case sample.NotFound:
+		return "the data directory " + m.Path + " is not on " + where + ": is PostgreSQL in a container, or on another host?"
+	case sample.Timeout:
+		return "the data directory's file system does not answer in time: is it on a file server that is away?"
+	case sample.Malformed:
+		return "the answer about the data directory's file system could not be understood: what does df -P " + m.Path + " print there?"
+	case sample.Unsupported:
+		return "this kind of machine cannot be looked at locally: use SSH"
+	}
+	if m.Detail != "" {
+		return "the data directory's file system cannot be read: " + where + " says: " + m.Detail
+	}
+	return "the data directory's file system cannot be read: " + remote.ExplainShell(m.Reason)
 }
 
 // unseen is a look that found nothing; an empty advice is that of the reason.

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ var (
 	ErrShellAuth = errors.New("the SSH server refuses the login")
 	// errPrompt says that the host asks for more than a password.
 	errPrompt = errors.New("the SSH server asks for more than a password")
+	// errDropped says that the host ended the connection when it had seen the key
+	// or the password, as it does where PAM lets an account in no more.
+	errDropped = errors.New("the SSH server ended the connection during the login")
 )
 
 // errSeen ends a handshake that was only about the host's key.
@@ -56,12 +60,17 @@ func (s *Shells) enter(ctx context.Context, t target.Target) (entry, error) {
 	if err != nil {
 		return entry{}, &ShellError{Server: t.Name, Step: "log in", Err: err}
 	}
+	var banner words
 	got, err := s.handshake(ctx, t, &ssh.ClientConfig{
 		User:              t.Shell.User,
 		HostKeyAlgorithms: policy.algorithms,
 		HostKeyCallback:   func(_ string, remote net.Addr, key ssh.PublicKey) error { return policy.check(remote, key) },
 		AuthCallback:      login.next,
-		ClientVersion:     clientVersion,
+		BannerCallback: func(message string) error {
+			_, _ = banner.Write([]byte(message + "\n"))
+			return nil
+		},
+		ClientVersion: clientVersion,
 	})
 	if err == nil {
 		return got, nil
@@ -74,10 +83,16 @@ func (s *Shells) enter(ctx context.Context, t target.Target) (entry, error) {
 			}
 		}
 	}
-	if login.over && !broken(err) {
-		return entry{}, &ShellError{Server: t.Name, Step: "log in", Err: fmt.Errorf("%w: %w", ErrShellAuth, err)}
+	said := cmp.Or(login.said.String(), banner.String())
+	switch {
+	case login.over && !broken(err):
+		err = fmt.Errorf("%w: %w", ErrShellAuth, err)
+	case login.over && errors.Is(err, io.EOF):
+		err = fmt.Errorf("%w: %w", errDropped, err)
+	default:
+		return entry{}, err
 	}
-	return entry{}, err
+	return entry{}, &ShellError{Server: t.Name, Step: "log in", Said: said, Err: err}
 }
 
 // broken reports whether an error is that of a connection, and no answer.
@@ -219,6 +234,7 @@ type credential struct {
 	methods  map[string]ssh.AuthMethod
 	over     bool // it was shown, or cannot be
 	answered bool
+	said     words // by the host, when it had the password
 }
 
 func (s *Shells) credentialOf(shell target.Shell) (*credential, error) {
@@ -237,7 +253,10 @@ func (s *Shells) credentialOf(shell target.Shell) (*credential, error) {
 	password := shell.Password.Reveal()
 	c.methods = map[string]ssh.AuthMethod{
 		"password": ssh.Password(password),
-		"keyboard-interactive": ssh.KeyboardInteractive(func(_, _ string, prompts []string, echos []bool) ([]string, error) {
+		"keyboard-interactive": ssh.KeyboardInteractive(func(name, instruction string, prompts []string, echos []bool) ([]string, error) {
+			if c.answered {
+				_, _ = c.said.Write([]byte(strings.Join(append([]string{name, instruction}, prompts...), "\n") + "\n"))
+			}
 			return c.answer(password, prompts, echos)
 		}),
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -93,9 +95,17 @@ func ExplainShell(r sample.Reason) string {
 
 // Describe gives the sentence a person is shown for an error: that of its
 // reason and, where more is known, what exactly it is and what to do: the
-// SQLSTATE, the method asked for, the certificate's fault. It never holds a
-// host, a user, a library's text or PostgreSQL's.
+// SQLSTATE, the method asked for, the certificate's fault, the SSH host's own
+// words. It never holds a secret, a library's text or PostgreSQL's.
 func Describe(err error) string {
+	text := describe(err)
+	if shell, ok := errors.AsType[*ShellError](err); ok && shell.Said != "" {
+		text += ": the host says: " + shell.Said
+	}
+	return text
+}
+
+func describe(err error) string {
 	if auth, ok := errors.AsType[*AuthError](err); ok {
 		return auth.describe()
 	}
@@ -120,14 +130,19 @@ func Describe(err error) string {
 		return "the stored SSH key cannot be opened: check its passphrase"
 	case errors.Is(err, errPrompt):
 		return "the SSH server asks for more than a password: use a key"
+	case errors.Is(err, errDropped):
+		return "connection lost during the login: is the account expired or locked there? The host's log says why"
 	case errors.Is(err, errNoCommands):
 		return "the SSH server runs no commands for this user"
+	case expired(err):
+		return "the host lets this account in no more"
 	case errors.Is(err, ErrAnswer):
 		return ExplainShell(sample.Malformed)
 	case errors.Is(err, errNoShells):
 		return "a tunnel is set, but this program makes no SSH connections"
 	}
 	shell, ok := errors.AsType[*ShellError](err)
+	negotiation, disagreed := errors.AsType[*ssh.AlgorithmNegotiationError](err)
 	switch {
 	case !ok:
 		return describePostgres(err)
@@ -135,6 +150,8 @@ func Describe(err error) string {
 		return "SSH is not set up: give ssh_user, ssh_port and a host"
 	case shell.Step == stepTunnel:
 		return describeTunnel(Classify(err))
+	case disagreed:
+		return "the SSH server is too old or too strict: it offers only " + Said(strings.Join(negotiation.RequestedAlgorithms, ", "))
 	}
 	return ExplainShell(Classify(err))
 }

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,6 +168,27 @@ func (o *output) bytes() []byte {
 	return bytes.Clone(o.buf.Bytes())
 }
 
+// words keep the beginning of what a host says beside its answer.
+type words struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+// Write implements io.Writer.
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = append(w.buf, p[:min(len(p), 4*maxSaidBytes-len(w.buf))]...)
+	return len(p), nil
+}
+
+// String gives them as they can be shown.
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Said(string(w.buf))
+}
+
 // run runs a script in a session of its own, within the time of one step.
 // started says that the host has confirmed to run it. On a link that was idle
 // a while, hasty gives the host half of the time to confirm.
@@ -176,9 +198,9 @@ func (o *output) bytes() []byte {
 func (l *link) run(ctx context.Context, script string, hasty bool) (stdout []byte, started bool, err error) {
 	ctx, cancel := l.shells.step(ctx, "run a command on the host of "+l.t.Name)
 	defer cancel()
-	out := &output{full: make(chan struct{})}
+	out, said := &output{full: make(chan struct{})}, &words{}
 	confirmed, ended := make(chan *ssh.Session, 1), make(chan error, 1)
-	if !l.shells.spawn(func() { ended <- l.session(script, out, confirmed) }) {
+	if !l.shells.spawn(func() { ended <- l.session(script, out, said, confirmed) }) {
 		return nil, false, ErrShellsClosed
 	}
 
@@ -203,7 +225,7 @@ func (l *link) run(ctx context.Context, script string, hasty bool) (stdout []byt
 			default:
 			}
 			if err != nil {
-				err = &ShellError{Server: l.t.Name, Step: step, Err: err}
+				err = &ShellError{Server: l.t.Name, Step: step, Said: cmp.Or(said.String(), Said(string(out.bytes()))), Err: err}
 			}
 			return out.bytes(), session != nil, err
 		case <-out.full:
@@ -218,12 +240,12 @@ func (l *link) run(ctx context.Context, script string, hasty bool) (stdout []byt
 			// The host is told, if it listens.
 			l.shells.spawn(func() { _ = session.Close() })
 		}
-		return out.bytes(), session != nil, &ShellError{Server: l.t.Name, Step: step, Err: err}
+		return out.bytes(), session != nil, &ShellError{Server: l.t.Name, Step: step, Said: said.String(), Err: err}
 	}
 }
 
 // session runs a script and waits for its end, as long as that takes.
-func (l *link) session(script string, out io.Writer, confirmed chan<- *ssh.Session) error {
+func (l *link) session(script string, out, said io.Writer, confirmed chan<- *ssh.Session) error {
 	session, err := l.entry.client.NewSession()
 	if _, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
 		return fmt.Errorf("%w: %w", errNoCommands, err)
@@ -232,7 +254,7 @@ func (l *link) session(script string, out io.Writer, confirmed chan<- *ssh.Sessi
 		return lost(err)
 	}
 	defer func() { _ = session.Close() }()
-	session.Stdin, session.Stdout = strings.NewReader(script), out
+	session.Stdin, session.Stdout, session.Stderr = strings.NewReader(script), out, said
 	if err := session.Start("sh -s"); err != nil {
 		if errors.Is(err, io.EOF) {
 			return lost(err)

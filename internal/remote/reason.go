@@ -128,6 +128,12 @@ func classifyState(code string) sample.Reason {
 	return sample.Other
 }
 
+// expired reports whether a host ran no command because of the account's age.
+func expired(err error) bool {
+	shell, ok := errors.AsType[*ShellError](err)
+	return ok && strings.Contains(strings.ToLower(shell.Said), "expired")
+}
+
 // classifyShell knows the errors of SSH; sample.None for all others.
 func classifyShell(err error) sample.Reason {
 	if hostKey, ok := errors.AsType[*HostKeyError](err); ok {
@@ -144,6 +150,8 @@ func classifyShell(err error) sample.Reason {
 		return sample.AuthFailed
 	case errors.Is(err, errNoCommands):
 		return sample.NoPrivilege
+	case failed && expired(err):
+		return sample.AuthFailed
 	case errors.Is(err, errOutput), errors.Is(err, ErrAnswer), failed && exit.Signal() == "":
 		return sample.Malformed
 	case failed, errors.Is(err, errSilent):

@@ -85,11 +85,16 @@ type ShellError struct {
 	Server string
 	// Step is what was being done: dial, handshake, run command …
 	Step string
+	// Said is what the host says of it, as it can be shown; empty: nothing.
+	Said string
 	Err  error
 }
 
 // Error implements error.
 func (e *ShellError) Error() string {
+	if e.Said != "" {
+		return fmt.Sprintf("ssh to %s: %s: %v: the host says: %s", e.Server, e.Step, e.Err, e.Said)
+	}
 	return fmt.Sprintf("ssh to %s: %s: %v", e.Server, e.Step, e.Err)
 }
 
@@ -131,7 +136,7 @@ func (s *Shells) step(ctx context.Context, what string) (context.Context, contex
 
 // Run has the host's sh run a script, which goes by standard input, and gives
 // what it printed: at most 1 MiB, and as much as there was if it failed. What it
-// says on standard error is dropped. A script may run twice if the connection
+// says on standard error is in the error, if there is one. A script may run twice if the connection
 // breaks before the host has confirmed that it runs it.
 func (s *Shells) Run(ctx context.Context, t target.Target, script string) ([]byte, error) {
 	for first := true; ; first = false {

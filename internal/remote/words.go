@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
 )
 
 // describePostgres speaks of a connection to PostgreSQL, or a question on it.
@@ -25,6 +26,10 @@ func describePostgres(err error) string {
 		return describeState(pgErr, reason, connecting)
 	}
 	text := err.Error()
+	if errors.Is(err, target.ErrInvalid) { // the words are ours
+		_, text, _ = strings.Cut(text, target.ErrInvalid.Error()+": ")
+		return text
+	}
 	switch method := askedMethod.FindStringSubmatch(text); {
 	case reason == sample.TLSFailed && describeTLS(err) != "":
 		return "TLS failed: " + describeTLS(err)

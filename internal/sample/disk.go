@@ -42,6 +42,9 @@ type Disks struct {
 type MissingLocation struct {
 	Location
 	Reason Reason
+	// Detail is what the operating system or the host says of it, for a person;
+	// empty: nothing more than the reason.
+	Detail string
 }
 
 // Of gives the file system that holds a use, such as "data".

@@ -138,6 +138,7 @@ type options struct {
 	environment []string
 	settings    []string
 	hosts       map[string]string
+	ages        string
 }
 
 // WithUser names the user that InProcess admits; default "monitor".
@@ -150,6 +151,10 @@ func WithPassword(password string) Option { return func(o *options) { o.password
 // WithKeyboardInteractive has the password asked for by one prompt, as PAM
 // does, and refuses the method "password".
 func WithKeyboardInteractive() Option { return func(o *options) { o.interactive = true } }
+
+// WithAges sets the fields of shadow(5) after the password, such as
+// "0:0:99999:7:::" for one that has to be changed.
+func WithAges(fields string) Option { return func(o *options) { o.ages = fields } }
 
 // WithHostKey chooses the kind of the host's key as NewKey does; default
 // ed25519.
@@ -178,7 +183,7 @@ func WithSetting(line string) Option {
 func WithHosts(hosts map[string]string) Option { return func(o *options) { o.hosts = hosts } }
 
 func gather(opts []Option) *options {
-	o := &options{hostKey: "ed25519"}
+	o := &options{hostKey: "ed25519", ages: "20000:0:99999:7:::"}
 	for _, opt := range opts {
 		opt(o)
 	}

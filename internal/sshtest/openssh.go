@@ -124,6 +124,7 @@ func (s *Server) Start(tb testing.TB) {
 	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	cmd.WaitDelay = time.Second // A process of a login that was given up may hold it open.
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, syscall.EPERM) {
 			tb.Skipf("sshtest: a password for sshd needs a mount namespace: %v", err)
@@ -193,7 +194,7 @@ func (s *Server) hideAccounts(tb testing.TB) {
 	if err != nil {
 		tb.Skipf("sshtest: a password for sshd needs openssl: %v", err)
 	}
-	s.write(tb, "shadow", fmt.Sprintf("%s:%s:20000:0:99999:7:::\n", s.User, strings.TrimSpace(string(out))))
+	s.write(tb, "shadow", fmt.Sprintf("%s:%s:%s\n", s.User, strings.TrimSpace(string(out)), s.options.ages))
 	s.write(tb, "pam", "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_unix.so\n")
 	pam := ""
 	if s.options.interactive {
