@@ -173,7 +173,7 @@ func checkServer(ctx context.Context, cfg config.SSH, server target.Target, faul
 		case f.OK:
 		case f.Name == "connection" && found.report.Status.Reason == sample.Other:
 			f.Detail = driverText(ctx, server, shells, f.Detail)
-		case f.Name == "privileges":
+		case f.Name == "privileges" && found.report.Status.VersionNum >= 100000:
 			f.Detail += ": as a superuser: grant pg_monitor to " + server.Endpoint.User
 		case f.Name == "host_key" && found.report.HostKey != nil && server.ID != 0:
 			f.Detail = pinAdvice(server, *found.report.HostKey)

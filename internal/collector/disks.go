@@ -56,7 +56,7 @@ type lookState struct {
 	uses   string        // what it misses then
 }
 
-var errNoLocations = errors.New("PostgreSQL does not tell where its data are: grant pg_monitor to the monitoring user")
+var errNoLocations = errors.New("PostgreSQL does not tell where its data are: grant pg_monitor to the monitoring user (before PostgreSQL 10 only a superuser is told)")
 
 // reset forgets all but what was logged, and ends a look under way. The lock
 // is held.

@@ -43,15 +43,13 @@ type Activity struct {
 	At       time.Time
 	Sessions []Session // by pid; the monitor's own left out
 	// Hidden counts the sessions of which the role may see nothing: it lacks
-	// pg_read_all_stats.
-	Hidden int
+	// pg_read_all_stats. VersionNum is for HiddenNote.
+	Hidden     int
+	VersionNum int32
 }
 
 // hiddenQuery is what PostgreSQL shows of a session that the role may not see.
 const hiddenQuery = "<insufficient privilege>"
-
-// HiddenNote says what to do about hidden sessions.
-const HiddenNote = "the monitoring user may not see all sessions: grant pg_monitor to it"
 
 // activityKey names a question for sessions.
 type activityKey struct {
@@ -83,6 +81,7 @@ func (l *Live) askActivity(ctx context.Context, t target.Target, all bool) (Acti
 	answer := Activity{At: time.Now().UTC()}
 	err := l.ask(ctx, t, "activity", func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		answer.Sessions, answer.Hidden, err = sessionsOn(ctx, conn, all)
+		answer.VersionNum = remote.SessionOf(conn.Conn().PgConn()).Version
 		return err
 	})
 	return answer, err

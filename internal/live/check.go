@@ -85,7 +85,11 @@ func (r *Report) judgeStatus() {
 	}
 	reached := s.Reason == sample.None || s.Reason == sample.NoPrivilege
 	connected := reached || s.Reason == sample.Unsupported
-	choose("connection", connected, "connected and authenticated", s.Explanation)
+	good := "connected and authenticated"
+	if s.Proxy {
+		good += "; a proxy stands in between: its sessions keep the time limits, but are not made read-only"
+	}
+	choose("connection", connected, good, s.Explanation)
 	if connected {
 		version := ""
 		if s.Version != nil {
@@ -96,9 +100,12 @@ func (r *Report) judgeStatus() {
 	if !reached {
 		return
 	}
-	choose("privileges", s.Reason == sample.None, "sessions of all users can be seen", remote.Explain(sample.NoPrivilege))
-	choose("data_directory", s.DataDir != nil, "the data directory can be read",
-		"the data directory cannot be read: grant pg_monitor, or pg_read_all_settings, to the monitoring user")
+	choose("privileges", s.Reason == sample.None, "sessions of all users can be seen", privilegeAdvice(s.VersionNum))
+	choose("data_directory", s.DataDir != nil, "the data directory can be read", locationAdvice(s.VersionNum))
+	if s.Superuser && isOld(s.VersionNum) {
+		r.add("superuser", true, "the monitoring user is a superuser, as it must be before PostgreSQL 10 to see the sessions of others")
+		return
+	}
 	choose("superuser", !s.Superuser, "the monitoring user is no superuser",
 		"the monitoring user is a superuser: pgam needs no more than pg_monitor")
 }
@@ -141,11 +148,11 @@ func (l *Live) testShell(ctx context.Context, t target.Target, apart *target.Tar
 // testDisks looks at the file systems.
 func (l *Live) testDisks(ctx context.Context, t target.Target, report *Report) {
 	if len(report.Status.Locations) == 0 {
-		report.add("disks", false, noLocations)
+		report.add("disks", false, locationAdvice(report.Status.VersionNum))
 		return
 	}
 	seen, err := l.reader.Read(ctx, t, report.Status.Locations)
-	found := l.judge(ctx, t, seen, err)
+	found := l.judge(ctx, t, seen, err, report.Status.VersionNum)
 	if found.Reason != sample.None {
 		report.add("disks", false, found.Explanation)
 		return

@@ -33,10 +33,7 @@ type Disks struct {
 	Explanation string
 }
 
-const (
-	noLocations = "the data directory is not known: grant pg_monitor, or pg_read_all_settings, to the monitoring user"
-	notAsked    = "the data directory is not known, for PostgreSQL does not answer"
-)
+const notAsked = "the data directory is not known, for PostgreSQL does not answer"
 
 // Disks gives how the file systems of a server's host are, as of at most the
 // cache's time ago, within the deadline. Many may ask at once: the host is
@@ -92,7 +89,7 @@ func (l *Live) look(ctx context.Context, t target.Target) Disks {
 		}
 	}
 	if len(locations) == 0 {
-		return unseen(t, sample.NoPrivilege, noLocations)
+		return unseen(t, sample.NoPrivilege, locationAdvice(status.VersionNum))
 	}
 	seen, err := l.reader.Read(ctx, t, locations)
 	if l.firstContact(err) {
@@ -100,7 +97,7 @@ func (l *Live) look(ctx context.Context, t target.Target) Disks {
 			seen, err = l.reader.Read(ctx, t, locations)
 		}
 	}
-	found := l.judge(ctx, t, seen, err)
+	found := l.judge(ctx, t, seen, err, status.VersionNum)
 	if pinned := (statusKey{t.ID, t.Revision}); found.Reason == sample.None {
 		l.places.Set(pinned, locations)
 		l.looks.SetIfAbsent(pinned, found)
@@ -109,7 +106,7 @@ func (l *Live) look(ctx context.Context, t target.Target) Disks {
 }
 
 // judge says what a look has come to.
-func (l *Live) judge(ctx context.Context, t target.Target, seen sample.Disks, err error) Disks {
+func (l *Live) judge(ctx context.Context, t target.Target, seen sample.Disks, err error, version int32) Disks {
 	if err != nil {
 		reason := remote.Classify(err)
 		if reason == sample.Other {
@@ -121,7 +118,7 @@ func (l *Live) judge(ctx context.Context, t target.Target, seen sample.Disks, er
 	if _, ok := seen.Of(useData); ok {
 		return found
 	}
-	found.Reason, found.Explanation = sample.NoPrivilege, noLocations
+	found.Reason, found.Explanation = sample.NoPrivilege, locationAdvice(version)
 	for _, m := range seen.Missing {
 		if m.Use == useData {
 			found.Reason, found.Explanation = m.Reason, missingAdvice(t.Disks(), m)

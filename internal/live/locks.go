@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -46,8 +47,9 @@ type Locks struct {
 	Waits    []Wait
 	Prepared []Prepared // those that somebody waits for
 	// Hidden counts the sessions of which the role may see nothing: whether they
-	// wait is not known.
-	Hidden int
+	// wait is not known. VersionNum is for HiddenNote.
+	Hidden     int
+	VersionNum int32
 }
 
 // Locks gives who waits for whom on a server. Those who ask at the same time
@@ -78,7 +80,7 @@ func (l *Live) askLocks(ctx context.Context, t target.Target) (answer Locks, err
 			return err
 		}
 		answer, err = locksOn(ctx, conn, sessions)
-		answer.Hidden = hidden
+		answer.Hidden, answer.VersionNum = hidden, remote.SessionOf(conn.Conn().PgConn()).Version
 		return err
 	})
 	answer.At = at

@@ -39,6 +39,8 @@ type Status struct {
 	DataDir     *string
 	InRecovery  bool
 	Superuser   bool
+	// Proxy says that something stands between us and PostgreSQL.
+	Proxy bool
 	// Locations are where the data lies: data directory, WAL and tablespaces,
 	// without those that the role may not know. Asked for only where file
 	// systems are looked at.
@@ -135,8 +137,9 @@ func statusOf(ctx context.Context, conn *pgx.Conn) (Status, error) {
 		dir := validText(*r.DataDir)
 		s.DataDir = &dir
 	}
+	s.Proxy = remote.SessionOf(conn.PgConn()).Proxy
 	if !r.SeesAll {
-		s.Reason = sample.NoPrivilege
+		s.Reason, s.Explanation = sample.NoPrivilege, privilegeAdvice(r.VersionNum)
 	}
 	return s, nil
 }

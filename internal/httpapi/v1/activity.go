@@ -52,7 +52,7 @@ func (r routes) activity(ctx context.Context, in *activityInput) (*output[activi
 	}
 	body := activityBody{Server: t.Name, At: utc(now.At), Hidden: now.Hidden, Sessions: make([]sessionNow, len(now.Sessions))}
 	if now.Hidden > 0 {
-		note := live.HiddenNote
+		note := live.HiddenNote(now.VersionNum)
 		body.Note = &note
 	}
 	for i, s := range now.Sessions {

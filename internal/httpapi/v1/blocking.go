@@ -148,7 +148,7 @@ func (r routes) locks(ctx context.Context, in *ServerPath) (*output[locksBody], 
 	}
 	body := locksBody{Server: t.Name, At: utc(now.At), Blocking: blockingOf(blockingNow(now), now.At, all), Hidden: now.Hidden}
 	if now.Hidden > 0 {
-		note := live.HiddenNote
+		note := live.HiddenNote(now.VersionNum)
 		body.Note = &note
 	}
 	return say(body), nil
