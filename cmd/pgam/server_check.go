@@ -190,7 +190,7 @@ func driverText(ctx context.Context, server target.Target, shells *remote.Shells
 		Application: "pgam-test", Connect: checkWithin, Statement: checkWithin, Lock: time.Second, Shells: shells,
 	})
 	if err != nil {
-		return err.Error()
+		return remote.Said(err.Error())
 	}
 	_ = conn.Close(ctx)
 
