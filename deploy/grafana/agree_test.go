@@ -42,7 +42,7 @@ func (f *filled) functionsAgree(t *testing.T) {
 				t.Fatalf("history begins at %s only", f.from)
 			}
 			sums := `from (select sum(samples), sum(ticks) from report.activity_by('db1', '` + dimension + `', $1, $2)) x`
-			minutes := `from (select sum(cpu + lock + lwlock + io + ipc + client + timeout + buffer_pin + extension + other + idle_in_transaction)::numeric,
+			minutes := `from (select sum(cpu + lock + lwlock + io + ipc + client + timeout + buffer + extension + other + idle_in_transaction)::numeric,
                                      sum(ticks_ok + ticks_degraded)::numeric
                                 from report.activity_minute where server = 'db1' and "time" >= $1 and "time" < $2) x`
 			to := hour.Add(time.Hour)

@@ -110,7 +110,7 @@ func (p *past) makeYear(b *testing.B, conn *pgx.Conn) {
 	fmt.Fprintf(&sql, `
 insert into history.activity_total
 select server_id, step_seconds, bucket - d.days * interval '1 day', cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed,
-       ticks_skipped, samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions,
+       ticks_skipped, samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions,
        max_backends
   from history.activity_total
  cross join generate_series(1, %d) as d (days)

@@ -53,7 +53,7 @@ type Instant struct {
 	Asked, At time.Time
 	Outcome   sample.Outcome
 	Reason    sample.Reason
-	// Backends counts connections to databases, idle ones too; nil: unknown.
+	// Backends counts connections as sample.Tick does; nil: unknown.
 	Backends *int32
 	// Burst says that the tick was taken in full detail.
 	Burst    bool
@@ -79,8 +79,9 @@ type Session struct {
 	ClientAddr     *string // nil: a Unix socket or a background process
 	BackendType    *string
 	State          string
-	WaitEventType  string // CPU where PostgreSQL reported no wait
+	WaitEventType  string // CPU where PostgreSQL reported no wait, empty where it does not tell
 	WaitEvent      string
+	Class          sample.WaitClass `db:"-"`
 	QueryID        *int64
 	OwnFingerprint bool // QueryID is pgam's own, not PostgreSQL's
 	Query          *string

@@ -67,7 +67,7 @@ select %[1]d, '2024-11-22 12:00Z', 15000, 1000, 25, array(select i * 1000 + 200 
   from (select array_agg(tick order by session, tick)::smallint[] as tick, array_agg(session order by session, tick) as session
           from (select i as tick, 1 as session from generate_series(1, 15) i union all select i, 2 from generate_series(6, 15) i) x) n;
 insert into history.activity_minute (server_id, minute, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped,
-       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions)
+       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
 select %[1]d, timestamptz '2024-11-22 11:00Z' + i * interval '1 minute', 1000, 60, 60, 0, 0, 0,
        60 + l, 60, l, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 + l / 60
   from generate_series(0, 109) i, lateral (select case when i >= 90 then 60 else 0 end as l) x;

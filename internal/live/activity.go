@@ -36,6 +36,8 @@ type Session struct {
 	QueryAge      *float64 `db:"query_age"`
 	StateAge      *float64 `db:"state_age"`
 	BlockedBy     []int32  `db:"blocked_by"`
+	// Class is what it waits for; it is not asked for.
+	Class sample.WaitClass `db:"-"`
 }
 
 // Activity is the sessions of one server at one moment.
@@ -94,6 +96,7 @@ func sessionsOn(ctx context.Context, conn *pgxpool.Conn, all bool) (sessions []S
 	if err != nil {
 		return nil, 0, err
 	}
+	version := parseVersion(conn.Conn().PgConn().ParameterStatus("server_version"))
 	sessions = make([]Session, 0, len(found))
 	for _, s := range found {
 		if s.Query != nil && *s.Query == hiddenQuery && s.State == nil {
@@ -101,6 +104,7 @@ func sessionsOn(ctx context.Context, conn *pgxpool.Conn, all bool) (sessions []S
 			continue
 		}
 		s.clean()
+		s.class(version)
 		sessions = append(sessions, s)
 	}
 	return sessions, hidden, nil
@@ -130,6 +134,18 @@ func (s *Session) clean() {
 	}
 	slices.Sort(s.BlockedBy)
 	s.BlockedBy = slices.Compact(s.BlockedBy)
+}
+
+// class says what a session of a server of some version waits for.
+func (s *Session) class(version int32) {
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	waitType := sample.WaitTypeOf(version, text(s.BackendType), text(s.State), text(s.WaitEventType))
+	s.Class = sample.ClassOf(text(s.State), waitType, text(s.WaitEvent))
 }
 
 func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

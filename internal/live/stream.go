@@ -35,7 +35,7 @@ const (
 // Tick is one look at a server, for those who listen.
 type Tick struct {
 	At time.Time
-	// Classes are the sessions that are not idle by wait class.
+	// Classes are the sessions that are load by wait class.
 	Classes [sample.NumClasses]int
 	// Connections are client backends by state, as in Status.
 	Connections map[string]int64
@@ -268,16 +268,12 @@ func (l *Live) tick(ctx context.Context, t target.Target) Tick {
 	return tick
 }
 
-// classesOf counts sessions by wait class.
+// classesOf counts sessions that are load by wait class.
 func classesOf(sessions []Session) (classes [sample.NumClasses]int) {
-	text := func(s *string) string {
-		if s == nil {
-			return ""
-		}
-		return *s
-	}
 	for i := range sessions {
-		classes[sample.ClassOf(text(sessions[i].State), text(sessions[i].WaitEventType))]++
+		if class := sessions[i].Class; class.Load() {
+			classes[class]++
+		}
 	}
 	return classes
 }

@@ -113,14 +113,14 @@ func (r *reader) activity(rr *pgconn.ResultReader) error {
 		s.Session = r.session(pid, v)
 		waitType := v[colWaitType]
 		if len(waitType) == 0 {
-			waitType = []byte(sample.CPU)
+			waitType = []byte(sample.WaitTypeOf(c.version, string(v[colBackendType]), string(v[colState]), ""))
 		}
 		s.Wait, s.Class = r.dict.Wait(v[colState], waitType, v[colWait])
 		s.Query = r.query(pid, s, v)
 		if string(waitType) == "Lock" {
 			r.locks.waiters = append(r.locks.waiters, waiter{pid: pid, at: len(t.Sessions)})
 		}
-		if string(v[colState]) == "active" {
+		if string(v[colState]) == "active" && s.Class.Load() {
 			r.visit.Load.Active++
 		}
 		c.pids[pid] = s.Session
@@ -149,9 +149,6 @@ func (r *reader) session(pid int32, v [][]byte) int32 {
 		e.Application = statement.Label(cleanText(v[colApplication]))
 		e.ClientAddr = addrAt(v[colClientAddr])
 		e.BackendType = string(v[colBackendType])
-		if e.BackendType == "" {
-			e.BackendType = "client backend"
-		}
 	})
 }
 

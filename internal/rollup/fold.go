@@ -20,6 +20,9 @@ type Window struct {
 	Query   []int32
 }
 
+// Load reports whether a sample, from 0, counts: see sample.WaitEntry.
+func (w *Window) Load(i int) bool { return w.Wait[i] > 0 }
+
 // Answered reports whether the sessions of a tick, from 0, were read.
 func (w *Window) Answered(tick int) bool {
 	return len(w.Outcome) == 0 || sample.Outcome(w.Outcome[tick]).Answered()
@@ -123,7 +126,7 @@ func (f *Folder) count(w *Window, labels map[int32]Labels) {
 		session, first := w.Session[i], i
 		for ; i < len(w.Tick) && w.Session[i] == session; i++ {
 			tick := int(w.Tick[i]) - 1
-			if f.minute[tick] < 0 {
+			if f.minute[tick] < 0 || !w.Load(i) {
 				continue
 			}
 			waits.Add(int32(w.Wait[i]), tick)
@@ -134,16 +137,16 @@ func (f *Folder) count(w *Window, labels map[int32]Labels) {
 			queries.Add(query, tick)
 		}
 		for d, key := range labels[session] {
-			f.run(&f.grids[int(Database)+d], key, w.Tick[first:i])
+			f.run(&f.grids[int(Database)+d], key, w, first, i)
 		}
 	}
 }
 
-// run counts the ticks of one session.
-func (f *Folder) run(g *Grid, key int32, ticks []int16) {
+// run counts the samples of one session.
+func (f *Folder) run(g *Grid, key int32, w *Window, first, end int) {
 	start := -1
-	for _, one := range ticks {
-		if tick := int(one) - 1; f.minute[tick] >= 0 {
+	for i := first; i < end; i++ {
+		if tick := int(w.Tick[i]) - 1; f.minute[tick] >= 0 && w.Load(i) {
 			if start < 0 {
 				start = g.start(key)
 			}

@@ -12,7 +12,8 @@ const Unset int32 = -1 << 31
 
 // Session is one session of one tick: a backend that was not idle, by
 // dictionary ids. A backend is idle when its state is idle or its wait is of
-// type Activity (a background process in its main loop).
+// type Activity (a background process in its main loop). Those of ClassIdle are
+// listed, and are not load.
 type Session struct {
 	// Session, Wait and Query are ids of the server's dictionaries; Query is 0
 	// for none.
@@ -22,6 +23,9 @@ type Session struct {
 	Query   int32
 	// QueryStart, XactStart and StateChange are microseconds since the Unix
 	// epoch; 0 is unknown.
+	//
+	// XactStart is that of a transaction which others may have to wait for: VACUUM
+	// and walsenders have none, nor has VACUUM an Xmin that holds anything back.
 	QueryStart, XactStart, StateChange int64
 	// Xmin is backend_xmin; 0 is none.
 	Xmin uint32
@@ -44,8 +48,9 @@ type Tick struct {
 	Outcome  Outcome
 	Reason   Reason
 	Duration time.Duration
-	// Backends counts those connected to a database, idle ones too; Unset when
-	// not answered.
+	// Backends counts the connections that max_connections allows: client
+	// backends, idle ones too, and before PostgreSQL 12 walsenders; Unset when not
+	// answered.
 	Backends int32
 	// NextXID is the server's next transaction id; 0 when unknown.
 	NextXID  int64
@@ -76,7 +81,9 @@ type SessionEntry struct {
 }
 
 // WaitEntry is what a session was doing. Type is CPU, with no Event, where
-// PostgreSQL reports no wait.
+// PostgreSQL reports no wait, and empty where it does not tell. The ID is
+// negative where that is ClassIdle: whoever counts samples leaves those out by
+// the number alone.
 type WaitEntry struct {
 	ID                 int16
 	State, Type, Event string
@@ -140,9 +147,9 @@ type Visit struct {
 // Load is how busy a server is, as far as bursts go. Counts are Unset where not
 // known.
 type Load struct {
-	Active         int32 // sessions whose state is active
+	Active         int32 // sessions whose state is active, and that are load
 	LockWaits      int32 // sessions that wait for a lock
-	Connections    int32 // to a database
+	Connections    int32 // of what MaxConnections counts
 	MaxConnections int32 // the setting
 	// Crowd is who holds most connections, the first ones only; nil unless asked.
 	Crowd []Crowd

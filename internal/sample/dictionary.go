@@ -179,8 +179,13 @@ func (d *Dictionary) Reoffer() {
 
 // KnowWait teaches an entry that the store has already.
 func (d *Dictionary) KnowWait(e WaitEntry) {
-	d.waits[string(waitKey(nil, []byte(e.State), []byte(e.Type), []byte(e.Event)))] = waitSeen{e.ID, ClassOf(e.State, e.Type)}
-	d.next.Wait = max(d.next.Wait, min(e.ID, otherWait-1)+1)
+	number := max(e.ID, -e.ID)
+	d.next.Wait = max(d.next.Wait, min(number, otherWait-1)+1)
+	class := ClassOf(e.State, e.Type, e.Event)
+	if class.Load() != (e.ID > 0) {
+		return // it was classed otherwise once: samples to come get another id
+	}
+	d.waits[string(waitKey(nil, []byte(e.State), []byte(e.Type), []byte(e.Event)))] = waitSeen{e.ID, class}
 }
 
 // KnowQuery teaches an entry that the store has already.
@@ -231,14 +236,22 @@ func (d *Dictionary) Wait(state, typ, event []byte) (int16, WaitClass) {
 	if seen, ok := d.waits[string(key)]; ok {
 		return seen.id, seen.class
 	}
-	class := ClassOf(string(state), string(typ))
+	class := ClassOf(string(state), string(typ), string(event))
 	if d.next.Wait >= otherWait {
 		// An extension that invents wait events must not exhaust the ids: the
 		// last one is for all that come after.
-		d.addWait(waitKey(nil, nil, nil, []byte(otherEvent)), WaitEntry{ID: otherWait, Event: otherEvent}, ClassOther)
-		return otherWait, class
+		id := otherWait
+		entry := WaitEntry{ID: otherWait, Event: otherEvent}
+		if !class.Load() {
+			id, entry = -otherWait, WaitEntry{ID: -otherWait, Type: "Activity", Event: otherEvent}
+		}
+		d.addWait(waitKey(nil, nil, []byte(entry.Type), []byte(otherEvent)), entry, class)
+		return id, class
 	}
 	id := d.next.Wait
+	if !class.Load() {
+		id = -id
+	}
 	d.next.Wait++
 	d.addWait(key, WaitEntry{ID: id, State: string(state), Type: string(typ), Event: string(event)}, class)
 	return id, class

@@ -30,7 +30,7 @@ type Window struct {
 	// One element a session sample, ordered by session, then tick.
 	Tick       []int16 // 1-based index into the tick arrays
 	Session    []int32
-	Wait       []int16
+	Wait       []int16 // negative: not load, see WaitEntry
 	Query      []int32
 	QueryStart []int32 // milliseconds from T0
 	XactLead   []int32 // query start minus transaction start, milliseconds
@@ -48,7 +48,8 @@ type Window struct {
 	Minute Minute
 }
 
-// Minute is a window's share of the rollup of the minute it lies in.
+// Minute is a window's share of the rollup of the minute it lies in: Classes,
+// Samples and MaxSessions are of sessions that are load.
 type Minute struct {
 	Start       time.Time
 	Planned     int32
@@ -88,12 +89,15 @@ func (w *Window) ledger(ticks []Tick) {
 		m := &w.Minute
 		m.Planned++
 		m.Outcomes[t.Outcome]++
-		m.MaxSessions = max(m.MaxSessions, int32(len(t.Sessions))) //nolint:gosec // bounded by the probe
 		m.MaxBackends = max(m.MaxBackends, t.Backends)
+		before := m.Samples
 		for _, s := range t.Sessions {
-			m.Classes[s.Class]++
-			m.Samples++
+			if s.Class.Load() {
+				m.Classes[s.Class]++
+				m.Samples++
+			}
 		}
+		m.MaxSessions = max(m.MaxSessions, m.Samples-before)
 	}
 	if burst {
 		w.TickBurst = make([]bool, n)
@@ -111,7 +115,10 @@ func (w *Window) ledger(ticks []Tick) {
 }
 
 func (w *Window) samples(ticks []Tick) {
-	n := int(w.Minute.Samples)
+	n := 0
+	for i := range ticks {
+		n += len(ticks[i].Sessions)
+	}
 	// Session, tick and place in the tick, in one number that sorts.
 	order := make([]uint64, 0, n)
 	for i, t := range ticks {

@@ -425,7 +425,7 @@ func (d *decoder) tick() *sample.Tick {
 	for i := range t.Sessions {
 		s := &t.Sessions[i]
 		s.Session, s.Wait, s.Class, s.Query = d.int32(), d.int16(), sample.WaitClass(d.byte()), d.int32()
-		if s.Class >= sample.NumClasses {
+		if s.Class > sample.ClassIdle {
 			s.Class = sample.ClassOther
 		}
 		s.QueryStart = d.instant(w)

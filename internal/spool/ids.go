@@ -22,7 +22,7 @@ func (s *Spool) learn(v *sample.Visit) {
 		n.Lock = max(n.Lock, v.Entries.Locks[i].ID+1)
 	}
 	for i := range v.Entries.Waits {
-		n.Wait = max(n.Wait, min(v.Entries.Waits[i].ID, 1<<15-2)+1)
+		n.Wait = max(n.Wait, min(max(v.Entries.Waits[i].ID, -v.Entries.Waits[i].ID), 1<<15-2)+1)
 	}
 	if n != s.next[v.Server] {
 		s.next[v.Server] = n

@@ -52,7 +52,7 @@ update history.packed_day d
 with w as (
 insert into history.activity_window ` + windowInto + `
 ` + from + `
-returning server_id, t0, cadence_ms, samples),
+returning server_id, t0, cadence_ms),
 ` + late + `due as (
 insert into history.rollup_due as r (server_id, step_seconds, bucket, revision)
 select w.server_id, 600, date_bin('10 minutes', w.t0, timestamptz 'epoch'), 1
@@ -60,9 +60,9 @@ select w.server_id, 600, date_bin('10 minutes', w.t0, timestamptz 'epoch'), 1
 on conflict (server_id, step_seconds, bucket) do update
    set revision = r.revision + 1)
 insert into history.activity_minute as m (server_id, minute, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed,
-       ticks_skipped, samples, max_sessions, max_backends, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other,
+       ticks_skipped, samples, max_sessions, max_backends, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other,
        idle_in_transaction)
-select w.server_id, $26, w.cadence_ms, $27, $28, $29, $30, $31, w.samples, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44
+select w.server_id, $26, w.cadence_ms, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45
   from w
 on conflict (server_id, minute) do update
    set cadence_ms = excluded.cadence_ms,
@@ -81,7 +81,7 @@ on conflict (server_id, minute) do update
        ipc = m.ipc + excluded.ipc,
        client = m.client + excluded.client,
        timeout = m.timeout + excluded.timeout,
-       buffer_pin = m.buffer_pin + excluded.buffer_pin,
+       buffer = m.buffer + excluded.buffer,
        extension = m.extension + excluded.extension,
        other = m.other + excluded.other,
        idle_in_transaction = m.idle_in_transaction + excluded.idle_in_transaction`
@@ -100,6 +100,7 @@ func (w *writer) window(n *sample.Window) {
 	for _, v := range m.Outcomes {
 		p.int4(v)
 	}
+	p.int4(m.Samples)
 	p.int4(m.MaxSessions)
 	orNull(p, m.MaxBackends, sample.Unset, p.int4)
 	for _, v := range m.Classes {
@@ -118,7 +119,7 @@ func (p *params) window(n *sample.Window) {
 	p.time(n.T0)
 	p.int4(int32(n.Span.Milliseconds()))    //nolint:gosec // minutes
 	p.int4(int32(n.Cadence.Milliseconds())) //nolint:gosec // as validated
-	p.int4(n.Minute.Samples)
+	p.int4(int32(len(n.Tick)))              //nolint:gosec // bounded by the probe
 	orNull(p, n.XIDBase, 0, p.int8)
 	p.int4s(n.TickOffset, false)
 	p.int2s(n.TickOutcome, true)

@@ -60,7 +60,7 @@ func loadDay(ctx context.Context, tx pgx.Tx, id target.ID, day *LoadedDay, rows 
 	}
 	if err := copyInto(ctx, tx, "activity_window "+windowInto, day.Windows, func(p *params, w *sample.Window) {
 		one := *w
-		one.Server, one.Minute.Samples = id, int32(len(w.Tick)) //nolint:gosec // as many as were read
+		one.Server = id
 		p.window(&one)
 	}); err != nil {
 		return err
@@ -103,7 +103,7 @@ func loadDay(ctx context.Context, tx pgx.Tx, id target.ID, day *LoadedDay, rows 
 
 // ledgerInto are the columns of a minute after its key.
 const ledgerInto = `, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped, max_sessions, max_backends,
-       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction)`
+       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction)`
 
 // ledger adds the values of ledgerInto after cadence_ms; samples are added by
 // count.

@@ -116,6 +116,9 @@ select t0, span_ms, cadence_ms, tick_offset_ms, tick_outcome, tick_reason, sampl
 		}
 		for i, tick := range ticks {
 			if b := bucket[tick-1]; b >= 0 {
+				if waits[i] < 0 {
+					continue // no load
+				}
 				class, known := classes[waits[i]]
 				if !known { // it came after the dictionary was read
 					class = sample.ClassOther
@@ -146,19 +149,23 @@ func (s *Store) waitClasses(ctx context.Context, id target.ID) (map[int16]sample
 		state, waitType, event string
 	)
 	_, err = pgx.ForEachRow(rows, []any{&entry, &state, &waitType, &event}, func() error {
-		classes[entry] = classOf(state, waitType, event)
+		classes[entry] = classOf(entry, state, waitType, event)
 		return nil
 	})
 	return classes, err
 }
 
-// classOf gives the class of an entry of the dictionary of waits. One with an
-// event of no type stands for all that found no room in it.
-func classOf(state, waitType, event string) sample.WaitClass {
-	if waitType == "" && event != "" {
-		return sample.ClassOther
+// classOf gives the class of an entry of the dictionary of waits. What was
+// counted as load once stays so: it is in the sums.
+func classOf(id int16, state, waitType, event string) sample.WaitClass {
+	class := sample.ClassOf(state, waitType, event)
+	switch {
+	case id < 0:
+		return sample.ClassIdle
+	case class.Load():
+		return class
 	}
-	return sample.ClassOf(state, waitType)
+	return sample.ClassOf("active", waitType, "")
 }
 
 // eachWindow gives the windows of some ranges, which are disjoint and in the

@@ -66,7 +66,7 @@ func seedMinute(t *testing.T, dsn string, server target.ID, minute time.Time, pl
 	t.Helper()
 	pgtest.Exec(t, dsn, fmt.Sprintf(`
 insert into history.activity_minute (server_id, minute, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped,
-       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions)
+       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
 values (%d, '%s', 1000, %d, %d, %d, %d, %d, %d, %d, %d, 0, 0, 0, 0, 0, 0, 0, 0, 0, %d)`,
 		server, minute.Format(time.RFC3339), planned, ok, degraded, failed, skipped, cpu+lock, cpu, lock, 2))
 }

@@ -10,7 +10,7 @@ import (
 
 // classColumns are those of wait classes in activity_minute, where they are
 // integer, and in activity_total, where they are bigint.
-const classColumns = `ticks_ok + ticks_degraded, max_sessions, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other,
+const classColumns = `ticks_ok + ticks_degraded, max_sessions, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other,
        idle_in_transaction`
 
 // activityFromSums reads wait classes by minute, hour and day. Minutes are

@@ -249,8 +249,11 @@ func (c *counting) waitKeys() question {
 		sql:  "/* pgam:wait_keys */ select id, state, wait_event_type, wait_event from history.wait where server_id = $1",
 		args: func(p *params) { p.int8(int64(c.server)) },
 		row: func(v values) {
+			if v.int2(0) < 0 {
+				return // no load: nothing counts it
+			}
 			state, typ, event := v.text(1), v.text(2), v.text(3)
-			class := classOf(state, typ, event)
+			class := classOf(v.int2(0), state, typ, event)
 			named := map[history.Dimension]string{
 				history.ByWaitClass: class.String(), history.ByState: state, history.ByWaitEvent: eventLabel(class, typ, event),
 			}

@@ -188,7 +188,7 @@ func (q *fleetQuery) minutesOf() question {
 		name: "pgam_fleet_minutes",
 		sql: `/* pgam:fleet */
 select s.id, m.minute, m.cadence_ms, m.ticks_ok::int8, m.ticks_degraded::int8, m.ticks_failed::int8, m.ticks_skipped::int8,
-       m.cpu::int8, m.lock::int8, m.lwlock::int8, m.io::int8, m.ipc::int8, m.client::int8, m.timeout::int8, m.buffer_pin::int8,
+       m.cpu::int8, m.lock::int8, m.lwlock::int8, m.io::int8, m.ipc::int8, m.client::int8, m.timeout::int8, m.buffer::int8,
        m.extension::int8, m.other::int8, m.idle_in_transaction::int8
   from pgam.server s
   join history.activity_minute m on m.server_id = s.id
@@ -361,7 +361,7 @@ select f.server_id, f.mount_point, u.sampled_at, u.free_bytes, u.total_bytes, t.
 
 // fleetClasses are the columns of wait classes, in the order of sample's.
 func fleetClasses() []string {
-	return []string{"cpu", "lock", "lwlock", "io", "ipc", "client", "timeout", "buffer_pin", "extension", "other", "idle_in_transaction"}
+	return []string{"cpu", "lock", "lwlock", "io", "ipc", "client", "timeout", "buffer", "extension", "other", "idle_in_transaction"}
 }
 
 // fleetKept refuses a range that begins before the oldest partition of what

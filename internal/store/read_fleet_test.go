@@ -28,7 +28,7 @@ func TestFleet(t *testing.T) {
 	mustAppend(t, s, sample.Batch{Visits: []*sample.Visit{{Server: busy.ID, Settings: &sample.Settings{At: noon, Set: []sample.Setting{{Name: "max_connections", Value: "100"}}}}}})
 	pgtest.Exec(t, dsn, fmt.Sprintf(`
 insert into history.activity_total (server_id, step_seconds, bucket, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped, samples,
-       cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions)
+       cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
 values (%d, 3600, '2024-11-21 12:00Z', 1000, 3600, 3500, 100, 0, 0, 7200, 7200, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3)`, busy.ID))
 
 	// Amid the pile-up: its windows after that are not written yet.
@@ -90,7 +90,7 @@ func seedTotal(t *testing.T, dsn string, server target.ID, step int, bucket time
 	t.Helper()
 	pgtest.Exec(t, dsn, fmt.Sprintf(`
 insert into history.activity_total (server_id, step_seconds, bucket, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped, samples,
-       cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions)
+       cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
 values (%d, %d, '%s', 1000, %d, %d, 0, 0, 0, %d, %d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3)`, server, step, bucket.Format(time.RFC3339), ticks, ticks, cpu, cpu))
 }
 

@@ -134,6 +134,7 @@ select u.session as id,
        coalesce(x.state, '') as state,
        coalesce(x.wait_event_type, '') as wait_event_type,
        coalesce(x.wait_event, '') as wait_event,
+       u.wait as wait_id,
        q.query_id,
        coalesce(q.own, false) as own_fingerprint,
        q.text as query,
@@ -161,9 +162,17 @@ select u.session as id,
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByName[history.Session])
-	for i := range sessions {
+	type row struct {
+		history.Session
+
+		WaitID int16
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
+	sessions := make([]history.Session, len(found))
+	for i := range found {
+		sessions[i] = found[i].Session
 		n := &sessions[i]
+		n.Class = classOf(found[i].WaitID, n.State, n.WaitEventType, n.WaitEvent)
 		for _, at := range []*time.Time{n.BackendStart, n.QueryStart, n.XactStart, n.StateChange} {
 			if at != nil {
 				*at = at.UTC()

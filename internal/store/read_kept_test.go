@@ -19,7 +19,7 @@ func seedHour(t *testing.T, dsn string, server target.ID, hour time.Time, ok, de
 	t.Helper()
 	pgtest.Exec(t, dsn, fmt.Sprintf(`
 insert into history.activity_total (server_id, step_seconds, bucket, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped,
-       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions)
+       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
 values (%d, 3600, '%s', 1000, %d, %d, %d, %d, %d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)`,
 		server, hour.Format(time.RFC3339), ok+degraded+failed+skipped, ok, degraded, failed, skipped))
 }

@@ -11,15 +11,15 @@ import (
 
 // leanColumns says which columns of the samples are read; the others are null,
 // and not even fetched by PostgreSQL.
-type leanColumns struct{ session, wait, query bool }
+type leanColumns struct{ session, query bool }
 
 // leanWindows asks for what is counted of the windows that begin in a time.
 func leanWindows(c leanColumns, id target.ID, from, to time.Time, row func(values)) question {
 	return question{
 		name: "pgam_lean_windows",
 		sql: `/* pgam:lean_windows */
-select t0, span_ms, tick_offset_ms, tick_outcome, sample_tick, case when $4 then sample_session end, case when $5 then sample_wait end,
-       case when $6 then sample_query end
+select t0, span_ms, tick_offset_ms, tick_outcome, sample_tick, case when $4 then sample_session end, sample_wait,
+       case when $5 then sample_query end
   from history.activity_window
  where server_id = $1
    and t0 >= $2
@@ -30,7 +30,6 @@ select t0, span_ms, tick_offset_ms, tick_outcome, sample_tick, case when $4 then
 			p.time(from)
 			p.time(to)
 			p.bool(c.session)
-			p.bool(c.wait)
 			p.bool(c.query)
 		},
 		row: row,
@@ -59,7 +58,7 @@ func (b *leanBuffer) add(v values) {
 	w.Session, w.Wait, w.Query = v.appendInt4s(5, w.Session[:0]), v.appendInt2s(6, w.Wait[:0]), v.appendInt4s(7, w.Query[:0])
 	n := len(w.Tick)
 	ok := len(w.Outcome) == 0 || len(w.Outcome) == len(w.Offset)
-	ok = ok && (v.null(5) || len(w.Session) == n) && (v.null(6) || len(w.Wait) == n) && (v.null(7) || len(w.Query) == n)
+	ok = ok && (v.null(5) || len(w.Session) == n) && len(w.Wait) == n && (v.null(7) || len(w.Query) == n)
 	for _, tick := range w.Tick {
 		ok = ok && tick >= 1 && int(tick) <= len(w.Offset)
 	}

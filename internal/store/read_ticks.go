@@ -30,6 +30,7 @@ type windowCount struct {
 	*counting
 	columns  leanColumns
 	early    bool // the filter is applied to samples, not to what they sum up to
+	byWait   bool // it is counted by the wait, or a filter looks at it
 	grid     rollup.Grid
 	buffer   leanBuffer
 	sessions map[int32]countedSession // of the day
@@ -42,7 +43,7 @@ type windowCount struct {
 func (c *counting) windows(ctx context.Context, r history.Range) error {
 	w := windowCount{counting: c, early: !c.filter.Within(c.by)}
 	waits := stored(c.by) == rollup.Wait
-	w.columns.wait = waits || len(c.filter[history.ByWaitClass])+len(c.filter[history.ByWaitEvent])+len(c.filter[history.ByState]) > 0
+	w.byWait = waits || len(c.filter[history.ByWaitClass])+len(c.filter[history.ByWaitEvent])+len(c.filter[history.ByState]) > 0
 	w.columns.query = c.by == history.ByQuery || w.early && len(c.filter[history.ByQuery]) > 0
 	w.columns.session = slices.Contains(sessionDimensions, c.by) ||
 		w.early && slices.ContainsFunc(sessionDimensions, func(d history.Dimension) bool { return len(c.filter[d]) > 0 })
@@ -160,7 +161,7 @@ func (w *windowCount) window(n *rollup.Window, r history.Range) {
 	}
 	w.grid.Begin(len(n.Offset))
 	for i, one := range n.Tick {
-		if tick := int(one) - 1; w.buckets[tick] >= 0 {
+		if tick := int(one) - 1; w.buckets[tick] >= 0 && n.Load(i) {
 			if key, fits := w.key(n, i); fits {
 				w.grid.Add(key, tick)
 				w.total[tick]++
@@ -183,7 +184,7 @@ func (w *windowCount) window(n *rollup.Window, r history.Range) {
 
 // key gives what a sample is counted by, and whether the filter leaves it.
 func (w *windowCount) key(n *rollup.Window, i int) (key int32, fits bool) {
-	if w.columns.wait {
+	if w.byWait {
 		wait := w.wait(n.Wait[i])
 		if !wait.fits {
 			return 0, false

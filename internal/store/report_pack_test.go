@@ -228,7 +228,7 @@ insert into history.activity_rollup (server_id, step_seconds, dimension, bucket,
 values (%[1]d, 60, 1, '2024-11-22 12:00Z', 14, 28, '{2,1}', '{14,7}', '{3,1}', 1, 7), (%[1]d, 600, 3, '2024-11-22 12:00Z', 14, 28, '{0,1}', '{20,8}', '{2,1}', 0, 0),
        (%[1]d, 3600, 2, '2024-11-22 12:00Z', 14, 28, '{1}', '{28}', '{2}', 0, 0)`, server), fmt.Sprintf(`
 insert into history.activity_total (server_id, step_seconds, bucket, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped, samples,
-       cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions, max_backends)
+       cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions, max_backends)
 select %d, 3600, '2024-11-22 12:00Z', 1000, 15, 13, 1, 1, 0, 19, 14, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 7`, server))
 	read := func(sql string) []string { return pgtest.Value[[]string](t, dsn, sql) }
 	for sql, want := range map[string][]string{

@@ -38,7 +38,7 @@ select coalesce((select max(m.id)
                                        where x.server_id = $1 and x.day = d.day
                                        order by x.id desc limit 1) m), 0) + 1,
        coalesce((select max(q.id) from history.query q where q.server_id = $1), 0) + 1,
-       least(coalesce((select max(w.id) from history.wait w where w.server_id = $1), 0), 32766)::smallint + 1::smallint,
+       least(coalesce((select max(abs(w.id)) from history.wait w where w.server_id = $1), 0), 32766)::smallint + 1::smallint,
        coalesce((select max(l.id) from history.lock l where l.server_id = $1), 0) + 1`
 	return s.pool.QueryRow(ctx, sql, server).Scan(&r.Next.Session, &r.Next.Query, &r.Next.Wait, &r.Next.Lock)
 }

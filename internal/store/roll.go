@@ -166,7 +166,7 @@ func (s *Store) rollWindows(ctx context.Context, d dueBucket) (rows []rollup.Row
 	defer s.rolls.mu.Unlock()
 	b := &s.rolls.windows
 	b.reset()
-	err = s.ask(ctx, leanWindows(leanColumns{session: true, wait: true, query: true}, d.server, d.bucket, d.end(), b.add))
+	err = s.ask(ctx, leanWindows(leanColumns{session: true, query: true}, d.server, d.bucket, d.end(), b.add))
 	if err = errors.Join(err, b.err()); err != nil || len(b.windows) == 0 {
 		return nil, false, err
 	}

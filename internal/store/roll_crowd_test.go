@@ -95,7 +95,7 @@ func (c *crowd) window(t0 time.Time) sample.Batch {
 			for _, i := range c.rnd.Perm(len(c.sessions))[:c.rnd.IntN(c.busy+1)] {
 				w := c.waits[min(c.rnd.IntN(len(c.waits)), c.rnd.IntN(len(c.waits)))]
 				k.Sessions = append(k.Sessions, sample.Session{
-					Session: c.sessions[i].ID, Wait: w.ID, Class: sample.ClassOf(w.State, w.Type), Query: c.query(t0), Blocker: sample.Unset,
+					Session: c.sessions[i].ID, Wait: w.ID, Class: sample.ClassOf(w.State, w.Type, w.Event), Query: c.query(t0), Blocker: sample.Unset,
 				})
 				if c.rnd.IntN(4) == 0 { // whoever blocks it is no sample
 					k.Edges = append(k.Edges, sample.Edge{Blocked: c.sessions[i].ID, Blocker: 900})
@@ -142,7 +142,7 @@ func (c *crowd) store(t *testing.T, s *Store, t0 time.Time) {
 // labelOf gives the label of a sample by a dimension.
 func (c *crowd) labelOf(by history.Dimension, w *sample.Window, i int) string {
 	wait, n := c.waits[w.Wait[i]-1], c.sessions[w.Session[i]-1]
-	class := sample.ClassOf(wait.State, wait.Type)
+	class := sample.ClassOf(wait.State, wait.Type, wait.Event)
 	switch by {
 	case history.ByWaitClass:
 		return class.String()

@@ -56,10 +56,10 @@ returning 1`
 	insertTotal = `,
 total as (
 insert into history.activity_total as t (server_id, step_seconds, bucket, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed,
-       ticks_skipped, samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer_pin, extension, other, idle_in_transaction, max_sessions,
+       ticks_skipped, samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions,
        max_backends)
 select m.server_id, m.step_seconds, m.bucket, n.cadence_ms, n.ticks_planned, n.ticks_ok, n.ticks_degraded, n.ticks_failed, n.ticks_skipped,
-       n.samples, n.cpu, n.lock, n.lwlock, n.io, n.ipc, n.client, n.timeout, n.buffer_pin, n.extension, n.other, n.idle_in_transaction,
+       n.samples, n.cpu, n.lock, n.lwlock, n.io, n.ipc, n.client, n.timeout, n.buffer, n.extension, n.other, n.idle_in_transaction,
        n.max_sessions, n.max_backends
   from mine m
  cross join lateral (
@@ -67,7 +67,7 @@ select m.server_id, m.step_seconds, m.bucket, n.cadence_ms, n.ticks_planned, n.t
               sum(f.ticks_degraded)::int4 as ticks_degraded, sum(f.ticks_failed)::int4 as ticks_failed,
               sum(f.ticks_skipped)::int4 as ticks_skipped, sum(f.samples)::int8 as samples, sum(f.cpu)::int8 as cpu,
               sum(f.lock)::int8 as lock, sum(f.lwlock)::int8 as lwlock, sum(f.io)::int8 as io, sum(f.ipc)::int8 as ipc,
-              sum(f.client)::int8 as client, sum(f.timeout)::int8 as timeout, sum(f.buffer_pin)::int8 as buffer_pin,
+              sum(f.client)::int8 as client, sum(f.timeout)::int8 as timeout, sum(f.buffer)::int8 as buffer,
               sum(f.extension)::int8 as extension, sum(f.other)::int8 as other,
               sum(f.idle_in_transaction)::int8 as idle_in_transaction, max(f.max_sessions) as max_sessions,
               max(f.max_backends) as max_backends`
@@ -99,7 +99,7 @@ on conflict (server_id, step_seconds, bucket) do update
        ipc = excluded.ipc,
        client = excluded.client,
        timeout = excluded.timeout,
-       buffer_pin = excluded.buffer_pin,
+       buffer = excluded.buffer,
        extension = excluded.extension,
        other = excluded.other,
        idle_in_transaction = excluded.idle_in_transaction,

@@ -148,7 +148,7 @@ func (sc *scenario) sessions(k *sample.Tick, base, previous int64) {
 	for _, i := range sc.r.Perm(len(sc.entries.Sessions))[:sc.r.IntN(8)] {
 		n := &sc.entries.Sessions[i]
 		wait := &sc.entries.Waits[sc.r.IntN(len(sc.entries.Waits))]
-		x := sample.Session{Session: n.ID, Wait: wait.ID, Class: sample.ClassOf(wait.State, wait.Type), Blocker: sample.Unset}
+		x := sample.Session{Session: n.ID, Wait: wait.ID, Class: sample.ClassOf(wait.State, wait.Type, wait.Event), Blocker: sample.Unset}
 		e := viewRow{
 			Time: &k.Started, BackendStart: instant(n.BackendStart), PID: n.PID, Database: n.Database, User: n.User, Application: n.Application,
 			Client: n.ClientAddr, Backend: n.BackendType, State: wait.State, WaitType: wait.Type, WaitEvent: wait.Event,

@@ -181,7 +181,7 @@ func drawWait(d *rand.Rand) int {
 // classes are those of waits.
 var classes = func() (c [len(waits)]sample.WaitClass) { //nolint:gochecknoglobals // constant table
 	for i, w := range waits {
-		c[i] = sample.ClassOf(w.state, w.typ)
+		c[i] = sample.ClassOf(w.state, w.typ, w.event)
 	}
 	return c
 }()

@@ -76,7 +76,7 @@ var waits = [...]wait{ //nolint:gochecknoglobals // constant table
 	{"active", "IPC", "ParallelFinish", 15},
 	{"active", "IO", "DataFileExtend", 10},
 	{"active", "Lock", "relation", 5},
-	{"active", "Timeout", "VacuumDelay", 5},
+	{"active", "Timeout", "PgSleep", 5},
 }
 
 // waitID gives the dictionary id of the n-th of waits.

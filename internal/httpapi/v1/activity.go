@@ -19,6 +19,7 @@ type sessionNow struct {
 	State             *string  `json:"state"`
 	WaitEventType     *string  `json:"wait_event_type" doc:"Null: it runs on the CPU."`
 	WaitEvent         *string  `json:"wait_event"`
+	WaitClass         string   `json:"wait_class" enum:"cpu,lock,lwlock,io,ipc,client,timeout,buffer,extension,other,idle_in_transaction,idle" doc:"idle: no load, for it waits for work or sleeps because a throttle says so."`
 	QueryID           *string  `json:"query_id" doc:"As text, for it does not fit a JavaScript number. PostgreSQL 14 and later, with compute_query_id."`
 	Query             *string  `json:"query"`
 	BackendAgeSeconds *float64 `json:"backend_age_seconds"`
@@ -65,7 +66,7 @@ func sessionRow(s live.Session) sessionNow {
 	row := sessionNow{
 		PID: s.PID, LeaderPID: s.LeaderPID, Database: s.Database, User: s.User, Application: s.Application,
 		ClientAddr: s.ClientAddr, BackendType: s.BackendType, State: s.State,
-		WaitEventType: s.WaitEventType, WaitEvent: s.WaitEvent, QueryID: idText(s.QueryID), Query: s.Query,
+		WaitEventType: s.WaitEventType, WaitEvent: s.WaitEvent, WaitClass: s.Class.String(), QueryID: idText(s.QueryID), Query: s.Query,
 		BackendAgeSeconds: s.BackendAge, XactAgeSeconds: s.XactAge, QueryAgeSeconds: s.QueryAge, StateAgeSeconds: s.StateAge,
 		BlockedBy: s.BlockedBy,
 	}

@@ -74,7 +74,7 @@ func TestActivitySeriesEncoding(t *testing.T) {
 		Server: text, From: at, To: at.Add(time.Hour), StepSeconds: 60, Grain: "minute", GroupBy: "query", Times: instants{at, at.Add(time.Minute)},
 		Sessions: &classSeries{
 			CPU: averageSeries{&half}, Lock: averageSeries{nil}, LWLock: averageSeries{}, IO: averageSeries{&half, nil}, IPC: averageSeries{&half},
-			Client: averageSeries{&half, &half}, Timeout: averageSeries{nil, nil}, BufferPin: averageSeries{nil, &half}, Extension: averageSeries{&half, &half, nil},
+			Client: averageSeries{&half, &half}, Timeout: averageSeries{nil, nil}, Buffer: averageSeries{nil, &half}, Extension: averageSeries{&half, &half, nil},
 			Other: averageSeries{nil, &half, nil}, IdleInTransaction: averageSeries{nil, nil, &half},
 		},
 		Series: manySeries{

@@ -22,7 +22,7 @@ type loadRow struct {
 	IPC               float64 `json:"ipc"`
 	Client            float64 `json:"client"`
 	Timeout           float64 `json:"timeout"`
-	BufferPin         float64 `json:"buffer_pin"`
+	Buffer            float64 `json:"buffer"`
 	Extension         float64 `json:"extension"`
 	Other             float64 `json:"other"`
 	IdleInTransaction float64 `json:"idle_in_transaction"`
@@ -34,7 +34,7 @@ func loadOf(l [sample.NumClasses]float64) *loadRow {
 	}
 	return &loadRow{
 		CPU: l[sample.ClassCPU], Lock: l[sample.ClassLock], LWLock: l[sample.ClassLWLock], IO: l[sample.ClassIO], IPC: l[sample.ClassIPC],
-		Client: l[sample.ClassClient], Timeout: l[sample.ClassTimeout], BufferPin: l[sample.ClassBufferPin],
+		Client: l[sample.ClassClient], Timeout: l[sample.ClassTimeout], Buffer: l[sample.ClassBuffer],
 		Extension: l[sample.ClassExtension], Other: l[sample.ClassOther], IdleInTransaction: l[sample.ClassIdleInTransaction],
 	}
 }
@@ -58,7 +58,7 @@ type fleetRow struct {
 	LoadBy                   *loadRow      `json:"by_wait_class"`
 	LoadYesterday            *float64      `json:"average_active_sessions_yesterday" doc:"Of the same hour of the day before; null: it is not known."`
 	Blocked                  *int          `json:"blocked_sessions" doc:"Sessions that wait for another, at the newest answered tick, as all that follows."`
-	OldestTransactionSeconds *float64      `json:"oldest_transaction_seconds" doc:"Null: none that is not idle is in a transaction."`
+	OldestTransactionSeconds *float64      `json:"oldest_transaction_seconds" doc:"Of clients: VACUUM and walsenders have none. Null: none that is not idle is in a transaction."`
 	OldestXmin               *int64        `json:"oldest_xmin_age" doc:"Transactions since the oldest xmin, of sessions, slots, standbys and prepared transactions."`
 	Connections              *int32        `json:"connections"`
 	MaxConnections           *int64        `json:"max_connections"`
@@ -208,7 +208,7 @@ func (r routes) fleetActivity(ctx context.Context, in *fleetActivityInput) (*out
 		Sessions: classSeries{
 			CPU: series(sample.ClassCPU), Lock: series(sample.ClassLock), LWLock: series(sample.ClassLWLock), IO: series(sample.ClassIO),
 			IPC: series(sample.ClassIPC), Client: series(sample.ClassClient), Timeout: series(sample.ClassTimeout),
-			BufferPin: series(sample.ClassBufferPin), Extension: series(sample.ClassExtension), Other: series(sample.ClassOther),
+			Buffer: series(sample.ClassBuffer), Extension: series(sample.ClassExtension), Other: series(sample.ClassOther),
 			IdleInTransaction: series(sample.ClassIdleInTransaction),
 		},
 		PerServer: whereKnown(known, perServer), Servers: a.Servers, Planned: a.Planned, Answered: a.Answered,

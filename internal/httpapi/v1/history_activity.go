@@ -141,7 +141,7 @@ type classSeries struct {
 	IPC               averageSeries `json:"ipc" nullable:"false"`
 	Client            averageSeries `json:"client" nullable:"false"`
 	Timeout           averageSeries `json:"timeout" nullable:"false"`
-	BufferPin         averageSeries `json:"buffer_pin" nullable:"false"`
+	Buffer            averageSeries `json:"buffer" nullable:"false"`
 	Extension         averageSeries `json:"extension" nullable:"false"`
 	Other             averageSeries `json:"other" nullable:"false"`
 	IdleInTransaction averageSeries `json:"idle_in_transaction" nullable:"false"`
@@ -156,7 +156,7 @@ func (c *classSeries) AppendJSON(to []byte) []byte {
 	to = appendField(to, "ipc", c.IPC)
 	to = appendField(to, "client", c.Client)
 	to = appendField(to, "timeout", c.Timeout)
-	to = appendField(to, "buffer_pin", c.BufferPin)
+	to = appendField(to, "buffer", c.Buffer)
 	to = appendField(to, "extension", c.Extension)
 	to = appendField(to, "other", c.Other)
 	to = appendField(to, "idle_in_transaction", c.IdleInTransaction)
@@ -234,7 +234,7 @@ func classesOf(a history.ActivityBy) *classSeries {
 	}
 	return &classSeries{
 		CPU: of(sample.ClassCPU), Lock: of(sample.ClassLock), LWLock: of(sample.ClassLWLock), IO: of(sample.ClassIO), IPC: of(sample.ClassIPC),
-		Client: of(sample.ClassClient), Timeout: of(sample.ClassTimeout), BufferPin: of(sample.ClassBufferPin),
+		Client: of(sample.ClassClient), Timeout: of(sample.ClassTimeout), Buffer: of(sample.ClassBuffer),
 		Extension: of(sample.ClassExtension), Other: of(sample.ClassOther), IdleInTransaction: of(sample.ClassIdleInTransaction),
 	}
 }

@@ -18,13 +18,14 @@ type sessionThen struct {
 	ClientAddr      *string    `json:"client_addr"`
 	BackendType     *string    `json:"backend_type"`
 	State           string     `json:"state"`
-	WaitEventType   string     `json:"wait_event_type" doc:"CPU where PostgreSQL reported no wait."`
+	WaitEventType   string     `json:"wait_event_type" doc:"CPU where PostgreSQL reported no wait, empty where it does not tell."`
 	WaitEvent       string     `json:"wait_event"`
+	WaitClass       string     `json:"wait_class" enum:"cpu,lock,lwlock,io,ipc,client,timeout,buffer,extension,other,idle_in_transaction,idle" doc:"idle: no load, for it waited for work or slept because a throttle said so; in no average, peak or burst."`
 	QueryID         *string    `json:"query_id" doc:"As text, for it does not fit a JavaScript number."`
 	QueryIDIsOwn    bool       `json:"query_id_is_own" doc:"query_id is pgam's fingerprint, not PostgreSQL's."`
 	Query           *string    `json:"query" doc:"Normalized text."`
 	QueryStart      *time.Time `json:"query_start"`
-	XactStart       *time.Time `json:"xact_start"`
+	XactStart       *time.Time `json:"xact_start" doc:"Null: it is in no transaction that others may have to wait for; VACUUM and walsenders never are."`
 	StateChange     *time.Time `json:"state_change"`
 	QueryAgeSeconds *float64   `json:"query_age_seconds"`
 	XactAgeSeconds  *float64   `json:"xact_age_seconds"`
@@ -46,7 +47,7 @@ type instantBody struct {
 	Asked     time.Time     `json:"asked"`
 	SampledAt *time.Time    `json:"sampled_at" doc:"The newest answered tick that is not after the instant; null: none is near, see coverage."`
 	Outcome   *string       `json:"outcome" enum:"ok,degraded"`
-	Backends  *int32        `json:"backends" doc:"Connections to databases, idle ones too."`
+	Backends  *int32        `json:"backends" doc:"Connections of what max_connections allows, idle ones too: client backends."`
 	Burst     bool          `json:"burst" doc:"The tick was taken in full detail."`
 	Sessions  []sessionThen `json:"sessions" nullable:"false" doc:"Sessions that were not idle, by pid: those of this page."`
 	Total     int           `json:"sessions_total" doc:"On all pages."`
@@ -131,7 +132,7 @@ func sessionOf(s history.Session, at time.Time) sessionThen {
 	return sessionThen{
 		PID: s.PID, LeaderPID: s.LeaderPID, BackendStart: utcOrNull(s.BackendStart),
 		Database: s.Database, User: s.User, Application: s.Application, ClientAddr: s.ClientAddr, BackendType: s.BackendType,
-		State: s.State, WaitEventType: s.WaitEventType, WaitEvent: s.WaitEvent,
+		State: s.State, WaitEventType: s.WaitEventType, WaitEvent: s.WaitEvent, WaitClass: s.Class.String(),
 		QueryID: idText(s.QueryID), QueryIDIsOwn: s.OwnFingerprint, Query: s.Query,
 		QueryStart: utcOrNull(s.QueryStart), XactStart: utcOrNull(s.XactStart), StateChange: utcOrNull(s.StateChange),
 		QueryAgeSeconds: age(s.QueryStart, at), XactAgeSeconds: age(s.XactStart, at),

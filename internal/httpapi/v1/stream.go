@@ -31,7 +31,7 @@ const (
 type streamTick struct {
 	At          time.Time        `json:"at"`
 	Problem     *string          `json:"problem" doc:"Why the server was not seen; then nothing else is known. Null: it was."`
-	Sessions    classCounts      `json:"sessions" doc:"Sessions that are not idle, by wait class."`
+	Sessions    classCounts      `json:"sessions" doc:"Sessions that are load, by wait class."`
 	Connections map[string]int64 `json:"connections" doc:"Client backends by state, the monitor's own left out; empty: none are known."`
 	Waiting     int              `json:"waiting" doc:"Sessions that wait for another."`
 	Roots       []rootRow        `json:"roots" nullable:"false" doc:"What holds others up: at most twenty, the one with the most behind it first."`
@@ -46,7 +46,7 @@ type classCounts struct {
 	IPC               int `json:"ipc"`
 	Client            int `json:"client"`
 	Timeout           int `json:"timeout"`
-	BufferPin         int `json:"buffer_pin"`
+	Buffer            int `json:"buffer"`
 	Extension         int `json:"extension"`
 	Other             int `json:"other"`
 	IdleInTransaction int `json:"idle_in_transaction"`
@@ -55,7 +55,7 @@ type classCounts struct {
 func classCountsOf(n [sample.NumClasses]int) classCounts {
 	return classCounts{
 		CPU: n[sample.ClassCPU], Lock: n[sample.ClassLock], LWLock: n[sample.ClassLWLock], IO: n[sample.ClassIO], IPC: n[sample.ClassIPC],
-		Client: n[sample.ClassClient], Timeout: n[sample.ClassTimeout], BufferPin: n[sample.ClassBufferPin],
+		Client: n[sample.ClassClient], Timeout: n[sample.ClassTimeout], Buffer: n[sample.ClassBuffer],
 		Extension: n[sample.ClassExtension], Other: n[sample.ClassOther], IdleInTransaction: n[sample.ClassIdleInTransaction],
 	}
 }

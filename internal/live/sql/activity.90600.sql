@@ -5,7 +5,13 @@ select a.pid,
        a.usename as "user",
        a.application_name as application,
        pg_catalog.host(a.client_addr) as client_addr,
-       null::text as backend_type,
+       case
+         when a.backend_start is null then null
+         when w.pid is not null then 'walsender'
+         when a.client_port is not null then 'client backend'
+         when a.query like 'autovacuum:%' then 'autovacuum worker'
+         else 'background worker'
+       end as backend_type,
        a.state,
        a.wait_event_type,
        a.wait_event,
@@ -17,6 +23,7 @@ select a.pid,
        pg_catalog.date_part('epoch', n.now - a.state_change) as state_age,
        case when a.wait_event_type = 'Lock' then pg_catalog.pg_blocking_pids(a.pid) end as blocked_by
   from pg_catalog.pg_stat_activity a
+  left join pg_catalog.pg_stat_get_wal_senders() w on w.pid = a.pid
  cross join (select pg_catalog.clock_timestamp() as now) n
  where a.pid <> pg_catalog.pg_backend_pid()
    and not (a.usename is not distinct from current_user and a.application_name like 'pgam-%')

@@ -10,13 +10,14 @@ select a.pid,
        a.state,
        a.wait_event_type,
        a.wait_event,
-       a.xact_start,
+       case when a.backend_type not in ('autovacuum worker', 'walsender') and v.pid is null then a.xact_start end as xact_start,
        a.query_start,
        a.state_change,
-       a.backend_xmin,
+       case when v.pid is null then a.backend_xmin end as backend_xmin,
        null::int8 as query_id,
        a.query
   from pg_catalog.pg_stat_get_activity(null) a
+  left join pg_catalog.pg_stat_get_progress_info('VACUUM') v on v.pid = a.pid
  where a.pid <> pg_catalog.pg_backend_pid()
    and a.pid <> $1
    and a.backend_type is not null

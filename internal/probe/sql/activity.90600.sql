@@ -5,21 +5,28 @@ select a.pid,
        null::int4 as leader_pid,
        a.backend_start,
        a.client_addr,
-       null::text as backend_type,
+       case
+         when w.pid is not null then 'walsender'
+         when a.client_port is not null then 'client backend'
+         when a.query like 'autovacuum:%' then 'autovacuum worker'
+         else 'background worker'
+       end as backend_type,
        a.application_name,
        a.state,
        a.wait_event_type,
        a.wait_event,
-       a.xact_start,
+       case when a.client_port is not null and w.pid is null and v.pid is null then a.xact_start end as xact_start,
        a.query_start,
        a.state_change,
-       a.backend_xmin,
+       case when v.pid is null then a.backend_xmin end as backend_xmin,
        null::int8 as query_id,
        a.query
   from pg_catalog.pg_stat_get_activity(null) a
+  left join pg_catalog.pg_stat_get_progress_info('VACUUM') v on v.pid = a.pid
+  left join pg_catalog.pg_stat_get_wal_senders() w on w.pid = a.pid
  where a.pid <> pg_catalog.pg_backend_pid()
    and a.pid <> $1
-   and a.state is not null
+   and a.backend_start is not null
    and coalesce(a.state, '') not in ('idle', 'disabled')
    and a.wait_event_type is distinct from 'Activity'
  limit 5000

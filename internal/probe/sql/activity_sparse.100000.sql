@@ -12,14 +12,15 @@ select a.pid,
        a.state,
        a.wait_event_type,
        a.wait_event,
-       a.xact_start,
+       case when a.backend_type not in ('autovacuum worker', 'walsender') and v.pid is null then a.xact_start end as xact_start,
        a.query_start,
        a.state_change,
-       a.backend_xmin,
+       case when v.pid is null then a.backend_xmin end as backend_xmin,
        null::int8 as query_id,
        a.query
   from pg_catalog.pg_stat_get_backend_idset() b (id)
  cross join lateral pg_catalog.pg_stat_get_activity(pg_catalog.pg_stat_get_backend_pid(b.id)) a
+  left join pg_catalog.pg_stat_get_progress_info('VACUUM') v on v.pid = a.pid
  where (pg_catalog.pg_stat_get_backend_xact_start(b.id) is not null
         or coalesce(pg_catalog.pg_stat_get_backend_wait_event_type(b.id), '') not in ('Client', 'Activity')
         or pg_catalog.pg_stat_get_backend_pid(b.id) = any (array(select s.pid from pg_catalog.pg_stat_get_wal_senders() s))
