@@ -283,7 +283,7 @@ update history.activity_window set sample_blocker = array_fill(null::int, array[
 		},
 		{
 			ID: 2, PID: 4712, LeaderPID: num(4711), Database: str("shop"), User: str("app"), Application: str("psql"), ClientAddr: str("10.0.0.7"),
-			BackendType: str("parallel worker"), State: "active", WaitEventType: "Lock", WaitEvent: "transactionid",
+			BackendType: str("parallel worker"), State: "active", WaitEventType: "Lock", WaitEvent: "transactionid", Class: sample.ClassLock,
 			QueryID: &queryID, OwnFingerprint: true, Query: str("select $1"),
 			QueryStart: ptr(-5 * time.Second), XactStart: ptr(-6 * time.Second), StateChange: ptr(-5 * time.Second),
 			Blocked: true, BlockedByPID: num(4711), BlockerID: num(1),
