@@ -96,7 +96,7 @@ func sessionsOn(ctx context.Context, conn *pgxpool.Conn, all bool) (sessions []S
 	if err != nil {
 		return nil, 0, err
 	}
-	version := parseVersion(conn.Conn().PgConn().ParameterStatus("server_version"))
+	version := remote.SessionOf(conn.Conn().PgConn()).Version
 	sessions = make([]Session, 0, len(found))
 	for _, s := range found {
 		if s.Query != nil && *s.Query == hiddenQuery && s.State == nil {
