@@ -65,19 +65,19 @@ COMMENT ON TABLE history.activity_window IS 'one row a server and window: the le
 COMMENT ON COLUMN history.activity_window.t0 IS 'start of the window, UTC, a multiple of its span';
 COMMENT ON COLUMN history.activity_window.span_ms IS 'length of the window in milliseconds';
 COMMENT ON COLUMN history.activity_window.cadence_ms IS 'milliseconds between planned ticks';
-COMMENT ON COLUMN history.activity_window.samples IS 'session samples in the row';
+COMMENT ON COLUMN history.activity_window.samples IS 'session samples in the row, with those that are no load';
 COMMENT ON COLUMN history.activity_window.xid_base IS 'the server''s next transaction id at the first answered tick; null if unknown';
 COMMENT ON COLUMN history.activity_window.tick_offset_ms IS 'one element a planned tick: milliseconds from t0 to its start';
 COMMENT ON COLUMN history.activity_window.tick_outcome IS '0 ok, 1 degraded, 2 failed, 3 skipped; null: every tick was ok';
 COMMENT ON COLUMN history.activity_window.tick_reason IS 'reason of an outcome other than ok, see history.reason; null: every tick was ok';
 COMMENT ON COLUMN history.activity_window.tick_duration_us IS 'microseconds the visit took';
-COMMENT ON COLUMN history.activity_window.tick_backends IS 'backends connected to a database, idle ones too; null elements where not answered';
+COMMENT ON COLUMN history.activity_window.tick_backends IS 'connections of what max_connections allows, idle ones too: client backends, before PostgreSQL 12 walsenders too; null elements where not answered';
 COMMENT ON COLUMN history.activity_window.sample_tick IS '1-based index into the tick arrays';
 COMMENT ON COLUMN history.activity_window.sample_session IS 'history.session.id of the same server and UTC day';
-COMMENT ON COLUMN history.activity_window.sample_wait IS 'history.wait.id of the same server';
+COMMENT ON COLUMN history.activity_window.sample_wait IS 'history.wait.id of the same server; negative: no load';
 COMMENT ON COLUMN history.activity_window.sample_query IS 'history.query.id of the same server; null: no statement';
 COMMENT ON COLUMN history.activity_window.sample_query_start_ms IS 'milliseconds from t0 to query_start, clamped to four bytes; null: unknown';
-COMMENT ON COLUMN history.activity_window.sample_xact_lead_ms IS 'query_start minus xact_start in milliseconds; null: not in a transaction';
+COMMENT ON COLUMN history.activity_window.sample_xact_lead_ms IS 'query_start minus xact_start in milliseconds; null: in no transaction that others may have to wait for, as VACUUM and walsenders';
 COMMENT ON COLUMN history.activity_window.sample_state_lag_ms IS 'state_change minus query_start in milliseconds; null: the same';
 COMMENT ON COLUMN history.activity_window.sample_xmin_age IS 'xid_base minus backend_xmin; null: none, or younger than the tick before';
 COMMENT ON COLUMN history.activity_window.sample_blocker IS 'history.session.id of the first backend that blocks this one; 0: blocked by one that is not a session; null: not blocked';
@@ -134,6 +134,8 @@ CREATE TABLE history.wait (
 );
 
 COMMENT ON TABLE history.wait IS 'what a session was doing: state and wait; wait_event_type CPU where PostgreSQL reports no wait';
+COMMENT ON COLUMN history.wait.id IS 'negative: no load, for it waits for work or sleeps because a throttle says so; such samples are in no sum';
+COMMENT ON COLUMN history.wait.wait_event_type IS 'CPU where PostgreSQL reports no wait, empty where it does not tell';
 
 CREATE SEQUENCE pgam.revision
     START WITH 1
@@ -246,7 +248,8 @@ CREATE VIEW report.activity AS
     u.xmin_age,
     b.pid AS blocked_by_pid,
     (u.blocker IS NOT NULL) AS blocked,
-    COALESCE(w.tick_burst[u.tick], false) AS burst
+    COALESCE(w.tick_burst[u.tick], false) AS burst,
+    (u.wait > 0) AS load
    FROM ((((((history.activity_window w
      CROSS JOIN LATERAL UNNEST(w.sample_tick, w.sample_session, w.sample_wait, w.sample_query, w.sample_query_start_ms, w.sample_xact_lead_ms, w.sample_state_lag_ms, w.sample_xmin_age, w.sample_blocker) u(tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin_age, blocker))
      JOIN pgam.server s ON ((s.id = w.server_id)))
@@ -280,6 +283,7 @@ COMMENT ON COLUMN report.activity.xmin_age IS 'transactions between the start of
 COMMENT ON COLUMN report.activity.blocked_by_pid IS 'process id of the first session that blocks this one; null: none, or not known';
 COMMENT ON COLUMN report.activity.blocked IS 'true: the session waits for another; report.blocking says for whom';
 COMMENT ON COLUMN report.activity.burst IS 'true: the tick was taken in full detail, because the server was busy';
+COMMENT ON COLUMN report.activity.load IS 'false: no load, for it waits for work or sleeps because a throttle says so; leave it out of what is counted';
 
 CREATE FUNCTION report.activity_between(server text, "from" timestamp with time zone, "to" timestamp with time zone) RETURNS SETOF report.activity
     LANGUAGE sql STABLE
@@ -308,7 +312,8 @@ select w.server_id,
        u.xmin_age,
        b.pid,
        u.blocker is not null,
-       coalesce(w.tick_burst[u.tick], false)
+       coalesce(w.tick_burst[u.tick], false),
+       u.wait > 0
   from report.server s
   join report.activity_window w
     on w.server_id = s.server_id
@@ -360,9 +365,10 @@ select w.t0 + u.slot * interval '1 millisecond',
    and w.t0 < $4
  cross join lateral (
        select w.tick_offset_ms[a.tick] / g.slot * g.slot as slot, a.id, count(*) as samples
-         from unnest(w.sample_tick, case when $2 = 'wait' then w.sample_wait::integer[] when $2 = 'query' then w.sample_query else w.sample_session end)
-              as a (tick, id)
+         from unnest(w.sample_tick, case when $2 = 'wait' then w.sample_wait::integer[] when $2 = 'query' then w.sample_query else w.sample_session end,
+                     w.sample_wait) as a (tick, id, wait)
         cross join (select case when $4 - $3 <= interval '30 minutes' then 1000 else 15000 end as slot) g
+        where a.wait > 0
         group by 1, 2) u
   left join report.wait x on $2 = 'wait' and x.server_id = w.server_id and x.wait_id = u.id
   left join report.query q on $2 = 'query' and q.server_id = w.server_id and q.query_ref = u.id
@@ -423,20 +429,20 @@ $_$;
 
 COMMENT ON FUNCTION report.activity_by(server text, dimension text, "from" timestamp with time zone, "to" timestamp with time zone) IS 'session samples of one server by key of a dimension (wait, query, database, user, application, client, backend_type), and in rows without a key the answered ticks: from windows up to three hours, beyond that from rollups of a minute (wait only), ten minutes, an hour or a day, made when those are over';
 
-CREATE FUNCTION report.activity_grain("from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE(server_id bigint, server text, "time" timestamp with time zone, step_seconds integer, ticks_planned bigint, ticks_ok bigint, ticks_degraded bigint, ticks_failed bigint, ticks_skipped bigint, samples bigint, max_sessions integer, max_backends integer, cpu bigint, lock bigint, lwlock bigint, io bigint, ipc bigint, client bigint, timeout bigint, buffer_pin bigint, extension bigint, other bigint, idle_in_transaction bigint)
+CREATE FUNCTION report.activity_grain("from" timestamp with time zone, "to" timestamp with time zone) RETURNS TABLE(server_id bigint, server text, "time" timestamp with time zone, step_seconds integer, ticks_planned bigint, ticks_ok bigint, ticks_degraded bigint, ticks_failed bigint, ticks_skipped bigint, samples bigint, max_sessions integer, max_backends integer, cpu bigint, lock bigint, lwlock bigint, io bigint, ipc bigint, client bigint, timeout bigint, buffer bigint, extension bigint, other bigint, idle_in_transaction bigint)
     LANGUAGE sql STABLE
     AS $_$
 select m.server_id, m.server, m."time", 60, m.ticks_planned, m.ticks_ok, m.ticks_degraded, m.ticks_failed, m.ticks_skipped,
-       m.cpu + m.lock + m.lwlock + m.io + m.ipc + m.client + m.timeout + m.buffer_pin + m.extension + m.other + m.idle_in_transaction,
-       m.max_sessions, m.max_backends, m.cpu, m.lock, m.lwlock, m.io, m.ipc, m.client, m.timeout, m.buffer_pin, m.extension, m.other, m.idle_in_transaction
+       m.cpu + m.lock + m.lwlock + m.io + m.ipc + m.client + m.timeout + m.buffer + m.extension + m.other + m.idle_in_transaction,
+       m.max_sessions, m.max_backends, m.cpu, m.lock, m.lwlock, m.io, m.ipc, m.client, m.timeout, m.buffer, m.extension, m.other, m.idle_in_transaction
   from report.activity_minute m
  where $2 - $1 <= interval '2 days'
    and m."time" >= $1
    and m."time" < $2
  union all
 select t.server_id, t.server, t."time", t.step_seconds, t.ticks_planned, t.ticks_ok, t.ticks_degraded, t.ticks_failed, t.ticks_skipped,
-       t.cpu + t.lock + t.lwlock + t.io + t.ipc + t.client + t.timeout + t.buffer_pin + t.extension + t.other + t.idle_in_transaction,
-       t.max_sessions, t.max_backends, t.cpu, t.lock, t.lwlock, t.io, t.ipc, t.client, t.timeout, t.buffer_pin, t.extension, t.other,
+       t.cpu + t.lock + t.lwlock + t.io + t.ipc + t.client + t.timeout + t.buffer + t.extension + t.other + t.idle_in_transaction,
+       t.max_sessions, t.max_backends, t.cpu, t.lock, t.lwlock, t.io, t.ipc, t.client, t.timeout, t.buffer, t.extension, t.other,
        t.idle_in_transaction
   from report.activity_total t
  where $2 - $1 > interval '2 days'
@@ -724,7 +730,7 @@ CREATE TABLE history.activity_minute (
     ipc integer NOT NULL,
     client integer NOT NULL,
     timeout integer NOT NULL,
-    buffer_pin integer NOT NULL,
+    buffer integer NOT NULL,
     extension integer NOT NULL,
     other integer NOT NULL,
     idle_in_transaction integer NOT NULL,
@@ -734,11 +740,11 @@ CREATE TABLE history.activity_minute (
 PARTITION BY RANGE (minute);
 
 COMMENT ON TABLE history.activity_minute IS 'one row a server and minute: session samples by wait class and the ledger; divide by ticks_ok + ticks_degraded for average active sessions';
-COMMENT ON COLUMN history.activity_minute.samples IS 'session samples of the minute, the sum of the class columns';
+COMMENT ON COLUMN history.activity_minute.samples IS 'session samples of the minute that are load, the sum of the class columns';
 COMMENT ON COLUMN history.activity_minute.cpu IS 'samples of active sessions with no wait event';
 COMMENT ON COLUMN history.activity_minute.idle_in_transaction IS 'samples of sessions idle in a transaction, whatever they wait for; in no other class';
-COMMENT ON COLUMN history.activity_minute.max_sessions IS 'most sessions in one tick';
-COMMENT ON COLUMN history.activity_minute.max_backends IS 'most backends connected to a database in one tick; null: never known';
+COMMENT ON COLUMN history.activity_minute.max_sessions IS 'most sessions in one tick that are load';
+COMMENT ON COLUMN history.activity_minute.max_backends IS 'most connections in one tick; null: never known';
 
 CREATE TABLE history.activity_rollup (
     server_id bigint NOT NULL,
@@ -785,7 +791,7 @@ CREATE TABLE history.activity_total (
     ipc bigint NOT NULL,
     client bigint NOT NULL,
     timeout bigint NOT NULL,
-    buffer_pin bigint NOT NULL,
+    buffer bigint NOT NULL,
     extension bigint NOT NULL,
     other bigint NOT NULL,
     idle_in_transaction bigint NOT NULL,
@@ -800,7 +806,7 @@ COMMENT ON COLUMN history.activity_total.bucket IS 'start of the bucket, UTC';
 COMMENT ON COLUMN history.activity_total.cadence_ms IS 'shortest of the bucket';
 COMMENT ON COLUMN history.activity_total.samples IS 'session samples, the sum of the class columns';
 COMMENT ON COLUMN history.activity_total.max_sessions IS 'most sessions in one tick';
-COMMENT ON COLUMN history.activity_total.max_backends IS 'most backends connected to a database in one tick; null: never known';
+COMMENT ON COLUMN history.activity_total.max_backends IS 'most connections in one tick; null: never known';
 
 CREATE TABLE history.database (
     server_id bigint NOT NULL,
@@ -1287,7 +1293,7 @@ CREATE VIEW report.activity_minute AS
     m.ipc,
     m.client,
     m.timeout,
-    m.buffer_pin,
+    m.buffer,
     m.extension,
     m.other,
     m.idle_in_transaction
@@ -1313,7 +1319,7 @@ COMMENT ON COLUMN report.activity_minute.io IS 'session samples that waited for 
 COMMENT ON COLUMN report.activity_minute.ipc IS 'session samples that waited for another process';
 COMMENT ON COLUMN report.activity_minute.client IS 'session samples that waited for the client';
 COMMENT ON COLUMN report.activity_minute.timeout IS 'session samples that waited for a time to pass';
-COMMENT ON COLUMN report.activity_minute.buffer_pin IS 'session samples that waited for a buffer pin';
+COMMENT ON COLUMN report.activity_minute.buffer IS 'session samples that waited for a buffer: for its pin, and from PostgreSQL 19 on for its content, until 18 in lwlock';
 COMMENT ON COLUMN report.activity_minute.extension IS 'session samples that waited in an extension';
 COMMENT ON COLUMN report.activity_minute.other IS 'session samples that waited for something else';
 COMMENT ON COLUMN report.activity_minute.idle_in_transaction IS 'session samples that were idle in a transaction, whatever they waited for; in no other class';
@@ -1383,7 +1389,7 @@ CREATE VIEW report.activity_total AS
     t.ipc,
     t.client,
     t.timeout,
-    t.buffer_pin,
+    t.buffer,
     t.extension,
     t.other,
     t.idle_in_transaction
@@ -1410,7 +1416,7 @@ COMMENT ON COLUMN report.activity_total.io IS 'session samples that waited for f
 COMMENT ON COLUMN report.activity_total.ipc IS 'session samples that waited for another process';
 COMMENT ON COLUMN report.activity_total.client IS 'session samples that waited for the client';
 COMMENT ON COLUMN report.activity_total.timeout IS 'session samples that waited for a time to pass';
-COMMENT ON COLUMN report.activity_total.buffer_pin IS 'session samples that waited for a buffer pin';
+COMMENT ON COLUMN report.activity_total.buffer IS 'session samples that waited for a buffer: for its pin, and from PostgreSQL 19 on for its content, until 18 in lwlock';
 COMMENT ON COLUMN report.activity_total.extension IS 'session samples that waited in an extension';
 COMMENT ON COLUMN report.activity_total.other IS 'session samples that waited for something else';
 COMMENT ON COLUMN report.activity_total.idle_in_transaction IS 'session samples that were idle in a transaction, whatever they waited for; in no other class';
