@@ -74,7 +74,7 @@ func (t *tool) migrate(ctx context.Context, create bool) error {
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	before, err := schemaVersion(ctx, conn)
 	if err != nil {
-		return explainStats(cfg.StatsDSN, err)
+		return explainVersion(cfg.StatsDSN, err)
 	}
 	if err := checkNewEnough(ctx, conn); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (t *tool) migrationStatus(ctx context.Context) error {
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	version, err := schemaVersion(ctx, conn)
 	if err != nil {
-		return explainStats(cfg.StatsDSN, err)
+		return explainVersion(cfg.StatsDSN, err)
 	}
 	switch latest := migrations.Latest(); {
 	case version < latest:
@@ -132,6 +132,8 @@ func connectStats(ctx context.Context, dsn secret.Value) (*pgx.Conn, error) {
 		return nil, misconfigured{errors.New("PGAM_STATS_DSN: cannot be understood: expected postgres://user:password@host:port/stats_db")}
 	}
 	cfg.RuntimeParams["application_name"] = "pgam-migrate"
+	// For what is read before migrations, which have limits of their own.
+	cfg.RuntimeParams["lock_timeout"] = versionLockTimeout
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, cfg)
@@ -160,13 +162,32 @@ func checkNewEnough(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+const (
+	// versionLockTimeout bounds the wait for a lock on the version's table.
+	versionLockTimeout = "10s"
+	lockNotAvailable   = "55P03"
+)
+
+// explainVersion is explainStats for an error of schemaVersion.
+func explainVersion(dsn secret.Value, err error) error {
+	if errors.Is(err, schema.ErrLocked) {
+		return err
+	}
+
+	return explainStats(dsn, err)
+}
+
 // schemaVersion reads the version of stats_db, 0 for an empty database.
 func schemaVersion(ctx context.Context, conn *pgx.Conn) (int32, error) {
 	var version int32
 	err := conn.QueryRow(ctx, "/* pgam */ select version from public.pgam_schema_version").Scan(&version)
 	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == undefinedTable {
+	switch {
+	case errors.As(err, &pgErr) && pgErr.Code == undefinedTable:
 		return 0, nil
+	case errors.As(err, &pgErr) && pgErr.Code == lockNotAvailable:
+		return 0, fmt.Errorf("%w: the version of stats_db (public.pgam_schema_version) could not be read for %s: look in pg_locks who holds a lock on that table, end it and run again",
+			schema.ErrLocked, versionLockTimeout)
 	}
 
 	return version, err

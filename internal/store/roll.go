@@ -16,8 +16,8 @@ import (
 // it are still on their way.
 const rollGrace = 90 * time.Second
 
-// rollFaults is how many buckets may fail before the others wait for the next
-// time.
+// rollFaults is how many buckets may fail before the turn ends. Those that failed
+// before come last, so that the turn has done all others by then.
 const rollFaults = 10
 
 // dueBucket is a row of history.rollup_due. What it counts was read before what
@@ -43,9 +43,10 @@ func (d dueBucket) coarser() time.Duration {
 	}
 }
 
-// Roll makes the rollups of activity that are due and over, the oldest first and
-// at most limit: those of ten minutes from windows, of hours and days from finer
-// ones. more says that others are due.
+// Roll makes the rollups of activity that are due and over, the oldest first, those
+// that could not be made before after all others, and at most limit: those of ten
+// minutes from windows, of hours and days from finer ones. more says that others
+// are due.
 //
 // Each is made in a transaction of its own, which locks its row in
 // history.rollup_due for as long as one statement takes, and leaves it for
@@ -65,13 +66,32 @@ func (s *Store) Roll(ctx context.Context, now time.Time, limit int) (made int, m
 			made++
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("roll up %s of server %d from %s on: %w", d.step, d.server, d.bucket.Format(time.RFC3339), dbError(err)))
+			faults = append(faults, s.rollFailed(ctx, d, dbError(err)))
 		}
 		if ctx.Err() != nil || len(faults) >= rollFaults || errors.Is(errors.Join(faults...), ErrUnavailable) {
 			break
 		}
 	}
 	return made, len(due) == limit && made > 0, errors.Join(faults...)
+}
+
+// rollFailed notes that a bucket could not be made, so that it comes last the
+// next time and costs nobody but itself; it gives the fault with its name.
+func (s *Store) rollFailed(ctx context.Context, d dueBucket, fault error) error {
+	fault = fmt.Errorf("roll up %s of server %d from %s on: %w", d.step, d.server, d.bucket.Format(time.RFC3339), fault)
+	if ctx.Err() != nil || errors.Is(fault, ErrUnavailable) {
+		return fault // it was not for the bucket
+	}
+	const sql = `/* pgam:roll */
+update history.rollup_due
+   set tries = tries + 1
+ where server_id = $1
+   and step_seconds = $2
+   and bucket = $3`
+	if _, err := s.pool.Exec(ctx, sql, d.server, seconds(d.step), d.bucket); err != nil {
+		return errors.Join(fault, fmt.Errorf("note that it failed: %w", dbError(err)))
+	}
+	return fault
 }
 
 // due lists what is due and over by an instant. Hours and days come when there
@@ -83,7 +103,7 @@ select d.server_id, d.step_seconds, d.bucket, d.revision
  where d.step_seconds = 600
    and d.bucket <= $1::timestamptz - interval '10 minutes'
    and not exists (select from pgam.server s where s.id = d.server_id and s.purge)
- order by d.bucket, d.server_id
+ order by d.tries, d.bucket, d.server_id
  limit $2`
 	const coarse = `/* pgam:roll */
 select d.server_id, d.step_seconds, d.bucket, d.revision
@@ -98,7 +118,7 @@ select d.server_id, d.step_seconds, d.bucket, d.revision
            and f.step_seconds < d.step_seconds
            and f.bucket >= d.bucket
            and f.bucket < d.bucket + d.step_seconds * interval '1 second'))
- order by d.step_seconds, d.bucket, d.server_id
+ order by d.tries, d.step_seconds, d.bucket, d.server_id
  limit $2`
 	var all []dueBucket
 	list := func(name, sql string) question {

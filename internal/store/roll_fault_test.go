@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,36 @@ func TestRollGoesOnAfterAFault(t *testing.T) {
 	}
 	if made < due-1 || due < 5 {
 		t.Errorf("%d of %d buckets were made", made, due)
+	}
+}
+
+// However many buckets cannot be made, they come last from the second turn on and
+// cost nobody but themselves.
+func TestPoisonedBucketsCostThemselvesOnly(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	c := newCrowd(t, s, dsn, 5, 20)
+	const poisoned = 15
+	for i := range poisoned + 3 {
+		c.store(t, s, c.from.Add(time.Duration(i)*10*time.Minute))
+	}
+	pgtest.Exec(t, dsn, fmt.Sprintf("update history.activity_window set sample_wait = '{}' where t0 < '%s' and samples > 0",
+		c.from.Add(poisoned*10*time.Minute).Format(time.RFC3339)))
+	left := "select count(*)::int from history.rollup_due where step_seconds = 600 and tries = 0"
+	bad := pgtest.Value[int](t, dsn, "select count(distinct date_bin('10 minutes', t0, timestamptz 'epoch'))::int from history.activity_window where samples > 0 and sample_wait = '{}'")
+	if bad <= rollFaults {
+		t.Fatalf("only %d buckets cannot be made", bad)
+	}
+	for turn := 1; pgtest.Value[int](t, dsn, left) > 0; turn++ {
+		if turn > 3 {
+			t.Fatalf("%d buckets wait for those that cannot be made", pgtest.Value[int](t, dsn, left))
+		}
+		if _, _, err := s.Roll(t.Context(), c.from.AddDate(0, 0, 3), 50); err == nil || MayPass(err) {
+			t.Errorf("fault %v", err)
+		}
+	}
+	if n := pgtest.Value[int](t, dsn, "select count(*)::int from history.rollup_due where tries > 0"); n != bad {
+		t.Errorf("%d buckets failed, want %d", n, bad)
 	}
 }
 
