@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pgam/pgam/internal/guard"
 )
 
 const (
@@ -84,7 +86,7 @@ func (r *Readiness) Report(ctx context.Context) ReadinessReport {
 	for i, check := range r.checks {
 		running.Go(func() {
 			begun := time.Now()
-			faults[i] = check.Run(ctx)
+			faults[i] = guard.Run(func() error { return check.Run(ctx) })
 			report.Checks[i] = CheckReport{Name: check.Name, OK: faults[i] == nil, Duration: time.Since(begun)}
 		})
 	}

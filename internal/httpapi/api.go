@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -29,6 +30,8 @@ type Config struct {
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For is
 	// believed; none by default.
 	TrustedProxies []string
+	// Deadline bounds every request but a stream; 0: 25 s.
+	Deadline time.Duration
 	// LoginsPerMinute bounds the logins from one client address; 0: unbounded.
 	LoginsPerMinute int
 	// Liveness, Readiness and Metrics answer /healthz, /readyz and /metrics; a

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -45,7 +46,7 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 		return nil, err
 	}
 	log := cfg.Services.Log
-	engine.Use(identified, accessLog(log, measured), recovered(log), guarded(), cors(cfg.CORSOrigins), unescaped,
+	engine.Use(identified, accessLog(log, measured), recovered(log), limited(cfg.Deadline), guarded(), cors(cfg.CORSOrigins), unescaped,
 		limitLogins(cfg.LoginsPerMinute), newAnswers().handle)
 	engine.NoRoute(unslashed(engine))
 	engine.NoMethod(func(c *gin.Context) { writeFault(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
@@ -122,6 +123,39 @@ func recovered(log *slog.Logger) gin.HandlerFunc {
 		c.Next()
 	}
 }
+
+// deadline bounds a request where nothing else is set: the listener's own limit
+// on writing, which says nothing to the client, is a little longer.
+const deadline = 25 * time.Second
+
+// limited ends every request in time, but for streams, which bound each of their
+// writes. An answer that comes too late says so, and what to ask instead.
+func limited(limit time.Duration) gin.HandlerFunc {
+	if limit <= 0 {
+		limit = deadline
+	}
+	reads := face.NewError(http.StatusGatewayTimeout,
+		fmt.Sprintf("No answer within %s: ask for a shorter range, a coarser step or a smaller limit, or try again later", limit))
+	changes := face.NewError(http.StatusGatewayTimeout,
+		fmt.Sprintf("No answer within %s, and it is not known whether the change took effect: look, or send it again, which is safe", limit))
+	return func(c *gin.Context) {
+		if streams(c.FullPath()) {
+			c.Next()
+			return
+		}
+		late := changes
+		if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
+			late = reads
+		}
+		ctx, cancel := context.WithTimeoutCause(c.Request.Context(), limit, late)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
+		c.Next()
+	}
+}
+
+// streams are routes whose answer goes on for as long as somebody listens.
+func streams(route string) bool { return strings.HasSuffix(route, "/stream") }
 
 // guarded sets the headers of every answer and bounds the body. All answers
 // share the values, which nobody changes in place.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -56,7 +57,7 @@ func (l *Live) Disks(ctx context.Context, t target.Target) Disks {
 	answer := make(chan Disks, 1)
 	// The first who asks would be kept until the look ends, whatever its ctx.
 	go func() {
-		seen, err := l.looks.Get(context.WithoutCancel(ctx), key, load)
+		seen, err := guard.Call(func() (Disks, error) { return l.looks.Get(context.WithoutCancel(ctx), key, load) })
 		if err != nil {
 			seen = unseen(t, sample.Other, "")
 		}
@@ -213,7 +214,7 @@ func (l *Live) Views(ctx context.Context, servers []target.Target, unseen func(c
 		all.Go(func() {
 			list[i] = View{Status: l.Status(ctx, servers[i]), Disks: l.Disks(soon, servers[i])}
 			if unseen != nil && list[i].Reason == sample.None && list[i].Disks.Reason != sample.None {
-				unseen(ctx, i)
+				_ = guard.Run(func() error { unseen(ctx, i); return nil }) // it only fills in
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/maypok86/otter/v2"
 
+	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -86,7 +87,7 @@ type Live struct {
 	began   time.Time
 	beat    atomic.Int64 // nanoseconds from began to the last turn of follow: a clock that is set neither hides nor feigns a hang
 
-	loading sync.Mutex // one list of servers is read at a time
+	loading chan struct{} // holds one while a list of servers is read
 
 	mu       sync.RWMutex
 	stopped  bool
@@ -132,7 +133,7 @@ func New(cfg Config) (*Live, error) {
 		feeds:   feeds{most: cmp.Or(cfg.Listeners, defaultListeners)},
 		catalog: cfg.Catalog, log: cfg.Log, deadline: cfg.Deadline,
 		shells: cfg.Shells, reader: cfg.Disks, pins: cfg.Pins,
-		statuses: statuses, looks: looks, places: places, used: used, quit: make(chan struct{}), hurry: make(chan struct{}),
+		statuses: statuses, looks: looks, places: places, used: used, quit: make(chan struct{}), loading: make(chan struct{}, 1), hurry: make(chan struct{}),
 		pools: &pools{
 			sizes: cfg.Pools, application: cfg.Application, deadline: cfg.Deadline, shells: cfg.Shells, byID: make(map[target.ID]*serverPool),
 		},
@@ -217,7 +218,7 @@ func (l *Live) follow(ctx context.Context) {
 		case <-tick.C:
 		}
 		l.beat.Store(int64(time.Since(l.began)))
-		err := l.poll(ctx)
+		err := guard.Run(func() error { return l.poll(ctx) })
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -253,8 +254,12 @@ func (l *Live) poll(ctx context.Context) error {
 // Refresh reads the list of servers now: whoever has changed one calls it, and
 // then sees the change.
 func (l *Live) Refresh(ctx context.Context) error {
-	l.loading.Lock()
-	defer l.loading.Unlock()
+	select {
+	case l.loading <- struct{}{}:
+		defer func() { <-l.loading }()
+	case <-ctx.Done():
+		return fmt.Errorf("read list of servers: wait for who reads it: %w", context.Cause(ctx))
+	}
 	// The revision first: a change in between is then read again.
 	revision, err := l.catalog.ServersRevision(ctx)
 	if err != nil {
@@ -447,7 +452,7 @@ func askOn(ctx context.Context, pool *serverPool, question func(context.Context,
 		return err
 	}
 	defer conn.Release()
-	return question(ctx, conn)
+	return guard.Run(func() error { return question(ctx, conn) })
 }
 
 // rowsOf asks one question of this package and collects the rows.

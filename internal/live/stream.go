@@ -16,6 +16,8 @@ import (
 var (
 	// ErrTooManyListeners says that no more streams are served now.
 	ErrTooManyListeners = errors.New("too many live streams at once")
+	// ErrTooManyOfOne says that who asks has all the streams one may have.
+	ErrTooManyOfOne = errors.New("too many live streams of one user at once")
 	// ErrStreamEnded says that a stream is over because the server was removed,
 	// or the program stops.
 	ErrStreamEnded = errors.New("live stream has ended")
@@ -52,6 +54,7 @@ type Listener struct {
 	every int64 // seconds
 	next  int64 // Unix time of the next tick that is due
 	err   error // why ticks is closed
+	who   string
 	feed  *feed
 	live  *Live
 }
@@ -75,6 +78,7 @@ type feeds struct {
 	mu     sync.Mutex
 	byID   map[target.ID]*feed
 	count  int // listeners
+	byWho  map[string]int
 	most   int
 	closed bool
 }
@@ -92,14 +96,19 @@ func (f *feeds) end(s *Listener, why error) {
 	}
 	delete(s.feed.listeners, s)
 	f.count--
+	if f.byWho[s.who]--; f.byWho[s.who] == 0 {
+		delete(f.byWho, s.who)
+	}
 	s.err = why
 	close(s.ticks)
 }
 
 // Listen begins a stream of a server's ticks, one every so many seconds, at
-// least one. All who listen to a server share what it is asked. The error is
-// ErrTooManyListeners, or ErrStreamEnded after EndStreams.
-func (l *Live) Listen(ctx context.Context, t target.Target, every time.Duration) (*Listener, error) {
+// least one. All who listen to a server share what it is asked. who may have a
+// quarter of all the streams there may be: the others are for the others. The
+// error is ErrTooManyListeners, ErrTooManyOfOne, or ErrStreamEnded after
+// EndStreams.
+func (l *Live) Listen(ctx context.Context, t target.Target, who string, every time.Duration) (*Listener, error) {
 	l.feeds.mu.Lock()
 	defer l.feeds.mu.Unlock()
 	switch {
@@ -107,6 +116,8 @@ func (l *Live) Listen(ctx context.Context, t target.Target, every time.Duration)
 		return nil, ErrStreamEnded
 	case l.feeds.count >= l.feeds.most:
 		return nil, ErrTooManyListeners
+	case l.feeds.byWho[who] >= max(l.feeds.most/4, 1):
+		return nil, ErrTooManyOfOne
 	}
 	running := l.feeds.byID[t.ID]
 	if running == nil {
@@ -124,9 +135,13 @@ func (l *Live) Listen(ctx context.Context, t target.Target, every time.Duration)
 			l.run(behind, running)
 		}()
 	}
-	s := &Listener{ticks: make(chan Tick, backlog), every: max(int64(every/time.Second), 1), feed: running, live: l}
+	s := &Listener{ticks: make(chan Tick, backlog), every: max(int64(every/time.Second), 1), who: who, feed: running, live: l}
 	running.listeners[s] = true
 	l.feeds.count++
+	if l.feeds.byWho == nil {
+		l.feeds.byWho = make(map[string]int)
+	}
+	l.feeds.byWho[who]++
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func listen(t *testing.T, l *Live, name string, every time.Duration) *Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := l.Listen(t.Context(), server, every)
+	s, err := l.Listen(t.Context(), server, rand.Text(), every)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Listen(t.Context(), db1, time.Second); !errors.Is(err, ErrTooManyListeners) {
+	if _, err := l.Listen(t.Context(), db1, "somebody", time.Second); !errors.Is(err, ErrTooManyListeners) {
 		t.Errorf("one too many: %v", err)
 	}
 	drained := make(chan struct{})
@@ -152,7 +153,7 @@ func TestEndStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Listen(t.Context(), db1, time.Second); !errors.Is(err, ErrStreamEnded) {
+	if _, err := l.Listen(t.Context(), db1, "somebody", time.Second); !errors.Is(err, ErrStreamEnded) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
@@ -187,5 +188,40 @@ func TestDueWhenTheClockIsSetBack(t *testing.T) {
 		if due, _ := l.dueTo(f, tt.second); len(due) != tt.due {
 			t.Errorf("at %d: %d are due", tt.second, len(due))
 		}
+	}
+}
+
+// One who asks for more and more streams leaves room for the others, and has
+// room again when one of his is over.
+func TestOneUserLeavesStreamsToOthers(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Target(t)
+	c := &catalog{servers: []target.Target{serverOf(1, "db1", server)}, revision: 1}
+	l := startLive(t, c, 5*time.Second, func(cfg *Config) { cfg.Listeners = 8 })
+	db1, err := l.Server("db1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var greedy []*Listener
+	for {
+		s, err := l.Listen(t.Context(), db1, "greedy", time.Second)
+		if err != nil {
+			if !errors.Is(err, ErrTooManyOfOne) {
+				t.Error(err)
+			}
+			break
+		}
+		greedy = append(greedy, s)
+	}
+	if len(greedy) != 2 {
+		t.Errorf("one has %d of 8 streams", len(greedy))
+	}
+	if _, err := l.Listen(t.Context(), db1, "modest", time.Second); err != nil {
+		t.Errorf("another: %v", err)
+	}
+	greedy[0].Close()
+	greedy[0].Close()
+	if _, err := l.Listen(t.Context(), db1, "greedy", time.Second); err != nil {
+		t.Errorf("after one was ended: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,21 @@ type storedWindow struct {
 	Reason  []int16   `db:"tick_reason"`
 
 	planned []int32 // see plannedAt
+}
+
+// fits says whether the arrays are as long as each other, and samples of ticks
+// that there are.
+func (w *storedWindow) fits(samples []int16, lengths ...int) bool {
+	n := len(w.Offset)
+	whole := len(w.Outcome) == len(w.Reason) && (w.Outcome == nil || len(w.Outcome) == n)
+	return whole && ticksFit(n, samples, lengths...)
+}
+
+// ticksFit says whether arrays of samples are as long as each other, and all of
+// them of the first ticks.
+func ticksFit(ticks int, samples []int16, lengths ...int) bool {
+	return !slices.ContainsFunc(samples, func(t int16) bool { return t < 1 || int(t) > ticks }) &&
+		!slices.ContainsFunc(lengths, func(l int) bool { return l != len(samples) })
 }
 
 func (w *storedWindow) at(tick int) time.Time {
@@ -103,6 +119,9 @@ select t0, span_ms, cadence_ms, tick_offset_ms, tick_outcome, tick_reason, sampl
 		sessionsAtOne []int32 // of each tick
 	)
 	_, err = pgx.ForEachRow(rows, []any{&w.T0, &w.Span, &w.Cadence, &w.Offset, &w.Outcome, &w.Reason, &ticks, &waits}, func() error {
+		if !w.fits(ticks, len(waits)) {
+			return errMalformedArray
+		}
 		bucket, sessionsAtOne = bucket[:0], sessionsAtOne[:0]
 		for i := range w.Offset {
 			outcome, _ := w.outcome(i)
@@ -194,6 +213,9 @@ select w.t0, w.span_ms, w.cadence_ms, w.tick_offset_ms, w.tick_outcome, w.tick_r
 	}
 	var w storedWindow
 	_, err = pgx.ForEachRow(rows, []any{&w.T0, &w.Span, &w.Cadence, &w.Offset, &w.Outcome, &w.Reason}, func() error {
+		if !w.fits(nil) {
+			return errMalformedArray
+		}
 		visit(&w)
 		return nil
 	})

@@ -58,9 +58,8 @@ func (w *edgeWindow) sort() {
 		w.byTick[i] = w.byTick[i][:0]
 	}
 	for i, tick := range w.tick {
-		if n := int(tick) - 1; n >= 0 && n < len(w.byTick) {
-			w.byTick[n] = append(w.byTick[n], history.Waiting{Blocked: int64(w.blocked[i]), Blocker: int64(w.blocker[i]), Lock: w.lock[i]})
-		}
+		n := int(tick) - 1
+		w.byTick[n] = append(w.byTick[n], history.Waiting{Blocked: int64(w.blocked[i]), Blocker: int64(w.blocker[i]), Lock: w.lock[i]})
 	}
 }
 
@@ -81,6 +80,9 @@ select t0, cadence_ms, tick_offset_ms, edge_tick, edge_blocked, edge_blocker, ed
 	}
 	var w edgeWindow
 	_, err = pgx.ForEachRow(rows, []any{&w.t0, &w.cadence, &w.offset, &w.tick, &w.blocked, &w.blocker, &w.lock}, func() error {
+		if !ticksFit(len(w.offset), w.tick, len(w.blocked), len(w.blocker), len(w.lock)) {
+			return errMalformedArray
+		}
 		w.sort()
 		visit(&w)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -46,7 +47,7 @@ func (s *Store) covered(ctx context.Context, t target.Target, r history.Range, r
 	}
 	done := make(chan judgement, 1)
 	go func() {
-		c, err := s.Coverage(ctx, t, r)
+		c, err := guard.Call(func() (history.Coverage, error) { return s.Coverage(ctx, t, r) })
 		done <- judgement{c, err}
 	}()
 	err := read(ctx)

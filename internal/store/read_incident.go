@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -92,7 +93,7 @@ func together(ctx context.Context, atOnce int, parts []func(context.Context) err
 			if ctx.Err() != nil {
 				return
 			}
-			if err := part(ctx); err != nil {
+			if err := guard.Run(func() error { return part(ctx) }); err != nil {
 				first <- err
 				cancel(err)
 			}

@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/singleflight"
 
+	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -15,9 +17,18 @@ import (
 // keptFresh is how long the list of partitions is taken as it was.
 const keptFresh = 20 * time.Second
 
-// partitionsSince remembers since when each table is kept, by table and part.
+// keptLimit bounds one reading of it. Whoever asks meanwhile waits for the same
+// reading, as long as their own context allows.
+const keptLimit = 5 * time.Second
+
+// partitionsSince remembers since when each table is kept.
 type partitionsSince struct {
-	mu    sync.Mutex
+	last    atomic.Pointer[keptList]
+	reading singleflight.Group
+}
+
+// keptList is since when each table is kept, by table and part.
+type keptList struct {
 	since map[string]time.Time
 	read  time.Time
 }
@@ -78,11 +89,26 @@ func seriesTable(plan history.SeriesPlan, raw string) string {
 
 // keptSince gives the start of the oldest partition of each table and part.
 func (s *Store) keptSince(ctx context.Context) (map[string]time.Time, error) {
-	s.since.mu.Lock()
-	defer s.since.mu.Unlock()
-	if s.since.since != nil && time.Since(s.since.read) < keptFresh {
-		return s.since.since, nil
+	if last := s.since.last.Load(); last != nil && time.Since(last.read) < keptFresh {
+		return last.since, nil
 	}
+	read := s.since.reading.DoChan("", func() (any, error) {
+		return guard.Call(func() (map[string]time.Time, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keptLimit) // nobody's leaving ends it for others
+			defer cancel()
+			return s.readKept(ctx)
+		})
+	})
+	select {
+	case answer := <-read:
+		since, _ := answer.Val.(map[string]time.Time)
+		return since, answer.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *Store) readKept(ctx context.Context) (map[string]time.Time, error) {
 	const sql = `/* pgam:kept */
 select c.relname
   from pg_catalog.pg_inherits i
@@ -109,6 +135,6 @@ select c.relname
 			}
 		}
 	}
-	s.since.since, s.since.read = since, time.Now()
+	s.since.last.Store(&keptList{since, time.Now()})
 	return since, nil
 }

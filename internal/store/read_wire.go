@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/guard"
 )
 
 // errNoAnswer says that the server ended a pipeline before its time.
@@ -63,10 +65,16 @@ func readAnswer(pipe *pgconn.Pipeline, row func(v values)) error {
 	if !ok {
 		return errNoAnswer
 	}
-	for reader.NextRow() {
-		row(values(reader.Values()))
+	// A row that is not as it was written must not cost more than its answer.
+	fault := guard.Run(func() error {
+		for reader.NextRow() {
+			row(values(reader.Values()))
+		}
+		return nil
+	})
+	if _, err = reader.Close(); fault != nil {
+		return fault
 	}
-	_, err = reader.Close()
 	return err
 }
 

@@ -40,6 +40,10 @@ func MayPass(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTooSlow) || errors.Is(err, ErrLocked)
 }
 
+// pingLimit is how long a connection that was idle may take to show that it is
+// still one, before another is taken.
+const pingLimit = time.Second
+
 // Config is what Open needs.
 type Config struct {
 	// DSN of stats_db, a URL or keywords; a secret, never printed.
@@ -79,6 +83,7 @@ func New(cfg Config) (*Store, error) {
 	pc.MaxConnLifetime = time.Hour
 	pc.MaxConnLifetimeJitter = 10 * time.Minute
 	pc.MaxConnIdleTime = 5 * time.Minute
+	pc.PingTimeout = pingLimit
 	timeout := cfg.StatementTimeout
 	if timeout == 0 {
 		timeout = 10 * time.Second

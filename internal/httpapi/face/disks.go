@@ -8,6 +8,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/sample"
@@ -54,7 +55,9 @@ func (f *Face) NewestDisks(ctx context.Context, id target.ID) ([]history.Disk, e
 	read := make(chan answer, 1)
 	// The first who asks would be kept until it is read, whatever its ctx.
 	go func() {
-		list, err := f.samples.cache.Get(context.WithoutCancel(ctx), id, otter.LoaderFunc[target.ID, []history.Disk](f.samples.read))
+		list, err := guard.Call(func() ([]history.Disk, error) {
+			return f.samples.cache.Get(context.WithoutCancel(ctx), id, otter.LoaderFunc[target.ID, []history.Disk](f.samples.read))
+		})
 		read <- answer{list, err}
 	}()
 	select {

@@ -68,7 +68,7 @@ func Register[I, O any](f *Face, op huma.Operation, least account.Role, faults [
 		}
 	}
 	faults = append(faults, refusals[I](f, op)...)
-	f.document(&op, append(faults, http.StatusInternalServerError))
+	f.document(&op, append(faults, http.StatusInternalServerError, http.StatusGatewayTimeout))
 	huma.Register(f.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {

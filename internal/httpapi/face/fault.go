@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/sample"
@@ -59,8 +60,9 @@ func (f *Face) faultOf(ctx context.Context, err error) *Error {
 		return NewError(statusClientGone, "The request was cancelled")
 	}
 	var (
-		made   *Error
-		failed *live.Error
+		made     *Error
+		failed   *live.Error
+		panicked *guard.PanicError
 	)
 	pick := func(compat, v1 int) int {
 		if f.compat {
@@ -69,12 +71,16 @@ func (f *Face) faultOf(ctx context.Context, err error) *Error {
 		return v1
 	}
 	switch {
+	case errors.As(err, &panicked):
+		return NewError(http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
 	case errors.As(err, &made):
 		return made
 	case errors.As(err, &failed):
 		return NewError(pick(http.StatusInternalServerError, liveStatus(failed.Reason)), "PostgreSQL: "+failed.Explain())
 	case errors.Is(err, live.ErrTooManyListeners):
 		return NewError(http.StatusServiceUnavailable, "Too many live streams at once: try again later").with("Retry-After", "10")
+	case errors.Is(err, live.ErrTooManyOfOne):
+		return NewError(http.StatusTooManyRequests, "You have too many live streams already: end one of them first").with("Retry-After", "10")
 	case errors.Is(err, live.ErrStreamEnded):
 		return NewError(http.StatusServiceUnavailable, "The program stops: try again in a moment").with("Retry-After", "5")
 	case errors.Is(err, target.ErrNotFound):

@@ -53,9 +53,9 @@ type Roster interface {
 type Live interface {
 	Activity(ctx context.Context, t target.Target, all bool) (live.Activity, error)
 	Locks(ctx context.Context, t target.Target) (live.Locks, error)
-	// Listen gives the ticks of a server; its error is live.ErrTooManyListeners
-	// or live.ErrStreamEnded.
-	Listen(ctx context.Context, t target.Target, every time.Duration) (*live.Listener, error)
+	// Listen gives the ticks of a server; its error is live.ErrTooManyListeners,
+	// live.ErrTooManyOfOne or live.ErrStreamEnded.
+	Listen(ctx context.Context, t target.Target, who string, every time.Duration) (*live.Listener, error)
 	// Views calls unseen, if it is not nil, for each server whose disks could
 	// not be seen: at once for several.
 	Views(ctx context.Context, servers []target.Target, unseen func(ctx context.Context, i int)) []live.View

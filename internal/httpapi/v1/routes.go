@@ -19,7 +19,7 @@ func (r routes) registerIncident(op func(id, method, path, summary, tag string) 
 	live := []int{http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusBadGateway, http.StatusGatewayTimeout}
 	face.Register(r.Face, read("locks", "/locks", "Who blocks whom, now", now), account.Viewer, live, r.locks)
 	face.Register(r.Face, r.describeStream(read("stream", "/stream", "Live ticks: sessions by wait class and what holds others up", now)), account.Viewer,
-		[]int{http.StatusNotFound, http.StatusUnprocessableEntity}, r.stream)
+		[]int{http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusTooManyRequests}, r.stream)
 	asked = append(asked, http.StatusGone)
 	face.Register(r.Face, read("incident", "/incident", "What happened at a moment, in one answer", past), account.Viewer, asked, r.incident)
 	face.Register(r.Face, read("history-events", "/history/events", "What explains steps in charts, the newest first", past), account.Viewer, asked, r.historyEvents)

@@ -103,7 +103,8 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 	if err != nil {
 		return nil, err
 	}
-	listener, err := r.Live.Listen(ctx, t, time.Duration(in.Every)*time.Second)
+	user, _ := face.User(ctx)
+	listener, err := r.Live.Listen(ctx, t, user.Login, time.Duration(in.Every)*time.Second)
 	if err != nil {
 		return nil, err
 	}
