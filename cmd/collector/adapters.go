@@ -19,9 +19,13 @@ import (
 // by purpose.
 type dialer struct {
 	shells        *remote.Shells
+	guard         *remote.Guard
 	connect       time.Duration
 	globalCadence time.Duration
 }
+
+// answersTogether bounds the long answers that are being read of all targets.
+const answersTogether = 32 << 20
 
 // Locks are hardly waited for: what is asked every second takes none.
 const (
@@ -37,7 +41,8 @@ func (d dialer) Dial(ctx context.Context, t target.Target, p collector.Purpose) 
 		cadence = t.Intervals.Activity
 	}
 	lim := remote.Limits{
-		Application: "pgam-collector", Connect: d.connect, Lock: lockLimit, Statement: collector.VisitDeadline(cadence) * 3 / 4, Shells: d.shells,
+		Application: "pgam-collector", Connect: d.connect, Lock: lockLimit, Statement: collector.VisitDeadline(cadence) * 3 / 4,
+		Shells: d.shells, Hold: true, Guard: d.guard,
 	}
 	if p == collector.ForSizes {
 		lim.Statement = sizeLimit

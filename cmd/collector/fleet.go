@@ -87,7 +87,7 @@ func newFleet() *fleet {
 		watched: func() []collector.Watched { return nil }, now: time.Now, seen: make(map[target.ID]*seen),
 		up:             d("up", "1 if the last planned tick of the server was answered."),
 		failing:        d("failing", "1 while the ticks of the server are not ok, by the last one's reason; no series while they are.", "reason"),
-		breaker:        d("breaker_open", "1 while the server accepts connections and does not answer them, and so is tried once a minute."),
+		breaker:        d("breaker_open", "1 while the server accepts connections and does not answer them: one attempt waits, or one a minute is made."),
 		active:         d("active_sessions", "Sessions of the server's load at the last answered tick, by what they do: on the processor, waiting by class, or idle in transaction; no series while it does not answer.", "wait_class"),
 		blocked:        d("blocked_sessions", "Sessions that wait for a lock which another session holds or is to get first; no series while the server does not answer."),
 		connections:    d("connections", "Connections to the server, idle ones too; no series while it does not answer."),

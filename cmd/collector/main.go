@@ -98,7 +98,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	}
 	servers, now := newFleet(), newSettings(stats, log, cfg)
 	c, err := collector.New(collector.Config{
-		Dialer:  dialer{shells: shells, connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
+		Dialer:  dialer{shells: shells, guard: remote.NewGuard(answersTogether), connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
 		Catalog: catalog{stats, log},
 		History: history{stats},
 		Journal: journal,

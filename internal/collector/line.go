@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -20,10 +21,13 @@ type line struct {
 
 	mu         sync.Mutex
 	conn       Conn
+	since      time.Time // conn is there
+	broken     int       // connections in a row that broke before they had proved themselves
 	inUse      bool
 	generation int // grows when the way changes
 	giveUp     context.CancelFunc
 	dialing    chan struct{} // closed when the attempt under way ended; nil for none
+	begun      time.Time     // the attempt under way was; zero: it waits for its turn
 	notBefore  time.Time     // of the next attempt
 	reason     sample.Reason // of the last attempt
 	fault      error         // of the last attempt
@@ -39,10 +43,21 @@ const (
 	// quickPause is the longest pause where an attempt costs the server
 	// nothing: nobody listens, or it says that it is starting.
 	quickPause = 5 * time.Second
+	// proven is how long a connection must have stood for the next one to be made
+	// at once, and after the shortest pause.
+	proven = time.Minute
+	// heldAfter is when an attempt is taken for one that the server has accepted
+	// and does not finish. It goes on, alone, as long as the dialer lets it: a
+	// start that is given up leaves a process on the server, which waits for a
+	// lock on a catalog and does not notice.
+	heldAfter = 10 * time.Second
 	// muteLimit attempts that were accepted and never answered open the
-	// breaker: each may have left a process on the server, stuck behind a lock.
+	// breaker.
 	muteLimit = 3
 )
+
+// errHeld says that an attempt to connect goes on and on.
+var errHeld = errors.New("the server has accepted the connection and is not ready: a lock on a system catalog may be in the way")
 
 func (l *line) init(c *Collector, server target.ID) {
 	l.c, l.server = c, server
@@ -71,10 +86,14 @@ func (l *line) acquire(ctx context.Context, t target.Target) (Conn, sample.Reaso
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn == nil {
-		if l.reason == sample.None {
-			return nil, sample.Connecting
-		}
+	switch {
+	case l.conn != nil:
+	case l.held():
+		l.reason, l.fault = sample.Timeout, errHeld
+		return nil, l.reason
+	case l.reason == sample.None:
+		return nil, sample.Connecting
+	default:
 		return nil, l.reason
 	}
 	l.inUse = true
@@ -92,8 +111,21 @@ func (l *line) release(conn Conn) {
 	}
 	if l.conn == conn {
 		l.conn, l.reason, l.notBefore = nil, sample.ConnectionLost, time.Time{}
+		if time.Since(l.since) >= proven {
+			l.broken = 0
+			l.pauses.Reset()
+		}
+		if l.broken++; l.broken > 1 {
+			l.notBefore = time.Now().Add(l.pauses.NextBackOff())
+		}
 	}
 	l.close(conn)
+}
+
+// held reports whether the attempt under way is one that the server does not
+// finish. The lock is held.
+func (l *line) held() bool {
+	return l.dialing != nil && !l.begun.IsZero() && time.Since(l.begun) >= heldAfter
 }
 
 // close ends a connection without waiting for it.
@@ -112,8 +144,17 @@ func (l *line) dial(ctx context.Context, t target.Target, generation int, done c
 		return
 	}
 	l.c.counts.dials.Add(1)
+	l.mu.Lock()
+	if generation == l.generation {
+		l.begun = time.Now()
+	}
+	l.mu.Unlock()
+	// One that is held takes no other server's turn.
+	turn := sync.OnceFunc(func() { <-l.c.dialing })
+	held := time.AfterFunc(heldAfter, turn)
 	conn, reason, err := l.c.dial(ctx, t, ForTicks)
-	<-l.c.dialing
+	held.Stop()
+	turn()
 	l.end(generation, conn, reason, err)
 	if err != nil && ctx.Err() == nil {
 		l.c.cfg.Log.DebugContext(ctx, "cannot connect", "server", t.Name, "reason", reason.String(), "error", err)
@@ -130,11 +171,13 @@ func (l *line) end(generation int, conn Conn, reason sample.Reason, fault error)
 		return
 	}
 	l.giveUp()
-	l.dialing = nil
+	l.dialing, l.begun = nil, time.Time{}
 	l.reason, l.fault = reason, fault
 	if conn != nil {
-		l.conn, l.mute = conn, 0
-		l.pauses.Reset()
+		l.conn, l.since, l.mute = conn, time.Now(), 0
+		if l.broken == 0 {
+			l.pauses.Reset()
+		}
 		return
 	}
 	pause := l.pauses.NextBackOff()
@@ -161,7 +204,7 @@ func (l *line) reset() {
 	if l.dialing != nil {
 		l.giveUp()
 	}
-	l.conn, l.dialing, l.reason, l.fault, l.mute, l.notBefore = nil, nil, sample.None, nil, 0, time.Time{}
+	l.conn, l.dialing, l.begun, l.reason, l.fault, l.mute, l.broken, l.notBefore = nil, nil, time.Time{}, sample.None, nil, 0, 0, time.Time{}
 	l.pauses.Reset()
 }
 

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,6 +117,86 @@ func TestLostConnection(t *testing.T) {
 			t.Errorf("reasons %v, %d attempts, %d open", r, len(m.did().dials), m.did().open)
 		}
 	}, server(1))
+}
+
+// TestFlappingBacksOff: a connection that breaks at every visit is made anew
+// after pauses that grow, until one has stood for a minute.
+func TestFlappingBacksOff(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var well atomic.Bool
+		m := w.fleet.server(1)
+		m.visit = func(_ context.Context, _ int, v *sample.Visit) error {
+			if well.Load() {
+				return nil
+			}
+			v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.ConnectionLost, nil
+			wt := w.c.roster.watch(1)
+			wt.line.mu.Lock()
+			l := wt.line.conn.(*link) //nolint:forcetypeassert // there is no other kind
+			wt.line.mu.Unlock()
+			l.Close()
+			return errAway
+		}
+		w.start()
+		w.pass(10 * time.Minute)
+		dials := m.did().dials
+		if n := len(dials); n < 10 || n > 25 {
+			t.Errorf("%d connections in ten minutes, each of which broke at once", n)
+		}
+		if gap := longestGap(dials); gap < 30*time.Second || gap > maxPause*3/2+2*time.Second {
+			t.Errorf("pauses grow to %s", gap)
+		}
+		well.Store(true)
+		w.pass(maxPause*3/2 + proven + 5*time.Second)
+		well.Store(false)
+		before := len(m.did().dials)
+		w.pass(5 * time.Second)
+		well.Store(true)
+		if n := len(m.did().dials) - before; n < 2 {
+			t.Errorf("%d attempts after a connection that stood for a minute, want one at once and one soon", n)
+		}
+		w.pass(5 * time.Second)
+		w.stop()
+		w.wantWhole(1, time.Second)
+	}, server(1))
+}
+
+// TestAHeldStartIsTheOnlyOne: a start that the server does not finish goes on,
+// alone, takes no other server's turn, and is told as a timeout.
+func TestAHeldStartIsTheOnlyOne(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.change = func(c *Config) { c.MaxConnecting = 1 }
+		locked := make(chan struct{})
+		m := w.fleet.server(1)
+		m.dial = func(ctx context.Context, _ int) (sample.Reason, error) {
+			select {
+			case <-locked:
+				return sample.None, nil
+			case <-ctx.Done():
+				return sample.NotRunning, ctx.Err()
+			}
+		}
+		w.start()
+		w.pass(20 * time.Minute)
+		if n := len(m.did().dials); n != 1 || m.did().dialing != 1 {
+			t.Errorf("%d starts, %d under way; want one that goes on", n, m.did().dialing)
+		}
+		for _, s := range w.c.Watched() {
+			if s.Breaker != (s.ID == 1) || s.Connected != (s.ID == 2) {
+				t.Errorf("server %d: breaker %v, connected %v", s.ID, s.Breaker, s.Connected)
+			}
+		}
+		close(locked)
+		w.pass(5 * time.Second)
+		w.stop()
+		ticks := w.wantWhole(1, time.Second)
+		if r := reasons(ticks); r[sample.Timeout] < len(ticks)-20 || ticks[len(ticks)-1].Outcome != sample.OK {
+			t.Errorf("reasons %v, then %s", r, ticks[len(ticks)-1].Outcome)
+		}
+		if n := len(m.did().dials); n != 1 {
+			t.Errorf("%d starts after the lock is gone", n)
+		}
+	}, server(1), server(2))
 }
 
 // TestOneAttemptAtATime moves a server while an attempt is under way: that

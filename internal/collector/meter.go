@@ -77,7 +77,8 @@ type Watched struct {
 	// Connected says that there is a connection for ticks.
 	Connected bool
 	// Breaker says that the server accepts connections and does not answer them:
-	// it is tried once a minute, so as not to pile up processes there.
+	// one attempt waits for it, or one a minute is made, so as not to pile up
+	// processes there.
 	Breaker bool
 }
 
@@ -106,5 +107,5 @@ func (w *watch) watched() Watched {
 func (l *line) state() (connected, breaker bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.conn != nil, l.conn == nil && l.mute >= muteLimit
+	return l.conn != nil, l.conn == nil && (l.mute >= muteLimit || l.held())
 }

@@ -36,7 +36,7 @@ func (w *watch) beginSizes(iv target.Intervals) {
 	}
 	w.sizing = true
 	var round context.Context
-	round, w.endSizes = context.WithTimeout(w.c.run, maxRound)
+	round, w.endSizes = context.WithCancel(w.c.run)
 	w.c.visits.Add(1)
 	go w.sizes(round, w.endSizes, w.t, slices.Clone(w.databases))
 }
@@ -63,6 +63,9 @@ func (w *watch) readSizes(ctx context.Context, t target.Target, databases []samp
 		return
 	}
 	defer conn.Close()
+	// The wait for a server that does not finish a start is not part of it.
+	ctx, cancel := context.WithTimeout(ctx, maxRound)
+	defer cancel()
 	w.line.setSlow(conn.PID())
 	defer w.line.setSlow(0)
 	v := sample.Visit{Server: t.ID}

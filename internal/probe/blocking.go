@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statement"
 )
@@ -87,7 +85,7 @@ func (r *reader) runLocks(ctx context.Context, steps []step) error {
 	return err
 }
 
-func (r *reader) blockers(rr *pgconn.ResultReader) error {
+func (r *reader) blockers(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 2 {
@@ -125,7 +123,7 @@ func (r *reader) pick(pids []int32) []int32 {
 	return kept
 }
 
-func (r *reader) lockWaits(rr *pgconn.ResultReader) error {
+func (r *reader) lockWaits(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 5 {
@@ -135,7 +133,7 @@ func (r *reader) lockWaits(rr *pgconn.ResultReader) error {
 		if !ok {
 			continue
 		}
-		l := sample.LockEntry{Type: string(v[1]), Mode: string(v[2]), DatabaseOID: uint32At(v[3]), RelationOID: uint32At(v[4])}
+		l := sample.LockEntry{Type: cleanName(v[1]), Mode: cleanName(v[2]), DatabaseOID: uint32At(v[3]), RelationOID: uint32At(v[4])}
 		id, unnamed := r.dict.Lock(l, r.day)
 		r.locks.waiters[i].lock = id
 		if unnamed {
@@ -161,7 +159,7 @@ func (r *reader) blockerSteps() []step {
 	return r.ints(r.ints(nil, askSessions, oidInt4, strangers, r.strangers), askPrepared, oidInt4, behind, r.prepared)
 }
 
-func (r *reader) strangers(rr *pgconn.ResultReader) error {
+func (r *reader) strangers(rr *answer) error {
 	r.locks.others = make(pidSet)
 	for rr.NextRow() {
 		v := rr.Values()
@@ -174,7 +172,7 @@ func (r *reader) strangers(rr *pgconn.ResultReader) error {
 	return nil
 }
 
-func (r *reader) prepared(rr *pgconn.ResultReader) error {
+func (r *reader) prepared(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 7 {
@@ -201,7 +199,7 @@ func (r *reader) preparedSession(gid, prepared []byte, owner, database uint32) i
 	return r.dict.Session(k, r.day, func(e *sample.SessionEntry) {
 		e.BackendStart, e.DatabaseOID, e.UserOID = microsAt(prepared), database, owner
 		e.Database, e.User = r.conn.names.database(database), r.conn.names.role(owner)
-		e.Application, e.BackendType = statement.Label(cleanText(gid)), sample.PreparedType
+		e.Application, e.BackendType = statement.Label(cleanName(gid)), sample.PreparedType
 	})
 }
 
@@ -226,14 +224,14 @@ func (l *locking) relations(database uint32) (oids []uint32) {
 	return oids
 }
 
-func (r *reader) readRelations(rr *pgconn.ResultReader) error {
+func (r *reader) readRelations(rr *answer) error {
 	names := make(map[uint32]string)
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 2 {
 			return errShape
 		}
-		names[uint32At(v[0])] = cleanText(v[1])
+		names[uint32At(v[0])] = cleanName(v[1])
 	}
 	for _, l := range r.locks.unnamed {
 		l.Relation = names[l.RelationOID]
@@ -296,7 +294,7 @@ type crowd struct {
 	sample.Crowd
 }
 
-func (r *reader) readCrowd(rr *pgconn.ResultReader) error {
+func (r *reader) readCrowd(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 3 {
@@ -304,7 +302,7 @@ func (r *reader) readCrowd(rr *pgconn.ResultReader) error {
 		}
 		role := uint32At(v[0])
 		r.conn.names.role(role)
-		r.crowd = append(r.crowd, crowd{role, sample.Crowd{Application: statement.Label(cleanText(v[1])), Connections: int32At(v[2])}})
+		r.crowd = append(r.crowd, crowd{role, sample.Crowd{Application: statement.Label(cleanName(v[1])), Connections: int32At(v[2])}})
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,6 +32,7 @@ type Conn struct {
 	exclude  uint32    // pid of the slow connection, 0 for none
 	names    names
 	statings map[int32]stating
+	shown    int64 // newest query_start that was seen last, as the server sends it
 	pids     pidSet
 	news     news
 	noNames  time.Time // names are not asked for before: a lock was in the way
@@ -57,6 +60,7 @@ func Open(ctx context.Context, t target.Target, lim remote.Limits) (*Conn, error
 		prepared: make(map[question]*pgconn.StatementDescription),
 		names:    newNames(),
 		statings: make(map[int32]stating),
+		shown:    math.MinInt64,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("first question to %s: deadline %s", t.Name, lim.Connect))
 	defer cancel()
@@ -73,15 +77,31 @@ func (c *Conn) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res := c.pg.ExecStatement(ctx, stmt, nil, nil, binaryResults).Read()
-	if res.Err != nil {
-		return res.Err
+	v, err := c.only(c.pg.ExecStatement(ctx, stmt, nil, nil, binaryResults))
+	if err != nil {
+		return err
 	}
-	if len(res.Rows) == 1 {
-		v := res.Rows[0]
+	if len(v) > 4 {
 		c.seesAll, c.control, c.slots, c.database = boolAt(v[1]), boolAt(v[2]), int32At(v[3]), uint32At(v[4])
 	}
 	return nil
+}
+
+// only reads the only row of an answer; none gives nil.
+func (c *Conn) only(rr *pgconn.ResultReader) (row [][]byte, err error) {
+	for rr.NextRow() {
+		if row != nil {
+			_ = c.pg.Conn().Close() // no PostgreSQL does that
+			_, _ = rr.Close()
+			return nil, fmt.Errorf("%w: more rows than were asked for", remote.ErrOversized)
+		}
+		row = make([][]byte, 0, len(rr.Values()))
+		for _, v := range rr.Values() {
+			row = append(row, bytes.Clone(v))
+		}
+	}
+	_, err = rr.Close()
+	return row, err //nolint:wrapcheck // The caller says what was asked.
 }
 
 // Version gives server_version_num.
@@ -131,10 +151,10 @@ func (c *Conn) prepare(ctx context.Context, q question) (*pgconn.StatementDescri
 func (c *Conn) Size(ctx context.Context, oid uint32, out *sample.DatabaseSize) error {
 	stmt, err := c.prepare(ctx, askSize)
 	if err == nil {
-		res := c.pg.ExecStatement(ctx, stmt, [][]byte{uint32Bytes(oid)}, binaryParam, binaryResults).Read()
-		err = res.Err
-		if err == nil && len(res.Rows) == 1 && res.Rows[0][0] != nil {
-			out.Bytes = sample.Int{V: int64At(res.Rows[0][0]), Known: true}
+		var v [][]byte
+		v, err = c.only(c.pg.ExecStatement(ctx, stmt, [][]byte{uint32Bytes(oid)}, binaryParam, binaryResults))
+		if err == nil && len(v) == 1 && v[0] != nil {
+			out.Bytes = sample.Int{V: int64At(v[0]), Known: true}
 			return nil
 		}
 	}

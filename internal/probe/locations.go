@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pgam/pgam/internal/sample"
 )
 
@@ -16,7 +14,7 @@ const maxPath = 4096
 
 // locations reads where the server keeps its data. What it finds is not nil,
 // also where the role may see nothing.
-func (r *reader) locations(rr *pgconn.ResultReader) error {
+func (r *reader) locations(rr *answer) error {
 	found, data := []sample.Location{}, ""
 	for rr.NextRow() {
 		v := rr.Values()

@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pgam/pgam/internal/sample"
 )
 
@@ -69,14 +67,14 @@ func (r *reader) news(ctx context.Context) error {
 	return err
 }
 
-func (r *reader) settings(rr *pgconn.ResultReader) error {
+func (r *reader) settings(rr *answer) error {
 	s := &sample.Settings{At: r.visit.Tick.Started, Loaded: r.found.loaded}
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 2 {
 			return errShape
 		}
-		name := cleanText(v[0])
+		name := cleanName(v[0])
 		if v[1] == nil {
 			s.Hidden = append(s.Hidden, name)
 			continue
@@ -87,7 +85,7 @@ func (r *reader) settings(rr *pgconn.ResultReader) error {
 	return nil
 }
 
-func (r *reader) horizon(rr *pgconn.ResultReader) error {
+func (r *reader) horizon(rr *answer) error {
 	r.found.horizon = []sample.Horizon{}
 	for rr.NextRow() {
 		v := rr.Values()
@@ -95,7 +93,7 @@ func (r *reader) horizon(rr *pgconn.ResultReader) error {
 			return errShape
 		}
 		r.found.horizon = append(r.found.horizon, sample.Horizon{
-			At: r.visit.Tick.Started, Holder: sample.Holder(v[0]), Name: cleanText(v[1]), Age: int64At(v[2]),
+			At: r.visit.Tick.Started, Holder: sample.Holder(cleanName(v[0])), Name: cleanName(v[1]), Age: int64At(v[2]),
 		})
 	}
 	return nil

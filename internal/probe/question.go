@@ -26,6 +26,7 @@ const (
 	askLocations     question = "locations"
 	askSize          question = "size"
 	askQueryText     question = "query_text"
+	askStatementText question = "statement_text"
 	askCrowd         question = "crowd"
 	askBlockers      question = "blockers"
 	askLockWaits     question = "lock_waits"

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unsafe"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statement"
@@ -23,6 +22,16 @@ const maxTexts = 25
 // namesPause is how long names are not asked for after a lock was in the way.
 const namesPause = 10 * time.Second
 
+// The lengths of texts that are asked for: one byte more than is kept outside of
+// a burst, so that what was cut is known to be; and as long as PostgreSQL keeps
+// them. A visit asks for no more than maxTextBytes of them; the others come with
+// the next ones.
+const (
+	shortText    = sample.MaxText + 1
+	longText     = 1 << 20
+	maxTextBytes = 8 << 20
+)
+
 // maxSessions is the limit in the SQL of the activity question.
 const maxSessions = 5000
 
@@ -36,7 +45,10 @@ type reader struct {
 	truncated bool
 	ask       sample.Ask
 	first     time.Duration  // that the first batch took
+	shown     int64          // newest query_start, as the server sends it
 	wantText  []uint32       // pids whose statement's text is new
+	lacking   map[int32]int  // pids of statements that are not told apart without their text, and their places
+	textBytes int            // of texts that were asked for
 	wanted    map[int32]bool // those statements
 	unnamed   bool           // names of sessions could not be read
 	locks     locking
@@ -56,7 +68,7 @@ type found struct {
 	horizon   []sample.Horizon
 }
 
-func (r *reader) pulse(rr *pgconn.ResultReader) error {
+func (r *reader) pulse(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 3 {
@@ -91,12 +103,13 @@ const (
 	numActivityCols
 )
 
-func (r *reader) activity(rr *pgconn.ResultReader) error {
+func (r *reader) activity(rr *answer) error {
 	c, t := r.conn, r.visit.Tick
 	if c.pids == nil {
 		c.pids = make(pidSet)
 	}
 	clear(c.pids)
+	newest := int64(math.MinInt64)
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != numActivityCols {
@@ -110,12 +123,15 @@ func (r *reader) activity(rr *pgconn.ResultReader) error {
 			Xmin:        uint32At(v[colXmin]),
 			Blocker:     sample.Unset,
 		}
+		if at := v[colQueryStart]; len(at) == 8 {
+			newest = max(newest, int64At(at))
+		}
 		s.Session = r.session(pid, v)
 		waitType := v[colWaitType]
 		if len(waitType) == 0 {
 			waitType = []byte(sample.WaitTypeOf(c.version, string(v[colBackendType]), string(v[colState]), ""))
 		}
-		s.Wait, s.Class = r.dict.Wait(v[colState], waitType, v[colWait])
+		s.Wait, s.Class = r.dict.Wait(short(v[colState]), short(waitType), short(v[colWait]))
 		s.Query = r.query(pid, s, v)
 		if string(waitType) == "Lock" {
 			r.locks.waiters = append(r.locks.waiters, waiter{pid: pid, at: len(t.Sessions)})
@@ -125,6 +141,9 @@ func (r *reader) activity(rr *pgconn.ResultReader) error {
 		}
 		c.pids[pid] = s.Session
 		t.Sessions = append(t.Sessions, s)
+	}
+	if newest > math.MinInt64 {
+		r.shown = newest
 	}
 	r.truncated = len(t.Sessions) >= maxSessions
 	if len(c.statings) > 4*maxSessions {
@@ -136,9 +155,10 @@ func (r *reader) activity(rr *pgconn.ResultReader) error {
 func (r *reader) session(pid int32, v [][]byte) int32 {
 	k := r.key[:0]
 	for _, col := range v[:colApplication] {
-		k = append(append(k, byte(len(col))), col...) //nolint:gosec // numbers, an address and a type: short
+		col = short(col)
+		k = append(append(k, byte(len(col))), col...) //nolint:gosec // short
 	}
-	k = append(k, v[colApplication]...)
+	k = append(k, short(v[colApplication])...)
 	r.key = k
 	return r.dict.Session(k, r.day, func(e *sample.SessionEntry) {
 		e.PID = pid
@@ -146,9 +166,9 @@ func (r *reader) session(pid int32, v [][]byte) int32 {
 		e.DatabaseOID, e.UserOID = uint32At(v[colDatabase]), uint32At(v[colUser])
 		e.LeaderPID = int32At(v[colLeader])
 		e.Database, e.User = r.conn.names.database(e.DatabaseOID), r.conn.names.role(e.UserOID)
-		e.Application = statement.Label(cleanText(v[colApplication]))
+		e.Application = statement.Label(cleanName(v[colApplication]))
 		e.ClientAddr = addrAt(v[colClientAddr])
-		e.BackendType = string(v[colBackendType])
+		e.BackendType = cleanName(v[colBackendType])
 	})
 }
 
@@ -158,32 +178,113 @@ func (r *reader) query(pid int32, s sample.Session, v [][]byte) int32 {
 	if id := v[colQueryID]; id != nil && int64At(id) != 0 {
 		ref, wants := r.dict.Query(int64At(id), false, r.day)
 		if wants && !r.wanted[ref] && (len(r.wantText) < maxTexts || r.ask.Full) {
-			if r.wanted == nil {
-				r.wanted = make(map[int32]bool)
-			}
-			r.wanted[ref] = true
+			r.want(ref)
 			r.wantText = append(r.wantText, uint32(pid)) //nolint:gosec // bits
 		}
 		return ref
 	}
 	text := v[colQuery]
-	if len(text) == 0 {
+	before, known := r.conn.statings[s.Session]
+	known = known && before.start == s.QueryStart && before.start != 0
+	if !known {
+		if text == nil && s.QueryStart != 0 {
+			// It began before what was seen last and was not seen: a parallel worker,
+			// or a session that the last answer left out.
+			r.lack(pid)
+			return 0
+		}
+		before = r.state(s, text)
+	}
+	if before.queryID == 0 {
 		return 0
 	}
+	ref, wants := r.dict.Query(before.queryID, true, r.day)
+	switch {
+	case !wants:
+	case text != nil && !r.ask.Full, len(text) > 0 && len(text) < shortText:
+		r.keepText(before.queryID, true, text)
+	case !r.wanted[ref] && (len(r.lacking) < maxTexts || r.ask.Full):
+		r.want(ref)
+		r.lack(pid)
+	}
+	return ref
+}
+
+// state remembers what a session's statement is, by the fingerprint of as much
+// of it as is kept outside of a burst; 0 for none.
+func (r *reader) state(s sample.Session, text []byte) stating {
 	now := stating{start: s.QueryStart}
-	if before, known := r.conn.statings[s.Session]; known && before.start == now.start && now.start != 0 {
-		now.queryID = before.queryID
-	} else {
+	if text = text[:min(len(text), shortText)]; len(text) > 0 {
 		// The text is only read, and only until the next row.
 		view := unsafe.String(&text[0], len(text))       //nolint:gosec // see above
 		now.queryID = int64(statement.Fingerprint(view)) //nolint:gosec // bits
-		r.conn.statings[s.Session] = now
 	}
-	ref, wants := r.dict.Query(now.queryID, true, r.day)
-	if wants {
-		r.dict.QueryText(now.queryID, true, r.text(text))
+	r.conn.statings[s.Session] = now
+	return now
+}
+
+// lack has a session's text asked for.
+func (r *reader) lack(pid int32) {
+	if r.lacking == nil {
+		r.lacking = make(map[int32]int)
 	}
-	return ref
+	r.lacking[pid] = len(r.visit.Tick.Sessions)
+}
+
+func (r *reader) want(ref int32) {
+	if r.wanted == nil {
+		r.wanted = make(map[int32]bool)
+	}
+	r.wanted[ref] = true
+}
+
+// statementText tells statements apart that could not be without their text.
+func (r *reader) statementText(rr *answer) error {
+	for rr.NextRow() {
+		v := rr.Values()
+		if len(v) != 3 {
+			return errShape
+		}
+		at, ok := r.lacking[int32At(v[0])]
+		if !ok || at >= len(r.visit.Tick.Sessions) {
+			continue
+		}
+		s := &r.visit.Tick.Sessions[at]
+		if s.QueryStart != microsAt(v[1]) {
+			continue // the next visit is shown what it runs now
+		}
+		now := r.state(*s, v[2])
+		if now.queryID == 0 {
+			continue
+		}
+		ref, wants := r.dict.Query(now.queryID, true, r.day)
+		s.Query = ref
+		if wants {
+			r.keepText(now.queryID, true, v[2])
+		}
+	}
+	return nil
+}
+
+// keepText gives the dictionary a text, cut as it is asked for.
+func (r *reader) keepText(queryID int64, own bool, shown []byte) {
+	if r.textBytes += len(shown); r.textBytes > maxTextBytes {
+		return
+	}
+	shown = shown[:min(len(shown), r.textLength())]
+	if len(shown) == shortText {
+		r.dict.QueryPart(queryID, own, r.text(shown))
+		return
+	}
+	r.dict.QueryText(queryID, own, r.text(shown))
+}
+
+// textLength is how long the texts are that are asked for.
+func (r *reader) textLength() int {
+	if r.ask.Full {
+		return longText
+	}
+	return shortText
 }
 
 // text gives a statement's text as it is kept.
@@ -195,7 +296,7 @@ func (r *reader) text(shown []byte) string {
 	return statement.Normalize(text)
 }
 
-func (r *reader) identity(rr *pgconn.ResultReader) error {
+func (r *reader) identity(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 8 {
@@ -203,7 +304,7 @@ func (r *reader) identity(rr *pgconn.ResultReader) error {
 		}
 		r.found.loaded = timeAt(v[7])
 		r.found.identity = &sample.Identity{
-			At: r.visit.Tick.Started, VersionNum: int32At(v[0]), Version: cleanText(v[1]), SystemIdentifier: int64At(v[2]),
+			At: r.visit.Tick.Started, VersionNum: int32At(v[0]), Version: cleanName(v[1]), SystemIdentifier: int64At(v[2]),
 			TimelineID: int32At(v[3]), PostmasterStart: timeAt(v[4]), InRecovery: boolAt(v[5]),
 		}
 		if v[6] != nil {
@@ -213,7 +314,7 @@ func (r *reader) identity(rr *pgconn.ResultReader) error {
 	return nil
 }
 
-func (r *reader) databases(rr *pgconn.ResultReader) error {
+func (r *reader) databases(rr *answer) error {
 	const lead = 4
 	for rr.NextRow() {
 		v := rr.Values()
@@ -238,7 +339,7 @@ func (r *reader) databases(rr *pgconn.ResultReader) error {
 	return nil
 }
 
-func (r *reader) inventory(rr *pgconn.ResultReader) error {
+func (r *reader) inventory(rr *answer) error {
 	inv := &sample.Inventory{At: r.visit.Tick.Started}
 	for rr.NextRow() {
 		v := rr.Values()
@@ -246,7 +347,7 @@ func (r *reader) inventory(rr *pgconn.ResultReader) error {
 			return errShape
 		}
 		d := sample.Database{
-			OID: uint32At(v[0]), Name: cleanText(v[1]), IsTemplate: boolAt(v[2]), AllowConnect: boolAt(v[3]), Encoding: string(v[4]),
+			OID: uint32At(v[0]), Name: cleanName(v[1]), IsTemplate: boolAt(v[2]), AllowConnect: boolAt(v[3]), Encoding: cleanName(v[4]),
 		}
 		learnName(r.conn.names.databases, d.OID, d.Name)
 		inv.Databases = append(inv.Databases, d)
@@ -267,7 +368,7 @@ func (r *reader) resolve(ctx context.Context) error {
 		case 0:
 			steps = r.lockSteps()
 			waits = len(steps) > 0
-			steps = r.ints(steps, askQueryText, oidInt4, r.wantText, r.queryText)
+			steps = r.texts(r.texts(steps, askQueryText, r.wantText, r.queryText), askStatementText, r.lackingPIDs(), r.statementText)
 			if from := r.ask.CrowdFrom; from > 0 && r.visit.Tick.Backends >= from {
 				steps = append(steps, step{q: askCrowd, read: r.readCrowd})
 			}
@@ -288,12 +389,33 @@ func (r *reader) resolve(ctx context.Context) error {
 }
 
 // ints adds a question about some oids or pids, if there are any.
-func (r *reader) ints(steps []step, q question, element uint32, values []uint32, read func(*pgconn.ResultReader) error) []step {
+func (r *reader) ints(steps []step, q question, element uint32, values []uint32, read func(*answer) error) []step {
 	if len(values) == 0 {
 		return steps
 	}
 	return append(steps, step{q: q, params: [][]byte{arrayBytes(element, values)}, read: read})
 }
+
+// texts is ints for a question about texts.
+func (r *reader) texts(steps []step, q question, pids []uint32, read func(*answer) error) []step {
+	n := len(steps)
+	steps = r.ints(steps, q, oidInt4, pids, read)
+	if len(steps) > n {
+		steps[n].params = append(steps[n].params, uint32Bytes(uint32(r.textLength()))) //nolint:gosec // a constant
+	}
+	return steps
+}
+
+func (r *reader) lackingPIDs() []uint32 {
+	pids := make([]uint32, 0, len(r.lacking))
+	for pid := range r.lacking {
+		pids = append(pids, uint32(pid)) //nolint:gosec // bits
+	}
+	return pids
+}
+
+// short bounds what stands in keys.
+func short(b []byte) []byte { return b[:min(len(b), 127)] }
 
 // runNamed asks the steps and, with them, for the names that are missing by now.
 func (r *reader) runNamed(ctx context.Context, steps []step) error {
@@ -301,8 +423,8 @@ func (r *reader) runNamed(ctx context.Context, steps []step) error {
 	if !time.Now().Before(c.noNames) {
 		roles, databases := c.names.take()
 		first := len(steps)
-		steps = r.ints(steps, askRoles, oidOID, roles, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.roles) })
-		steps = r.ints(steps, askDatabaseNames, oidOID, databases, func(rr *pgconn.ResultReader) error { return readNames(rr, c.names.databases) })
+		steps = r.ints(steps, askRoles, oidOID, roles, func(rr *answer) error { return readNames(rr, c.names.roles) })
+		steps = r.ints(steps, askDatabaseNames, oidOID, databases, func(rr *answer) error { return readNames(rr, c.names.databases) })
 		steps = r.ints(steps, askRelations, oidOID, r.locks.relations(c.database), r.readRelations)
 		if len(steps) > first {
 			_, err := c.run(ctx, steps)
@@ -341,24 +463,24 @@ func (r *reader) unresolved() {
 	}
 }
 
-func readNames(rr *pgconn.ResultReader, into map[uint32]string) error {
+func readNames(rr *answer, into map[uint32]string) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 2 {
 			return errShape
 		}
-		learnName(into, uint32At(v[0]), cleanText(v[1]))
+		learnName(into, uint32At(v[0]), cleanName(v[1]))
 	}
 	return nil
 }
 
-func (r *reader) queryText(rr *pgconn.ResultReader) error {
+func (r *reader) queryText(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
 		if len(v) != 2 {
 			return errShape
 		}
-		r.dict.QueryText(int64At(v[0]), false, r.text(v[1]))
+		r.keepText(int64At(v[0]), false, v[1])
 	}
 	return nil
 }

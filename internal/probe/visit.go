@@ -16,9 +16,30 @@ import (
 type step struct {
 	q      question
 	params [][]byte
-	read   func(*pgconn.ResultReader) error
+	read   func(*answer) error
 	// keep is called once the answer is known to be whole; nil for none.
 	keep func()
+}
+
+// maxRows bounds every answer, whatever the SQL says: of databases, the SQL lists
+// so many.
+const maxRows = 20_000
+
+// answer reads the rows of one answer, as many as may be.
+type answer struct {
+	*pgconn.ResultReader
+	left int
+	over bool
+}
+
+// NextRow is the driver's, until there are too many.
+func (a *answer) NextRow() bool {
+	if !a.ResultReader.NextRow() {
+		return false
+	}
+	a.over = a.left == 0
+	a.left--
+	return !a.over
 }
 
 // Visit asks everything that is due and fills v, whose Tick is there with its
@@ -47,6 +68,7 @@ func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 		c.chooseForm(r.backends, len(t.Sessions))
 	}
 	if done >= answered {
+		c.shown = r.shown
 		r.edges()
 		r.load()
 	}
@@ -75,11 +97,13 @@ func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 func (r *reader) steps(ask sample.Ask) (steps []step, answered int) {
 	c := r.conn
 	activity := step{q: askActivity, params: [][]byte{uint32Bytes(c.exclude)}, read: r.activity}
+	r.shown = c.shown
 	if c.sparse && r.visit.Tick.Started.Sub(c.plainAt) < plainEvery {
 		activity.q, activity.params = askSparse, append(activity.params, arrayBytes(oidInt4, c.pids.list()))
 	} else {
 		c.plainAt = r.visit.Tick.Started
 	}
+	activity.params = append(activity.params, int64Bytes(c.shown))
 	steps = append(steps,
 		step{q: askPulse, read: r.pulse},
 		activity)
@@ -118,8 +142,17 @@ func (c *Conn) run(ctx context.Context, steps []step) (done int, err error) {
 	}
 	results := c.pg.ExecBatch(ctx, batch)
 	for done < len(steps) && results.NextResult() {
-		rr := results.ResultReader()
+		rr := &answer{ResultReader: results.ResultReader(), left: maxRows}
+		if q := steps[done].q; q == askActivity || q == askSparse {
+			rr.left = maxSessions
+		}
 		readErr := steps[done].read(rr)
+		if rr.over {
+			// No PostgreSQL does that: the rest is not even read.
+			_ = c.pg.Conn().Close()
+			_ = results.Close()
+			return done, fmt.Errorf("%s: %w: more rows than were asked for", steps[done].q, remote.ErrOversized)
+		}
 		if _, err := rr.Close(); err != nil {
 			_ = results.Close() // says the same
 			return done, fmt.Errorf("%s: %w", steps[done].q, err)

@@ -77,6 +77,15 @@ func addrAt(b []byte) string {
 	return addr.String()
 }
 
+func int64Bytes(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) } //nolint:gosec // bits
+
+// maxName bounds a name; PostgreSQL's have at most 63 bytes, two of them quoted
+// and with a dot between them less than this.
+const maxName = 300
+
+// cleanName is cleanText of a name.
+func cleanName(b []byte) string { return cleanText(b[:min(len(b), maxName)]) }
+
 func uint32Bytes(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
 // oidInt4 and oidOID are the types' oids.

@@ -13,6 +13,13 @@ import (
 // least; after twice as long it is certainly gone.
 const generationLife = time.Hour
 
+// A generation ends early when it has so many entries: a server that shows other
+// sessions in every tick must not fill our memory.
+const (
+	maxSessionsKept = 1 << 14
+	maxQueriesKept  = 1 << 16
+)
+
 // NextIDs are the ids a server's dictionaries will hand out next. They only
 // grow, over restarts too.
 type NextIDs struct {
@@ -43,7 +50,7 @@ func (n NextIDs) Leap() NextIDs {
 }
 
 // Dictionary turns what a server says into ids that never change their
-// meaning. It forgets what was not used for an hour; a thing met again later
+// meaning. It forgets what was not used for an hour, or sooner where there is very much; a thing met again later
 // gets a new id. It is for one goroutine at a time.
 type Dictionary struct {
 	next     NextIDs
@@ -127,7 +134,8 @@ func (d *Dictionary) Begin(now time.Time) {
 	if d.born.IsZero() {
 		d.born = now
 	}
-	if now.Sub(d.born) >= generationLife || now.Before(d.born) {
+	full := len(d.sessions.young) >= maxSessionsKept || len(d.queries.young) >= maxQueriesKept || len(d.locks.young) >= maxSessionsKept
+	if full || now.Sub(d.born) >= generationLife || now.Before(d.born) {
 		d.born = now
 		d.sessions.turn()
 		d.queries.turn()
@@ -302,12 +310,25 @@ func (d *Dictionary) wants(seen *querySeen) bool {
 // QueryText gives a statement its text, which is as texts are kept now; it is cut
 // unless full length is wanted.
 func (d *Dictionary) QueryText(queryID int64, own bool, text string) {
+	d.queryText(queryID, own, text, false)
+}
+
+// QueryPart is QueryText for the beginning of a text: more of it is wanted when
+// full length is.
+func (d *Dictionary) QueryPart(queryID int64, own bool, text string) {
+	d.queryText(queryID, own, text, true)
+}
+
+func (d *Dictionary) queryText(queryID int64, own bool, text string, part bool) {
 	var buf [9]byte
 	seen, ok := d.queries.get(queryKey(buf[:0], queryID, own))
 	if !ok || text == "" || !d.wants(seen) {
 		return
 	}
 	seen.text, seen.full = wholeText, d.texts == target.TextsFull
+	if part {
+		seen.text = cutText
+	}
 	if len(text) > MaxText && !d.whole {
 		text, seen.text = cut(text), cutText
 	}

@@ -1,4 +1,5 @@
-/* pgam:activity */
+/* pgam:activity; texts are of statements that began after those seen before, and as bytes: cut
+   as text, one in the encoding of another database would be an error */
 select a.pid,
        a.datid,
        a.usesysid,
@@ -15,7 +16,8 @@ select a.pid,
        a.state_change,
        case when v.pid is null then a.backend_xmin end as backend_xmin,
        a.query_id,
-       case when a.query_id is null then a.query end as query
+       case when a.query_id is null and (a.query_start is null or a.query_start > $2)
+            then pg_catalog.substr(pg_catalog.textsend(a.query), 1, 4097) end as query
   from pg_catalog.pg_stat_get_activity(null) a
   left join pg_catalog.pg_stat_get_progress_info('VACUUM') v on v.pid = a.pid
  where a.pid <> pg_catalog.pg_backend_pid()

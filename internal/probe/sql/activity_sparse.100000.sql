@@ -1,6 +1,7 @@
 /* pgam:activity, for many idle backends: only those in a transaction, those
    that wait for neither client nor main loop, WAL senders, and those that were
-   seen the time before (an aborted transaction has no xact_start) are read */
+   seen the time before (an aborted transaction has no xact_start) are read; texts are of statements that began after those seen before, and as bytes: cut
+   as text, one in the encoding of another database would be an error */
 select a.pid,
        a.datid,
        a.usesysid,
@@ -17,7 +18,8 @@ select a.pid,
        a.state_change,
        case when v.pid is null then a.backend_xmin end as backend_xmin,
        null::int8 as query_id,
-       a.query
+       case when a.query_start is null or a.query_start > $3
+            then pg_catalog.substr(pg_catalog.textsend(a.query), 1, 4097) end as query
   from pg_catalog.pg_stat_get_backend_idset() b (id)
  cross join lateral pg_catalog.pg_stat_get_activity(pg_catalog.pg_stat_get_backend_pid(b.id)) a
   left join pg_catalog.pg_stat_get_progress_info('VACUUM') v on v.pid = a.pid

@@ -29,3 +29,5 @@ select d.datid,
        d.active_time,
        d.idle_in_transaction_time
   from pg_catalog.pg_stat_database d
+ order by 1
+ limit 20000

@@ -29,3 +29,5 @@ select d.datid,
        null::float8 as active_time,
        null::float8 as idle_in_transaction_time
   from pg_catalog.pg_stat_database d
+ order by 1
+ limit 20000

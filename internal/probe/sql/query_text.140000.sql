@@ -1,6 +1,6 @@
 /* pgam:query_text */
 select a.query_id,
-       a.query
+       pg_catalog.substr(pg_catalog.textsend(a.query), 1, $2::int4)
   from pg_catalog.unnest($1::int4[]) p (pid)
  cross join lateral pg_catalog.pg_stat_get_activity(p.pid) a
  where a.query_id is not null
