@@ -159,7 +159,7 @@ func (l *Live) DatabaseSize(ctx context.Context, t target.Target, name string) (
 		if err != nil {
 			return err
 		}
-		found, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		found, err := collect(conn.Conn(), rows, pgx.RowTo[int64])
 		if err == nil && len(found) == 1 {
 			bytes, ok = found[0], true
 		}

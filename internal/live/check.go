@@ -180,6 +180,41 @@ func describeDisks(d sample.Disks) string {
 	return validText(strings.Join(parts, "; "))
 }
 
+// connectApart makes a connection that is the caller's. A start that the server
+// does not finish in time goes on without him, and its turn with it.
+func (l *Live) connectApart(ctx context.Context, t, apart target.Target) (*pgx.Conn, error) {
+	cfg, err := remote.PostgresConfig(apart, l.pools.testLimits(t.ID))
+	if err != nil {
+		return nil, err
+	}
+	hold, end, ok := l.behind(ctx, 0, "test of "+t.Name)
+	if !ok {
+		return nil, errStopped
+	}
+	type made struct {
+		conn *pgx.Conn
+		err  error
+	}
+	done := make(chan made)
+	go func() {
+		defer end()
+		conn, err := pgx.ConnectConfig(hold, cfg)
+		select {
+		case done <- made{conn, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = conn.Close(hold)
+			}
+		}
+	}()
+	select {
+	case m := <-done:
+		return m.conn, m.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("test of %s: %w", t.Name, remote.ErrHeld)
+	}
+}
+
 // tryStatus asks for the status of t on a connection of its own, by the SSH
 // connection of apart.
 func (l *Live) tryStatus(ctx context.Context, t, apart target.Target) Status {
@@ -188,13 +223,7 @@ func (l *Live) tryStatus(ctx context.Context, t, apart target.Target) Status {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, l.deadline, fmt.Errorf("test of %s: deadline %s", t.Name, l.deadline))
 	defer cancel()
-	cfg, err := remote.PostgresConfig(apart, remote.Limits{
-		Application: l.pools.application, Connect: l.deadline, Statement: l.deadline, Lock: lockWait, Shells: l.shells,
-	})
-	if err != nil {
-		return Status{}.finish(failure(err))
-	}
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := l.connectApart(ctx, t, apart)
 	if err != nil {
 		return Status{}.finish(failure(err))
 	}

@@ -23,6 +23,13 @@ import (
 // pollEvery is how often the catalog is asked whether a server has changed.
 const pollEvery = time.Second
 
+// answersTogether bounds the long answers that are being read of all servers,
+// maxRows the rows of each, whatever the SQL says.
+const (
+	answersTogether = 64 << 20
+	maxRows         = 10_000
+)
+
 // pollTimeout bounds one such question.
 const pollTimeout = 5 * time.Second
 
@@ -136,6 +143,7 @@ func New(cfg Config) (*Live, error) {
 		statuses: statuses, looks: looks, places: places, used: used, quit: make(chan struct{}), loading: make(chan struct{}, 1), hurry: make(chan struct{}),
 		pools: &pools{
 			sizes: cfg.Pools, application: cfg.Application, deadline: cfg.Deadline, shells: cfg.Shells, byID: make(map[target.ID]*serverPool),
+			guard: remote.NewGuard(answersTogether), turns: make(map[target.ID]chan struct{}),
 		},
 	}, nil
 }
@@ -466,5 +474,19 @@ func rowsOf[T any](ctx context.Context, conn *pgx.Conn, question string, args ..
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	return collect(conn, rows, pgx.RowToStructByName[T])
+}
+
+// collect is pgx.CollectRows for as many rows as there may be: no PostgreSQL
+// sends more than were asked for, so the connection ends with them.
+func collect[T any](conn *pgx.Conn, rows pgx.Rows, read pgx.RowToFunc[T]) ([]T, error) {
+	n := 0
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (T, error) {
+		if n++; n > maxRows {
+			_ = conn.PgConn().Conn().Close()
+			var none T
+			return none, fmt.Errorf("%w: more rows than were asked for", remote.ErrOversized)
+		}
+		return read(row)
+	})
 }

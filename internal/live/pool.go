@@ -31,8 +31,10 @@ type pools struct {
 	application string
 	deadline    time.Duration
 	shells      *remote.Shells // of tunnels
+	guard       *remote.Guard
 
 	mu      sync.Mutex
+	turns   map[target.ID]chan struct{} // to start a connection
 	byID    map[target.ID]*serverPool
 	closed  bool
 	closing sync.WaitGroup
@@ -43,6 +45,18 @@ type serverPool struct {
 	size Size
 	*pgxpool.Pool
 	dismissed atomic.Bool
+}
+
+// limits are those of every connection to a server: its starts, of the pool and
+// of tests, come one after the other, and one that is held up is waited for.
+func (p *pools) limits(id target.ID) remote.Limits {
+	if p.turns[id] == nil {
+		p.turns[id] = make(chan struct{}, 1)
+	}
+	return remote.Limits{
+		Application: p.application, Connect: p.deadline - p.deadline/8, Statement: p.deadline, Lock: lockWait,
+		Shells: p.shells, Guard: p.guard, Hold: true, Turn: p.turns[id],
+	}
 }
 
 // get gives the pool of a server. A pool that was made for another address,
@@ -72,9 +86,7 @@ func (p *serverPool) fits(t target.Target) bool {
 }
 
 func (p *pools) open(t target.Target) (*serverPool, error) {
-	conn, err := remote.PostgresConfig(t, remote.Limits{
-		Application: p.application, Connect: p.deadline, Statement: p.deadline, Lock: lockWait, Shells: p.shells,
-	})
+	conn, err := remote.PostgresConfig(t, p.limits(t.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +111,13 @@ func (p *pools) open(t target.Target) (*serverPool, error) {
 		return nil, fmt.Errorf("set up pool of %s: %w", t.Name, err)
 	}
 	return &serverPool{t: t, size: size, Pool: pool}, nil
+}
+
+// testLimits is limits for who does not hold the mutex.
+func (p *pools) testLimits(id target.ID) remote.Limits {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limits(id)
 }
 
 // keep closes the pools of servers that are not in the list, or that are

@@ -113,7 +113,7 @@ func describe(err error) string {
 	switch {
 	case errors.Is(err, errDowngrade):
 		return "TLS failed: the server has had TLS before and offers none now; find out why, then set tls_mode disable if that is meant"
-	case errors.Is(err, errStart):
+	case errors.Is(err, ErrHeld):
 		return "timeout: the server has accepted the connection and is not ready; a lock on a system catalog may be in the way"
 	case ok && hostKey.Revoked:
 		return "host key revoked: the known_hosts file rules out " + hostKey.Got.Fingerprint

@@ -47,8 +47,8 @@ const maxHashing = 2
 // answer; Classify has it as Oversized.
 var ErrOversized = errors.New("the server sends more than is read")
 
-// errStart says that a server has taken a connection and does not get ready.
-var errStart = fmt.Errorf("the server has accepted the connection and is not ready: %w", context.DeadlineExceeded)
+// ErrHeld says that a server has taken a connection and does not get ready.
+var ErrHeld = fmt.Errorf("the server has accepted the connection and is not ready: %w", context.DeadlineExceeded)
 
 // errDowngrade says that a server shows no TLS that has had it before.
 var errDowngrade = errors.New("the server offers no TLS, but has had it before")
@@ -111,10 +111,20 @@ func (g *Guard) remember(t target.Target) {
 func (g *Guard) over(t target.Target, lim Limits, cfg *pgconn.Config) {
 	dial, raw, prepared := cfg.DialFunc, cfg.Password, preparedPassword(cfg.Password)
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if lim.Turn != nil {
+			select {
+			case lim.Turn <- struct{}{}:
+			case <-ctx.Done():
+				return nil, fmt.Errorf("%w: another connection waits for it", ErrHeld)
+			}
+		}
 		reach, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("connect to %s: deadline %s", t.Name, lim.Connect))
 		defer cancel()
 		conn, err := dial(reach, network, address)
 		if err != nil {
+			if lim.Turn != nil {
+				<-lim.Turn
+			}
 			return nil, err
 		}
 		return g.guard(ctx, conn, t, lim), nil
@@ -167,17 +177,19 @@ type guarded struct {
 
 	mu      sync.Mutex
 	ready   bool // the start is over
+	answers int  // that have ended, the start among them
 	used    int64
 	held    int64 // of used, taken from the guard
 	hashing bool
+	turn    bool  // to start
 	fault   error // why it was closed by us
 	closed  bool
 	start   *time.Timer // ends a start; nil once it is over
 }
 
 func (g *Guard) guard(ctx context.Context, conn net.Conn, t target.Target, lim Limits) *guarded {
-	c := &guarded{Conn: conn, g: g, t: t, lim: lim, ctx: ctx, gone: make(chan struct{})}
-	c.start = time.AfterFunc(lim.Connect, func() { c.fail(errStart) })
+	c := &guarded{Conn: conn, g: g, t: t, lim: lim, ctx: ctx, gone: make(chan struct{}), turn: lim.Turn != nil}
+	c.start = time.AfterFunc(lim.Connect, func() { c.fail(ErrHeld) })
 	return c
 }
 
@@ -188,7 +200,7 @@ func (c *guarded) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	c.used += int64(n)
 	most, what := int64(startBytes), "of a start"
-	if c.ready {
+	if c.answers > 1 { // the first question, how the session is, belongs to the start
 		most, what = c.lim.answer(), "of an answer"
 	}
 	var over error
@@ -219,7 +231,7 @@ func (c *guarded) Close() error {
 		close(c.gone)
 	}
 	c.settle()
-	c.start.Stop()
+	c.started()
 	c.mu.Unlock()
 	return c.Conn.Close() //nolint:wrapcheck // The driver tells them apart.
 }
@@ -241,6 +253,15 @@ func (c *guarded) settle() {
 	c.g.held.Add(-c.held)
 	c.used, c.held = 0, 0
 	c.hashed()
+}
+
+// started ends the start, whatever came of it. The mutex is held.
+func (c *guarded) started() {
+	c.start.Stop()
+	if c.turn {
+		c.turn = false
+		<-c.lim.Turn
+	}
 }
 
 // hashed ends the turn to hash. The mutex is held.
@@ -265,7 +286,8 @@ func (c *guarded) answered() {
 	c.mu.Lock()
 	first := !c.ready
 	c.ready = true
-	c.start.Stop()
+	c.answers++
+	c.started()
 	c.settle()
 	c.mu.Unlock()
 	if first && c.tls {

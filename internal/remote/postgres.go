@@ -27,6 +27,9 @@ type Limits struct {
 	Hold bool
 	// Answer is how many bytes of one answer are read; 0: 32 MiB, negative: all.
 	Answer int64
+	// Turn, of room for one, has starts come one after the other, also where a pool
+	// makes them; nil: they do not wait for each other.
+	Turn chan struct{}
 	// Guard is what the connections of a process have in common; nil: one of its
 	// own for this configuration.
 	Guard *Guard

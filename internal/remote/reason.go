@@ -98,7 +98,7 @@ func classifyGuard(err error) sample.Reason {
 		return sample.TLSFailed
 	case auth != nil:
 		return sample.AuthFailed
-	case errors.Is(err, errStart):
+	case errors.Is(err, ErrHeld):
 		return sample.Timeout
 	}
 	return sample.None
