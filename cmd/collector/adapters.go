@@ -111,6 +111,8 @@ type history struct{ *store.Store }
 func (history) Explain(err error) collector.Refusal {
 	why := collector.Refusal{Fault: collector.Refused, SQLSTATE: store.SQLState(err), Advice: store.Advice(err)}
 	switch {
+	case errors.Is(err, store.ErrReplaced):
+		why.Fault, why.Advice = collector.Replaced, "nothing is to be done: what it may not know is offered again"
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
 		why.Fault = collector.Away
 	case errors.Is(err, store.ErrTooSlow), errors.Is(err, store.ErrLocked):

@@ -58,7 +58,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return daemon.Configuration(err)
 	}
 	frame.OnStop("stats_db", func(context.Context) error { stats.Close(); return nil })
-	journal, err := spool.Open(spool.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.SpoolMaxBytes), Log: log})
+	journal, err := spool.Open(spool.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.SpoolMaxBytes), KeepDone: keepDone, Log: log})
 	if err != nil {
 		return daemon.Configuration(err)
 	}
@@ -168,6 +168,10 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bo
 	}
 	return false, fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
 }
+
+// keepDone is how long the journal keeps what stats_db has: one that is restored
+// from a dump of these minutes gets it again.
+const keepDone = 10 * time.Minute
 
 func retention(cfg config.Collector) store.Retention {
 	return store.Retention{

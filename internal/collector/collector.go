@@ -74,6 +74,10 @@ type Journal interface {
 	Sync() error
 	Next(seq uint64, maxBytes int64) ([]sample.Record, error)
 	Done(seqs ...uint64)
+	// Again brings back what was Done in the last minutes.
+	Again()
+	// Dropped counts the visits that were given up because there was no room.
+	Dropped() int64
 	// Keep lets everything in these records go that is not of these servers.
 	Keep(left map[uint64][]target.ID) error
 	// Quarantine keeps copies of what is of a server in these records, to be
@@ -205,6 +209,8 @@ type Collector struct {
 	stopped   atomic.Bool
 	counts    counts
 	meter     Meter
+	dropped   int64     // visits, when names were offered again for it; of sync only
+	offered   time.Time // when that was; of sync only
 	unwritten time.Time // when it was last told that the journal cannot be written; of sync only
 }
 
@@ -222,6 +228,7 @@ func New(cfg Config) (*Collector, error) {
 		c.clock = NewClock()
 	}
 	c.packer = newPacker(cfg, c.clock.Now, c.roster.expects)
+	c.packer.offerAgain, c.packer.offerNames = c.offerAgain, c.offerNames
 	return c, nil
 }
 
@@ -334,6 +341,11 @@ func (c *Collector) sync() {
 	case !c.unwritten.IsZero():
 		c.cfg.Log.Info("journal is written again")
 		c.unwritten = time.Time{}
+	}
+	// Dropped visits took names with them that later ones rely on.
+	if n := c.cfg.Journal.Dropped(); n != c.dropped && time.Since(c.offered) >= tellAgain {
+		c.dropped, c.offered = n, time.Now()
+		c.offerNames()
 	}
 	c.packer.wake()
 }

@@ -3,6 +3,7 @@ package collector
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -20,6 +21,7 @@ type journal struct {
 	next        map[target.ID]sample.NextIDs
 	sealed      []byte
 	quarantined []aside
+	dropped     atomic.Int64
 	dead        bool
 }
 
@@ -122,6 +124,11 @@ func (j *journal) Done(seqs ...uint64) {
 		j.records = slices.DeleteFunc(j.records, func(r sample.Record) bool { return slices.Contains(seqs, r.Seq) })
 	}
 }
+
+// Again brings nothing back: what was done is not kept here.
+func (j *journal) Again() {}
+
+func (j *journal) Dropped() int64 { return j.dropped.Load() }
 
 func (j *journal) Keep(left map[uint64][]target.ID) error {
 	j.mu.Lock()

@@ -22,6 +22,9 @@ type packer struct {
 	interval time.Duration
 	now      func() time.Time // planned
 	expects  func() map[target.ID]time.Time
+	// offerAgain has all offered again that the history may not know, offerNames
+	// only names.
+	offerAgain, offerNames func()
 
 	wakes  chan struct{}
 	ended  chan struct{}
@@ -89,6 +92,8 @@ const (
 	settle    = 1500 * time.Millisecond
 	minPause  = time.Second
 	maxPauses = 15 * time.Second
+	// outage is the pause from which on a history that is away may be being restored.
+	outage = 4 * time.Second
 	// maxParts is more than a chunk holds.
 	maxParts = chunkBytes
 )
@@ -96,7 +101,7 @@ const (
 func newPacker(cfg Config, now func() time.Time, expects func() map[target.ID]time.Time) *packer {
 	p := &packer{
 		journal: cfg.Journal, history: cfg.History, log: cfg.Log, meter: cfg.meter(), interval: cfg.Window, now: now, expects: expects,
-		wakes: make(chan struct{}, 1), pause: minPause, most: maxParts,
+		wakes: make(chan struct{}, 1), pause: minPause, most: maxParts, offerAgain: func() {}, offerNames: func() {},
 	}
 	p.forget()
 	return p
@@ -146,6 +151,9 @@ func (p *packer) later(now time.Time, err error) {
 	p.failed.Add(1)
 	p.tell(now, err, notWritten)
 	p.forget()
+	if p.pause == outage {
+		p.offerNames() // it may come back as an older one, without those that are gone by then
+	}
 	p.retryAt = now.Add(p.pause)
 	p.pause = min(p.pause*2, maxPauses)
 }
@@ -334,6 +342,9 @@ func (p *packer) together(ctx context.Context, parts []part) error {
 	}
 	why := p.history.Explain(err)
 	switch {
+	case why.Fault == Replaced:
+		p.offerAgain()
+		return err
 	case why.Fault == Away:
 		return err
 	case len(parts) == 1:

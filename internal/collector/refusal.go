@@ -26,6 +26,9 @@ const (
 	// Invalid is what no history would take: it breaks a constraint, or is no value
 	// of its type (SQLSTATE classes 22 and 23).
 	Invalid
+	// Replaced is a history that is another or an older one than before, and was
+	// given nothing: what it may not know is offered again.
+	Replaced
 )
 
 // Refusal is why the history did not take something, and what to do.
@@ -149,6 +152,27 @@ func (p *packer) leave(one *part) {
 		}
 	}
 	p.close(one)
+}
+
+// offerAgain offers what the history may not know: what was written to it lately,
+// and every name as it is next seen.
+func (c *Collector) offerAgain() {
+	c.cfg.Journal.Again()
+	c.offerNames()
+	r := &c.roster
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loaded = false // its list of servers may be another one, too
+}
+
+// offerNames has every server's names offered again as they are next seen.
+func (c *Collector) offerNames() {
+	r := &c.roster
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.watches {
+		w.offerAgain.Store(true)
+	}
 }
 
 // verdict says, when the journal was gone through, whether anything was left.

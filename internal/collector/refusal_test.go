@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -193,4 +194,57 @@ func TestBadDataIsTriedTwiceAlone(t *testing.T) {
 			t.Errorf("%d records were set aside", n)
 		}
 	}, server(1), server(2))
+}
+
+// TestDroppedNamesAreOfferedAgain: visits that the journal drops, and a history
+// that is replaced, take names with them that later visits rely on.
+func TestDroppedNamesAreOfferedAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		entries := make(chan int, 1000)
+		w.fleet.server(1).visit = func(_ context.Context, _ int, v *sample.Visit) error {
+			entries <- len(v.Entries.Waits)
+			return nil
+		}
+		w.fleet.server(1).waits = true
+		offered := func() (n int) {
+			for {
+				select {
+				case one := <-entries:
+					n += one
+				default:
+					return n
+				}
+			}
+		}
+		w.start()
+		w.pass(20 * time.Second)
+		if n := offered(); n != 1 {
+			t.Errorf("the wait was offered %d times", n)
+		}
+		w.journal.dropped.Add(5)
+		w.pass(3 * time.Second)
+		w.journal.dropped.Add(5) // told with the next minute
+		w.pass(30 * time.Second)
+		if n := offered(); n != 1 {
+			t.Errorf("after a drop it was offered %d times", n)
+		}
+		w.pass(time.Minute)
+		if n := offered(); n != 1 {
+			t.Errorf("a minute later it was offered %d times", n)
+		}
+		replaced := true
+		w.history.fail(func(sample.Batch) error {
+			if was := replaced; was {
+				replaced = false
+				return errReplaced
+			}
+			return nil
+		}, nil)
+		w.pass(40 * time.Second)
+		if n := offered(); n != 1 {
+			t.Errorf("to another history it was offered %d times", n)
+		}
+		w.stop()
+		w.wantStored(1)
+	}, server(1))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
@@ -26,6 +27,9 @@ type watch struct {
 	due     due
 	burst   burst
 	failing sample.Reason
+
+	// offerAgain says that the history may not know what it was told.
+	offerAgain atomic.Bool
 
 	mu          sync.Mutex
 	t           target.Target
@@ -291,6 +295,11 @@ func (w *watch) ask(ctx context.Context, conn Conn, t target.Target, iv target.I
 		Texts:     t.QueryTexts,
 		Full:      w.burst.on,
 		CrowdFrom: w.burst.crowdFrom(w.c.burstLimits().of(t.Burst), time.Now()),
+	}
+	if w.offerAgain.Swap(false) {
+		w.dict.OfferAgain()
+		w.series.OfferAgain()
+		w.due.inventory = time.Time{}
 	}
 	conn.Exclude(w.line.slowPID())
 	w.tick.Started = w.c.clock.Now()

@@ -169,6 +169,8 @@ type machine struct {
 	dial  func(ctx context.Context, n int) (sample.Reason, error)
 	visit func(ctx context.Context, n int, v *sample.Visit) error
 	size  func(ctx context.Context) error
+	// waits says that each visit meets one and the same wait.
+	waits bool
 	// places is where it keeps its data; nil: it does not tell.
 	places []sample.Location
 
@@ -267,6 +269,9 @@ func (l *link) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 	dict.Begin(time.Now())
 	// Every tick has a session of its own, so that each can be told.
 	id := dict.Session([]byte(v.Tick.Planned.String()), 1, func(*sample.SessionEntry) {})
+	if l.m.waits {
+		dict.Wait([]byte("active"), []byte("IO"), []byte("DataFileRead"))
+	}
 	v.Entries = dict.Take()
 	v.Tick.Sessions = append(v.Tick.Sessions, sample.Session{Session: id, Wait: 1, Blocker: sample.Unset})
 	if ask.Inventory {
@@ -415,6 +420,8 @@ type history struct {
 var (
 	errPoison  = errors.New("this is not for me")
 	errRefused = errors.New("there is no such table")
+
+	errReplaced = errors.New("this is another history")
 )
 
 func newHistory() *history {
@@ -516,6 +523,8 @@ func (h *history) Explain(err error) Refusal {
 	switch {
 	case errors.Is(err, errPoison):
 		return Refusal{Fault: Invalid, SQLSTATE: "23514"}
+	case errors.Is(err, errReplaced):
+		return Refusal{Fault: Replaced}
 	case errors.Is(err, errRefused):
 		return Refusal{Fault: Refused, SQLSTATE: "42P01"}
 	case errors.Is(err, context.DeadlineExceeded):

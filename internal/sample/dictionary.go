@@ -3,6 +3,7 @@ package sample
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -181,6 +182,37 @@ func (d *Dictionary) Reoffer() {
 		if seen, ok := d.sessions.young[key]; ok {
 			seen.day = -1
 			d.sessions.young[key] = seen
+		}
+	}
+}
+
+// OfferAgain has all entries come again, with the ids they have: waits with the
+// next Take, the others when they are next met, with their texts and names. The
+// store may have lost them.
+func (d *Dictionary) OfferAgain() {
+	offered := make(map[int16]bool, len(d.fresh.Waits))
+	for _, e := range d.fresh.Waits {
+		offered[e.ID] = true
+	}
+	for key, seen := range d.waits {
+		if parts := strings.SplitN(key, "\x00", 3); !offered[seen.id] {
+			d.fresh.Waits = append(d.fresh.Waits, WaitEntry{ID: seen.id, State: parts[0], Type: parts[1], Event: parts[2]})
+		}
+	}
+	for _, half := range []map[string]sessionSeen{d.sessions.young, d.sessions.old} {
+		for key, seen := range half {
+			seen.day = -1
+			half[key] = seen
+		}
+	}
+	for _, half := range []map[string]*querySeen{d.queries.young, d.queries.old} {
+		for _, seen := range half {
+			seen.day, seen.text = -1, noText
+		}
+	}
+	for _, half := range []map[string]*lockSeen{d.locks.young, d.locks.old} {
+		for _, seen := range half {
+			seen.day, seen.named = -1, false
 		}
 	}
 }

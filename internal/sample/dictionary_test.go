@@ -217,3 +217,33 @@ func TestIDsKeepTheirMeaning(t *testing.T) {
 		t.Errorf("only %d ids were used: the test does not forget enough", len(meaning))
 	}
 }
+
+// TestDictionaryOffersAgain: a store that lost what it was told is told all of it
+// again, under the same ids.
+func TestDictionaryOffersAgain(t *testing.T) {
+	t.Parallel()
+	d := NewDictionary(NextIDs{})
+	meet := func() Entries {
+		d.Session([]byte("s"), 1, func(e *SessionEntry) { e.User = "joe" })
+		d.Wait([]byte("active"), []byte("LWLock"), []byte("WALWrite"))
+		if _, wants := d.Query(42, false, 1); wants {
+			d.QueryText(42, false, "select ?")
+		}
+		if _, wants := d.Lock(LockEntry{Type: "relation", Mode: "ExclusiveLock", RelationOID: 5}, 1); wants {
+			d.LockName(LockEntry{Type: "relation", Mode: "ExclusiveLock", RelationOID: 5, Relation: "t"})
+		}
+		return d.Take()
+	}
+	first := meet()
+	if again := meet(); !again.Empty() {
+		t.Errorf("a second time: %+v", again)
+	}
+	d.OfferAgain()
+	d.OfferAgain()
+	if diff := cmp.Diff(first, meet()); diff != "" {
+		t.Errorf("offered again (-first +again):\n%s", diff)
+	}
+	if again := meet(); !again.Empty() {
+		t.Errorf("and then: %+v", again)
+	}
+}

@@ -18,6 +18,7 @@ type Series struct {
 	stored   map[uint32]standing
 	listed   time.Time
 	holders  map[Holder]Horizon // as last stored
+	again    bool               // the identity is wanted although it is the same
 }
 
 // standing is what the newest stored sample of a database says until the next.
@@ -40,6 +41,15 @@ func NewSeries(identity *Identity, last []DatabaseStat, listed time.Time) *Serie
 	return s
 }
 
+// OfferAgain leaves in the next visits what was left out because the store has
+// it: it may have lost it. Events are not told again.
+func (s *Series) OfferAgain() {
+	s.again = true
+	clear(s.stored)
+	clear(s.holders)
+	s.memory.Settings = nil
+}
+
 // Advance computes the deltas of v's databases against the sample before, adds
 // the events that v tells, and leaves in v only what is new: the identity if it
 // changed, the databases in which something happened or that were quiet for five
@@ -57,10 +67,10 @@ func (s *Series) Advance(v *Visit) {
 			clear(s.prev)
 			clear(s.stored)
 		}
-		if s.identity != nil && s.identity.Same(*v.Identity) {
+		if s.identity != nil && s.identity.Same(*v.Identity) && !s.again {
 			v.Identity = nil
 		} else {
-			s.identity = v.Identity
+			s.identity, s.again = v.Identity, false
 		}
 	}
 	if v.Inventory != nil {

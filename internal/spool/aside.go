@@ -230,6 +230,11 @@ func (s *Spool) Replay(server *target.ID) (n int, err error) {
 				return nil
 			}
 			back = append(back, slices.Clone(k))
+			if done := tx.Bucket(bucketDone); done != nil {
+				if err := done.Delete(key(one.Seq)); err != nil {
+					return err
+				}
+			}
 			return b.Put(key(one.Seq), join(b.Get(key(one.Seq)), record))
 		})
 		for _, k := range back {

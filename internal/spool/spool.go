@@ -35,6 +35,7 @@ var (
 	bucketRecords    = []byte("records")    //nolint:gochecknoglobals // constant
 	bucketNext       = []byte("next_ids")   //nolint:gochecknoglobals // constant
 	bucketMeta       = []byte("meta")       //nolint:gochecknoglobals // constant
+	bucketDone       = []byte("done")       //nolint:gochecknoglobals // constant
 	bucketQuarantine = []byte("quarantine") //nolint:gochecknoglobals // constant
 	keyTargets       = []byte("targets")    //nolint:gochecknoglobals // constant
 )
@@ -47,6 +48,9 @@ type Config struct {
 	MaxBytes int64
 	// MaxAside bounds what is set aside, in bytes; 0 means 64 MiB.
 	MaxAside int64
+	// KeepDone is how long records that are done are kept for Again, within
+	// MaxBytes; 0: not at all.
+	KeepDone time.Duration
 	Log      *slog.Logger
 }
 
@@ -77,7 +81,9 @@ type Spool struct {
 	visits   int64  // in pending
 	unsynced []raw  // records that are not on disk yet
 	sizes    map[uint64]int64
-	done     []uint64
+	done     []uint64              // to be deleted
+	kept     map[uint64]doneRecord // done, and not deleted
+	marks    map[uint64]bool       // of those, to be marked, or no more, with the next Sync
 	last     uint64
 	bytes    int64
 	next     map[target.ID]sample.NextIDs
@@ -205,6 +211,9 @@ func (s *Spool) load(tx *bbolt.Tx) error {
 		s.sizes[s.last] = int64(len(v))
 		s.bytes += int64(len(v))
 	}
+	if err := s.loadDone(tx); err != nil {
+		return err
+	}
 	if seq := tx.Bucket(bucketRecords).Sequence(); seq > s.last {
 		s.last = seq
 	}
@@ -260,8 +269,9 @@ func (s *Spool) Sync() error {
 		s.bytes += int64(len(s.pending))
 		s.pending, s.visits = make([]byte, 0, len(s.pending)+len(s.pending)/4), 0
 	}
+	s.expire(time.Now())
 	s.bound()
-	writing, done := slices.Clone(s.unsynced), s.done
+	writing, done, marks := slices.Clone(s.unsynced), s.done, s.takeMarks()
 	s.done = nil
 	ids := make(map[target.ID]sample.NextIDs, len(s.dirty))
 	for id := range s.dirty {
@@ -269,15 +279,18 @@ func (s *Spool) Sync() error {
 	}
 	last := s.last
 	s.mu.Unlock()
-	if len(writing)+len(done)+len(ids) == 0 {
+	if len(writing)+len(done)+len(ids)+len(marks) == 0 {
 		return nil
 	}
-	err := s.write(writing, done, ids, last)
+	err := s.write(writing, done, ids, marks, last)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Failing = err != nil
 	if err != nil {
 		s.done = append(s.done, done...)
+		for seq := range marks {
+			s.marks[seq] = true
+		}
 		return fmt.Errorf("write journal: %w", err)
 	}
 	if n := len(writing); n > 0 {
@@ -291,9 +304,12 @@ func (s *Spool) Sync() error {
 	return nil
 }
 
-func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.NextIDs, last uint64) error {
+func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.NextIDs, marks map[uint64]time.Time, last uint64) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketRecords)
+		if err := writeMarks(tx, marks, done); err != nil {
+			return err
+		}
 		for _, seq := range done {
 			if err := b.Delete(key(seq)); err != nil {
 				return err
@@ -405,6 +421,7 @@ func (s *Spool) Next(seq uint64, maxBytes int64) ([]sample.Record, error) {
 func (s *Spool) read(seq uint64, maxBytes int64) ([]raw, error) {
 	s.mu.Lock()
 	waiting := slices.Clone(s.unsynced)
+	seq = max(seq, s.allDone())
 	s.mu.Unlock()
 	var found []raw
 	total := int64(0)
@@ -453,12 +470,14 @@ func (s *Spool) decode(found []raw) ([]sample.Record, error) {
 }
 
 // Done says that stats_db has everything in these records; they leave with
-// the next Sync.
+// the next Sync, or are kept for Again.
 func (s *Spool) Done(seqs ...uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seq := range seqs {
-		s.forget(seq)
+		if s.cfg.KeepDone == 0 || !s.keep(seq) {
+			s.forget(seq)
+		}
 	}
 }
 
@@ -494,6 +513,14 @@ func (s *Spool) Targets() (sealed []byte, err error) {
 		return nil, fmt.Errorf("read targets: %w", err)
 	}
 	return sealed, nil
+}
+
+// Dropped counts the visits that were given up since the process started because
+// there was no room for them.
+func (s *Spool) Dropped() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats.DroppedVisits
 }
 
 func key(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }

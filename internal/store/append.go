@@ -20,7 +20,8 @@ import (
 // minute, and a sample's of its rollups, is added only with it. An error is for
 // later, unless stats_db has Refused the data. A missing partition is made. With
 // NewLease it writes only while the lease is in force, as the transaction itself
-// finds: who lost it adds nothing to what its successor has.
+// finds: who lost it adds nothing to what its successor has. It writes nothing to a
+// stats_db that is not the one of before: ErrReplaced.
 func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	err := s.append(ctx, b)
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok && said.Code == checkViolation && said.ConstraintName == "" {
@@ -49,11 +50,18 @@ func (s *Store) append(ctx context.Context, b sample.Batch) (err error) {
 		}
 		conn.Release()
 	}()
+	if err := s.mark.learn(ctx, conn); err != nil {
+		return err
+	}
 	w, err := newWriter(ctx, conn.Conn())
 	if err != nil {
 		return err
 	}
 	if err := s.leaseInForce(w); err != nil {
+		return errors.Join(err, w.end())
+	}
+	committed, err := s.mark.advance(w)
+	if err != nil {
 		return errors.Join(err, w.end())
 	}
 	for _, v := range b.Visits {
@@ -75,7 +83,11 @@ func (s *Store) append(ctx context.Context, b sample.Batch) (err error) {
 		w.window(&b.Windows[i])
 	}
 	w.revisions(b.Visits)
-	return w.end()
+	if err := w.end(); err != nil {
+		return err
+	}
+	committed()
+	return nil
 }
 
 // writer sends statements as they come, in one implicit transaction: the
@@ -103,7 +115,7 @@ func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
 		"pgam_database_stat": insertDatabaseStats(), "pgam_size": insertSizes,
 		"pgam_revision_advance": advanceRevision, "pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
 		"pgam_lock": insertLock, "pgam_event": insertEvent, "pgam_setting": upsertSettings, "pgam_setting_gone": deleteSettings,
-		"pgam_horizon": insertHorizon, "pgam_lease_held": leaseHeld,
+		"pgam_horizon": insertHorizon, "pgam_mark": advanceMark, "pgam_lease_held": leaseHeld,
 	} {
 		stmt, err := conn.Prepare(ctx, name, sql) // known from the second time on
 		if err != nil {

@@ -58,8 +58,8 @@ func startCutter(t *testing.T, dsn string) (*cutter, string) {
 	return c, u.String()
 }
 
-// serve relays messages both ways. A client's Execute begins a batch: cutBefore
-// cuts before it reaches the server, cutAfter when the server has said that it
+// serve relays messages both ways. A client's Sync after an Execute ends a batch:
+// cutBefore cuts before it reaches the server, cutAfter when the server has said that it
 // is ready again, which is after the commit, and keeps that to itself.
 func (c *cutter) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
@@ -72,13 +72,15 @@ func (c *cutter) serve(client net.Conn) {
 	done := make(chan struct{}, 2)
 	go func() {
 		defer func() { done <- struct{}{} }()
-		startup := true
+		startup, executes := true, false
 		for {
 			msg, err := readMessage(client, startup)
 			if err != nil {
 				return
 			}
-			if !startup && msg[0] == 'E' {
+			executes = !startup && (executes || msg[0] == 'E')
+			if executes && msg[0] == 'S' {
+				executes = false
 				how := c.next.Swap(pass)
 				c.cuts[how].Add(1)
 				switch how {
@@ -141,6 +143,9 @@ func TestAppendLostReplies(t *testing.T) {
 	proxy, through := startCutter(t, dsn)
 	s := openStoreAt(t, through, newKeyring(t))
 	partitionsAround(t, direct, noon)
+	if err := s.mark.learn(t.Context(), s.pool); err != nil { // no batch
+		t.Fatal(err)
+	}
 
 	const batches = 60
 	lost := 0

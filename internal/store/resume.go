@@ -19,6 +19,9 @@ const maxKnownQueries = 20_000
 // Resume reads what the history remembers of a server.
 func (s *Store) Resume(ctx context.Context, server target.ID) (sample.Resume, error) {
 	var r sample.Resume
+	if err := s.mark.learn(ctx, s.pool); err != nil { // before what is read, so that it is not older
+		return sample.Resume{}, fmt.Errorf("resume server %d: %w", server, dbError(err))
+	}
 	for _, read := range []func(context.Context, target.ID, *sample.Resume) error{
 		s.resumeNext, s.resumeWaits, s.resumeQueries, s.resumeLocks, s.resumeIdentity, s.resumeDatabases, s.resumeSized, s.resumeMemory,
 	} {

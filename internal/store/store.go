@@ -66,6 +66,7 @@ type Store struct {
 	rolls     rolls
 	since     partitionsSince
 	lease     atomic.Pointer[Lease] // nil: there is none to ask for
+	mark      mark
 }
 
 // New makes a Store that connects when it is first used. The error is about
