@@ -258,10 +258,10 @@ func checkUsers(t *testing.T, dsn string) {
 		if err != nil || user.Role != c.role || user.Active != c.active {
 			t.Errorf("%s is %v, %v", c.login, user, err)
 		}
-		if err := hasher.Verify(t.Context(), user.PasswordHash, c.password); err != nil {
+		if err := hasher.Verify(t.Context(), auth.Origin{}, user.PasswordHash, c.password); err != nil {
 			t.Errorf("%s cannot log in: %v", c.login, err)
 		}
-		if err := hasher.Verify(t.Context(), user.PasswordHash, c.password+"x"); err == nil {
+		if err := hasher.Verify(t.Context(), auth.Origin{}, user.PasswordHash, c.password+"x"); err == nil {
 			t.Errorf("%s logs in with another password", c.login)
 		}
 	}

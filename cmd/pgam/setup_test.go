@@ -154,7 +154,7 @@ func checkLogin(t *testing.T, dsn secret.Value, login, password string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hasher.Verify(t.Context(), user.PasswordHash, password); err != nil || user.Role != "admin" {
+	if err := hasher.Verify(t.Context(), auth.Origin{}, user.PasswordHash, password); err != nil || user.Role != "admin" {
 		t.Errorf("%s: %v, role %s", login, err, user.Role)
 	}
 }

@@ -119,7 +119,7 @@ func TestUsers(t *testing.T) {
 		if user.Role != role || !user.Active {
 			t.Errorf("%s is %+v", login, user)
 		}
-		if err := hasher.Verify(t.Context(), user.PasswordHash, password); err != nil {
+		if err := hasher.Verify(t.Context(), auth.Origin{}, user.PasswordHash, password); err != nil {
 			t.Errorf("%s: %v", login, err)
 		}
 	}

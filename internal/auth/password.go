@@ -8,7 +8,6 @@ import (
 	"io"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -65,12 +64,11 @@ type HasherConfig struct {
 // Hasher makes and checks password hashes, a few at a time. It is safe for
 // concurrent use.
 type Hasher struct {
-	cost    int
-	decoy   []byte
-	slots   chan struct{}
-	queue   int64
-	wait    time.Duration
-	waiting atomic.Int64
+	cost  int
+	decoy []byte
+	line  *line
+	// compare is bcrypt's, but in tests.
+	compare func(hash, password []byte) error
 }
 
 // NewHasher returns a Hasher.
@@ -94,9 +92,7 @@ func NewHasher(config HasherConfig) (*Hasher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Hasher{
-		cost: config.Cost, decoy: decoy, slots: make(chan struct{}, config.Slots), queue: int64(max(config.Queue, 0)), wait: config.Wait,
-	}, nil
+	return &Hasher{cost: config.Cost, decoy: decoy, line: newLine(config.Slots, max(config.Queue, 0), config.Wait), compare: bcrypt.CompareHashAndPassword}, nil
 }
 
 // makeDecoy returns a well-formed hash of no known password. It costs nothing
@@ -146,7 +142,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := ValidatePassword(password); err != nil {
 		return "", err
 	}
-	release, err := h.acquire(ctx)
+	release, err := h.line.acquire(ctx, Origin{})
 	if err != nil {
 		return "", err
 	}
@@ -159,11 +155,12 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify returns nil if password is the one that was hashed, and
-// ErrInvalidCredentials if not. Give it an empty hash for a user that does not
+// ErrInvalidCredentials if not. Networks take turns; the zero Origin is nobody's.
+// Give it an empty hash for a user that does not
 // exist: the work is the same. A hash that CheckHash refuses gives both
 // ErrInvalidCredentials and ErrHashUnusable. Otherwise it gives ErrBusy or the
 // context's error, which say nothing about the password.
-func (h *Hasher) Verify(ctx context.Context, hash, password string) error {
+func (h *Hasher) Verify(ctx context.Context, from Origin, hash, password string) error {
 	against, fault := []byte(hash), error(nil)
 	if hash == "" {
 		against, fault = h.decoy, ErrInvalidCredentials
@@ -177,12 +174,12 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) error {
 			fault = ErrInvalidCredentials
 		}
 	}
-	release, err := h.acquire(ctx)
+	release, err := h.line.acquire(ctx, from)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := bcrypt.CompareHashAndPassword(against, []byte(password)); err != nil && fault == nil {
+	if err := h.compare(against, []byte(password)); err != nil && fault == nil {
 		fault = ErrInvalidCredentials
 	}
 	return fault
@@ -197,31 +194,3 @@ func (h *Hasher) Outdated(hash string) bool {
 
 // Format implements fmt.Formatter.
 func (h *Hasher) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "password hasher") }
-
-// acquire takes a slot, waiting for one if the queue has room.
-func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("wait for a password slot: %w", err)
-	}
-	release = func() { <-h.slots }
-	select {
-	case h.slots <- struct{}{}:
-		return release, nil
-	default:
-	}
-	if h.waiting.Add(1) > h.queue {
-		h.waiting.Add(-1)
-		return nil, ErrBusy
-	}
-	defer h.waiting.Add(-1)
-	timer := time.NewTimer(h.wait)
-	defer timer.Stop()
-	select {
-	case h.slots <- struct{}{}:
-		return release, nil
-	case <-timer.C:
-		return nil, ErrBusy
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a password slot: %w", ctx.Err())
-	}
-}

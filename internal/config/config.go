@@ -75,10 +75,10 @@ type API struct {
 	TokenIssuer      string       `envconfig:"TOKEN_ISSUER" default:"pgam" desc:"Issuer (iss) of tokens; tokens of another are refused."`
 	TokenAudience    string       `envconfig:"TOKEN_AUDIENCE" default:"pgam-api" desc:"Audience (aud) of tokens; tokens for another are refused."`
 
-	LoginRate int `envconfig:"LOGIN_RATE" default:"30" min:"1" max:"1000000" desc:"Most logins a minute from one client address. Behind a proxy, set PGAM_TRUSTED_PROXIES, or all clients share it."`
+	LoginRate int `envconfig:"LOGIN_RATE" default:"30" min:"1" max:"1000000" desc:"Most logins a minute from one client address (a /64 of IPv6), over all API processes; its network (/24, /48) has four times as many. Behind a proxy, set PGAM_TRUSTED_PROXIES, or all clients share it."`
 
 	CORSOrigins    []string `envconfig:"CORS_ORIGINS" check:"origins" example:"https://pgam.example.org" desc:"Origins of web pages that may call the API."`
-	TrustedProxies []string `envconfig:"TRUSTED_PROXIES" check:"proxies" example:"10.0.0.0/8,127.0.0.1" desc:"Addresses or networks of proxies whose X-Forwarded-For is believed."`
+	TrustedProxies []string `envconfig:"TRUSTED_PROXIES" check:"proxies" example:"10.0.0.0/8,127.0.0.1" desc:"Addresses or networks of proxies whose X-Forwarded-For is believed; no other header is."`
 
 	PoolDefault  PoolSize `envconfig:"POOL_DEFAULT" default:"1-5" desc:"Connections to one monitored server, least-most."`
 	PoolStats    PoolSize `envconfig:"POOL_STATS" default:"2-10" desc:"Connections to stats_db, least-most."`

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pgam/pgam/internal/auth"
 	"github.com/pgam/pgam/internal/httpapi/compat"
 	"github.com/pgam/pgam/internal/httpapi/face"
 	v1 "github.com/pgam/pgam/internal/httpapi/v1"
@@ -32,7 +33,8 @@ type Config struct {
 	TrustedProxies []string
 	// Deadline bounds every request but a stream; 0: 25 s.
 	Deadline time.Duration
-	// LoginsPerMinute bounds the logins from one client address; 0: unbounded.
+	// LoginsPerMinute bounds the logins from one client address, where Services
+	// names no Logins; 0: unbounded.
 	LoginsPerMinute int
 	// Liveness, Readiness and Metrics answer /healthz, /readyz and /metrics; a
 	// nil one is not served.
@@ -43,6 +45,13 @@ type Config struct {
 
 // New makes the API. It starts nothing.
 func New(cfg Config) (http.Handler, error) {
+	if cfg.Services.Logins == nil && cfg.Services.Accounts != nil && cfg.Services.Log != nil {
+		guard, err := auth.NewGuard(auth.GuardConfig{Ledger: cfg.Services.Accounts, PerMinute: cfg.LoginsPerMinute, Log: cfg.Services.Log})
+		if err != nil {
+			return nil, fmt.Errorf("make API: %w", err)
+		}
+		cfg.Services.Logins = guard
+	}
 	if err := cfg.Services.Check(); err != nil {
 		return nil, err
 	}

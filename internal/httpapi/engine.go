@@ -38,6 +38,9 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 	// stays in it; gin's own unescaping would turn a plus into a space.
 	engine.UseEscapedPath, engine.UnescapePathValues = true, false
 	engine.HandleMethodNotAllowed, engine.RedirectTrailingSlash = true, false
+	// A proxy that sets none of gin's usual headers passes a client's own on; this
+	// one every proxy adds to.
+	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	if err := engine.SetTrustedProxies(cfg.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("set trusted proxies: %w", err)
 	}
@@ -47,7 +50,7 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 	}
 	log := cfg.Services.Log
 	engine.Use(identified, accessLog(log, measured), recovered(log), limited(cfg.Deadline), guarded(), cors(cfg.CORSOrigins), unescaped,
-		limitLogins(cfg.LoginsPerMinute), newAnswers().handle)
+		addressed, newAnswers().handle)
 	engine.NoRoute(unslashed(engine))
 	engine.NoMethod(func(c *gin.Context) { writeFault(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
 	return engine, nil

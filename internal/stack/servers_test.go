@@ -86,7 +86,7 @@ func TestRegister(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hasher.Verify(t.Context(), user.PasswordHash, first.Password.Reveal()); err != nil {
+	if err := hasher.Verify(t.Context(), auth.Origin{}, user.PasswordHash, first.Password.Reveal()); err != nil {
 		t.Errorf("the password that is shown: %v", err)
 	}
 	if diff := cmp.Diff([]string{"local", "db1"}, first.Servers); diff != "" {

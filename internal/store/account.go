@@ -75,11 +75,6 @@ update pgam.account
  where login = $1`, login, hash)
 }
 
-// TouchLogin notes that the user has logged in now.
-func (s *Store) TouchLogin(ctx context.Context, login string) error {
-	return s.changeAccount(ctx, "/* pgam:account_login */ update pgam.account set last_login_at = now() where login = $1", login)
-}
-
 // EndSession ends every token of one login of a user, whose last one expires at
 // expiresAt. Ended sessions that have expired are forgotten with it.
 func (s *Store) EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error {

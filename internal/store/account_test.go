@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/pgam/pgam/internal/account"
@@ -30,7 +31,8 @@ func TestAccountLife(t *testing.T) {
 			t.Errorf("%q as %q: %v", bad.Login, bad.Role, err)
 		}
 	}
-	if err := s.TouchLogin(ctx, made.Login); err != nil {
+	here := account.NewLoginAttempt(netip.MustParseAddr("192.0.2.7"), made.Login)
+	if err := s.NoteLogin(ctx, made.ID, here, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.SetPassword(ctx, made.Login, "$2a$newer"); err != nil {
@@ -53,7 +55,7 @@ func TestAccountLife(t *testing.T) {
 	for name, err := range map[string]error{
 		"delete":   s.DeleteAccount(ctx, made.Login),
 		"password": s.SetPassword(ctx, "nobody", "x"),
-		"login":    s.TouchLogin(ctx, "nul\x00"),
+		"login":    s.NoteLogin(ctx, made.ID, here, true),
 		"read":     func() error { _, err := s.Account(ctx, "bad\xff"); return err }(),
 	} {
 		if !errors.Is(err, account.ErrNotFound) {
@@ -103,7 +105,7 @@ func TestTokenEpochsAreDrawnAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.TouchLogin(t.Context(), "ghost"); err != nil {
+	if err := s.NoteLogin(t.Context(), before.ID, account.NewLoginAttempt(netip.Addr{}, "ghost"), false); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := s.AccountByID(t.Context(), before.ID); err != nil || after.TokenEpoch != before.TokenEpoch {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -53,33 +55,59 @@ func (r routes) token(ctx context.Context, in *tokenInput) (*output[tokenBody], 
 	if err != nil {
 		return nil, err
 	}
-	user, err := r.Accounts.Account(ctx, form["username"])
+	attempt := account.NewLoginAttempt(face.Client(ctx), form["username"])
+	from, err := r.Logins.Admit(ctx, attempt)
+	if err != nil {
+		return nil, r.refuse(ctx, attempt, err)
+	}
+	user, err := r.Accounts.Account(ctx, attempt.Login)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return nil, err
 	}
 	// A user that does not exist costs the same work.
-	err = r.Passwords.Verify(ctx, user.PasswordHash, form["password"])
-	switch {
-	case errors.Is(err, auth.ErrHashUnusable):
-		r.Log.WarnContext(ctx, "stored password hash is unusable: set the password again", "login", user.Login)
-		return nil, errCredentials()
-	case errors.Is(err, auth.ErrInvalidCredentials), err == nil && !user.Active:
-		r.Log.InfoContext(ctx, "login refused", "request_id", face.RequestID(ctx))
-		return nil, errCredentials()
-	case err != nil:
-		return nil, err
+	err = r.Passwords.Verify(ctx, from, user.PasswordHash, form["password"])
+	if err == nil && !user.Active {
+		err = errDisabled
+	}
+	if err != nil {
+		return nil, r.refuse(ctx, attempt, err)
 	}
 	token, _, err := r.Tokens.Issue(user, r.Now())
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Accounts.TouchLogin(ctx, user.Login); err != nil {
-		r.Log.WarnContext(ctx, "time of login was not stored", "login", user.Login, "error", err)
+	if err := r.Accounts.NoteLogin(ctx, user.ID, attempt, from.Known); err != nil {
+		r.Log.WarnContext(ctx, "login was not noted", "login", user.Login, "error", err)
 	}
 	return say(tokenBody{token, "bearer"}), nil
 }
 
-func errCredentials() error { return face.NewError(http.StatusUnauthorized, "Invalid credentials") }
+var errDisabled = fmt.Errorf("%w: the account is disabled", auth.ErrInvalidCredentials)
+
+// refuse logs why somebody was not let in, and gives what they are told: the same
+// whatever is wrong with the login or the password.
+func (r routes) refuse(ctx context.Context, attempt account.LoginAttempt, err error) error {
+	reason := ""
+	switch {
+	case errors.Is(err, auth.ErrHashUnusable):
+		reason = "the stored password hash is unusable: set the password again"
+	case errors.Is(err, errDisabled):
+		reason = "the account is disabled"
+	case errors.Is(err, auth.ErrInvalidCredentials):
+		reason = "no such login, or another password"
+	case errors.Is(err, auth.ErrTooManyAttempts):
+		reason = "too many from this address"
+	case errors.Is(err, auth.ErrBusy):
+		reason = "too many at once"
+	default:
+		return err
+	}
+	r.Logins.Refused(ctx, face.Client(ctx), attempt, reason, slog.String("request_id", face.RequestID(ctx)))
+	if errors.Is(err, auth.ErrInvalidCredentials) {
+		return face.NewError(http.StatusUnauthorized, "Invalid credentials")
+	}
+	return err
+}
 
 // parseLogin reads the form of a login, urlencoded or multipart.
 func parseLogin(contentType string, body []byte) (map[string]string, error) {

@@ -2,15 +2,18 @@ package face
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/auth"
 )
 
 // scheme names the security scheme in the OpenAPI document.
@@ -165,6 +168,8 @@ func (f *Face) write(ctx huma.Context, err error) {
 func (f *Face) logFault(ctx context.Context, operation string, fault *Error, err error) {
 	level := slog.LevelDebug
 	switch {
+	case errors.Is(err, auth.ErrBusy): // logged by who refuses the login, in bounds
+		return
 	case fault.Status == http.StatusInternalServerError:
 		level = slog.LevelError
 	case fault.Status > http.StatusInternalServerError:
@@ -180,6 +185,19 @@ type requestIDKey struct{}
 // WithRequestID notes the id of a request.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+type clientKey struct{}
+
+// WithClient notes the address of the client of a login.
+func WithClient(ctx context.Context, client netip.Addr) context.Context {
+	return context.WithValue(ctx, clientKey{}, client)
+}
+
+// Client gives the address of the client, the zero one if it is not known.
+func Client(ctx context.Context) netip.Addr {
+	client, _ := ctx.Value(clientKey{}).(netip.Addr)
+	return client
 }
 
 // RequestID gives the id of the request, empty if there is none.

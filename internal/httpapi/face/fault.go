@@ -109,6 +109,8 @@ func (f *Face) faultOf(ctx context.Context, err error) *Error {
 		return NewError(http.StatusNotFound, "Database not found")
 	case errors.Is(err, account.ErrNotFound):
 		return NewError(http.StatusNotFound, "User not found")
+	case errors.Is(err, auth.ErrTooManyAttempts):
+		return NewError(http.StatusTooManyRequests, "Too many logins from this address: try again in a minute").with("Retry-After", "60")
 	case errors.Is(err, auth.ErrBusy):
 		return NewError(http.StatusServiceUnavailable, "Too many logins at once: try again in a second").with("Retry-After", "1")
 	case errors.Is(err, f.Unavailable):

@@ -114,11 +114,14 @@ type Storage interface {
 	Storage(ctx context.Context, now time.Time) (history.Storage, error)
 }
 
-// Accounts knows who may ask.
+// Accounts knows who may ask, and who has logged in from where.
 type Accounts interface {
+	auth.Ledger
 	Account(ctx context.Context, login string) (account.User, error)
 	AccountByID(ctx context.Context, id int64) (account.User, error)
-	TouchLogin(ctx context.Context, login string) error
+	// NoteLogin notes a login that was good; known says that its network was
+	// known before.
+	NoteLogin(ctx context.Context, id int64, attempt account.LoginAttempt, known bool) error
 	// EndSession ends the tokens of one login, the last of which expires at
 	// expiresAt.
 	EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error
@@ -142,6 +145,7 @@ type Services struct {
 	Settings  Settings
 	Passwords *auth.Hasher
 	Tokens    *auth.Tokens
+	Logins    *auth.Guard
 	// What errors of the others wrap when stats_db cannot be reached, when it
 	// took longer than a statement may, and when another session held a lock.
 	Unavailable, TooSlow, Locked error
@@ -159,7 +163,7 @@ func (s *Services) Check() error {
 	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Fleet == nil, s.Databases == nil, s.Disks == nil, s.Storage == nil,
 		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil, s.Settings == nil:
 		return errors.New("API without all of its services")
-	case s.Passwords == nil, s.Tokens == nil, s.Healthy == nil, s.Log == nil,
+	case s.Passwords == nil, s.Tokens == nil, s.Logins == nil, s.Healthy == nil, s.Log == nil,
 		s.Unavailable == nil, s.TooSlow == nil, s.Locked == nil:
 		return errors.New("API without passwords, tokens, health or log")
 	}
