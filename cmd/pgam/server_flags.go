@@ -149,7 +149,7 @@ func (f *shellFlags) apply(flags *pflag.FlagSet, server *target.Target) error {
 		"ssh-port": func() error { s.Port = f.port; return nil },
 		"ssh-key":  func() error { s.Key = target.ShellKey{Name: f.key}; return nil },
 		"ssh-host-key": func() error {
-			s.HostKey = ""
+			s.HostKey, s.HostKeyVouched = "", true
 			if f.hostKey == "" {
 				return nil
 			}

@@ -144,7 +144,7 @@ func pinHostKey(ctx context.Context, stats *store.Store, server target.Target, s
 		if now.ID != server.ID || now.ShellHost() != server.ShellHost() || now.Shell.Port != server.Shell.Port || now.Shell.HostKey != server.Shell.HostKey {
 			return changed
 		}
-		now.Shell.HostKey = shown.Line
+		now.Shell.HostKey, now.Shell.HostKeyVouched = shown.Line, true
 
 		return nil
 	})

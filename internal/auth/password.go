@@ -13,8 +13,12 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// MaxPasswordBytes is the longest password: bcrypt reads no further.
-const MaxPasswordBytes = 72
+// A new password has at least MinPasswordBytes, and no password more than
+// MaxPasswordBytes: bcrypt reads no further.
+const (
+	MinPasswordBytes = 8
+	MaxPasswordBytes = 72
+)
 
 // The costs of stored hashes that are worked on. A hash of cost 31 is well
 // formed, and would keep a processor busy for days.
@@ -108,9 +112,22 @@ func makeDecoy(cost int) ([]byte, error) {
 	return fmt.Appendf(nil, "$2b$%02d$%s", cost, text), nil
 }
 
-// ValidatePassword accepts 1 to MaxPasswordBytes bytes without NUL. The error
-// says what is wrong, without the password, and matches ErrPasswordInvalid.
+// ValidatePassword accepts MinPasswordBytes to MaxPasswordBytes bytes without NUL
+// for a new password. The error says what is wrong, without the password, and
+// matches ErrPasswordInvalid.
 func ValidatePassword(password string) error {
+	if err := checkable(password); err != nil {
+		return err
+	}
+	if len(password) < MinPasswordBytes {
+		return fmt.Errorf("%w: it is shorter than %d bytes: take a longer one, such as a few words", ErrPasswordInvalid, MinPasswordBytes)
+	}
+	return nil
+}
+
+// checkable accepts what may be the password of a stored hash, which an older
+// version may have made of a short one.
+func checkable(password string) error {
 	switch {
 	case password == "":
 		return fmt.Errorf("%w: it is empty", ErrPasswordInvalid)
@@ -168,7 +185,7 @@ func (h *Hasher) Verify(ctx context.Context, from Origin, hash, password string)
 		against, fault = h.decoy, fmt.Errorf("%w: %w", ErrInvalidCredentials, err)
 	}
 	// bcrypt reads no further than 72 bytes, and takes "a\x00a" for "a".
-	if ValidatePassword(password) != nil {
+	if checkable(password) != nil {
 		against = h.decoy
 		if fault == nil {
 			fault = ErrInvalidCredentials

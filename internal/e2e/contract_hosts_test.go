@@ -116,7 +116,7 @@ func (s *site) keyed(t *testing.T) {
 	if strings.Contains(server.Log(), "Accepted") || strings.Contains(server.Log(), "Failed") {
 		t.Errorf("somebody logged in to a host that nobody has confirmed:\n%s", server.Log())
 	}
-	s.operator.json(t, http.MethodPatch, one, map[string]any{"ssh": map[string]any{"host_key": shown["line"]}}).want(t, http.StatusOK)
+	s.admin.json(t, http.MethodPatch, one, map[string]any{"ssh": map[string]any{"host_key": shown["line"]}}).want(t, http.StatusOK)
 	if report = s.operator.send(t, http.MethodPost, one+"/test", "", "").want(t, http.StatusOK).object(t); report["ok"] != true {
 		t.Errorf("test of a host that was confirmed: %v", report)
 	}

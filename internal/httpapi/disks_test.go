@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/pgtest"
@@ -61,6 +62,11 @@ func TestDisksOverSSH(t *testing.T) {
 			t.Errorf("%s: %s", bad, r.Body)
 		}
 	}
+	// The stored password is for a host that nobody has confirmed yet.
+	if r := a.want(422, a.json(http.MethodPatch, one, row{"ssh": row{"host_key": key["line"]}})); !strings.Contains(r.detail(t), "send the ssh_password again, or let an administrator") {
+		t.Errorf("an operator pins: %s", r.Body)
+	}
+	a.token = a.tokenOf(account.Admin)
 	confirmed := a.row(a.want(200, a.json(http.MethodPatch, one, row{"ssh": row{"host_key": key["line"].(string) + " comment\n"}})))["ssh"].(row)
 	if confirmed["host_key"] != host.HostKeyLine || confirmed["host_key_fingerprint"] != key["fingerprint"] || confirmed["has_password"] != true {
 		t.Errorf("confirmed %v", confirmed)
@@ -255,6 +261,11 @@ func TestPurge(t *testing.T) {
 	for path, want := range map[string]bool{"/servers/a": false, "/servers/b?purge=true": true, "/api/v1/servers/c": false, "/api/v1/servers/d?purge=true": true} {
 		name := path[strings.LastIndex(path, "/")+1:][:1]
 		a.want(201, a.json(http.MethodPost, "/api/v1/servers", row{"name": name, "host": "h", "user": "u"}))
+		if want {
+			a.token = a.tokenOf(account.Operator)
+			a.want(403, a.send(http.MethodDelete, path, "", ""))
+			a.token = a.tokenOf(account.Admin)
+		}
 		if r := a.send(http.MethodDelete, path, "", ""); r.Status != 200 && r.Status != 204 {
 			t.Errorf("%s: %d %s", path, r.Status, r.Body)
 		}

@@ -113,6 +113,18 @@ func TestSSHKeys(t *testing.T) {
 	if got := a.row(a.want(200, a.json(http.MethodPatch, server, row{"ssh": row{"key": nil}})))["ssh"].(row); got["key"] != nil {
 		t.Errorf("unbound: %v", got)
 	}
+	// What an administrator made, or nobody knows who, is not an operator's to change.
+	a.token = a.tokenOf(account.Admin)
+	a.want(201, a.json(http.MethodPost, keys, row{"name": "theirs"}))
+	a.token = a.tokenOf(account.Operator)
+	for _, maker := range []string{"admin", "cli", "somebody who is gone"} {
+		pgtest.Exec(t, a.dsn, "update pgam.ssh_key set created_by = '"+maker+"' where name = 'theirs'")
+		a.want(403, a.send(http.MethodDelete, keys+"/theirs", "", ""))
+		a.want(403, a.json(http.MethodPatch, keys+"/theirs", row{"description": "mine"}))
+	}
+	a.token = a.tokenOf(account.Admin)
+	a.want(204, a.send(http.MethodDelete, keys+"/theirs", "", ""))
+	a.token = a.tokenOf(account.Operator)
 	a.want(204, a.send(http.MethodDelete, keys+"/fleet", "", ""))
 	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPatch} {
 		if r := a.want(404, a.json(method, keys+"/fleet", row{})); r.detail(t) != "SSH key not found" {

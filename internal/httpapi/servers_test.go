@@ -13,7 +13,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/target"
 )
 
 type row = map[string]any
@@ -252,13 +254,35 @@ func TestLive(t *testing.T) {
 		}
 		return waits != nil
 	}, "the waiter to wait")
-	if fmt.Sprint(waits["blocked_by"]) != fmt.Sprintf("[%d]", holder.PgConn().PID()) || waits["query"] != "update held set id = 3" ||
+	if fmt.Sprint(waits["blocked_by"]) != fmt.Sprintf("[%d]", holder.PgConn().PID()) || waits["query"] != "update held set id = ?" ||
 		waits["state"] != "active" || waits["query_age_seconds"] == nil || waits["database"] != "postgres" {
 		t.Errorf("waiter %v", waits)
 	}
 	if _, ok := waits["query_id"].(string); waits["query_id"] != nil && !ok {
 		t.Errorf("query_id is no text: %v", waits["query_id"])
 	}
+	// The same to everybody, everywhere: what of a text each may see.
+	seen := func(path string, role account.Role, texts target.QueryTexts) string {
+		pgtest.Exec(t, a.dsn, "update pgam.server set query_texts = '"+string(texts)+"', revision = nextval('pgam.revision') where name = 'db1'")
+		if err := a.live.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.token = a.tokenOf(role)
+		return string(a.want(200, a.get(path)).Body)
+	}
+	for _, path := range []string{"/server_stats/db1", "/api/server_stats/db1", "/api/v1/servers/db1/activity", "/api/v1/servers/db1/locks"} {
+		for _, role := range account.Roles() {
+			for _, texts := range []target.QueryTexts{target.TextsNone, target.TextsNormalized, target.TextsFull} {
+				body := seen(path, role, texts)
+				whole := role != account.Viewer || texts == target.TextsFull
+				if strings.Contains(body, "held set id = 3") != whole || strings.Contains(body, "held set id = ?") != (!whole && texts == target.TextsNormalized) ||
+					!strings.Contains(body, fmt.Sprint(waiter.PgConn().PID())) {
+					t.Errorf("%s as %s with texts %s: %s", path, role, texts, body)
+				}
+			}
+		}
+	}
+	a.token = a.tokenOf(account.Viewer)
 	var sessions struct {
 		Queries []struct {
 			PID                            uint32

@@ -95,6 +95,12 @@ func TestServerKeeps(t *testing.T) {
 	if got := burst(made); got != "normalized <nil> <nil> <nil>" {
 		t.Errorf("made with %s", got)
 	}
+	// Whole texts are an administrator's to ask for, and everybody's to keep.
+	a.want(403, a.json(http.MethodPost, all, row{"name": "db2", "host": "h", "user": "u", "query_texts": "full"}))
+	a.want(403, a.json(http.MethodPatch, one, row{"query_texts": "full"}))
+	a.token = a.tokenOf(account.Admin)
+	a.want(200, a.json(http.MethodPatch, one, row{"query_texts": "full"}))
+	a.token = a.tokenOf(account.Operator)
 	for _, tt := range []struct {
 		body row
 		want string

@@ -2,8 +2,8 @@
 // "[redacted]" wherever it goes, and the sealing of such strings at rest.
 //
 // A sealed secret is bound to the row, the purpose and the address it belongs
-// to. Moving it to another row, or changing the host, port, user or TLS mode
-// beside it, makes it unreadable: a stored password can only ever be sent
+// to. Moving it to another row, or changing the host, port, user, TLS mode,
+// database or pinned host key beside it, makes it unreadable: a stored password can only ever be sent
 // where it was meant to go.
 //
 // Invariants: Reveal is the only way to the text; Open returns either exactly

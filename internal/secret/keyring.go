@@ -23,7 +23,8 @@ const sealedPrefixBytes = 5
 
 // ErrSealBroken reports a sealed secret that does not open under its binding.
 var ErrSealBroken = errors.New("sealed secret does not open: it was moved from another row, " +
-	"or the host, port, user or TLS mode beside it was changed, or it was sealed with a key that is not in the key file; " +
+	"or the host, port, user, TLS mode, database or pinned host key beside it was changed, or it was sealed with a key that is not in the key file, " +
+	"or before host keys and databases were part of the seal; " +
 	"set the secret again")
 
 // Keyring seals and opens secrets with AES-256-GCM. It holds one primary key,

@@ -68,6 +68,10 @@ const serversSQL = `/* pgam:servers */` + selectServers + `
  where s.deleted_at is null
  order by s.name collate "C"`
 
+const serverByIDSQL = `/* pgam:server */` + selectServers + `
+ where s.id = $1
+   and s.deleted_at is null`
+
 const serverSQL = `/* pgam:server */` + selectServers + `
  where s.name = $1
    and s.deleted_at is null`
@@ -134,7 +138,15 @@ func serverNamed(ctx context.Context, q rowQuerier, name string) (serverRow, err
 	if target.ValidateName(name) != nil {
 		return serverRow{}, target.ErrNotFound
 	}
-	rows, err := q.Query(ctx, serverSQL, name)
+	return oneServer(ctx, q, serverSQL, name)
+}
+
+func serverByID(ctx context.Context, q rowQuerier, id target.ID) (serverRow, error) {
+	return oneServer(ctx, q, serverByIDSQL, id)
+}
+
+func oneServer(ctx context.Context, q rowQuerier, sql string, key any) (serverRow, error) {
+	rows, err := q.Query(ctx, sql, key)
 	if err != nil {
 		return serverRow{}, fmt.Errorf("read server: %w", dbError(err))
 	}
@@ -183,10 +195,12 @@ returning id, revision, created_at, updated_at`
 // UpdateServer lets change edit the server of this name and stores the result.
 // change is given the server without its passwords: one that it leaves empty
 // keeps the stored one. A stored password belongs to the address it was given
-// for, so a change of the host, port, user or TLS mode, of whether MD5 is
-// answered, or of the SSH host that a tunnel goes through, needs it again: without it the error wraps
-// target.ErrInvalid, as for any other fault of the result. Another SSH host or
-// port drops the pinned host key, unless change brings another one. An SSH key
+// for, so a change of the host, port, user, database or TLS mode, of whether MD5
+// is answered, or of the SSH host that a tunnel goes through, needs it again:
+// without it the error wraps target.ErrInvalid, as for any other fault of the
+// result. Another pinned host key needs the passwords again that are sent to that
+// host or through it, unless change says that it is vouched for. Another SSH host
+// or port drops the pinned host key, unless change brings another one. An SSH key
 // is bound by its ID or its Name; the zero ShellKey unbinds. The other errors are
 // target.ErrNotFound, target.ErrConflict for a new name that is taken, and what
 // change returns.
@@ -206,6 +220,10 @@ func (s *Store) UpdateServer(ctx context.Context, name string, change func(*targ
 		t.Defaults()
 		if shellPlace(t) != shellPlace(old) && t.Shell.HostKey == old.Shell.HostKey {
 			t.Shell.HostKey = ""
+		}
+		if t.Shell.HostKeyVouched {
+			s.carry(row, old, &t)
+			t.Shell.HostKeyVouched = false
 		}
 		if err := errors.Join(t.Validate(), row.keeps(old, t)); err != nil {
 			return err
@@ -241,7 +259,8 @@ returning revision, updated_at`
 // PinHostKey pins the key that an SSH host has shown, in the form that
 // target.ValidateHostKey accepts. It pins nothing, and says so, where a key is
 // pinned already, or where SSH goes to another host or port than it did for t,
-// which is the server as it was when it was asked.
+// which is the server as it was when it was asked. The stored passwords are sealed
+// anew for a host that shows the key: whoever calls answers for it.
 func (s *Store) PinHostKey(ctx context.Context, t target.Target, hostKey string) (pinned bool, err error) {
 	if err := target.ValidateHostKey(hostKey); err != nil {
 		return false, err
@@ -256,8 +275,18 @@ update pgam.server
    and coalesce(nullif(ssh_host, ''), host) = $3
    and ssh_port = $4`
 		tag, err := tx.Exec(ctx, sql, t.ID, hostKey, t.ShellHost(), t.Shell.Port)
-		pinned = tag.RowsAffected() > 0
-		return err
+		if pinned = tag.RowsAffected() > 0; err != nil || !pinned {
+			return err
+		}
+		row, err := serverByID(ctx, tx, t.ID)
+		if err != nil {
+			return err
+		}
+		now := row.target()
+		was := now
+		was.Shell.HostKey = ""
+		s.carry(row, was, &now)
+		return s.sealSecrets(ctx, tx, now, false)
 	})
 	if err != nil {
 		return false, serverChangeError("pin host key", err)

@@ -12,20 +12,48 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// keeps refuses to keep a stored secret for another address.
+// keeps refuses to keep a stored secret for another address, or for a host that
+// shows another key.
 func (r serverRow) keeps(was, t target.Target) error {
 	var faults []error
+	again := func(what, old string, pinOnly bool) {
+		hint := "send the " + what + " again"
+		if pinOnly {
+			old, hint = "host key that was pinned, or for a host that none was pinned for yet", hint+", or let an administrator confirm the host key"
+		}
+		faults = append(faults, fmt.Errorf("%w: the stored %s is for the old %s: %s", target.ErrInvalid, what, old, hint))
+	}
 	if len(r.Password) > 0 && t.Endpoint.Password.IsZero() && passwordBinding(was) != passwordBinding(t) {
-		old := "host, port, user, TLS mode and allow_md5"
+		old := "host, port, user, database, TLS mode and allow_md5"
 		if was.Shell.Tunnel || t.Shell.Tunnel {
 			old += ", and for the old SSH tunnel"
 		}
-		faults = append(faults, fmt.Errorf("%w: the stored password is for the old %s: send the password again", target.ErrInvalid, old))
+		again("password", old, passwordBinding(repinned(was, t)) == passwordBinding(t))
 	}
 	if len(r.SSHPassword) > 0 && t.Shell.Password.IsZero() && shellPasswordBinding(was) != shellPasswordBinding(t) && !forgetsShell(was, t) {
-		faults = append(faults, fmt.Errorf("%w: the stored ssh_password is for the old SSH host, ssh_port and ssh_user: send the ssh_password again", target.ErrInvalid))
+		again("ssh_password", "SSH host, ssh_port and ssh_user", shellPasswordBinding(repinned(was, t)) == shellPasswordBinding(t))
 	}
 	return errors.Join(faults...)
+}
+
+// repinned is the server as it was, with the host key that it has now.
+func repinned(was, t target.Target) target.Target {
+	was.Shell.HostKey = t.Shell.HostKey
+	return was
+}
+
+// carry opens the stored secrets that nothing but another host key would break,
+// so that they are sealed anew for a host that shows that. One that does not open
+// stays out.
+func (s *Store) carry(r serverRow, was target.Target, t *target.Target) {
+	before, after := passwordBinding(was), passwordBinding(*t)
+	if t.Endpoint.Password.IsZero() && before != after && passwordBinding(repinned(was, *t)) == after {
+		t.Endpoint.Password, _ = s.open(r.Password, before)
+	}
+	before, after = shellPasswordBinding(was), shellPasswordBinding(*t)
+	if t.Shell.Password.IsZero() && before != after && shellPasswordBinding(repinned(was, *t)) == after && !forgetsShell(was, *t) {
+		t.Shell.Password, _ = s.open(r.SSHPassword, before)
+	}
 }
 
 // forgetsShell reports whether a stored SSH password goes: it is for another
@@ -39,26 +67,32 @@ func forgetsShell(was, t target.Target) bool {
 func shellPlace(t target.Target) string { return t.ShellHost() + " " + strconv.Itoa(t.Shell.Port) }
 
 // passwordBinding binds to the address and, in a tunnel, to whom it goes through
-// too: the same host and port would be another server elsewhere.
+// too and the key that must be shown there: the same host and port would be
+// another server elsewhere. The usual database is left out, as it was before
+// databases were bound.
 func passwordBinding(t target.Target) secret.Binding {
-	host := t.Endpoint.Host
-	if t.Shell.Tunnel {
-		host += " through " + shellPlace(t)
-	}
 	mode := string(t.Endpoint.TLS)
 	if t.Endpoint.AllowMD5 {
 		mode += " with md5"
 	}
-	return secret.Binding{
+	b := secret.Binding{
 		Purpose: "pgam.server.password", RowID: int64(t.ID),
-		Host: host, Port: t.Endpoint.Port, User: t.Endpoint.User, TLSMode: mode,
+		Host: t.Endpoint.Host, Port: t.Endpoint.Port, User: t.Endpoint.User, TLSMode: mode,
 	}
+	if t.Shell.Tunnel {
+		b.Host += " through " + shellPlace(t)
+		b.HostKey = t.Shell.HostKey
+	}
+	if t.Endpoint.Database != target.DefaultDatabase {
+		b.Database = t.Endpoint.Database
+	}
+	return b
 }
 
 func shellPasswordBinding(t target.Target) secret.Binding {
 	return secret.Binding{
 		Purpose: "pgam.server.ssh_password", RowID: int64(t.ID),
-		Host: t.ShellHost(), Port: t.Shell.Port, User: t.Shell.User,
+		Host: t.ShellHost(), Port: t.Shell.Port, User: t.Shell.User, HostKey: t.Shell.HostKey,
 	}
 }
 

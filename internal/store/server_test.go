@@ -136,7 +136,8 @@ func TestUpdateServerPasswords(t *testing.T) {
 		wantPG string // "" : refused
 	}{
 		{"nothing", func(*target.Target) {}, "s3cret-pg"},
-		{"what no secret is bound to", func(t *target.Target) { t.StatsDB, t.Endpoint.Database, t.Enabled = "", "app", false }, "s3cret-pg"},
+		{"what no secret is bound to", func(t *target.Target) { t.StatsDB, t.Enabled = "", false }, "s3cret-pg"},
+		{"another database without the password", func(t *target.Target) { t.Endpoint.Database = "app" }, ""},
 		{"new password", func(t *target.Target) { t.Endpoint.Password = secret.New("newer") }, "newer"},
 		{"new host without the passwords", func(t *target.Target) { t.Endpoint.Host = "evil.example.org" }, ""},
 		{"new port without the password", func(t *target.Target) { t.Endpoint.Port = 1 }, ""},
@@ -386,7 +387,7 @@ func TestPinHostKey(t *testing.T) {
 	expect("the same way", pin("a"))
 	update(func(n *target.Target) { n.Shell.Port, n.Shell.Password = 2222, secret.New("x") })
 	expect("another port", "")
-	update(func(n *target.Target) { n.Shell.HostKey = pin("c") })
+	update(func(n *target.Target) { n.Shell.HostKey, n.Shell.HostKeyVouched = pin("c"), true })
 	expect("by hand", pin("c"))
 	update(func(n *target.Target) {
 		n.Shell.Host, n.Shell.Password, n.Shell.HostKey = "new.example.org", secret.New("x"), pin("d")

@@ -95,6 +95,9 @@ type Shell struct {
 	// ("ssh-ed25519 AAAA…"), empty for none. Without it, and without an entry in
 	// the known_hosts file, nobody logs in.
 	HostKey string
+	// HostKeyVouched is set by who changes HostKey and answers for it: stored
+	// passwords then go to a host that shows the new one. It is never stored.
+	HostKeyVouched bool
 	// Tunnel sends the connection to PostgreSQL through SSH: the endpoint's host
 	// and port are then as the SSH host sees them.
 	Tunnel bool
@@ -166,6 +169,9 @@ type Target struct {
 	UpdatedAt time.Time
 }
 
+// DefaultDatabase is the one that is connected to where none is named.
+const DefaultDatabase = "postgres"
+
 // Defaults fills what was left out: port 5432, database postgres, SSH port
 // 22, TLS prefer, pool default.
 func (t *Target) Defaults() {
@@ -173,7 +179,7 @@ func (t *Target) Defaults() {
 		t.Endpoint.Port = 5432
 	}
 	if t.Endpoint.Database == "" {
-		t.Endpoint.Database = "postgres"
+		t.Endpoint.Database = DefaultDatabase
 	}
 	if t.Endpoint.TLS == "" {
 		t.Endpoint.TLS = TLSPrefer

@@ -270,10 +270,13 @@ type messageBody struct {
 
 type deleteServerInput struct {
 	ServerPath
-	Purge bool `query:"purge" doc:"Remove the history too, instead of leaving it to retention."`
+	Purge bool `query:"purge" doc:"Remove the history too, instead of leaving it to retention: for administrators."`
 }
 
 func (r routes) deleteServer(ctx context.Context, in *deleteServerInput) (*output[messageBody], error) {
+	if err := face.MayPurge(ctx, in.Purge); err != nil {
+		return nil, err
+	}
 	if err := r.Catalog.DeleteServer(ctx, in.ServerName, in.Purge); err != nil {
 		return nil, err
 	}
@@ -303,7 +306,7 @@ func (r routes) serverSessions(ctx context.Context, in *struct{ ServerPath }) (*
 		return nil, err
 	}
 	body := sessionsBody{Queries: make([]sessionRow, 0, len(activity.Sessions))}
-	for _, s := range activity.Sessions {
+	for _, s := range face.Shown(ctx, t, activity.Sessions) {
 		if s.State != nil {
 			body.Queries = append(body.Queries, sessionRow{s.PID, s.User, s.Database, s.Query, *s.State})
 		}

@@ -55,6 +55,23 @@ func User(ctx context.Context) (user account.User, ok bool) {
 	return user, ok
 }
 
+// Needs returns 403 unless who asks may do what least may; what says what needs
+// it.
+func Needs(ctx context.Context, least account.Role, what string) error {
+	if user, _ := User(ctx); !user.Role.Allows(least) {
+		return NewError(http.StatusForbidden, what+" needs the role "+string(least)+"; yours is "+string(user.Role))
+	}
+	return nil
+}
+
+// MayPurge returns 403 where a history is to be removed and not by an admin.
+func MayPurge(ctx context.Context, purge bool) error {
+	if !purge {
+		return nil
+	}
+	return Needs(ctx, account.Admin, "Removing the history")
+}
+
 // authorize lets those pass who have a token in force and the operation's
 // role.
 func (f *Face) authorize(ctx huma.Context, next func(huma.Context)) {

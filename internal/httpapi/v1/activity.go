@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/live"
 )
 
@@ -21,7 +22,7 @@ type sessionNow struct {
 	WaitEvent         *string  `json:"wait_event"`
 	WaitClass         string   `json:"wait_class" enum:"cpu,lock,lwlock,io,ipc,client,timeout,buffer,extension,other,idle_in_transaction,idle" doc:"idle: no load, for it waits for work or sleeps because a throttle says so."`
 	QueryID           *string  `json:"query_id" doc:"As text, for it does not fit a JavaScript number. PostgreSQL 14 and later, with compute_query_id."`
-	Query             *string  `json:"query"`
+	Query             *string  `json:"query" doc:"To a viewer as query_texts of the server says: without literals, or null."`
 	BackendAgeSeconds *float64 `json:"backend_age_seconds"`
 	XactAgeSeconds    *float64 `json:"xact_age_seconds" doc:"Null: not in a transaction."`
 	QueryAgeSeconds   *float64 `json:"query_age_seconds" doc:"Since the current statement began, or the last one."`
@@ -56,7 +57,7 @@ func (r routes) activity(ctx context.Context, in *activityInput) (*output[activi
 		note := live.HiddenNote(now.VersionNum)
 		body.Note = &note
 	}
-	for i, s := range now.Sessions {
+	for i, s := range face.Shown(ctx, t, now.Sessions) {
 		body.Sessions[i] = sessionRow(s)
 	}
 	return say(body), nil

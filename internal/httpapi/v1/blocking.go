@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/sample"
 )
@@ -146,6 +147,7 @@ func (r routes) locks(ctx context.Context, in *ServerPath) (*output[locksBody], 
 	if err != nil {
 		return nil, err
 	}
+	now.Sessions = face.Shown(ctx, t, now.Sessions)
 	body := locksBody{Server: t.Name, At: utc(now.At), Blocking: blockingOf(blockingNow(now), now.At, all), Hidden: now.Hidden}
 	if now.Hidden > 0 {
 		note := live.HiddenNote(now.VersionNum)

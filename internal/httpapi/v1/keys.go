@@ -2,6 +2,7 @@ package v1
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -141,7 +142,28 @@ type keyChangeInput struct {
 	Body keyChange
 }
 
+// mine refuses the change of a key that another administrator made, or that
+// nobody is known to have made, to who is none.
+func (r routes) mine(ctx context.Context, name string) error {
+	if isAdmin(ctx) {
+		return nil
+	}
+	k, err := r.Keys.SSHKey(ctx, name)
+	if err != nil {
+		return err
+	}
+	maker, err := r.Accounts.Account(ctx, k.CreatedBy)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		return err
+	}
+	foreign := err != nil || maker.Role == account.Admin || k.CreatedAt.Before(maker.CreatedAt)
+	return adminsOnly(ctx, foreign, "Changing or deleting an SSH key that an administrator made")
+}
+
 func (r routes) changeKey(ctx context.Context, in *keyChangeInput) (*output[keyRow], error) {
+	if err := r.mine(ctx, in.Key); err != nil {
+		return nil, err
+	}
 	changed, err := r.Keys.UpdateSSHKey(ctx, in.Key, func(k *target.ManagedKey) error {
 		set(&k.Name, in.Body.Name)
 		set(&k.Description, in.Body.Description)
@@ -155,5 +177,8 @@ func (r routes) changeKey(ctx context.Context, in *keyChangeInput) (*output[keyR
 }
 
 func (r routes) deleteKey(ctx context.Context, in *KeyPath) (*struct{}, error) {
+	if err := r.mine(ctx, in.Key); err != nil {
+		return nil, err
+	}
 	return nil, r.Keys.DeleteSSHKey(ctx, in.Key)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/target"
@@ -157,7 +158,7 @@ type ShellOptions struct {
 	Port     *int      `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"22 if never set."`
 	Password *string   `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one; never returned."`
 	Key      clearable `json:"key,omitzero" doc:"Name of an SSH key that logs in instead of the password; null or empty: none."`
-	HostKey  clearable `json:"host_key,omitzero" doc:"The host's public key, as the test of the server or ssh-keyscan shows it: only a host that has it is logged in to. Null or empty: not confirmed." example:"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm5JEt1qBSuL3RYh9PhcmYZmeFF3l9rnV5ZRDFSGsNO"`
+	HostKey  clearable `json:"host_key,omitzero" doc:"The host's public key, as the test of the server or ssh-keyscan shows it: only a host that has it is logged in to. Null or empty: not confirmed. Another one needs the passwords again that are sent to that host or through it, unless an administrator changes it." example:"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm5JEt1qBSuL3RYh9PhcmYZmeFF3l9rnV5ZRDFSGsNO"`
 	Tunnel   *bool     `json:"tunnel,omitempty" doc:"Reach PostgreSQL through SSH: host and port are then as the SSH host sees them."`
 }
 
@@ -209,14 +210,14 @@ type ServerOptions struct {
 	Port        *int             `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"5432 if never set."`
 	Database    *string          `json:"database,omitempty" doc:"The one to connect to; postgres if never set."`
 	TLSMode     *string          `json:"tls_mode,omitempty" enum:"disable,allow,prefer,require,verify-ca,verify-full"`
-	Password    *string          `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one, which another host, port, user, tls_mode or allow_md5 needs again; never returned."`
+	Password    *string          `json:"password,omitempty" format:"password" doc:"Empty keeps the stored one, which another host, port, user, database, tls_mode or allow_md5 needs again; never returned."`
 	AllowMD5    *bool            `json:"allow_md5,omitempty" doc:"Answer a server that asks for MD5, or for SCRAM of less than 4096 rounds, though TLS does not verify who it is (tls_mode verify-ca, verify-full): who listens or stands in for it can guess the password. False if never set."`
 	SSH         *ShellOptions    `json:"ssh,omitempty"`
 	DiskSource  *string          `json:"disk_source,omitempty" enum:"auto,none,ssh,local" doc:"How the host's file systems are looked at; auto: ssh where there is an SSH user and a host to go to, none otherwise; local: pgam runs on the host."`
 	StatsDB     *string          `json:"stats_db,omitempty"`
 	PoolProfile *string          `json:"pool_profile,omitempty" enum:"default,stats_db,high_load"`
 	Intervals   *intervalsChange `json:"intervals,omitempty"`
-	QueryTexts  *string          `json:"query_texts,omitempty" enum:"normalized,full,none" doc:"How the texts of statements are kept in the history: without literals (if never set), as the server shows them, or not at all. What was kept and may not be any more is removed."`
+	QueryTexts  *string          `json:"query_texts,omitempty" enum:"normalized,full,none" doc:"How the texts of statements are kept in the history: without literals (if never set), as the server shows them, or not at all. What was kept and may not be any more is removed. Only an administrator sets full."`
 	Burst       *BurstOptions    `json:"burst,omitempty"`
 	Enabled     *bool            `json:"enabled,omitempty"`
 }
@@ -233,6 +234,17 @@ type serverChange struct {
 	Host *string `json:"host,omitempty" minLength:"1"`
 	User *string `json:"user,omitempty" minLength:"1"`
 	ServerOptions
+}
+
+// isAdmin says whether an administrator asks.
+func isAdmin(ctx context.Context) bool { return face.Needs(ctx, account.Admin, "") == nil }
+
+// adminsOnly returns 403 where something is asked for, and not by an admin.
+func adminsOnly(ctx context.Context, asked bool, what string) error {
+	if !asked {
+		return nil
+	}
+	return face.Needs(ctx, account.Admin, what)
 }
 
 func set[T any](to *T, from *T) {
@@ -378,6 +390,9 @@ func (r routes) listServers(_ context.Context, in *listInput) (*output[serverPag
 func (r routes) createServer(ctx context.Context, in *struct{ Body serverNew }) (*output[serverRow], error) {
 	t := target.Target{Name: in.Body.Name, Endpoint: target.Endpoint{Host: in.Body.Host, User: in.Body.User}, Enabled: true}
 	in.Body.apply(&t)
+	if err := adminsOnly(ctx, t.QueryTexts == target.TextsFull, "query_texts full"); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(r.knownKey(ctx, in.Body.SSH), r.applyShell(in.Body.SSH, &t)); err != nil {
 		return nil, err
 	}
@@ -410,7 +425,12 @@ func (r routes) changeServer(ctx context.Context, in *changeInput) (*output[serv
 		set(&t.Name, in.Body.Name)
 		set(&t.Endpoint.Host, in.Body.Host)
 		set(&t.Endpoint.User, in.Body.User)
+		whole := t.QueryTexts == target.TextsFull
 		in.Body.apply(t)
+		if err := adminsOnly(ctx, t.QueryTexts == target.TextsFull && !whole, "query_texts full"); err != nil {
+			return err
+		}
+		t.Shell.HostKeyVouched = isAdmin(ctx)
 		return r.applyShell(in.Body.SSH, t)
 	})
 	if err != nil {
@@ -422,10 +442,13 @@ func (r routes) changeServer(ctx context.Context, in *changeInput) (*output[serv
 
 type deleteInput struct {
 	ServerPath
-	Purge bool `query:"purge" doc:"Remove the history too, instead of leaving it to retention."`
+	Purge bool `query:"purge" doc:"Remove the history too, instead of leaving it to retention: for administrators."`
 }
 
 func (r routes) deleteServer(ctx context.Context, in *deleteInput) (*struct{}, error) {
+	if err := face.MayPurge(ctx, in.Purge); err != nil {
+		return nil, err
+	}
 	if err := r.Catalog.DeleteServer(ctx, in.Name, in.Purge); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
 )
 
 const (
@@ -118,14 +119,14 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 		if !ok {
 			return
 		}
-		if err := r.feed(ctx.Context(), w, listener); err != nil {
+		if err := r.feed(ctx.Context(), w, t, listener); err != nil {
 			r.Log.DebugContext(ctx.Context(), "live stream ended", "request_id", face.RequestID(ctx.Context()), "server", t.Name, "error", err)
 		}
 	}}, nil
 }
 
 // feed writes ticks to a client until one of both ends.
-func (r routes) feed(ctx context.Context, w http.ResponseWriter, listener *live.Listener) error {
+func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target, listener *live.Listener) error {
 	out := events{w: w, control: http.NewResponseController(w)}
 	if err := out.write(": pgam\n\n"); err != nil {
 		return err
@@ -141,6 +142,10 @@ func (r routes) feed(ctx context.Context, w http.ResponseWriter, listener *live.
 			if !open {
 				return out.end(listener.Err())
 			}
+			if now, err := r.Roster.Server(t.Name); err == nil {
+				t = now // who may see what may have changed
+			}
+			tick.Locks.Sessions = face.Shown(ctx, t, tick.Locks.Sessions)
 			if err := r.send(&out, tick); err != nil {
 				return err
 			}
