@@ -275,7 +275,7 @@ func TestLive(t *testing.T) {
 			for _, texts := range []target.QueryTexts{target.TextsNone, target.TextsNormalized, target.TextsFull} {
 				body := seen(path, role, texts)
 				whole := role != account.Viewer || texts == target.TextsFull
-				if strings.Contains(body, "held set id = 3") != whole || strings.Contains(body, "held set id = ?") != (!whole && texts == target.TextsNormalized) ||
+				if strings.Contains(body, "held set id = 2") != whole || strings.Contains(body, "held set id = ?") != (!whole && texts == target.TextsNormalized) ||
 					!strings.Contains(body, fmt.Sprint(waiter.PgConn().PID())) {
 					t.Errorf("%s as %s with texts %s: %s", path, role, texts, body)
 				}
