@@ -1194,6 +1194,32 @@ COMMENT ON COLUMN pgam.lease.term IS 'grows with every taking: what is written n
 COMMENT ON COLUMN pgam.lease.beats IS 'grows every two seconds while the holder is well';
 COMMENT ON COLUMN pgam.lease.renewed_at IS 'of the last beat, by this server''s clock; to look at, nothing is decided by it';
 
+CREATE UNLOGGED TABLE pgam.login_bucket (
+    key bytea NOT NULL,
+    level double precision NOT NULL,
+    capacity double precision NOT NULL,
+    drain double precision NOT NULL,
+    is_full boolean DEFAULT false NOT NULL,
+    filled_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE pgam.login_bucket IS 'attempts to log in, of the last hour';
+COMMENT ON COLUMN pgam.login_bucket.key IS 'SHA-256 of what is counted: an address, a network or a login';
+COMMENT ON COLUMN pgam.login_bucket.level IS 'attempts that have not drained yet, as of filled_at';
+COMMENT ON COLUMN pgam.login_bucket.capacity IS 'attempts that it holds';
+COMMENT ON COLUMN pgam.login_bucket.drain IS 'attempts that run out of it in a second';
+COMMENT ON COLUMN pgam.login_bucket.is_full IS 'the last attempt found no room';
+
+CREATE TABLE pgam.login_origin (
+    account_id bigint NOT NULL,
+    network text NOT NULL,
+    last_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE pgam.login_origin IS 'where accounts have logged in from: they go first when many try';
+COMMENT ON COLUMN pgam.login_origin.network IS 'a /24 of IPv4, a /48 of IPv6';
+COMMENT ON COLUMN pgam.login_origin.last_at IS 'to a day';
+
 ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pgam.server_id_seq
     START WITH 1
@@ -2154,6 +2180,12 @@ ALTER TABLE ONLY pgam.ended_session
 ALTER TABLE ONLY pgam.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (one);
 
+ALTER TABLE ONLY pgam.login_bucket
+    ADD CONSTRAINT login_bucket_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY pgam.login_origin
+    ADD CONSTRAINT login_origin_pkey PRIMARY KEY (account_id, network);
+
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_pkey PRIMARY KEY (id);
 
@@ -2169,6 +2201,10 @@ ALTER TABLE ONLY pgam.ssh_key
 ALTER TABLE ONLY pgam.ssh_key
     ADD CONSTRAINT ssh_key_pkey PRIMARY KEY (id);
 
+CREATE INDEX login_bucket_filled_idx ON pgam.login_bucket USING btree (filled_at);
+
+CREATE INDEX login_origin_network_idx ON pgam.login_origin USING btree (network);
+
 CREATE UNIQUE INDEX server_name_key ON pgam.server USING btree (name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX server_revision_idx ON pgam.server USING btree (revision);
@@ -2179,6 +2215,9 @@ CREATE TRIGGER renew_token_epoch BEFORE UPDATE ON pgam.account FOR EACH ROW WHEN
 
 ALTER TABLE ONLY pgam.ended_session
     ADD CONSTRAINT ended_session_account_id_fkey FOREIGN KEY (account_id) REFERENCES pgam.account(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY pgam.login_origin
+    ADD CONSTRAINT login_origin_account_id_fkey FOREIGN KEY (account_id) REFERENCES pgam.account(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_ssh_key_id_fkey FOREIGN KEY (ssh_key_id) REFERENCES pgam.ssh_key(id);
