@@ -2093,14 +2093,26 @@ COMMENT ON COLUMN report.wait_minute.max_sessions IS 'most sessions in one tick;
 ALTER TABLE ONLY history.activity_minute
     ADD CONSTRAINT activity_minute_pkey PRIMARY KEY (server_id, minute);
 
+ALTER TABLE history.activity_rollup
+    ADD CONSTRAINT activity_rollup_keys CHECK (((cardinality(key_samples) = cardinality(keys)) AND (cardinality(key_peaks) = cardinality(keys)))) NOT VALID;
+
 ALTER TABLE ONLY history.activity_rollup
     ADD CONSTRAINT activity_rollup_pkey PRIMARY KEY (server_id, step_seconds, dimension, bucket);
 
 ALTER TABLE ONLY history.activity_total
     ADD CONSTRAINT activity_total_pkey PRIMARY KEY (server_id, step_seconds, bucket);
 
+ALTER TABLE history.activity_window
+    ADD CONSTRAINT activity_window_edges CHECK (((COALESCE(cardinality(edge_blocked), 0) = COALESCE(cardinality(edge_tick), 0)) AND (COALESCE(cardinality(edge_blocker), 0) = COALESCE(cardinality(edge_tick), 0)) AND (COALESCE(cardinality(edge_lock), 0) = COALESCE(cardinality(edge_tick), 0)) AND ((edge_tick IS NULL) OR ((1 <= ALL (edge_tick)) AND (cardinality(tick_offset_ms) >= ALL (edge_tick)))))) NOT VALID;
+
 ALTER TABLE ONLY history.activity_window
     ADD CONSTRAINT activity_window_pkey PRIMARY KEY (server_id, t0);
+
+ALTER TABLE history.activity_window
+    ADD CONSTRAINT activity_window_samples CHECK (((cardinality(sample_session) = cardinality(sample_tick)) AND (cardinality(sample_wait) = cardinality(sample_tick)) AND (cardinality(sample_query) = cardinality(sample_tick)) AND (cardinality(sample_query_start_ms) = cardinality(sample_tick)) AND (cardinality(sample_xact_lead_ms) = cardinality(sample_tick)) AND ((sample_state_lag_ms IS NULL) OR (cardinality(sample_state_lag_ms) = cardinality(sample_tick))) AND ((sample_xmin_age IS NULL) OR (cardinality(sample_xmin_age) = cardinality(sample_tick))) AND ((sample_blocker IS NULL) OR (cardinality(sample_blocker) = cardinality(sample_tick))) AND (1 <= ALL (sample_tick)) AND (cardinality(tick_offset_ms) >= ALL (sample_tick)))) NOT VALID;
+
+ALTER TABLE history.activity_window
+    ADD CONSTRAINT activity_window_ticks CHECK (((cardinality(tick_duration_us) = cardinality(tick_offset_ms)) AND (cardinality(tick_backends) = cardinality(tick_offset_ms)) AND ((tick_outcome IS NULL) = (tick_reason IS NULL)) AND ((tick_outcome IS NULL) OR (cardinality(tick_outcome) = cardinality(tick_offset_ms))) AND ((tick_reason IS NULL) OR (cardinality(tick_reason) = cardinality(tick_offset_ms))) AND ((tick_burst IS NULL) OR (cardinality(tick_burst) = cardinality(tick_offset_ms))))) NOT VALID;
 
 ALTER TABLE ONLY history.database
     ADD CONSTRAINT database_pkey PRIMARY KEY (server_id, oid, name);
