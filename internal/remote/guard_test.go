@@ -336,7 +336,7 @@ func TestAHeldStartWaitsForTheServer(t *testing.T) {
 	server := pgtest.Target(t)
 	lock := pgtest.LockCatalog(t, server, "pg_database")
 	lim := limits(nil)
-	lim.Connect = 50 * time.Millisecond
+	lim.Connect = 5 * time.Second // of the first question too
 	tg := target.Target{ID: 1, Name: "locked", Endpoint: target.Endpoint{
 		Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password), TLS: target.TLSDisable,
 	}}
