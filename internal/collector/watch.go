@@ -26,6 +26,7 @@ type watch struct {
 	tick    sample.Tick
 	due     due
 	burst   burst
+	clock   serverClock
 	failing sample.Reason
 
 	// offerAgain says that the history may not know what it was told.
@@ -270,6 +271,7 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 		w.tick.Outcome, w.tick.Reason = sample.Skipped, sample.NotRunning
 	}
 	w.followBurst(ctx, t)
+	w.visit.Events = append(w.visit.Events, w.clock.follow(&w.visit)...)
 	w.record(&w.visit)
 	w.tell(ctx, t, err)
 	w.mu.Lock()

@@ -17,7 +17,8 @@ type BlockerKind string
 const (
 	ActiveBlocker   BlockerKind = "active"
 	IdleInXact      BlockerKind = "idle_in_transaction"
-	IdleBlocker     BlockerKind = "idle" // it holds a lock of its session
+	NotTracked      BlockerKind = "not_tracked" // track_activities is off: what it does is not told
+	IdleBlocker     BlockerKind = "idle"        // it holds a lock of its session
 	PreparedBlocker BlockerKind = "prepared_transaction"
 	NotSeenKind     BlockerKind = "not_seen"
 )
@@ -31,6 +32,8 @@ func KindOf(s *Session) BlockerKind {
 		return PreparedBlocker
 	case strings.HasPrefix(s.State, "idle in transaction"):
 		return IdleInXact
+	case s.State == "disabled":
+		return NotTracked
 	case s.State == "idle" || s.State == "":
 		return IdleBlocker
 	}

@@ -50,7 +50,7 @@ func EventKinds() []sample.EventKind {
 		sample.EventSetting, sample.EventStatisticsReset, sample.EventDatabaseCreated, sample.EventDatabaseDropped,
 		sample.EventDatabaseRenamed, sample.EventCollectorStarted, sample.EventCollectorStopped, sample.EventCollectorGap, sample.EventCollectorClock,
 		sample.EventServerAdded, sample.EventServerChanged, sample.EventServerPaused, sample.EventServerRemoved,
-		sample.EventBurstStarted, sample.EventBurstEnded,
+		sample.EventBurstStarted, sample.EventBurstEnded, sample.EventClockDiffers, sample.EventClockAgrees,
 	}
 }
 

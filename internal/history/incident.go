@@ -261,7 +261,7 @@ func (i *Incident) happened(f *findings) {
 		switch e.Kind { //nolint:exhaustive // the others are for information
 		case sample.EventRestart, sample.EventCrash, sample.EventPromotion, sample.EventDemotion, sample.EventInstance:
 			severity = Critical
-		case sample.EventDatabaseDropped, sample.EventCollectorGap, sample.EventCollectorClock, sample.EventCollectorStopped, sample.EventVersion:
+		case sample.EventClockDiffers, sample.EventDatabaseDropped, sample.EventCollectorGap, sample.EventCollectorClock, sample.EventCollectorStopped, sample.EventVersion:
 			severity = Warning
 		}
 		text := e.At.UTC().Format("15:04:05") + ": " + strings.ReplaceAll(string(e.Kind), "_", " ")

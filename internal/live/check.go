@@ -15,7 +15,7 @@ import (
 
 // Finding is one thing that a server needs to be watched.
 type Finding struct {
-	Name string // connection, version, privileges, data_directory, superuser, host_key, ssh, disks
+	Name string // connection, version, privileges, data_directory, clock, superuser, host_key, ssh, disks
 	OK   bool
 	// Detail says what is wrong and what to do, or what was found.
 	Detail string
@@ -102,6 +102,9 @@ func (r *Report) judgeStatus() {
 	}
 	choose("privileges", s.Reason == sample.None, "sessions of all users can be seen", privilegeAdvice(s.VersionNum))
 	choose("data_directory", s.DataDir != nil, "the data directory can be read", locationAdvice(s.VersionNum))
+	choose("clock", s.ClockOffset.Abs()-s.ClockWithin <= sample.ClockTolerance, "its clock agrees with ours",
+		fmt.Sprintf("its clock differs from ours by %.1f s: synchronize both with NTP; ages are by the server's clock, instants by the collector's",
+			s.ClockOffset.Seconds()))
 	if s.Superuser && isOld(s.VersionNum) {
 		r.add("superuser", true, "the monitoring user is a superuser, as it must be before PostgreSQL 10 to see the sessions of others")
 		return

@@ -188,7 +188,7 @@ func TestConformance_activity(t *testing.T) {
 				status.Connections["idle"] < 3 || status.Connections["null"] != 0 || status.DataDir == nil || status.Uptime == nil || *status.Uptime > time.Hour {
 				t.Errorf("status %+v", status)
 			}
-			if report := l.Test(t.Context(), db1); !report.OK || len(report.Findings) != 5 {
+			if report := l.Test(t.Context(), db1); !report.OK || len(report.Findings) != 6 {
 				t.Errorf("test: %+v", report)
 			}
 			if n, ok, err := l.DatabaseSize(t.Context(), db1, "postgres"); err != nil || !ok || n < 1<<20 {

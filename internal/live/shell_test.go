@@ -213,7 +213,7 @@ func TestFindingsOverSSH(t *testing.T) {
 					t.Errorf("%q does not say %q", found[tt.missing], text)
 				}
 			}
-			if tt.missing == "" && (len(report.Findings) != 8 || !strings.Contains(report.Findings[7].Detail, "GiB free")) {
+			if tt.missing == "" && (len(report.Findings) != 9 || !strings.Contains(report.Findings[8].Detail, "GiB free")) {
 				t.Errorf("findings %+v", report.Findings)
 			}
 			if (report.HostKey == nil) != (name == "gone") {

@@ -37,8 +37,11 @@ type Status struct {
 	Connections map[string]int64
 	Uptime      *time.Duration
 	DataDir     *string
-	InRecovery  bool
-	Superuser   bool
+	// ClockOffset is by how much the server's clock is ahead of ours, give or take
+	// ClockWithin.
+	ClockOffset, ClockWithin time.Duration
+	InRecovery               bool
+	Superuser                bool
 	// Proxy says that something stands between us and PostgreSQL.
 	Proxy bool
 	// Locations are where the data lies: data directory, WAL and tablespaces,
@@ -48,13 +51,14 @@ type Status struct {
 }
 
 type statusRow struct {
-	Version    string  `db:"version"`
-	VersionNum int32   `db:"version_num"`
-	DataDir    *string `db:"data_dir"`
-	Uptime     float64 `db:"uptime"`
-	InRecovery bool    `db:"in_recovery"`
-	SeesAll    bool    `db:"sees_all"`
-	Superuser  bool    `db:"superuser"`
+	Version    string    `db:"version"`
+	VersionNum int32     `db:"version_num"`
+	DataDir    *string   `db:"data_dir"`
+	Uptime     float64   `db:"uptime"`
+	InRecovery bool      `db:"in_recovery"`
+	Clock      time.Time `db:"clock"`
+	SeesAll    bool      `db:"sees_all"`
+	Superuser  bool      `db:"superuser"`
 }
 
 type connectionsRow struct {
@@ -114,7 +118,9 @@ func (l *Live) askStatus(ctx context.Context, t target.Target) Status {
 // statusOf reads a status on a connection.
 func statusOf(ctx context.Context, conn *pgx.Conn) (Status, error) {
 	var s Status
+	begun := time.Now()
 	rows, err := rowsOf[statusRow](ctx, conn, "status")
+	s.ClockWithin = time.Since(begun) / 2
 	if err != nil {
 		return s, err
 	}
@@ -122,6 +128,7 @@ func statusOf(ctx context.Context, conn *pgx.Conn) (Status, error) {
 		return s, fmt.Errorf("%d rows where one was expected", len(rows))
 	}
 	r := rows[0]
+	s.ClockOffset = r.Clock.Sub(begun.Add(s.ClockWithin))
 	states, err := rowsOf[connectionsRow](ctx, conn, "connections")
 	if err != nil {
 		return s, err

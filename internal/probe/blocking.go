@@ -163,11 +163,17 @@ func (r *reader) strangers(rr *answer) error {
 	r.locks.others = make(pidSet)
 	for rr.NextRow() {
 		v := rr.Values()
-		if len(v) != colApplication+1 {
+		if len(v) != colWait+1 {
 			return errShape
 		}
 		pid := int32At(v[colPID])
 		r.locks.others[pid] = r.session(pid, v)
+		if string(v[colState]) == "disabled" {
+			// Whether it is idle is not told: it is listed, so that this is.
+			s := sample.Session{Session: r.locks.others[pid], Blocker: sample.Unset}
+			s.Wait, s.Class = r.wait(v)
+			r.visit.Tick.Sessions = append(r.visit.Tick.Sessions, s)
+		}
 	}
 	return nil
 }
@@ -197,7 +203,7 @@ func (r *reader) preparedSession(gid, prepared []byte, owner, database uint32) i
 	k := append(append(append(r.key[:0], 0), prepared...), gid...)
 	r.key = k
 	return r.dict.Session(k, r.day, func(e *sample.SessionEntry) {
-		e.BackendStart, e.DatabaseOID, e.UserOID = microsAt(prepared), database, owner
+		e.BackendStart, e.DatabaseOID, e.UserOID = r.conn.clock.at(prepared), database, owner
 		e.Database, e.User = r.conn.names.database(database), r.conn.names.role(owner)
 		e.Application, e.BackendType = statement.Label(cleanName(gid)), sample.PreparedType
 	})
@@ -310,6 +316,7 @@ func (r *reader) readCrowd(rr *answer) error {
 // load fills in what the collector decides by.
 func (r *reader) load() {
 	l := &r.visit.Load
+	l.ClockOffset, l.ClockWithin = r.conn.clock.offset, r.conn.clock.within
 	l.LockWaits, l.Connections = int32(len(r.locks.waiters)), r.visit.Tick.Backends //nolint:gosec // bounded by maxSessions
 	for _, c := range r.crowd {
 		c.User = r.conn.names.roles[c.role]

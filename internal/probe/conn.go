@@ -35,6 +35,7 @@ type Conn struct {
 	shown    int64 // newest query_start that was seen last, as the server sends it
 	pids     pidSet
 	news     news
+	clock    clock
 	noNames  time.Time // names are not asked for before: a lock was in the way
 	noLocks  time.Time // nor is who blocks whom: it took long
 }
@@ -45,6 +46,34 @@ type Conn struct {
 type stating struct {
 	start   int64
 	queryID int64
+}
+
+// clock is by how much a server's clock is ahead of the collector's, give or take
+// within.
+type clock struct{ offset, within time.Duration }
+
+// clockSlack is how much a measurement may differ from what is known, beside what
+// the way there and back hides: instants that move at every tick would be another
+// statement's each time.
+const clockSlack = 20 * time.Millisecond
+
+// learn takes what the server's clock said between begun and took later.
+func (c *clock) learn(server, begun time.Time, took time.Duration) {
+	offset := server.Sub(begun.Add(took / 2))
+	if (offset - c.offset).Abs() > took/2+clockSlack {
+		c.offset = offset
+	}
+	c.within = took / 2
+}
+
+// at reads an instant of the server by the collector's clock, in microseconds; 0
+// is unknown.
+func (c *clock) at(b []byte) int64 {
+	micros := microsAt(b)
+	if micros == 0 {
+		return 0
+	}
+	return micros - c.offset.Microseconds()
 }
 
 // Open connects to a target and learns what the role may see. The errors are for

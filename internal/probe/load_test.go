@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -79,6 +80,7 @@ func TestConformance_load(t *testing.T) {
 			// One after the other: each looks at all sessions of the server.
 			t.Run("connections", func(t *testing.T) { testConnections(t, b, major) })
 			t.Run("vacuum", func(t *testing.T) { testVacuum(t, b, major) })
+			t.Run("not tracked", func(t *testing.T) { testNotTracked(t, b, major) })
 			t.Run("checkpoint", func(t *testing.T) { testCheckpoint(t, b) })
 		})
 	}
@@ -201,4 +203,29 @@ func testCheckpoint(t *testing.T, b *bench) {
 		}
 		return false
 	}, "a checkpointer that sleeps")
+}
+
+// testNotTracked: of sessions with track_activities off, who holds others up is
+// listed as that, and from 14 on those at work are load.
+func testNotTracked(t *testing.T, b *bench, major int) {
+	t.Helper()
+	holder := session(t, b.server, "postgres", "hidden holder")
+	exec(t, holder, "set track_activities = off")
+	exec(t, holder, "select pg_advisory_lock(7)")
+	background(t, session(t, b.server, "postgres", "hidden waiter"), "select pg_advisory_lock(7)")
+	sleeper := session(t, b.server, "postgres", "hidden sleeper")
+	exec(t, sleeper, "set track_activities = off")
+	background(t, sleeper, "select pg_sleep(600)")
+	want := []string{
+		"hidden holder|postgres|postgres|disabled|idle",
+		"hidden waiter|postgres|postgres|active|lock blocked by hidden holder",
+	}
+	if major >= 14 {
+		want = []string{want[0], "hidden sleeper|postgres|postgres|disabled|timeout", want[1]}
+	}
+	var got []string
+	pgtest.WaitFor(t, func() bool {
+		got = b.byApplication(b.must(t, sample.Ask{}), "hidden")
+		return cmp.Equal(want, got)
+	}, "the sessions that are not tracked")
 }

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 type bench struct {
 	server *pgtest.Server
 	conn   *probe.Conn
+	ahead  time.Duration // by how much the collector's clock is
 	dict   *sample.Dictionary
 	seen   map[int32]sample.SessionEntry
 	waits  map[int16]sample.WaitEntry
@@ -57,8 +58,8 @@ func newBench(t *testing.T, server *pgtest.Server, user string) *bench {
 // visit samples once and learns the dictionary entries.
 func (b *bench) visit(t *testing.T, ask sample.Ask) (sample.Visit, error) {
 	t.Helper()
-	now := time.Now().UTC()
-	v := sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Window: now.Truncate(15 * time.Second), Span: 15 * time.Second, Cadence: time.Second}}
+	now := time.Now().UTC().Round(0).Add(b.ahead)
+	v := sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Started: now, Window: now.Truncate(15 * time.Second), Span: 15 * time.Second, Cadence: time.Second}}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	err := b.conn.Visit(ctx, ask, b.dict, &v)

@@ -37,6 +37,7 @@ const maxSessions = 5000
 
 // reader reads the answers of one visit.
 type reader struct {
+	begun     time.Time // by the monotonic clock
 	conn      *Conn
 	dict      *sample.Dictionary
 	visit     *sample.Visit
@@ -71,9 +72,10 @@ type found struct {
 func (r *reader) pulse(rr *answer) error {
 	for rr.NextRow() {
 		v := rr.Values()
-		if len(v) != 3 {
+		if len(v) != 4 {
 			return errShape
 		}
+		r.conn.clock.learn(timeAt(v[3]), r.visit.Tick.Started, time.Since(r.begun))
 		r.backends = int32At(v[0])
 		r.visit.Tick.Backends = int32At(v[1])
 		r.visit.Tick.NextXID = int64At(v[2])
@@ -117,9 +119,9 @@ func (r *reader) activity(rr *answer) error {
 		}
 		pid := int32At(v[colPID])
 		s := sample.Session{
-			QueryStart:  microsAt(v[colQueryStart]),
-			XactStart:   microsAt(v[colXactStart]),
-			StateChange: microsAt(v[colStateChange]),
+			QueryStart:  c.clock.at(v[colQueryStart]),
+			XactStart:   c.clock.at(v[colXactStart]),
+			StateChange: c.clock.at(v[colStateChange]),
 			Xmin:        uint32At(v[colXmin]),
 			Blocker:     sample.Unset,
 		}
@@ -127,13 +129,9 @@ func (r *reader) activity(rr *answer) error {
 			newest = max(newest, int64At(at))
 		}
 		s.Session = r.session(pid, v)
-		waitType := v[colWaitType]
-		if len(waitType) == 0 {
-			waitType = []byte(sample.WaitTypeOf(c.version, string(v[colBackendType]), string(v[colState]), ""))
-		}
-		s.Wait, s.Class = r.dict.Wait(short(v[colState]), short(waitType), short(v[colWait]))
+		s.Wait, s.Class = r.wait(v)
 		s.Query = r.query(pid, s, v)
-		if string(waitType) == "Lock" {
+		if string(v[colWaitType]) == "Lock" {
 			r.locks.waiters = append(r.locks.waiters, waiter{pid: pid, at: len(t.Sessions)})
 		}
 		if string(v[colState]) == "active" && s.Class.Load() {
@@ -150,6 +148,15 @@ func (r *reader) activity(rr *answer) error {
 		clear(c.statings)
 	}
 	return nil
+}
+
+// wait gives what a session waits for.
+func (r *reader) wait(v [][]byte) (int16, sample.WaitClass) {
+	waitType := v[colWaitType]
+	if len(waitType) == 0 {
+		waitType = []byte(sample.WaitTypeOf(r.conn.version, string(v[colBackendType]), string(v[colState]), ""))
+	}
+	return r.dict.Wait(v[colState], waitType, v[colWait])
 }
 
 func (r *reader) session(pid int32, v [][]byte) int32 {

@@ -56,7 +56,7 @@ func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 	v.Load = sample.Load{MaxConnections: c.slots}
 	dict.Begin(t.Started)
 	dict.Texts(ask.Texts, ask.Full)
-	r := reader{conn: c, dict: dict, visit: v, day: sample.Day(t.Window), ask: ask}
+	r := reader{begun: begun, conn: c, dict: dict, visit: v, day: sample.Day(t.Window), ask: ask}
 	steps, answered := r.steps(ask)
 	done, err := c.run(ctx, steps)
 	r.first = time.Since(begun)

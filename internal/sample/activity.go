@@ -24,6 +24,9 @@ type Session struct {
 	// QueryStart, XactStart and StateChange are microseconds since the Unix
 	// epoch; 0 is unknown.
 	//
+	// They are by the collector's clock, whatever the server's says: what is counted
+	// from them to the tick is as long as on the server.
+	//
 	// XactStart is that of a transaction which others may have to wait for: VACUUM
 	// and walsenders have none, nor has VACUUM an Xmin that holds anything back.
 	QueryStart, XactStart, StateChange int64
@@ -151,6 +154,9 @@ type Load struct {
 	LockWaits      int32 // sessions that wait for a lock
 	Connections    int32 // of what MaxConnections counts
 	MaxConnections int32 // the setting
+	// ClockOffset is by how much the server's clock is ahead of the collector's,
+	// give or take ClockWithin, half of the way there and back.
+	ClockOffset, ClockWithin time.Duration
 	// Crowd is who holds most connections, the first ones only; nil unless asked.
 	Crowd []Crowd
 }

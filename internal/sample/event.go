@@ -29,7 +29,13 @@ const (
 	EventServerRemoved    EventKind = "server_removed"
 	EventBurstStarted     EventKind = "burst_started"
 	EventBurstEnded       EventKind = "burst_ended"
+	EventClockDiffers     EventKind = "clock_differs" // the server's from the collector's, by more than ClockTolerance
+	EventClockAgrees      EventKind = "clock_agrees"
 )
+
+// ClockTolerance is by how much the clocks of a server and of who asks it may
+// differ.
+const ClockTolerance = time.Second
 
 // TheMonitor is the Server of events that are about no server: the collector's
 // own.

@@ -52,15 +52,20 @@ const (
 	checkpointer  = "checkpointer"
 )
 
+// disabled is the state of sessions with track_activities off.
+const disabled = "disabled"
+
 // WaitTypeOf gives the wait_event_type to store of a session of a server of
 // some version. PostgreSQL reports none of a session that is on the CPU, and
 // none where it does not tell: until 14 the checkpointer sleeps without a wait
-// event, and 9.6 knows the waits of clients only. That is empty.
+// event, until 13 a session with track_activities off has none, and 9.6 knows the
+// waits of clients only. That is empty.
 func WaitTypeOf(version int32, backendType, state, waitType string) string {
 	switch {
 	case waitType != "":
 		return waitType
 	case version < 150000 && backendType == checkpointer,
+		version < 140000 && state == disabled,
 		version < 100000 && (state == "" || backendType == WALSender):
 		return ""
 	}
@@ -126,6 +131,8 @@ func isIdle(state, waitType, event string) bool {
 		}
 	case "Client":
 		switch event {
+		case "ClientRead":
+			return state == disabled // idle, in a transaction or not
 		case "WalSenderWaitForWAL", "WalSenderWaitForWal", "WaitForStandbyConfirmation": // by versions
 			return true
 		}

@@ -26,7 +26,7 @@ type partyRow struct {
 }
 
 type rootRow struct {
-	Kind            string     `json:"kind" enum:"active,idle_in_transaction,idle,prepared_transaction,not_seen" doc:"What it does; idle: it holds a lock of its session."`
+	Kind            string     `json:"kind" enum:"active,idle_in_transaction,idle,not_tracked,prepared_transaction,not_seen" doc:"What it does; idle: it holds a lock of its session; not_tracked: its track_activities is off."`
 	PID             *int32     `json:"pid" doc:"0: a prepared transaction; null: not seen."`
 	Transaction     *string    `json:"prepared_transaction" doc:"Identifier of a prepared transaction."`
 	Ring            []partyRow `json:"ring" nullable:"false" doc:"The sessions of a deadlock that PostgreSQL is about to find; empty: it is none."`

@@ -7,7 +7,7 @@ import (
 )
 
 type findingRow struct {
-	Name   string `json:"name" enum:"connection,version,privileges,data_directory,superuser,host_key,ssh,disks"`
+	Name   string `json:"name" enum:"connection,version,privileges,data_directory,clock,superuser,host_key,ssh,disks"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail" doc:"What was found, or what is wrong and what to do."`
 }

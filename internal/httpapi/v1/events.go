@@ -12,7 +12,7 @@ import (
 type eventRow struct {
 	At      time.Time `json:"at"`
 	Scope   string    `json:"scope" enum:"server,monitor" doc:"What it is about: the server, or pgam itself."`
-	Kind    string    `json:"kind" doc:"restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, collector_clock, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended; later versions know more."`
+	Kind    string    `json:"kind" doc:"restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, collector_clock, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended, clock_differs, clock_agrees; later versions know more."`
 	Subject *string   `json:"subject" doc:"A setting's or a database's name; null: the server, or pgam itself."`
 	Old     *string   `json:"old"`
 	New     *string   `json:"new"`

@@ -23,6 +23,7 @@ select a.pid,
  where a.pid <> pg_catalog.pg_backend_pid()
    and a.pid <> $1
    and a.backend_type is not null
-   and coalesce(a.state, '') not in ('idle', 'disabled')
+   and coalesce(a.state, '') <> 'idle'
+   and not (a.state is not distinct from 'disabled' and a.wait_event is not distinct from 'ClientRead')
    and a.wait_event_type is distinct from 'Activity'
  limit 5000

@@ -11,7 +11,10 @@ select a.pid,
          when a.query like 'autovacuum:%' then 'autovacuum worker'
          else 'background worker'
        end as backend_type,
-       a.application_name
+       a.application_name,
+       a.state,
+       a.wait_event_type,
+       a.wait_event
   from pg_catalog.unnest($1::int4[]) p (pid)
  cross join lateral pg_catalog.pg_stat_get_activity(p.pid) a
   left join pg_catalog.pg_stat_get_wal_senders() w on w.pid = a.pid
