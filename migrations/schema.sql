@@ -1276,6 +1276,19 @@ ALTER TABLE pgam.ssh_key ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE pgam.written (
+    one boolean DEFAULT true NOT NULL,
+    id text DEFAULT md5(((random())::text || (clock_timestamp())::text)) NOT NULL,
+    batches bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT written_one_check CHECK (one)
+)
+WITH (fillfactor='10');
+
+COMMENT ON TABLE pgam.written IS 'which stats_db this is, and how often history was written to it';
+COMMENT ON COLUMN pgam.written.one IS 'there is one row';
+COMMENT ON COLUMN pgam.written.id IS 'drawn when it was made; a dump has it too';
+COMMENT ON COLUMN pgam.written.batches IS 'grows with every batch: less than a collector remembers says that this is an older one';
+
 CREATE TABLE public.pgam_schema_version (
     version integer NOT NULL
 );
@@ -2212,6 +2225,9 @@ ALTER TABLE ONLY pgam.ssh_key
 
 ALTER TABLE ONLY pgam.ssh_key
     ADD CONSTRAINT ssh_key_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pgam.written
+    ADD CONSTRAINT written_pkey PRIMARY KEY (one);
 
 CREATE INDEX login_bucket_filled_idx ON pgam.login_bucket USING btree (filled_at);
 
