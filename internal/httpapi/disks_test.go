@@ -71,7 +71,7 @@ func TestDisksOverSSH(t *testing.T) {
 	if confirmed["host_key"] != host.HostKeyLine || confirmed["host_key_fingerprint"] != key["fingerprint"] || confirmed["has_password"] != true {
 		t.Errorf("confirmed %v", confirmed)
 	}
-	if report := a.row(a.want(200, a.send(http.MethodPost, one+"/test", "", ""))); report["ok"] != true || len(report["findings"].([]any)) != 8 {
+	if report := a.row(a.want(200, a.send(http.MethodPost, one+"/test", "", ""))); report["ok"] != true || len(report["findings"].([]any)) != 9 {
 		t.Errorf("report %v", report)
 	}
 	shown := a.find("db1")

@@ -171,7 +171,7 @@ func TestLocksNow(t *testing.T) {
 		root = blocking["roots"].([]any)[0].(row)
 		return true
 	}, "the lock to be waited for")
-	if root["pid"] != float64(holder) || root["kind"] != "idle_in_transaction" || root["sessions_behind"] != 1.0 || root["query"] != "begin; update held set id = 2" ||
+	if root["pid"] != float64(holder) || root["kind"] != "idle_in_transaction" || root["sessions_behind"] != 1.0 || root["query"] != "begin; update held set id = ?" ||
 		root["lock"].(row)["type"] != "transactionid" || root["xact_age_seconds"] == nil {
 		t.Errorf("root %v", root)
 	}

@@ -218,4 +218,3 @@ func TestAServerThatWaitsForItsHostKeyIsAdded(t *testing.T) {
 	a.want(404, a.send(http.MethodPost, "/api/servers/nobody/test-pg", "", ""))
 	a.want(403, a.as(a.loginOf(account.Viewer), http.MethodPost, "/api/servers/db1/test-ssh"))
 }
-

@@ -182,7 +182,7 @@ func TestV1Servers(t *testing.T) {
 		t.Errorf("read %v", got)
 	}
 	report := a.row(a.want(200, a.send(http.MethodPost, one+"/test", "", "")))
-	if report["ok"] != true || len(report["findings"].([]any)) != 5 || report["in_recovery"] != false {
+	if report["ok"] != true || len(report["findings"].([]any)) != 6 || report["in_recovery"] != false {
 		t.Errorf("report %v", report)
 	}
 
