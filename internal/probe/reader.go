@@ -156,7 +156,7 @@ func (r *reader) wait(v [][]byte) (int16, sample.WaitClass) {
 	if len(waitType) == 0 {
 		waitType = []byte(sample.WaitTypeOf(r.conn.version, string(v[colBackendType]), string(v[colState]), ""))
 	}
-	return r.dict.Wait(v[colState], waitType, v[colWait])
+	return r.dict.Wait(short(v[colState]), short(waitType), short(v[colWait]))
 }
 
 func (r *reader) session(pid int32, v [][]byte) int32 {
