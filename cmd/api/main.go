@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/IBM/pgxpoolprometheus"
@@ -163,11 +165,22 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Fleet: stats, Databases: stats, Disks: stats, Storage: stats,
 			Keys: stats, Keysmith: keysmith{}, Accounts: stats, Settings: settings{stats},
 			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked,
-			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version,
+			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, stats),
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,
 		Liveness: daemon.Liveness(program, nil), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
 	})
+}
+
+// ownPorts are where this API and its stats_db listen.
+func ownPorts(cfg config.API, stats *store.Store) []int {
+	ports := []int{int(stats.Pool().Config().ConnConfig.Port)}
+	if _, port, err := net.SplitHostPort(cfg.Listen); err == nil {
+		if n, err := strconv.Atoi(port); err == nil {
+			ports = append(ports, n)
+		}
+	}
+	return ports
 }
 
 func previousKey(cfg config.API) []byte {

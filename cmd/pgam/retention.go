@@ -62,7 +62,8 @@ func (t *tool) retentionApplyCommand() *cobra.Command {
 		Short: "Drop what is due, also where that is more than a third of a table",
 		Long: `Drops what pgam retention lists, for good. The clocks of stats_db and of this
 host must agree to a minute: what is old is decided by that of stats_db.`,
-		Args: cobra.NoArgs,
+		Example: "  pgam retention apply",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			stats, err := t.openStore(cmd.Context(), false)
 			if err != nil {

@@ -58,7 +58,7 @@ func (t *tool) pinServer(ctx context.Context, name string, flags pinFlags) error
 	if err != nil {
 		return err
 	}
-	stats, err := t.openStore(ctx, false)
+	stats, err := t.openStore(ctx, true)
 	if err != nil {
 		return err
 	}

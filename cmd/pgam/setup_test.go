@@ -184,13 +184,13 @@ func TestSetup_SaysWhatToRun(t *testing.T) {
 		}
 	}
 	password := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(password, []byte("given\n"), 0o600); err != nil {
+	if err := os.WriteFile(password, []byte("given by hand\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if code, out, said := (desk{}).try(t, append(args, "--admin-password-file", password)...); code != 0 || out != "" {
 		t.Errorf("with all of it, it gives %d, %q: %s", code, out, said)
 	}
-	checkLogin(t, secret.New(stats), "admin", "given")
+	checkLogin(t, secret.New(stats), "admin", "given by hand")
 
 	// A database of somebody else.
 	pgtest.Exec(t, admin, "create database other")

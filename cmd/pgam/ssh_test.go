@@ -195,7 +195,7 @@ func TestServerSet(t *testing.T) {
 		{[]string{"--disk-source", "ssh", "--disks-interval", "5m"}, "a mon:pw1@127.0.0.1:1/postgres prefer; watch:pw2@:22 ssh 5m0s true"},
 		{[]string{"--disk-source", "auto", "--disks-interval", "0"}, "a mon:pw1@127.0.0.1:1/postgres prefer; watch:pw2@:22  0s true"},
 		{[]string{"--name", "b", "--enabled=false", "--disk-source", "none"}, "b mon:pw1@127.0.0.1:1/postgres prefer; watch:pw2@:22 none 0s false"},
-		{[]string{"--database", "app"}, "b mon:pw1@127.0.0.1:1/app prefer; watch:pw2@:22 none 0s false"},
+		{[]string{"--database", "app", "--password-file", written(t, "pw1")}, "b mon:pw1@127.0.0.1:1/app prefer; watch:pw2@:22 none 0s false"},
 		{[]string{"--password-file", written(t, "pw3"), "--tls", "require"}, "b mon:pw3@127.0.0.1:1/app require; watch:pw2@:22 none 0s false"},
 		{[]string{"--dsn", "postgres://eve:pw4@127.0.0.1:1"}, "b eve:pw4@127.0.0.1:1/postgres prefer; watch:pw2@:22 none 0s false"},
 		{[]string{"--ssh-host", "jump", "--ssh-password-file", written(t, "pw5")}, "b eve:pw4@127.0.0.1:1/postgres prefer; watch:pw5@jump:22 none 0s false"},

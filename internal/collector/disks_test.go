@@ -326,7 +326,7 @@ func TestDisksFail(t *testing.T) {
 		}
 		w.pass(maxLookPause + 2*time.Minute)
 		w.stop()
-		for reason, n := range map[string]int{"refused": 1, "host_key_unknown": 1, "timeout": 1, "no_privilege": 1, "server=db2": 1} {
+		for reason, n := range map[string]int{"reason=refused": 1, "reason=host_key_unknown": 1, "reason=timeout": 1, "reason=no_privilege": 1, "server=db2": 1} {
 			if got := log.with(`msg="disks cannot be seen"`); len(got) != 4 || strings.Count(strings.Join(got, ""), reason) != n {
 				t.Errorf("%s: %d times in the log of failures:\n%s", reason, strings.Count(strings.Join(got, ""), reason), strings.Join(got, ""))
 			}

@@ -30,9 +30,9 @@ func (r routes) registerLater() {
 	}
 	face.Register(r.Face, op("me", http.MethodGet, "/api/users/me", "Who asks"), account.Viewer, nil, r.me)
 	face.Register(r.Face, op("test-postgresql", http.MethodPost, server+"/test-pg", "Connect to PostgreSQL anew, past pools and caches"), account.Operator,
-		[]int{http.StatusNotFound}, r.testPostgreSQL)
+		[]int{http.StatusNotFound, http.StatusTooManyRequests}, r.testPostgreSQL)
 	face.Register(r.Face, op("test-ssh", http.MethodPost, server+"/test-ssh", "Enter the host over SSH anew"), account.Operator,
-		[]int{http.StatusNotFound}, r.testSSH)
+		[]int{http.StatusNotFound, http.StatusTooManyRequests}, r.testSSH)
 	r.registerKeys(op)
 }
 
@@ -121,7 +121,8 @@ func (r routes) test(ctx context.Context, name string) (target.Target, live.Repo
 	if err != nil {
 		return target.Target{}, live.Report{}, err
 	}
-	return t, r.Live.Test(ctx, t), nil
+	report, err := r.Test(ctx, t)
+	return t, report, err
 }
 
 // The ways to log in over SSH, as the later version names them.

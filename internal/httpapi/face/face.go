@@ -25,6 +25,7 @@ type Face struct {
 	api     huma.API
 	users   *userCache
 	samples *diskCache
+	tests   *userTests
 	compat  bool
 }
 
@@ -50,8 +51,9 @@ func NewFaces(api huma.API, services *Services) (compat, v1 *Face, err error) {
 			string(account.Admin):    "also manages users, keys and settings",
 		}}},
 	}}
-	compat = &Face{Services: services, api: api, users: users, samples: samples, compat: true}
-	v1 = &Face{Services: services, api: api, users: users, samples: samples}
+	tests := new(userTests)
+	compat = &Face{Services: services, api: api, users: users, samples: samples, tests: tests, compat: true}
+	v1 = &Face{Services: services, api: api, users: users, samples: samples, tests: tests}
 	return compat, v1, nil
 }
 

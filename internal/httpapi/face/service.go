@@ -153,6 +153,9 @@ type Services struct {
 	Healthy func(ctx context.Context) bool
 	Log     *slog.Logger
 	Version string
+	// OwnPorts are the ports of pgam itself on its host, which only an
+	// administrator may have tested: the API's own and stats_db's.
+	OwnPorts []int
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

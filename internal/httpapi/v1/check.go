@@ -43,7 +43,10 @@ func (r routes) testServer(ctx context.Context, in *ServerPath) (*output[testBod
 	if err != nil {
 		return nil, err
 	}
-	report := r.Live.Test(ctx, t)
+	report, err := r.Test(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	body := testBody{
 		OK: report.OK, Version: report.Status.Version, DurationSeconds: report.Duration.Seconds(),
 		Findings: make([]findingRow, len(report.Findings)),

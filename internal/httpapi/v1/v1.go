@@ -40,7 +40,7 @@ func Register(f *face.Face) {
 	face.Register(f, op("delete-server", http.MethodDelete, one, "Remove a server; its history stays until retention, or goes with purge", servers), account.Operator,
 		[]int{missing, unfit}, r.deleteServer)
 	face.Register(f, op("test-server", http.MethodPost, one+"/test", "Connect to a server and say what is missing", servers), account.Operator,
-		[]int{missing}, r.testServer)
+		[]int{missing, http.StatusTooManyRequests}, r.testServer)
 	face.Register(f, op("activity", http.MethodGet, one+"/activity", "Sessions, now", now), account.Viewer,
 		[]int{missing, unfit, http.StatusBadGateway, http.StatusGatewayTimeout}, r.activity)
 	face.Register(f, op("disks", http.MethodGet, one+"/disks", "File systems of the server's host, now or as last sampled", now), account.Viewer,

@@ -1,0 +1,85 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/httpapi"
+	"github.com/pgam/pgam/internal/pgtest"
+)
+
+// An operator cannot look around with tests of servers: silent addresses are all
+// told alike, a user has few tests a minute on all routes together, and Unix
+// sockets, link-local addresses and pgam's own ports are an administrator's.
+func TestATestOfAServerIsNoPortScanner(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Target(t)
+	a := startAPI(t, func(c *httpapi.Config) {
+		now := time.Now()
+		c.Services.Now = func() time.Time { return now }
+		c.Services.OwnPorts = []int{server.Port()}
+	})
+	add := func(name, host string, port int) {
+		t.Helper()
+		a.want(201, a.json(http.MethodPost, "/api/v1/servers", row{"name": name, "host": host, "port": port, "user": "u", "password": "p"}))
+	}
+	closed := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	closedPort := closed.Addr().(*net.TCPAddr).Port
+	_ = closed.Close()
+	silent := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) // it accepts, and closes at once: no PostgreSQL
+	go func() {
+		for {
+			conn, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = silent.Close() })
+	add("closed", "127.0.0.1", closedPort)
+	add("open", "127.0.0.1", silent.Addr().(*net.TCPAddr).Port)
+	add("socket", "/var/run/postgresql", 5432)
+	add("own", "localhost", server.Port())
+	add("link-local", "169.254.169.254", 80)
+
+	said := map[string]bool{}
+	for _, name := range []string{"closed", "open"} {
+		report := a.row(a.want(200, a.send(http.MethodPost, "/api/v1/servers/"+name+"/test", "", "")))
+		delete(report, "version")
+		said[string(must[[]byte](t)(json.Marshal(report)))] = true
+	}
+	if len(said) != 1 {
+		t.Errorf("an operator tells a closed port from an open one: %v", said)
+	}
+	for _, name := range []string{"socket", "own", "link-local"} {
+		for _, path := range []string{"/api/v1/servers/" + name + "/test", "/api/servers/" + name + "/test-pg", "/api/servers/" + name + "/test-ssh"} {
+			if r := a.want(403, a.send(http.MethodPost, path, "", "")); !strings.Contains(r.detail(t), "only an administrator") {
+				t.Errorf("%s: %s", path, r.Body)
+			}
+		}
+	}
+	// Two are done; of the next, on all routes together, the first eighteen are.
+	for i := range 20 {
+		path := []string{"/api/v1/servers/closed/test", "/api/servers/closed/test-pg"}[i%2]
+		want := 200
+		if i >= 18 {
+			want = 429
+		}
+		r := a.want(want, a.send(http.MethodPost, path, "", ""))
+		if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); want == 429 && (err != nil || seconds < 1) {
+			t.Errorf("Retry-After: %q", r.Header.Get("Retry-After"))
+		}
+	}
+	a.token = a.tokenOf(account.Admin)
+	if report := string(a.want(200, a.send(http.MethodPost, "/api/v1/servers/closed/test", "", "")).Body); !strings.Contains(report, "refused") {
+		t.Errorf("an administrator is told %s", report)
+	}
+	a.want(200, a.send(http.MethodPost, "/api/v1/servers/own/test", "", ""))
+}
