@@ -72,7 +72,7 @@ func launch(t, owner *testing.T, program string, settings []string) (p *process,
 	t.Helper()
 	p = &process{program: program, ended: make(chan struct{})}
 	p.cmd = exec.Command(programs.path(t, program))
-	p.cmd.Env = append(plainEnvironment(owner), settings...)
+	p.cmd.Env = append(append(plainEnvironment(owner), slowStop), settings...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -153,7 +154,8 @@ func (s *site) singleFlight(t *testing.T) {
 func (s *site) left(t *testing.T) {
 	mute := newRelay(t)
 	s.operator.json(t, http.MethodPost, "/servers", with(s.row("left"), map[string]any{"port": mute.port()})).want(t, http.StatusOK)
-	before, faults := mute.accepted(), strings.Count(s.api.logged(), "activity of left")
+	failure := regexp.MustCompile(`(?m)^.*level=(WARN|ERROR).*activity of left`)
+	before, faults := mute.accepted(), len(failure.FindAllString(s.api.logged(), -1))
 	conn, err := net.Dial("tcp", s.api.address)
 	if err != nil {
 		t.Fatal(err)
@@ -164,9 +166,9 @@ func (s *site) left(t *testing.T) {
 	pgtest.WaitFor(t, func() bool { return mute.accepted() > before }, "the server to be asked")
 	_ = conn.Close()
 	pgtest.WaitFor(t, func() bool {
-		return strings.Contains(s.api.logged(), "status=499") || strings.Count(s.api.logged(), "activity of left") > faults
+		return strings.Contains(s.api.logged(), "status=499") || len(failure.FindAllString(s.api.logged(), -1)) > faults
 	}, "the end of a request that nobody waits for")
-	if strings.Count(s.api.logged(), "activity of left") > faults {
+	if len(failure.FindAllString(s.api.logged(), -1)) > faults {
 		t.Error("a client that left is logged as a failure of the server's")
 	}
 	if metrics := string((&client{url: s.api.url()}).get(t, "/metrics").Body); !strings.Contains(metrics, `status="499"`) {

@@ -163,8 +163,8 @@ func (s *site) pools(t *testing.T) {
 	t.Helper()
 	s.operator.json(t, http.MethodPost, "/servers", with(s.row("statistics"), map[string]any{"stats_db": "stats_db"})).want(t, http.StatusOK)
 	s.operator.json(t, http.MethodPost, "/servers", s.row("busy")).want(t, http.StatusOK)
-	s.operator.json(t, http.MethodPatch, "/api/v1/servers/statistics", map[string]any{"database": "template1"}).want(t, http.StatusOK)
-	s.operator.json(t, http.MethodPatch, "/api/v1/servers/busy", map[string]any{"database": "a/b? 100%", "pool_profile": "high_load"}).want(t, http.StatusOK)
+	s.operator.json(t, http.MethodPatch, "/api/v1/servers/statistics", map[string]any{"database": "template1", "password": pgtest.Password}).want(t, http.StatusOK)
+	s.operator.json(t, http.MethodPatch, "/api/v1/servers/busy", map[string]any{"database": "a/b? 100%", "pool_profile": "high_load", "password": pgtest.Password}).want(t, http.StatusOK)
 	s.operator.get(t, "/servers").want(t, http.StatusOK)
 	talk := &transcript{t: t, c: s.viewer, prefix: "", masks: masks{
 		"*.total": anInteger, "*.acquired": anInteger, "*.idle": anInteger, "*.waits": anInteger, "*.wait_seconds": aNumber,

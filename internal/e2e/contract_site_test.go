@@ -222,7 +222,7 @@ func forge(t *testing.T, key, login string, at time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := tokens.Issue(account.User{Login: login, Role: account.Admin, Active: true}, at)
+	token, _, err := tokens.Issue(account.User{ID: 4711, TokenEpoch: 1, Login: login, Role: account.Admin, Active: true}, at)
 	if err != nil {
 		t.Fatal(err)
 	}

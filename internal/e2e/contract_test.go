@@ -287,7 +287,8 @@ func (s *site) operations() []operation {
 	var list []operation
 	for path, item := range s.operator.document.Paths.Map() {
 		for method, op := range item.Operations() {
-			if !strings.HasPrefix(path, "/api/v1/") {
+			later := slices.Contains(op.Tags, "Later Python version") // internal/httpapi asks for them: one of them ends the token
+			if !strings.HasPrefix(path, "/api/v1/") && !later {
 				list = append(list, operation{op, method, path})
 			}
 		}
@@ -358,7 +359,7 @@ func (s *site) answered(t *testing.T) {
 	for _, op := range s.operations() {
 		for status := range op.Responses.Map() {
 			switch status {
-			case "default", "500", "503":
+			case "default", "500", "503", "504":
 				continue
 			case "304":
 				if op.path == "/api/health" { // It tells the time.

@@ -29,7 +29,7 @@ type collectorProcess struct {
 func (c *collectorProcess) start(t *testing.T) {
 	t.Helper()
 	c.cmd = exec.Command(programs.path(t, "pgam-collector"))
-	c.cmd.Env = append(plainEnvironment(t), c.env...)
+	c.cmd.Env = append(append(plainEnvironment(t), slowStop), c.env...)
 	c.cmd.Stderr = &c.log
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -102,14 +102,14 @@ func runProgram(t *testing.T, env []string, name string, args ...string) output 
 	return output{code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
 }
 
+// slowStop is for daemons: a clean stop of a busy machine is a clean stop.
+const slowStop = "PGAM_SHUTDOWN_TIMEOUT=1m"
+
 // plainEnvironment is what every program gets.
 func plainEnvironment(t *testing.T) []string {
 	t.Helper()
 
-	return []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), //nolint:forbidigo // No program's configuration.
-		"PGAM_SHUTDOWN_TIMEOUT=1m", // A clean stop of a busy machine is a clean stop.
-	}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()} //nolint:forbidigo // No program's configuration.
 }
 
 // dataFolder is a folder that PostgreSQL's user can enter when the tests run as
