@@ -1,7 +1,6 @@
 package main
 
 import (
-	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -19,10 +18,10 @@ const (
 )
 
 // tuneHeap sets the pace of garbage collection anew after each one. An
-// operator's GOGC or GOMEMLIMIT goes before it.
+// operator's GOGC goes before it; GOMEMLIMIT holds beside it.
 func tuneHeap() {
 	const untouched = 100
-	if before := debug.SetGCPercent(untouched); before != untouched || debug.SetMemoryLimit(-1) != math.MaxInt64 {
+	if before := debug.SetGCPercent(untouched); before != untouched {
 		debug.SetGCPercent(before)
 		return
 	}

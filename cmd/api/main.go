@@ -164,7 +164,7 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 		Services: httpapi.Services{
 			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Fleet: stats, Databases: stats, Disks: stats, Storage: stats,
 			Keys: stats, Keysmith: keysmith{}, Accounts: stats, Settings: settings{stats},
-			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked,
+			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked, Unconfirmed: store.ErrUnconfirmed,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, stats),
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -11,10 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -23,6 +26,16 @@ const (
 	minCompressed = 1400
 	// maxKept bounds the memory of an answer that is kept for the next one.
 	maxKept = 4 << 20
+	// answerRoom is the memory for all answers that are being made or read,
+	// and largeAnswer and smallAnswer what one may take while it is made: a
+	// megabyte of series took eight.
+	answerRoom  = 96 << 20
+	largeAnswer = 12 << 20
+	smallAnswer = 1 << 20
+	// roomWait is how long a request waits for room.
+	roomWait = 10 * time.Second
+	// takeLimit is how long a client may take for an answer that is made.
+	takeLimit = 20 * time.Second
 )
 
 // answers gives answers with a body their ETag, so that a client that has the
@@ -33,15 +46,20 @@ const (
 // The tag is weak: it is of the content, whatever its encoding. It covers
 // nothing but the body, so two users that share a cache never get each other's:
 // the server compares with what this user would get.
+//
+// What is made or not yet taken has room in bytes; who finds none in time is told
+// to come again, so that no number of slow readers is the end of the process.
 type answers struct {
+	room    *semaphore.Weighted
+	wait    time.Duration
 	held    sync.Pool // of *heldAnswer
 	packers sync.Pool // of *gzip.Writer
 	// What all answers share, and nobody changes in place.
 	revalidate, vary []string
 }
 
-func newAnswers() *answers {
-	a := &answers{revalidate: []string{"private, no-cache"}, vary: []string{"Accept-Encoding"}}
+func newAnswers(room int64, wait time.Duration) *answers {
+	a := &answers{room: semaphore.NewWeighted(room), wait: wait, revalidate: []string{"private, no-cache"}, vary: []string{"Accept-Encoding"}}
 	a.held.New = func() any { return new(heldAnswer) }
 	a.packers.New = func() any {
 		// The fastest level packs these answers, full of repetitions, tenfold.
@@ -57,6 +75,11 @@ func (a *answers) handle(c *gin.Context) {
 		c.Next()
 		return
 	}
+	room, ok := a.enter(c)
+	if !ok {
+		return
+	}
+	defer func() { a.room.Release(room) }()
 	plain := c.Writer
 	held := a.held.Get().(*heldAnswer) //nolint:forcetypeassert // nothing else is in the pool
 	held.ResponseWriter, held.body, held.state = plain, held.body[:0], undecided
@@ -64,6 +87,12 @@ func (a *answers) handle(c *gin.Context) {
 	defer func() { // a panic is answered by whoever recovers it
 		c.Writer = plain
 		if done && held.state == holding {
+			// Now it is known what it takes until it is read: itself, and packed.
+			if kept := min(int64(2*len(held.body)), room); kept < room {
+				a.room.Release(room - kept)
+				room = kept
+			}
+			_ = http.NewResponseController(plain).SetWriteDeadline(time.Now().Add(takeLimit)) // a test's writer knows none
 			a.finish(c, held)
 		}
 		held.ResponseWriter = nil
@@ -74,6 +103,22 @@ func (a *answers) handle(c *gin.Context) {
 	c.Writer = held
 	c.Next()
 	done = true
+}
+
+// enter waits for the room that the answer of a route may take.
+func (a *answers) enter(c *gin.Context) (room int64, ok bool) {
+	room = smallAnswer
+	if route := c.FullPath(); strings.Contains(route, "/history/") || strings.HasSuffix(route, "/incident") || strings.HasSuffix(route, "/stats") {
+		room = largeAnswer
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), a.wait)
+	defer cancel()
+	if a.room.Acquire(ctx, room) == nil {
+		return room, true
+	}
+	c.Header("Retry-After", "5")
+	writeFault(c, http.StatusServiceUnavailable, "Too many large answers are being made or read: try again in a moment, or ask for less")
+	return 0, false
 }
 
 // finish writes what was held.

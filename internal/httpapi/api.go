@@ -76,7 +76,19 @@ func New(cfg Config) (http.Handler, error) {
 			engine.GET(path, gin.WrapH(handler))
 		}
 	}
-	return engine, nil
+	return heads(engine), nil
+}
+
+// heads answers HEAD as GET, wherever that is answered: with the same headers.
+// The listener leaves the body out, by the method that was sent.
+func heads(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.WithContext(face.WithHead(r.Context()))
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // OpenAPI gives the OpenAPI 3.1 document of the API, as /openapi.json does.
@@ -92,7 +104,8 @@ func OpenAPI(version string) ([]byte, error) {
 func register(engine *gin.Engine, services *Services) (huma.API, error) {
 	cfg := huma.DefaultConfig("pgam, the PostgreSQL Activity Monitor", services.Version)
 	cfg.Info.Description = "Live questions to PostgreSQL servers, and their history. " +
-		"The routes outside /api/v1 are the contract of the Python version; the same are served under /api."
+		"The routes outside /api/v1 are the contract of the Python version; the same are served under /api. " +
+		"HEAD is answered wherever GET is, with the same headers; a stream is not begun by it."
 	cfg.Tags = []*huma.Tag{
 		{Name: "health", Description: "Whether it works; the first two need no token."},
 		{Name: "Python contract", Description: "What clients of the Python version know."},

@@ -50,7 +50,7 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 	}
 	log := cfg.Services.Log
 	engine.Use(identified, accessLog(log, measured), recovered(log), limited(cfg.Deadline), guarded(), cors(cfg.CORSOrigins), unescaped,
-		addressed, newAnswers().handle)
+		addressed, newAnswers(answerRoom, roomWait).handle)
 	engine.NoRoute(unslashed(engine))
 	engine.NoMethod(func(c *gin.Context) { writeFault(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
 	return engine, nil
@@ -76,15 +76,18 @@ func accessLog(log *slog.Logger, measured *requestMetrics) gin.HandlerFunc {
 		if route == "" {
 			route = "unmatched"
 		}
-		took := time.Since(begun)
-		measured.observe(c.Request.Method, route, c.Writer.Status(), took)
+		took, method := time.Since(begun), safeMethod(c.Request.Method)
+		if face.IsHead(c.Request.Context()) {
+			method = http.MethodHead
+		}
+		measured.observe(method, route, c.Writer.Status(), took)
 		level := slog.LevelInfo
 		if quiet(route) {
 			level = slog.LevelDebug
 		}
 		log.LogAttrs(c.Request.Context(), level, "request",
 			slog.String("request_id", face.RequestID(c.Request.Context())),
-			slog.String("method", safeMethod(c.Request.Method)),
+			slog.String("method", method),
 			slog.String("route", route),
 			slog.Int("status", c.Writer.Status()),
 			slog.Float64("duration_seconds", took.Seconds()),

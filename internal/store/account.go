@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/account"
 )
@@ -52,11 +53,14 @@ func (s *Store) CreateAccount(ctx context.Context, u account.User) (account.User
 insert into pgam.account (login, password_hash, role, active)
 values ($1, $2, $3, $4)
 returning` + accountColumns
-	rows, err := s.pool.Query(ctx, sql, u.Login, u.PasswordHash, string(u.Role), u.Active)
-	if err != nil {
-		return account.User{}, fmt.Errorf("create user: %w", dbError(err))
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
+	var row accountRow
+	err := s.change(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sql, u.Login, u.PasswordHash, string(u.Role), u.Active)
+		if err == nil {
+			row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
+		}
+		return err
+	})
 	if isUnique(err, "account_login_key") {
 		return account.User{}, account.ErrConflict
 	}
@@ -83,7 +87,11 @@ with expired as (delete from pgam.ended_session where expires_at < now())
 insert into pgam.ended_session (account_id, session, expires_at)
 select id, $2, $3 from pgam.account where id = $1
 on conflict (account_id, session) do nothing`
-	if _, err := s.pool.Exec(ctx, sql, userID, session, expiresAt); err != nil {
+	err := s.change(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sql, userID, session, expiresAt)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("end session: %w", dbError(err))
 	}
 	return nil
@@ -98,7 +106,11 @@ func (s *Store) changeAccount(ctx context.Context, sql, login string, args ...an
 	if account.ValidateLogin(login) != nil {
 		return account.ErrNotFound
 	}
-	tag, err := s.pool.Exec(ctx, sql, append([]any{login}, args...)...)
+	var tag pgconn.CommandTag
+	err := s.change(ctx, func(tx pgx.Tx) (err error) {
+		tag, err = tx.Exec(ctx, sql, append([]any{login}, args...)...)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("change user: %w", dbError(err))
 	}

@@ -272,6 +272,7 @@ func (d *packingDay) vacuum(ctx context.Context) error {
 		"reset statement_timeout",
 	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
+			_ = conn.Conn().Close(ctx) // the limit must not stay on a connection that others take
 			return err
 		}
 	}

@@ -365,7 +365,7 @@ func (s *Store) OpenServers(data []byte) (targets []target.Target, faults map[ta
 // changeServers runs change in a transaction that no other change of servers
 // runs beside.
 func (s *Store) changeServers(ctx context.Context, change func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	return s.change(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockServersSQL); err != nil {
 			return err
 		}

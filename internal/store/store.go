@@ -142,7 +142,7 @@ func dbError(err error) error {
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	class := func() error {
 		switch {
-		case err == nil, MayPass(err), errors.Is(err, context.Canceled):
+		case err == nil, MayPass(err), errors.Is(err, ErrUnconfirmed), errors.Is(err, context.Canceled):
 			return nil
 		case told && !connecting:
 			return stateClass(pgErr.Code)

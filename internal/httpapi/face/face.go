@@ -182,6 +182,17 @@ func (f *Face) logFault(ctx context.Context, operation string, fault *Error, err
 	f.Log.Log(ctx, level, "request failed", "request_id", RequestID(ctx), "operation", operation, "status", fault.Status, "error", err)
 }
 
+type headKey struct{}
+
+// WithHead notes that nothing but headers is asked for.
+func WithHead(ctx context.Context) context.Context { return context.WithValue(ctx, headKey{}, true) }
+
+// IsHead says whether nothing but headers is asked for.
+func IsHead(ctx context.Context) bool {
+	head, _ := ctx.Value(headKey{}).(bool)
+	return head
+}
+
 type requestIDKey struct{}
 
 // WithRequestID notes the id of a request.

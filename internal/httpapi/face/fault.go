@@ -53,7 +53,7 @@ func Refused(err error) bool {
 // the error says, it is what came of that. What is not in the table is a bug,
 // 500, without a word.
 func (f *Face) faultOf(ctx context.Context, err error) *Error {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !errors.Is(err, f.Unconfirmed) {
 		if late, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
 			return late
 		}
@@ -113,6 +113,8 @@ func (f *Face) faultOf(ctx context.Context, err error) *Error {
 		return NewError(http.StatusTooManyRequests, "Too many logins from this address: try again in a minute").with("Retry-After", "60")
 	case errors.Is(err, auth.ErrBusy):
 		return NewError(http.StatusServiceUnavailable, "Too many logins at once: try again in a second").with("Retry-After", "1")
+	case errors.Is(err, f.Unconfirmed):
+		return NewError(http.StatusGatewayTimeout, "The change is not confirmed: "+bare(err, f.Unconfirmed))
 	case errors.Is(err, f.Unavailable):
 		return NewError(http.StatusServiceUnavailable, "stats_db is not available: try again later").with("Retry-After", "5")
 	case errors.Is(err, f.Locked):

@@ -147,8 +147,9 @@ type Services struct {
 	Tokens    *auth.Tokens
 	Logins    *auth.Guard
 	// What errors of the others wrap when stats_db cannot be reached, when it
-	// took longer than a statement may, and when another session held a lock.
-	Unavailable, TooSlow, Locked error
+	// took longer than a statement may, when another session held a lock, and when
+	// a change was sent and not confirmed; what is known of that follows.
+	Unavailable, TooSlow, Locked, Unconfirmed error
 	// Healthy says whether stats_db can be used.
 	Healthy func(ctx context.Context) bool
 	Log     *slog.Logger
@@ -167,7 +168,7 @@ func (s *Services) Check() error {
 		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil, s.Settings == nil:
 		return errors.New("API without all of its services")
 	case s.Passwords == nil, s.Tokens == nil, s.Logins == nil, s.Healthy == nil, s.Log == nil,
-		s.Unavailable == nil, s.TooSlow == nil, s.Locked == nil:
+		s.Unavailable == nil, s.TooSlow == nil, s.Locked == nil, s.Unconfirmed == nil:
 		return errors.New("API without passwords, tokens, health or log")
 	}
 	if s.Now == nil {

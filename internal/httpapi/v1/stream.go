@@ -104,6 +104,9 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 	if err != nil {
 		return nil, err
 	}
+	if face.IsHead(ctx) {
+		return &huma.StreamResponse{Body: streamHeaders}, nil
+	}
 	user, _ := face.User(ctx)
 	listener, err := r.Live.Listen(ctx, t, user.Login, time.Duration(in.Every)*time.Second)
 	if err != nil {
@@ -111,10 +114,7 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) { //nolint:contextcheck // the request's own comes with it
 		defer listener.Close()
-		ctx.SetHeader("Content-Type", "text/event-stream")
-		ctx.SetHeader("Cache-Control", "no-store")
-		ctx.SetHeader("X-Accel-Buffering", "no")
-		ctx.SetStatus(http.StatusOK)
+		streamHeaders(ctx)
 		w, ok := ctx.BodyWriter().(http.ResponseWriter)
 		if !ok {
 			return
@@ -123,6 +123,13 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 			r.Log.DebugContext(ctx.Context(), "live stream ended", "request_id", face.RequestID(ctx.Context()), "server", t.Name, "error", err)
 		}
 	}}, nil
+}
+
+func streamHeaders(ctx huma.Context) {
+	ctx.SetHeader("Content-Type", "text/event-stream")
+	ctx.SetHeader("Cache-Control", "no-store")
+	ctx.SetHeader("X-Accel-Buffering", "no")
+	ctx.SetStatus(http.StatusOK)
 }
 
 // feed writes ticks to a client until one of both ends.
