@@ -34,7 +34,7 @@ func TestUnits_Settings(t *testing.T) {
 		}
 		for _, assignment := range lines["Environment"] {
 			name, value, _ := strings.Cut(assignment, "=")
-			if !setting(name, program) {
+			if name != "GOMEMLIMIT" && !setting(name, program) { // Go's own
 				t.Errorf("pgam-%s sets %s, which it does not read", program, name)
 			}
 			if name == "PGAM_ENV_FILE" && !exists(t, strings.Replace(value, "/etc/pgam", "deploy/systemd", 1)) {
@@ -55,6 +55,31 @@ func TestUnits_Settings(t *testing.T) {
 		}
 		if !slices.Contains(lines["Environment"], "PGAM_KEY_FILE=%d/pgam_keyring") {
 			t.Errorf("pgam-%s does not find its keyring: %q", program, lines["Environment"])
+		}
+	}
+}
+
+// Memory is bounded, and garbage is collected before the bound is met.
+func TestUnits_Memory(t *testing.T) {
+	t.Parallel()
+	compose := read(t, "docker-compose.yml")
+	for program, most := range map[string]int{"collector": 128, "api": 256} {
+		lines := directives(t, "pgam-"+program+".service")
+		var soft, hard int
+		for _, assignment := range lines["Environment"] {
+			_, _ = fmt.Sscanf(assignment, "GOMEMLIMIT=%dMiB", &soft)
+		}
+		if len(lines["MemoryMax"]) == 1 {
+			_, _ = fmt.Sscanf(lines["MemoryMax"][0], "%dM", &hard)
+		}
+		if soft <= 0 || soft > most || hard <= soft {
+			t.Errorf("pgam-%s has GOMEMLIMIT %d MiB of at most %d, and MemoryMax %d M", program, soft, most, hard)
+		}
+		name := strings.ToUpper(program)
+		for _, line := range []string{fmt.Sprintf("GOMEMLIMIT: \"${PGAM_%s_GOMEMLIMIT:-%dMiB}\"", name, soft), fmt.Sprintf("mem_limit: \"${PGAM_%s_MEMORY:-%dm}\"", name, hard)} {
+			if !strings.Contains(compose, line) {
+				t.Errorf("docker-compose.yml has not the same as pgam-%s.service: %s", program, line)
+			}
 		}
 	}
 }

@@ -88,7 +88,7 @@ type API struct {
 	SSHCacheTTL    Duration `envconfig:"SSH_CACHE_TTL" default:"30s" min:"100ms" max:"1h" python:"SSH_CACHE_TTL,s" desc:"How long what was learned over SSH is shown again without asking."`
 	SSHHostKeys    string   `envconfig:"SSH_HOST_KEYS" default:"strict" oneof:"strict,accept-new" desc:"What becomes of an SSH host whose key nobody has confirmed: strict refuses it, accept-new pins the key at first contact."`
 	LiveDeadline   Duration `envconfig:"LIVE_DEADLINE" default:"5s" min:"100ms" max:"1m" desc:"Longest time GET /servers waits for one server."`
-	MaxStreams     int      `envconfig:"MAX_STREAMS" default:"100" min:"1" max:"10000" desc:"Most live streams (SSE) served at one time. Listeners of one server share what is asked of it."`
+	MaxStreams     int      `envconfig:"MAX_STREAMS" default:"100" min:"1" max:"10000" desc:"Most live streams (SSE) served at one time, a quarter of them to one user. Listeners of one server share what is asked of it."`
 }
 
 // Tool is the configuration of pgam. Its stats_db may be missing, for commands
