@@ -76,19 +76,20 @@ func New(cfg Config) (http.Handler, error) {
 			engine.GET(path, gin.WrapH(handler))
 		}
 	}
-	return heads(engine), nil
+	return router{engine}, nil
 }
 
-// heads answers HEAD as GET, wherever that is answered: with the same headers.
+// router answers HEAD as GET, wherever that is answered: with the same headers.
 // The listener leaves the body out, by the method that was sent.
-func heads(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead {
-			r = r.WithContext(face.WithHead(r.Context()))
-			r.Method = http.MethodGet
-		}
-		next.ServeHTTP(w, r)
-	})
+type router struct{ *gin.Engine }
+
+// ServeHTTP implements http.Handler.
+func (e router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		r = r.WithContext(face.WithHead(r.Context()))
+		r.Method = http.MethodGet
+	}
+	e.Engine.ServeHTTP(w, r)
 }
 
 // OpenAPI gives the OpenAPI 3.1 document of the API, as /openapi.json does.

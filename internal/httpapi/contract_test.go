@@ -69,7 +69,7 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	c := startContract(t)
 	cases := c.cases()
-	engine, ok := c.Config.Handler.(*gin.Engine)
+	engine, ok := c.Config.Handler.(interface{ Routes() gin.RoutesInfo })
 	if !ok {
 		t.Fatalf("the handler is a %T", c.Config.Handler)
 	}
