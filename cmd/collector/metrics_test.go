@@ -188,7 +188,9 @@ func TestFleet_Load(t *testing.T) {
 		Started: at, Cadence: 10 * time.Second, Outcome: sample.OK, Backends: 42, NextXID: 1<<32 + 50,
 		Sessions: []sample.Session{
 			{Session: 1, Class: sample.ClassLock, Xmin: 40, XactStart: at.Add(-time.Minute).UnixMicro()},
-			{Session: 2, Class: sample.ClassLock}, {Session: 3, Class: sample.ClassIdleInTransaction, Xmin: 1<<32 - 50}, {Session: 4, Class: sample.NumClasses},
+			{Session: 2, Class: sample.ClassLock},
+			{Session: 3, Class: sample.ClassIdleInTransaction, Xmin: 1<<32 - 50},
+			{Session: 4, Class: sample.NumClasses},
 		},
 		Edges: []sample.Edge{{Blocked: 1, Blocker: 3}, {Blocked: 2, Blocker: 3}, {Blocked: 2, Blocker: 1}},
 	}}

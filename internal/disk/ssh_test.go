@@ -313,8 +313,10 @@ func TestReadErrors(t *testing.T) {
 		reason sample.Reason
 		text   string
 	}{
-		"no shell": {r, overSSH(silent.Shell()), sample.Malformed,
-			"the host does not answer as a POSIX shell does: may the user run sh there?: the host says: This account is not available."},
+		"no shell": {
+			r, overSSH(silent.Shell()), sample.Malformed,
+			"the host does not answer as a POSIX shell does: may the user run sh there?: the host says: This account is not available.",
+		},
 		"no answer": {newReader(t, time.Minute), overSSH(chatty.Shell()), sample.Malformed, "the host does not answer as a POSIX shell does: may the user run sh there?"},
 		"unknown": {
 			newReader(t, time.Minute), unknown, sample.HostKeyUnknown, "",

@@ -136,7 +136,8 @@ func New(cfg Config) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Live{began: time.Now(),
+	return &Live{
+		began:   time.Now(),
 		feeds:   feeds{most: cmp.Or(cfg.Listeners, defaultListeners)},
 		catalog: cfg.Catalog, log: cfg.Log, deadline: cfg.Deadline,
 		shells: cfg.Shells, reader: cfg.Disks, pins: cfg.Pins,
