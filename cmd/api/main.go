@@ -77,7 +77,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 
 	registry := daemon.NewRegistry(program)
 	registry.MustRegister(pgxpoolprometheus.NewCollector(stats.Pool(), map[string]string{"pool": "stats_db"}), newQuestions(now))
-	handler, err := newHandler(cfg, log, stats, now, registry)
+	handler, err := newHandler(cfg, log, stats, now, registry) //nolint:contextcheck // requests have contexts of their own
 	if err != nil {
 		return daemon.Configuration(err)
 	}

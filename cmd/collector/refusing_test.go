@@ -82,7 +82,7 @@ func (g *guarded) exec(statements ...string) {
 func (g *guarded) hba(line string, there bool) {
 	g.t.Helper()
 	file := pgtest.Value[string](g.t, g.server.SuperuserDSN(), "show hba_file")
-	text, err := os.ReadFile(file) //nolint:gosec // the server's
+	text, err := os.ReadFile(file)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func (g *guarded) hba(line string, there bool) {
 	if there {
 		now = line + "\n" + now
 	}
-	if err := os.WriteFile(file, []byte(now), 0o600); err != nil { //nolint:gosec // the server's
+	if err := os.WriteFile(file, []byte(now), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
 	g.server.Exec(g.t, "select pg_reload_conf()")
@@ -200,7 +200,7 @@ end $$`, "create trigger refuse before insert on history.activity_window for eac
 // TestARefusingStatsDBLosesNothing has stats_db refuse in every way that was seen,
 // on a real server: nothing is written, nothing is lost or set aside, the SQLSTATE
 // is told with advice; once it is healed, everything is there once.
-func TestARefusingStatsDBLosesNothing(t *testing.T) {
+func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one server refuses in one way after another
 	t.Parallel()
 	g := newGuarded(t)
 	postgres := func(statements ...string) func() {

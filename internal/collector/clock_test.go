@@ -49,6 +49,7 @@ func (w *world) wantMinutes(id target.ID) {
 // TestAClockThatIsSet: whatever is done to the host's clock, ticks go on as they
 // were planned, each once, and it is told.
 func TestAClockThatIsSet(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		steps []time.Duration // 20 s apart, then two minutes pass
 		heard bool            // stats_db is on another host

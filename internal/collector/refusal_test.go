@@ -21,6 +21,7 @@ func hasWindowOf(b sample.Batch, id target.ID) bool {
 // not taken for a fault of what it was given; it is told, and everything comes
 // when the history takes it again.
 func TestARefusingHistoryLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, servers := range []int{1, 5} {
 		var targets []target.Target
 		for id := range servers {
@@ -71,6 +72,7 @@ func TestARefusingHistoryLosesNothing(t *testing.T) {
 // server's windows, and nobody knows why, these wait in the journal, and nothing
 // else does.
 func TestAPartThatIsNotTakenWaitsAlone(t *testing.T) {
+	t.Parallel()
 	bad := func(b sample.Batch) bool { return hasWindowOf(b, 2) }
 	for name, begin := range map[string]func(h *history){
 		"refused": func(h *history) {

@@ -54,7 +54,7 @@ func TestAHostileRowCostsNoMoreThanItsAnswer(t *testing.T) {
 	if n := ask("as it was written"); n != 0 {
 		t.Fatalf("%d answers are broken\n%s", n, a.log)
 	}
-	pgtest.Exec(t, a.dsn, "create table kept as select * from history.activity_window")
+	pgtest.Exec(t, a.dsn, "create table kept as table history.activity_window")
 	const constraints = " from pg_constraint where conrelid = 'history.activity_window'::regclass and contype = 'c'"
 	names := pgtest.Value[[]string](t, a.dsn, "select array_agg(conname::text order by conname)"+constraints)
 	checks := pgtest.Value[[]string](t, a.dsn, "select array_agg(pg_get_constraintdef(oid) order by conname)"+constraints)
@@ -77,7 +77,7 @@ func TestAHostileRowCostsNoMoreThanItsAnswer(t *testing.T) {
 		if ask(hostile) == 0 && !strings.Contains(hostile, "sample_query") {
 			t.Errorf("%s: nobody noticed", hostile)
 		}
-		pgtest.Exec(t, a.dsn, "delete from history.activity_window", "insert into history.activity_window select * from kept")
+		pgtest.Exec(t, a.dsn, "delete from history.activity_window", "insert into history.activity_window table kept")
 		for i, check := range checks {
 			pgtest.Exec(t, a.dsn, fmt.Sprintf("alter table history.activity_window add constraint %s %s", names[i], check))
 		}

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,9 +129,7 @@ func TestKeysByNumber(t *testing.T) {
 	with := func(more row) row {
 		out := row{}
 		for _, from := range []row{body, more} {
-			for name, value := range from {
-				out[name] = value
-			}
+			maps.Copy(out, from)
 		}
 		return out
 	}

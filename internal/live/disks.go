@@ -136,7 +136,7 @@ func missingAdvice(source target.DiskSource, m sample.MissingLocation) string {
 	if source == target.DiskLocal {
 		where, who = "this machine", "the program's user"
 	}
-	switch m.Reason {
+	switch m.Reason { //nolint:exhaustive // the rest has the general word
 	case sample.NoPrivilege:
 		return "the data directory's file system may not be looked at: let " + who + " search the folders above it"
 	case sample.NotFound:

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"bytes"
+	"context"
 	wire "encoding/binary"
 	"errors"
 	"io"
@@ -29,7 +30,7 @@ type Rogue struct {
 // All of it ends with the test.
 func NewRogue(tb testing.TB, script func(*RogueConn)) *Rogue {
 	tb.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func (c *RogueConn) Send(kind byte, body []byte) error {
 
 // Message gives a message of the protocol.
 func Message(kind byte, body []byte) []byte {
-	b := wire.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))
+	b := wire.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)) //nolint:gosec // a message of a test
 
 	return append(b, body...)
 }
@@ -192,7 +193,7 @@ func Flood(tb testing.TB, server *Server, twist func(statement string, kind byte
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", address)
+		far, err := new(net.Dialer).DialContext(tb.Context(), "tcp", address)
 		if err != nil {
 			return
 		}
@@ -241,7 +242,7 @@ func Flood(tb testing.TB, server *Server, twist func(statement string, kind byte
 
 // Pass passes everything between the client and a server, as it is.
 func (c *RogueConn) Pass(server *Server) {
-	far, err := net.Dial("tcp", net.JoinHostPort(server.Host(), strconv.Itoa(server.Port())))
+	far, err := new(net.Dialer).DialContext(context.Background(), "tcp", net.JoinHostPort(server.Host(), strconv.Itoa(server.Port())))
 	if err != nil {
 		return
 	}

@@ -62,7 +62,7 @@ func TestRowsAreBounded(t *testing.T) {
 			var flooded atomic.Bool
 			rogue := pgtest.Flood(t, server, func(statement string, kind byte, body []byte, to io.Writer) bool {
 				// The form of a question depends on the role.
-				if kind != 'D' || statement != "pgam_"+question && !(question == "identity" && statement == "pgam_identity_plain") {
+				if kind != 'D' || statement != "pgam_"+question && (question != "identity" || statement != "pgam_identity_plain") {
 					return false
 				}
 				flooded.Store(true)

@@ -189,7 +189,7 @@ type guarded struct {
 
 func (g *Guard) guard(ctx context.Context, conn net.Conn, t target.Target, lim Limits) *guarded {
 	c := &guarded{Conn: conn, g: g, t: t, lim: lim, ctx: ctx, gone: make(chan struct{}), turn: lim.Turn != nil}
-	c.start = time.AfterFunc(lim.Connect, func() { c.fail(ErrHeld) })
+	c.start = time.AfterFunc(lim.Connect, func() { _ = c.fail(ErrHeld) })
 	return c
 }
 

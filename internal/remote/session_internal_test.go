@@ -42,7 +42,7 @@ func FuzzParseVersion(f *testing.F) {
 func TestRequestsAreSeenInTheStream(t *testing.T) {
 	t.Parallel()
 	message := func(kind byte, body string) string {
-		return string(kind) + string(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4))) + body //nolint:gosec // short
+		return string(kind) + string(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4))) + body
 	}
 	method := func(n uint32, rest string) string {
 		return message('R', string(binary.BigEndian.AppendUint32(nil, n))+rest)

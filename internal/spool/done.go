@@ -103,7 +103,7 @@ func writeMarks(tx *bbolt.Tx, marks map[uint64]time.Time, deleted []uint64) erro
 			deleted = append(deleted, seq)
 			continue
 		}
-		if err := b.Put(key(seq), key(uint64(at.UnixNano()))); err != nil { //nolint:gosec // bits
+		if err := b.Put(key(seq), key(uint64(at.UnixNano()))); err != nil {
 			return err
 		}
 	}

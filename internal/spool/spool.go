@@ -24,6 +24,7 @@ import (
 var ErrLocked = errors.New("another collector holds the journal")
 
 const (
+	// FileName is the journal's, in the data folder.
 	FileName    = "journal.db"
 	lockTimeout = 2 * time.Second
 	maxUnsynced = 64 << 20 // bytes kept in memory while the disk fails

@@ -14,9 +14,8 @@ func Label(text string) string {
 	return assigned.ReplaceAllString(text, "$1?")
 }
 
-const secretName = `(?i:(?:ssl|pg)?pass(?:word|wd|phrase)|pwd|secret|token|api_?key)`
+const secretName = `(?i:(?:ssl|pg)?pass(?:word|wd|phrase)|pwd|secret|token|api_?key)` //nolint:gosec // names of secrets, none of them
 
-//nolint:gochecknoglobals // constants
 var (
 	suspicious = regexp.MustCompile(secretName + `|://`)
 	assigned   = regexp.MustCompile(`(` + secretName + `["']?\s*(?:=|:|\bis\b|\s)\s*)(?:'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s;,&'"]+)`)

@@ -91,7 +91,7 @@ func TestRetentionOfFewPartitions(t *testing.T) {
 		{"event_p2024 event_p2025", "2026-01-02", 0, false},
 	} {
 		existing := make(map[string]partitionState)
-		for _, name := range strings.Fields(tt.names) {
+		for name := range strings.FieldsSeq(tt.names) {
 			existing[name] = attached
 		}
 		now, err := time.Parse(time.DateOnly, tt.now)

@@ -15,7 +15,7 @@ import (
 // Every way in which a real server can leave an answer out has its class: what
 // lets nobody in or is gone, what is slow, what is locked, who went away, what
 // the data broke, and what nobody knows.
-func TestErrorsOfStatsDBHaveTheirClass(t *testing.T) {
+func TestErrorsOfStatsDBHaveTheirClass(t *testing.T) { //nolint:tparallel // one server is put into one state after another
 	t.Parallel()
 	server := pgtest.Target(t)
 	server.Exec(t, "create database stats", "create database closed", "alter database closed allow_connections false",
@@ -92,7 +92,7 @@ func TestErrorsOfStatsDBHaveTheirClass(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.make()
 			for _, class := range []error{ErrUnavailable, ErrTooSlow, ErrLocked, context.Canceled} {
-				if errors.Is(err, class) != (class == c.class) {
+				if errors.Is(err, class) != errors.Is(class, c.class) {
 					t.Errorf("%v, want the class %v", err, c.class)
 				}
 			}

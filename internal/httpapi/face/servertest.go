@@ -109,7 +109,7 @@ const nobodyAnswers = "no PostgreSQL answers at this address: check host, port, 
 
 // blur takes out of a report what tells one silent address from another.
 func blur(report *live.Report) {
-	switch report.Status.Reason { //nolint:exhaustive // the others are words of a PostgreSQL server
+	switch report.Status.Reason {
 	case sample.Timeout, sample.Unreachable, sample.Refused, sample.ConnectionLost, sample.TLSFailed, sample.Malformed, sample.Other, sample.Oversized:
 	default:
 		return
