@@ -2,6 +2,7 @@ package collector
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,9 +11,9 @@ import (
 )
 
 // hostClock is a host's clock that can be set, beside a time that passes.
-type hostClock struct{ off time.Duration }
+type hostClock struct{ off atomic.Int64 }
 
-func (h *hostClock) now() time.Time { return time.Now().Round(0).Add(h.off) }
+func (h *hostClock) now() time.Time { return time.Now().Round(0).Add(time.Duration(h.off.Load())) }
 
 // clockEvents counts the events of clocks.
 func clockEvents(w *world) (set, leapt int) {
@@ -72,7 +73,7 @@ func TestAClockThatIsSet(t *testing.T) {
 				w.start()
 				w.pass(25 * time.Second)
 				for _, step := range tt.steps {
-					host.off += step
+					host.off.Add(int64(step))
 					for range 20 {
 						w.pass(time.Second)
 						if tt.heard {
