@@ -20,9 +20,10 @@ on conflict (server_id, t0) do nothing`
 	// windowUnlessStored is for windows whose ticks may be in another row: their day
 	// may be packed by now, or another collector, or an earlier run by a clock that
 	// was ahead, may have seen those seconds too. A second that is stored is not
-	// stored again: it is enough that a tick lies between its first and its last, or
-	// less than half a second beside them, for two collectors begin a tick at not
-	// quite the same instant.
+	// stored again: it is enough that a tick lies between its first and its last. Of
+	// one or two ticks nothing may lie between, so half a second beside them counts
+	// too: two collectors begin a tick at not quite the same instant. Not for more:
+	// the last tick of the window before may have begun late, next to the first.
 	windowUnlessStored = `select ` + windowParameters + `
  where not exists (
        select
@@ -31,8 +32,8 @@ on conflict (server_id, t0) do nothing`
         where p.server_id = $1
           and p.t0 > $2::timestamptz - interval '5 minutes'
           and p.t0 < $2::timestamptz + interval '5 minutes'
-          and p.t0 + k.ms * interval '1 millisecond' > $2::timestamptz + (($7::integer[])[1] - least($4::integer / 2, 500)) * interval '1 millisecond'
-          and p.t0 + k.ms * interval '1 millisecond' < $2::timestamptz + (($7::integer[])[cardinality($7::integer[])] + least($4::integer / 2, 500)) * interval '1 millisecond')
+          and p.t0 + k.ms * interval '1 millisecond' > $2::timestamptz + (($7::integer[])[1] - case when cardinality($7::integer[]) > 2 then 0 else least($4::integer / 2, 500) end) * interval '1 millisecond'
+          and p.t0 + k.ms * interval '1 millisecond' < $2::timestamptz + (($7::integer[])[cardinality($7::integer[])] + case when cardinality($7::integer[]) > 2 then 0 else least($4::integer / 2, 500) end) * interval '1 millisecond')
 on conflict (server_id, t0) do nothing`
 )
 
