@@ -26,12 +26,14 @@ const (
 	minCompressed = 1400
 	// maxKept bounds the memory of an answer that is kept for the next one.
 	maxKept = 4 << 20
-	// answerRoom is the memory for all answers that are being made or read,
-	// and largeAnswer and smallAnswer what one may take while it is made: a
-	// megabyte of series took eight.
+	// answerRoom is the memory for all large answers that are being made or
+	// read, and largeAnswer what one may take while it is made: a megabyte of
+	// series took eight. The small ones have a room of their own, so that none
+	// waits behind a large one.
 	answerRoom  = 96 << 20
 	largeAnswer = 12 << 20
-	smallAnswer = 1 << 20
+	smallRoom   = 32 << 20
+	smallAnswer = 256 << 10
 	// roomWait is how long a request waits for room.
 	roomWait = 10 * time.Second
 	// takeLimit is how long a client may take for an answer that is made.
@@ -50,16 +52,16 @@ const (
 // What is made or not yet taken has room in bytes; who finds none in time is told
 // to come again, so that no number of slow readers is the end of the process.
 type answers struct {
-	room    *semaphore.Weighted
-	wait    time.Duration
-	held    sync.Pool // of *heldAnswer
-	packers sync.Pool // of *gzip.Writer
+	large, small *semaphore.Weighted
+	wait         time.Duration
+	held         sync.Pool // of *heldAnswer
+	packers      sync.Pool // of *gzip.Writer
 	// What all answers share, and nobody changes in place.
 	revalidate, vary []string
 }
 
 func newAnswers(room int64, wait time.Duration) *answers {
-	a := &answers{room: semaphore.NewWeighted(room), wait: wait, revalidate: []string{"private, no-cache"}, vary: []string{"Accept-Encoding"}}
+	a := &answers{large: semaphore.NewWeighted(room), small: semaphore.NewWeighted(smallRoom), wait: wait, revalidate: []string{"private, no-cache"}, vary: []string{"Accept-Encoding"}}
 	a.held.New = func() any { return new(heldAnswer) }
 	a.packers.New = func() any {
 		// The fastest level packs these answers, full of repetitions, tenfold.
@@ -75,11 +77,14 @@ func (a *answers) handle(c *gin.Context) {
 		c.Next()
 		return
 	}
-	room, ok := a.enter(c)
-	if !ok {
+	room, taken := a.small, int64(smallAnswer)
+	if isLarge(c.FullPath()) {
+		room, taken = a.large, largeAnswer
+	}
+	if !a.enter(c, room, taken) {
 		return
 	}
-	defer func() { a.room.Release(room) }()
+	defer func() { room.Release(taken) }()
 	plain := c.Writer
 	held := a.held.Get().(*heldAnswer) //nolint:forcetypeassert // nothing else is in the pool
 	held.ResponseWriter, held.body, held.state = plain, held.body[:0], undecided
@@ -88,9 +93,9 @@ func (a *answers) handle(c *gin.Context) {
 		c.Writer = plain
 		if done && held.state == holding {
 			// Now it is known what it takes until it is read: itself, and packed.
-			if kept := min(int64(2*len(held.body)), room); kept < room {
-				a.room.Release(room - kept)
-				room = kept
+			if kept := int64(2 * len(held.body)); kept < taken {
+				room.Release(taken - kept)
+				taken = kept
 			}
 			_ = http.NewResponseController(plain).SetWriteDeadline(time.Now().Add(takeLimit)) // a test's writer knows none
 			a.finish(c, held)
@@ -105,20 +110,22 @@ func (a *answers) handle(c *gin.Context) {
 	done = true
 }
 
-// enter waits for the room that the answer of a route may take.
-func (a *answers) enter(c *gin.Context) (room int64, ok bool) {
-	room = smallAnswer
-	if route := c.FullPath(); strings.Contains(route, "/history/") || strings.HasSuffix(route, "/incident") || strings.HasSuffix(route, "/stats") {
-		room = largeAnswer
-	}
+// isLarge says whether a route's answers may be large: series and what is made of
+// them.
+func isLarge(route string) bool {
+	return strings.Contains(route, "/history/") || strings.HasSuffix(route, "/incident") || strings.HasSuffix(route, "/stats")
+}
+
+// enter waits for room, and tells the client where there is none in time.
+func (a *answers) enter(c *gin.Context, room *semaphore.Weighted, bytes int64) bool {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), a.wait)
 	defer cancel()
-	if a.room.Acquire(ctx, room) == nil {
-		return room, true
+	if room.Acquire(ctx, bytes) == nil {
+		return true
 	}
 	c.Header("Retry-After", "5")
 	writeFault(c, http.StatusServiceUnavailable, "Too many large answers are being made or read: try again in a moment, or ask for less")
-	return 0, false
+	return false
 }
 
 // finish writes what was held.

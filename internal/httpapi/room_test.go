@@ -23,6 +23,7 @@ func TestAnswersHaveRoomInBytes(t *testing.T) {
 		<-finish
 		c.Data(http.StatusOK, "application/json", []byte(strings.Repeat(" ", 1<<20)))
 	})
+	engine.GET("/small", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", []byte("{}")) })
 	ask := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/history/large", http.NoBody))
@@ -36,13 +37,18 @@ func TestAnswersHaveRoomInBytes(t *testing.T) {
 	if r := ask(); r.Code != http.StatusServiceUnavailable || r.Header().Get("Retry-After") == "" || !strings.Contains(r.Body.String(), "detail") {
 		t.Errorf("a third: %d %v %s", r.Code, r.Header(), r.Body)
 	}
+	w := httptest.NewRecorder()
+	engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/small", http.NoBody))
+	if w.Code != http.StatusOK {
+		t.Errorf("a small one waits for the large: %d", w.Code)
+	}
 	close(finish)
 	for range 2 {
 		if r := <-answers; r.Code != http.StatusOK || r.Body.Len() != 1<<20 {
 			t.Errorf("one that had room: %d, %d bytes", r.Code, r.Body.Len())
 		}
 	}
-	if !a.room.TryAcquire(2 * largeAnswer) {
+	if !a.large.TryAcquire(2 * largeAnswer) {
 		t.Error("what was taken still has room")
 	}
 }
