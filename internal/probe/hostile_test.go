@@ -194,10 +194,20 @@ func TestLongStatementsComeOnce(t *testing.T) {
 
 // A session whose statement is older than those seen before, and that was not
 // seen, is told by its statement all the same.
-func TestALateComerIsToldByItsStatement(t *testing.T) {
+func TestALateComerIsToldByItsStatement(t *testing.T) { //nolint:tparallel // one after the other: their statements are alike
 	t.Parallel()
 	server := pgtest.Target(t)
+	for _, ahead := range []time.Duration{0, 10 * time.Minute, -3 * time.Second} {
+		t.Run(ahead.String(), func(t *testing.T) { lateComer(t, server, ahead) })
+	}
+}
+
+// lateComer leaves a session out of one visit and not of the next, with a
+// collector's clock that is ahead.
+func lateComer(t *testing.T, server *pgtest.Server, ahead time.Duration) {
+	t.Helper()
 	b := newBench(t, server, pgtest.User)
+	b.ahead = ahead
 	if b.conn.Version() >= 140000 {
 		server.Exec(t, "alter role "+pgtest.Superuser+" set compute_query_id = off")
 	}
@@ -223,6 +233,6 @@ func TestALateComerIsToldByItsStatement(t *testing.T) {
 		told[b.texts[s.Query].Text] = true
 	}
 	if !told["begin; select 'the old one', now()"] || !told["begin; select 'the young one'"] {
-		t.Errorf("statements %v", told)
+		t.Errorf("a clock %s ahead: statements %v", ahead, told)
 	}
 }

@@ -257,7 +257,7 @@ func (r *reader) statementText(rr *answer) error {
 			continue
 		}
 		s := &r.visit.Tick.Sessions[at]
-		if s.QueryStart != microsAt(v[1]) {
+		if s.QueryStart != r.conn.clock.at(v[1]) {
 			continue // the next visit is shown what it runs now
 		}
 		now := r.state(*s, v[2])
