@@ -154,7 +154,7 @@ func TestIncident(t *testing.T) {
 	awaitKnown(t, e)
 	awaitClock(t, time.Until(added.Add(10*time.Second))) // With some quiet time first.
 	target.write(t, func() bool {
-		return pgtest.Value[bool](t, e.StatsDSN, "select exists (select from report.activity where wait_event_type = 'IO' and backend_type in ('checkpointer', 'client backend'))")
+		return pgtest.Value[bool](t, e.StatsDSN, "select exists (select from report.activity where server = $1 and wait_event_type = 'IO' and backend_type in ('checkpointer', 'client backend'))", incidentServer)
 	})
 	// The incident's window is a minute, and is compared with the time before it.
 	awaitClock(t, time.Until(added.Add(33*time.Second)))
@@ -170,7 +170,7 @@ func TestIncident(t *testing.T) {
 	awaitEvents(t, e, path, "setting", "statistics_reset", "database_dropped")
 	target.Stop(t)
 	pgtest.WaitFor(t, func() bool {
-		return pgtest.Value[int](t, e.StatsDSN, "select count(*)::int from report.tick where outcome = 'failed' and time > $1", at) >= 3
+		return pgtest.Value[int](t, e.StatsDSN, "select count(*)::int from report.tick where server = $2 and outcome = 'failed' and time > $1", at, incidentServer) >= 3
 	}, "the server to be missed")
 	stream.await(t, "a problem", func(tick liveTick) bool { return tick.Problem != nil })
 	target.Start(t)
@@ -196,8 +196,8 @@ func awaitKnown(t *testing.T, e *everything) {
 	t.Helper()
 	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[bool](t, e.StatsDSN, `select (select count(*) from report.database where database_name in ('scratch', $1)) = 2
- and exists (select from report.setting where name = 'work_mem') and exists (select from report.tick where outcome = 'ok')
- and exists (select from report.database_stat where database_name = $1)`, databaseName)
+ and exists (select from report.setting where server = $2 and name = 'work_mem') and exists (select from report.tick where server = $2 and outcome = 'ok')
+ and exists (select from report.database_stat where server = $2 and database_name = $1)`, databaseName, incidentServer)
 	}, "a first look at everything")
 }
 
