@@ -39,12 +39,12 @@ func (w *Window) Fits() bool {
 		!slices.ContainsFunc(w.EdgeTick, func(t int16) bool { return !known(t) })
 }
 
-// Merge makes one window of several, each of which the one before Joins. Every
+// MergeWindows makes one window of several, each of which the one before Joins. Every
 // tick, sample and edge is in it as it was, at the same instant: what is
 // counted from T0 is moved. Transactions' ages are those of the window that was
 // merged, and XIDBase is that of the first which knew it. Of Minute only
 // Samples is filled. Merging one gives the same.
-func Merge(windows []*Window) Window {
+func MergeWindows(windows []*Window) Window {
 	first, last := windows[0], windows[len(windows)-1]
 	m := Window{Server: first.Server, T0: first.T0, Span: last.T0.Add(last.Span).Sub(first.T0), Cadence: first.Cadence}
 	g := merger{windows: windows, base: make([]int16, len(windows)), shift: make([]int32, len(windows))}

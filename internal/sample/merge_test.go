@@ -143,7 +143,7 @@ func TestMergeKeepsEverything(t *testing.T) {
 				t.Fatalf("window %d does not join", i)
 			}
 		}
-		m := Merge(windows)
+		m := MergeWindows(windows)
 		if !m.Fits() || m.Span != time.Duration(len(windows))*15*time.Second || !m.T0.Equal(five) {
 			t.Fatalf("seed %d: %+v", seed, m)
 		}
@@ -166,15 +166,15 @@ func TestMergeKeepsEverything(t *testing.T) {
 				t.Fatalf("seed %d: %s (-windows +merged):\n%s", seed, what, diff)
 			}
 		}
-		if again := Merge([]*Window{&m}); gocmp.Diff(m, again) != "" {
+		if again := MergeWindows([]*Window{&m}); gocmp.Diff(m, again) != "" {
 			t.Fatalf("seed %d: merging one changes it:\n%s", seed, gocmp.Diff(m, again))
 		}
 		if n := len(windows); n > 2 {
-			front, back := Merge(windows[:n/2]), Merge(windows[n/2:])
+			front, back := MergeWindows(windows[:n/2]), MergeWindows(windows[n/2:])
 			if !front.Joins(&back) {
 				t.Fatalf("seed %d: merged windows do not join", seed)
 			}
-			if both := Merge([]*Window{&front, &back}); gocmp.Diff(m, both) != "" {
+			if both := MergeWindows([]*Window{&front, &back}); gocmp.Diff(m, both) != "" {
 				t.Fatalf("seed %d: merging in two steps differs:\n%s", seed, gocmp.Diff(m, both))
 			}
 		}
@@ -258,6 +258,6 @@ func BenchmarkMerge(b *testing.B) {
 		windows[i] = anyWindow(r, five.Add(time.Duration(i)*15*time.Second), 15*time.Second, time.Second)
 	}
 	for b.Loop() {
-		Merge(windows)
+		MergeWindows(windows)
 	}
 }

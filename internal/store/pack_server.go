@@ -100,7 +100,7 @@ func (d *packingDay) copyWindows(ctx context.Context, conn *pgx.Conn, stmt *pgco
 		var group []*sample.Window
 		merge := func() {
 			if len(group) > 0 {
-				merged = append(merged, sample.Merge(group))
+				merged = append(merged, sample.MergeWindows(group))
 				group = group[:0]
 			}
 		}
