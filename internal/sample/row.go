@@ -11,7 +11,7 @@ import (
 
 // Key is what a row of samples calls a session, a statement, a wait or a lock.
 // 0 is none.
-type Key int64
+type Key = int64
 
 const (
 	// SlotLength is the stretch of time that is flushed together, BucketLength the
@@ -102,6 +102,7 @@ func NewRow(server target.ID, t *Tick) Row {
 
 // dictionary collects the keys of a tick.
 func (r *Row) dictionary(sessions []Session, edges []Edge) {
+	r.SessionKeys, r.WaitKeys, r.QueryKeys, r.LockKeys = []Key{}, []Key{}, []Key{}, []Key{}
 	for i := range sessions {
 		s := &sessions[i]
 		r.SessionKeys, r.WaitKeys, r.QueryKeys = append(r.SessionKeys, Key(s.Session)), append(r.WaitKeys, Key(s.Wait)), append(r.QueryKeys, Key(s.Query))

@@ -40,18 +40,35 @@ func Split(r *Row) []Row {
 			size[tick-1]++
 		}
 	}
-	var (
-		parts []Row
-		part  []moment
-		n     int
-		m     = newMember(r)
-	)
-	for tick := range r.Planned {
-		if n+size[tick] > MaxPart && len(part) > 0 {
-			parts, part, n = append(parts, gather(r.Server, r.Bucket, part)), nil, 0
-			m = newMember(r)
+	n := 0
+	return divide(r, func(tick int) bool {
+		n += size[tick]
+		if n <= MaxPart {
+			return false
 		}
-		part, n = append(part, moment{m, tick}), n+size[tick]
+		n = size[tick]
+		return true
+	})
+}
+
+// BySlot cuts a row into those of its slots.
+func BySlot(r *Row) []Row {
+	const length = int32(SlotLength / time.Millisecond)
+	return divide(r, func(tick int) bool { return tick > 0 && r.Planned[tick]/length != r.Planned[tick-1]/length })
+}
+
+// divide cuts a row before the ticks, from 0, that begin another.
+func divide(r *Row, begins func(tick int) bool) (parts []Row) {
+	var part []moment
+	m := newMember(r)
+	for tick := range r.Planned {
+		if begins(tick) && len(part) > 0 {
+			parts, part, m = append(parts, gather(r.Server, r.Bucket, part)), nil, newMember(r)
+		}
+		part = append(part, moment{m, tick})
+	}
+	if len(parts) == 0 {
+		return []Row{*r}
 	}
 	return append(parts, gather(r.Server, r.Bucket, part))
 }
@@ -220,7 +237,7 @@ func (r *Row) union(members []*member) (samples, edges int) {
 // united gives the keys that are marked, in order, and puts the place of each in
 // that order where its mark was.
 func united(members []*member, of func(*member) ([]Key, []int32)) []Key {
-	var all []Key
+	all := []Key{} // not nil: a dictionary is there, if empty
 	for _, m := range members {
 		keys, marks := of(m)
 		for i, k := range keys {

@@ -10,66 +10,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/sample/sampletest"
 )
 
 var bucket = time.Date(2026, 11, 30, 3, 10, 0, 0, time.UTC)
-
-// ticksOf makes ticks of a bucket: some seconds are missing, some are there
-// twice or three times, told differently by different collectors.
-func ticksOf(rnd *rand.Rand, sessions int) []sample.Tick {
-	var ticks []sample.Tick
-	cadence := time.Duration(1+rnd.IntN(3)) * time.Second
-	phase := time.Duration(rnd.IntN(10)) * 100 * time.Millisecond
-	for at := phase; at < sample.BucketLength; at += cadence {
-		switch rnd.IntN(400) {
-		case 0:
-			cadence = time.Duration(1+rnd.IntN(5)) * time.Second
-		case 1:
-			at += time.Duration(rnd.IntN(90)) * cadence // nobody was running
-			continue
-		}
-		if at >= sample.BucketLength {
-			break
-		}
-		for range []int{1, 1, 1, 1, 2, 3}[rnd.IntN(6)] {
-			ticks = append(ticks, tickAt(rnd, bucket.Add(at), cadence, sessions))
-		}
-	}
-	return ticks
-}
-
-func tickAt(rnd *rand.Rand, planned time.Time, cadence time.Duration, sessions int) sample.Tick {
-	t := sample.Tick{
-		Planned: planned, Started: planned.Add(time.Duration(rnd.IntN(3)) * time.Millisecond), Cadence: cadence,
-		Duration: time.Duration(rnd.IntN(3)) * time.Millisecond, Backends: int32(rnd.IntN(2)), NextXID: 1 << 33,
-		Burst: rnd.IntN(4) == 0, Outcome: sample.Outcome(max(0, rnd.IntN(8)-4)),
-	}
-	if t.Outcome != sample.OK {
-		t.Reason = sample.Reason(1 + rnd.IntN(3))
-	}
-	if !t.Outcome.Answered() {
-		t.Backends, t.NextXID = sample.Unset, 0
-		return t
-	}
-	for s := range sessions {
-		if rnd.IntN(3) == 0 {
-			continue
-		}
-		wait := int16(1 + rnd.IntN(20))
-		n := sample.Session{
-			Session: int32(1 + s), Wait: wait, Class: sample.WaitClass(wait) % (sample.NumClasses + 1), Query: int32(rnd.IntN(50)),
-			Blocker: sample.Unset, Xmin: uint32(rnd.IntN(2)) * 4_000_000_000,
-		}
-		n.QueryStart = planned.UnixMicro() - rnd.Int64N(1e8)
-		n.XactStart, n.StateChange = n.QueryStart-rnd.Int64N(2)*1e6, n.QueryStart+rnd.Int64N(2)*5_000
-		if rnd.IntN(5) == 0 {
-			n.Blocker = int32(rnd.IntN(sessions + 5))
-			t.Edges = append(t.Edges, sample.Edge{Blocked: n.Session, Blocker: n.Blocker, Lock: int32(rnd.IntN(4))})
-		}
-		t.Sessions = append(t.Sessions, n)
-	}
-	return t
-}
 
 // row makes one row of ticks.
 func row(ticks []sample.Tick) sample.Row {
@@ -87,7 +31,7 @@ func TestMergeDependsOnTicksAlone(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 11))
-		ticks := ticksOf(rnd, rnd.IntN(8))
+		ticks := sampletest.Ticks(rnd, bucket, rnd.IntN(8))
 		want := row(slices.Clone(ticks))
 		rows := make([]*sample.Row, 1+rnd.IntN(40))
 		for i := range rows {
@@ -163,9 +107,9 @@ func TestSplit(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 12))
 	var ticks []sample.Tick
 	for i := range 60 {
-		ticks = append(ticks, tickAt(rnd, bucket.Add(time.Duration(i)*10*time.Second), 10*time.Second, 6000))
+		ticks = append(ticks, sampletest.Tick(rnd, bucket.Add(time.Duration(i)*10*time.Second), 10*time.Second, 6000))
 	}
-	crowded := tickAt(rnd, bucket.Add(5*time.Second), 10*time.Second, 10)
+	crowded := sampletest.Tick(rnd, bucket.Add(5*time.Second), 10*time.Second, 10)
 	crowded.Outcome, crowded.Sessions, crowded.Edges = sample.OK, nil, nil
 	for i := range int32(sample.MaxPart + 100) {
 		crowded.Edges = append(crowded.Edges, sample.Edge{Blocked: i + 1, Blocker: 1, Lock: 1})
@@ -252,7 +196,7 @@ func TestSummariesAddUp(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 13))
-		ticks := ticksOf(rnd, rnd.IntN(6))
+		ticks := sampletest.Ticks(rnd, bucket, rnd.IntN(6))
 		r := row(slices.Clone(ticks))
 		ticks = chosen(ticks)
 		ends := []time.Time{bucket, bucket.Add(sample.BucketLength)}
@@ -310,7 +254,7 @@ func TestTally(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(seed, 14))
-		ticks := ticksOf(rnd, rnd.IntN(12))
+		ticks := sampletest.Ticks(rnd, bucket, rnd.IntN(12))
 		r := row(slices.Clone(ticks))
 		ticks = chosen(ticks)
 		var c sample.Tally
@@ -368,7 +312,7 @@ func busySlots() []*sample.Row {
 	for at := time.Duration(0); at < sample.BucketLength; at += sample.SlotLength {
 		var ticks []sample.Tick
 		for s := range 15 {
-			t := tickAt(rnd, bucket.Add(at+time.Duration(s)*time.Second), time.Second, 75)
+			t := sampletest.Tick(rnd, bucket.Add(at+time.Duration(s)*time.Second), time.Second, 75)
 			t.Outcome, t.Edges = sample.OK, nil
 			ticks = append(ticks, t)
 		}

@@ -1,0 +1,111 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+// Writer writes samples. It is safe for concurrent use.
+type Writer struct{ pool *pgxpool.Pool }
+
+// New makes a Writer on a pool of stats_db.
+func New(pool *pgxpool.Pool) *Writer { return &Writer{pool} }
+
+var errMalformed = errors.New("a row of samples does not fit itself")
+
+// Flush writes ticks of one server in one transaction: rows of any of its
+// buckets, which may overlap each other and what is stored. Each is one tick or
+// several. Writing twice stores once.
+func (w *Writer) Flush(ctx context.Context, server target.ID, rows []*sample.Row) error {
+	slots, order := bySlot(rows)
+	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		stored, err := lockServer(ctx, tx, server, order)
+		if err != nil {
+			return err
+		}
+		b := &pgx.Batch{}
+		for i := range stored {
+			slot := stored[i].slot
+			slots[slot] = append(slots[slot], &stored[i].Row)
+		}
+		if len(stored) > 0 {
+			b.Queue("/* pgam:flush */ delete from history.activity_recent where server_id = $1 and slot = any ($2)", server, starts(stored))
+		}
+		for _, slot := range order {
+			row := sample.Merge(slots[slot]...)
+			summary := row.Summary(slot, slot.Add(sample.SlotLength))
+			args := summaryArgs(rowArgs(&row), slot, &summary)
+			args["slot"] = slot
+			b.Queue(sql("insert_slot"), args)
+		}
+		b.Queue("/* pgam:flush */ update history.progress set flushed_at = now() where server_id = $1", server)
+		return tx.SendBatch(ctx, b).Close()
+	})
+	if err != nil {
+		return fmt.Errorf("write samples of server %d: %w", server, err)
+	}
+	return nil
+}
+
+// bySlot cuts rows into slots, and gives those in the order of time.
+func bySlot(rows []*sample.Row) (slots map[time.Time][]*sample.Row, order []time.Time) {
+	slots = make(map[time.Time][]*sample.Row)
+	for _, r := range rows {
+		parts := sample.BySlot(r)
+		for i := range parts {
+			slot := parts[i].PlannedAt(0).Truncate(sample.SlotLength)
+			if slots[slot] == nil {
+				order = append(order, slot)
+			}
+			slots[slot] = append(slots[slot], &parts[i])
+		}
+	}
+	slices.SortFunc(order, time.Time.Compare)
+	return slots, order
+}
+
+// stored is a recent row.
+type stored struct {
+	slot time.Time
+	sample.Row
+}
+
+func starts(rows []stored) []time.Time {
+	all := make([]time.Time, len(rows))
+	for i := range rows {
+		all[i] = rows[i].slot
+	}
+	return all
+}
+
+// lockServer keeps others from writing or compacting the server's samples until
+// the end of the transaction, and reads some of its slots after that.
+func lockServer(ctx context.Context, tx pgx.Tx, server target.ID, slots []time.Time) (rows []stored, err error) {
+	b := &pgx.Batch{}
+	b.Queue("/* pgam:lock */ set local lock_timeout = '2s'")
+	b.Queue("/* pgam:lock */ insert into history.progress (server_id) values ($1) on conflict do nothing", server)
+	b.Queue("/* pgam:lock */ select from history.progress where server_id = $1 for update", server)
+	// A statement sees what was committed before it began: the row is locked by then.
+	b.Queue(sql("read_slots"), pgx.NamedArgs{"server_id": server, "slots": slots}).Query(func(r pgx.Rows) error {
+		rows, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (s stored, err error) {
+			err = row.Scan(append([]any{&s.slot}, rowFields(&s.Row)...)...)
+			s.slot = s.slot.UTC()
+			s.Server, s.Bucket = server, s.slot.Truncate(sample.BucketLength)
+			if err == nil && !s.Fits() {
+				err = errMalformed
+			}
+			return s, err
+		})
+		return err
+	})
+	return rows, tx.SendBatch(ctx, b).Close()
+}

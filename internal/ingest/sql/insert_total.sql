@@ -1,0 +1,11 @@
+/* pgam:compact */
+insert into history.activity_total (
+       server_id, step_seconds, bucket, first_planned_ms, last_planned_ms, first_cadence_ms, cadence_ms, ticks_ok, ticks_degraded,
+       ticks_failed, ticks_skipped, ticks_missing, first_seen_ms, last_seen_ms, longest_gap_ms, fault_outcome, fault_reason,
+       fault_ticks, samples, max_sessions, max_backends, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other,
+       idle_in_transaction)
+values (
+       @server_id, @step_seconds, @bucket, @first_planned_ms, @last_planned_ms, @first_cadence_ms, @cadence_ms, @ticks_ok,
+       @ticks_degraded, @ticks_failed, @ticks_skipped, @ticks_missing, @first_seen_ms, @last_seen_ms, @longest_gap_ms,
+       @fault_outcome, @fault_reason, @fault_ticks, @samples, @max_sessions, @max_backends, @cpu, @lock, @lwlock, @io, @ipc,
+       @client, @timeout, @buffer, @extension, @other, @idle_in_transaction)
