@@ -37,6 +37,8 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
+require github.com/dchest/siphash v1.2.3 // indirect
+
 require (
 	dario.cat/mergo v1.0.1 // indirect
 	github.com/Masterminds/goutils v1.1.1 // indirect

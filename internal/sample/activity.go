@@ -10,17 +10,14 @@ import (
 // apply; it becomes a null in the history.
 const Unset int32 = -1 << 31
 
-// Session is one session of one tick: a backend that was not idle, by
-// dictionary ids. A backend is idle when its state is idle or its wait is of
+// Session is one session of one tick: a backend that was not idle, by the keys of
+// what it shows. A backend is idle when its state is idle or its wait is of
 // type Activity (a background process in its main loop). Those of ClassIdle are
 // listed, and are not load.
 type Session struct {
-	// Session, Wait and Query are ids of the server's dictionaries; Query is 0
-	// for none.
-	Session int32
-	Wait    int16
-	Class   WaitClass
-	Query   int32
+	// Session, Wait and Query are keys; Query is 0 for none.
+	Session, Wait, Query Key
+	Class                WaitClass
 	// QueryStart, XactStart and StateChange are microseconds since the Unix
 	// epoch; 0 is unknown.
 	//
@@ -32,9 +29,10 @@ type Session struct {
 	QueryStart, XactStart, StateChange int64
 	// Xmin is backend_xmin; 0 is none.
 	Xmin uint32
-	// Blocker is the Session id of the first that blocks this one, as in Edge; 0
-	// where it is not known, Unset if nothing blocks it.
-	Blocker int32
+	// Blocked says that something blocks the session, Blocker the key of the first
+	// session that does, as in Edge; 0 where it is not known.
+	Blocked bool
+	Blocker Key
 }
 
 // Tick is one planned look at a server's sessions.
@@ -42,10 +40,6 @@ type Tick struct {
 	// Planned is the instant the tick belongs to, Started when it was begun;
 	// equal for one that never was.
 	Planned, Started time.Time
-	// Window is the start of the window that the tick belongs to, Span that
-	// window's length.
-	Window time.Time
-	Span   time.Duration
 	// Cadence is the interval in force.
 	Cadence  time.Duration
 	Outcome  Outcome
@@ -67,9 +61,9 @@ type Tick struct {
 // SessionEntry is a session's dictionary entry. A session that changes its
 // application_name is a new entry.
 type SessionEntry struct {
-	ID int32
-	// Day is the UTC day of the window that uses the entry, in days since the
-	// Unix epoch: entries are stored once a day, so that they expire with it.
+	Key Key
+	// Day is the UTC day of the tick that uses the entry, in days since the Unix
+	// epoch: entries are stored once a day, so that they expire with it.
 	Day          int32
 	PID          int32
 	BackendStart int64 // microseconds since the Unix epoch, 0 unknown
@@ -84,17 +78,17 @@ type SessionEntry struct {
 }
 
 // WaitEntry is what a session was doing. Type is CPU, with no Event, where
-// PostgreSQL reports no wait, and empty where it does not tell. The ID is
-// negative where that is ClassIdle: whoever counts samples leaves those out by
-// the number alone.
+// PostgreSQL reports no wait, and empty where it does not tell.
 type WaitEntry struct {
-	ID                 int16
+	Key                Key
+	Day                int32 // as in SessionEntry
+	Class              WaitClass
 	State, Type, Event string
 }
 
 // QueryEntry is a statement.
 type QueryEntry struct {
-	ID  int32
+	Key Key
 	Day int32 // as in SessionEntry
 	// QueryID is PostgreSQL's query_id or, where Own is set, pgam's fingerprint.
 	QueryID int64
@@ -187,13 +181,6 @@ type Ask struct {
 type Record struct {
 	Seq    uint64
 	Visits []Visit
-}
-
-// Batch is what is written to the history together: closed windows of all
-// servers, and visits for everything in them but their ticks.
-type Batch struct {
-	Windows []Window
-	Visits  []*Visit
 }
 
 // Day gives the UTC day of an instant, in days since the Unix epoch.

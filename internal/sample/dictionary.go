@@ -2,91 +2,80 @@ package sample
 
 import (
 	"encoding/binary"
-	"math"
-	"strings"
-	"time"
 	"unicode/utf8"
+
+	"github.com/dchest/siphash"
 
 	"github.com/pgam/pgam/internal/target"
 )
 
-// generationLife is how long an entry that is not used stays in memory at
-// least; after twice as long it is certainly gone.
-const generationLife = time.Hour
+// A generation of what was offered ends early when it has so many entries: a
+// server that shows other sessions in every tick must not fill our memory. What is
+// forgotten is offered again when it is next met.
+const maxGeneration = 1 << 15
 
-// A generation ends early when it has so many entries: a server that shows other
-// sessions in every tick must not fill our memory.
+// Hash names things by their content: a keyed hash, so that nobody who does not
+// know the key can tell from a name what it stands for, or make two things share
+// one. The same key gives the same names in every collector.
+type Hash struct{ k0, k1 uint64 }
+
+// NewHash makes a Hash of a secret.
+func NewHash(secret [16]byte) Hash {
+	return Hash{binary.LittleEndian.Uint64(secret[:8]), binary.LittleEndian.Uint64(secret[8:])}
+}
+
+// The kinds of things that are named, so that no two of a kind are mixed up.
 const (
-	maxSessionsKept = 1 << 14
-	maxQueriesKept  = 1 << 16
+	kindSession byte = 1 + iota
+	kindWait
+	kindQuery
+	kindLock
+	kindLabel
 )
 
-// NextIDs are the ids a server's dictionaries will hand out next. They only
-// grow, over restarts too.
-type NextIDs struct {
-	Session, Query, Lock int32
-	Wait                 int16
-}
-
-// Max gives the larger of each.
-func (n NextIDs) Max(o NextIDs) NextIDs {
-	return NextIDs{max(n.Session, o.Session), max(n.Query, o.Query), max(n.Lock, o.Lock), max(n.Wait, o.Wait)}
-}
-
-// Leap leaves out ids that another collector may have handed out without the
-// history knowing yet: they are in its journal. There is no room for that
-// without end.
-func (n NextIDs) Leap() NextIDs {
-	const sessions, queries, locks, waits = 1 << 20, 1 << 16, 1 << 16, 32
-	leap := func(id, by, most int32) int32 {
-		if id > most/2 {
-			return id
-		}
-		return id + by
+// Key names content of a kind. It is never 0, which is none.
+func (h Hash) Key(kind byte, content []byte) Key {
+	sum := siphash.Hash(h.k0^uint64(kind), h.k1, content)
+	if sum == 0 {
+		sum = 1
 	}
-	return NextIDs{
-		Session: leap(n.Session, sessions, math.MaxInt32), Query: leap(n.Query, queries, math.MaxInt32), Lock: leap(n.Lock, locks, math.MaxInt32),
-		Wait: int16(leap(int32(n.Wait), waits, math.MaxInt16)), //nolint:gosec // at most half of the most more
-	}
+	return Key(sum) //nolint:gosec // bits
 }
 
-// Dictionary turns what a server says into ids that never change their
-// meaning. It forgets what was not used for an hour, or sooner where there is very much; a thing met again later
-// gets a new id. It is for one goroutine at a time.
+// Label names a text that sessions are counted by.
+func (h Hash) Label(d Dimension, text string) Key {
+	if text == "" {
+		return 0
+	}
+	return h.Key(kindLabel+byte(d), []byte(text)) //nolint:gosec // a dimension
+}
+
+// Dictionary names what a server shows, and says which names the history is to be
+// told of: each at its first use in a UTC day, as far as it remembers. It is for
+// one goroutine at a time.
 type Dictionary struct {
-	next     NextIDs
-	sessions generations[sessionSeen]
-	waits    map[string]waitSeen
+	hash     Hash
+	sessions generations[int32] // the day of the last offer
+	waits    generations[waitSeen]
 	queries  generations[*querySeen]
 	locks    generations[*lockSeen]
 	fresh    Entries
 	texts    target.QueryTexts // how texts are kept
 	whole    bool              // texts are wanted at full length
-	// freshKeys are the keys of fresh.Sessions, in the same order.
-	freshKeys []string
-	born      time.Time
 }
 
 type waitSeen struct {
-	id    int16
+	day   int32
 	class WaitClass
 }
 
-type sessionSeen struct {
-	id  int32
-	day int32
-}
-
 type querySeen struct {
-	id      int32
-	day     int32
-	queryID int64
-	own     bool
-	text    textSeen
-	full    bool // the text is as the server showed it
+	day  int32
+	text textSeen
+	full bool // the text is as the server showed it
 }
 
-// textSeen is what the history has of a statement's text.
+// textSeen is what was offered of a statement's text.
 type textSeen uint8
 
 const (
@@ -96,53 +85,36 @@ const (
 )
 
 type lockSeen struct {
-	id    int32
 	day   int32
 	named bool
 }
 
-// generations is a map whose old half can be dropped in one go.
-type generations[V any] struct{ young, old map[string]V }
+// generations is a map whose old half is dropped when the young one is full.
+type generations[V any] struct{ young, old map[Key]V }
 
-func (g *generations[V]) get(key []byte) (V, bool) {
-	if v, ok := g.young[string(key)]; ok {
+func (g *generations[V]) get(k Key) (V, bool) {
+	if v, ok := g.young[k]; ok {
 		return v, true
 	}
-	v, ok := g.old[string(key)]
+	v, ok := g.old[k]
 	if ok {
-		g.young[string(key)] = v
-		delete(g.old, string(key))
+		g.put(k, v)
 	}
 	return v, ok
 }
 
-func (g *generations[V]) turn() { g.old, g.young = g.young, make(map[string]V) }
-
-// NewDictionary starts a dictionary that hands out next's ids first; ids
-// start at 1.
-func NewDictionary(next NextIDs) *Dictionary {
-	d := &Dictionary{next: next.Max(NextIDs{1, 1, 1, 1}), waits: make(map[string]waitSeen)}
-	d.sessions.young, d.queries.young, d.locks.young = make(map[string]sessionSeen), make(map[string]*querySeen), make(map[string]*lockSeen)
-	d.texts = target.TextsNormalized
-	return d
+func (g *generations[V]) put(k Key, v V) {
+	if len(g.young) >= maxGeneration {
+		g.old, g.young = g.young, nil
+	}
+	if g.young == nil {
+		g.young = make(map[Key]V)
+	}
+	g.young[k] = v
 }
 
-// Next tells the ids to come.
-func (d *Dictionary) Next() NextIDs { return d.next }
-
-// Begin prepares for a visit at now: it forgets what is stale.
-func (d *Dictionary) Begin(now time.Time) {
-	if d.born.IsZero() {
-		d.born = now
-	}
-	full := len(d.sessions.young) >= maxSessionsKept || len(d.queries.young) >= maxQueriesKept || len(d.locks.young) >= maxSessionsKept
-	if full || now.Sub(d.born) >= generationLife || now.Before(d.born) {
-		d.born = now
-		d.sessions.turn()
-		d.queries.turn()
-		d.locks.turn()
-	}
-}
+// NewDictionary makes a dictionary that has offered nothing yet.
+func NewDictionary(h Hash) *Dictionary { return &Dictionary{hash: h, texts: target.TextsNormalized} }
 
 // Texts says how texts are kept from now on, and whether at full length. What was
 // kept in another way is wanted anew.
@@ -152,7 +124,7 @@ func (d *Dictionary) Texts(keep target.QueryTexts, whole bool) {
 	}
 	if keep == target.TextsNone && d.texts != keep {
 		// What the history has is taken away.
-		for _, half := range []map[string]*querySeen{d.queries.young, d.queries.old} {
+		for _, half := range []map[Key]*querySeen{d.queries.young, d.queries.old} {
 			for _, seen := range half {
 				seen.text = noText
 			}
@@ -164,10 +136,10 @@ func (d *Dictionary) Texts(keep target.QueryTexts, whole bool) {
 	d.texts, d.whole = keep, whole
 }
 
-// Take gives the entries met for the first time since the last Take.
+// Take gives the entries to offer since the last Take.
 func (d *Dictionary) Take() Entries {
 	e := d.fresh
-	d.fresh, d.freshKeys = Entries{}, d.freshKeys[:0]
+	d.fresh = Entries{}
 	return e
 }
 
@@ -178,154 +150,70 @@ func (d *Dictionary) FreshSessions() []SessionEntry { return d.fresh.Sessions }
 // Reoffer makes the fresh session entries come again when their sessions are
 // next seen, because something in them is still unknown.
 func (d *Dictionary) Reoffer() {
-	for _, key := range d.freshKeys {
-		if seen, ok := d.sessions.young[key]; ok {
-			seen.day = -1
-			d.sessions.young[key] = seen
-		}
+	for i := range d.fresh.Sessions {
+		d.sessions.put(d.fresh.Sessions[i].Key, -1)
 	}
 }
 
-// OfferAgain has all entries come again, with the ids they have: waits with the
-// next Take, the others when they are next met, with their texts and names. The
-// store may have lost them.
+// OfferAgain has everything offered again when it is next met: the history may
+// have lost it.
 func (d *Dictionary) OfferAgain() {
-	offered := make(map[int16]bool, len(d.fresh.Waits))
-	for _, e := range d.fresh.Waits {
-		offered[e.ID] = true
-	}
-	for key, seen := range d.waits {
-		if parts := strings.SplitN(key, "\x00", 3); !offered[seen.id] {
-			d.fresh.Waits = append(d.fresh.Waits, WaitEntry{ID: seen.id, State: parts[0], Type: parts[1], Event: parts[2]})
-		}
-	}
-	for _, half := range []map[string]sessionSeen{d.sessions.young, d.sessions.old} {
-		for key, seen := range half {
-			seen.day = -1
-			half[key] = seen
-		}
-	}
-	for _, half := range []map[string]*querySeen{d.queries.young, d.queries.old} {
-		for _, seen := range half {
-			seen.day, seen.text = -1, noText
-		}
-	}
-	for _, half := range []map[string]*lockSeen{d.locks.young, d.locks.old} {
-		for _, seen := range half {
-			seen.day, seen.named = -1, false
-		}
-	}
+	d.sessions, d.waits = generations[int32]{}, generations[waitSeen]{}
+	d.queries, d.locks = generations[*querySeen]{}, generations[*lockSeen]{}
 }
 
-// KnowWait teaches an entry that the store has already.
-func (d *Dictionary) KnowWait(e WaitEntry) {
-	number := max(e.ID, -e.ID)
-	d.next.Wait = max(d.next.Wait, min(number, otherWait-1)+1)
-	class := ClassOf(e.State, e.Type, e.Event)
-	if class.Load() != (e.ID > 0) {
-		return // it was classed otherwise once: samples to come get another id
+// Session names the session with this content, which must hold all that tells it
+// from others and no name; fill is called for one that is offered.
+func (d *Dictionary) Session(content []byte, day int32, fill func(*SessionEntry)) Key {
+	k := d.hash.Key(kindSession, content)
+	if seen, ok := d.sessions.get(k); ok && seen == day {
+		return k
 	}
-	d.waits[string(waitKey(nil, []byte(e.State), []byte(e.Type), []byte(e.Event)))] = waitSeen{e.ID, class}
-}
-
-// KnowQuery teaches an entry that the store has already.
-func (d *Dictionary) KnowQuery(e QueryEntry) {
-	seen := &querySeen{id: e.ID, day: e.Day, queryID: e.QueryID, own: e.Own, full: e.Full}
-	switch n := len(e.Text); {
-	case n == 0:
-	case n > MaxText-utf8.UTFMax && n <= MaxText:
-		seen.text = cutText // by its length
-	default:
-		seen.text = wholeText
-	}
-	d.queries.young[string(queryKey(nil, e.QueryID, e.Own))] = seen
-	d.next.Query = max(d.next.Query, e.ID+1)
-}
-
-// KnowLock teaches an entry that the store has already.
-func (d *Dictionary) KnowLock(e LockEntry) {
-	d.locks.young[string(lockKey(nil, &e))] = &lockSeen{id: e.ID, day: e.Day, named: e.Relation != ""}
-	d.next.Lock = max(d.next.Lock, e.ID+1)
-}
-
-// Session gives the id of the session with this key, which must hold
-// everything the entry shows; fill is called for one that is new that day.
-func (d *Dictionary) Session(key []byte, day int32, fill func(*SessionEntry)) int32 {
-	seen, ok := d.sessions.get(key)
-	if ok && seen.day == day {
-		return seen.id
-	}
-	if !ok {
-		seen.id = d.next.Session
-		d.next.Session++
-	}
-	seen.day = day
-	kept := string(key)
-	d.sessions.young[kept] = seen
-	d.freshKeys = append(d.freshKeys, kept)
-	d.fresh.Sessions = append(d.fresh.Sessions, SessionEntry{ID: seen.id, Day: day})
+	d.sessions.put(k, day)
+	d.fresh.Sessions = append(d.fresh.Sessions, SessionEntry{Key: k, Day: day})
 	fill(&d.fresh.Sessions[len(d.fresh.Sessions)-1])
-	return seen.id
+	return k
 }
 
-// Wait gives the id and the class of a state and wait; the slices are not
-// kept.
-func (d *Dictionary) Wait(state, typ, event []byte) (int16, WaitClass) {
+// Wait names a state and wait, and gives its class; the slices are not kept.
+func (d *Dictionary) Wait(state, typ, event []byte, day int32) (Key, WaitClass) {
 	var buf [96]byte
-	key := waitKey(buf[:0], state, typ, event)
-	if seen, ok := d.waits[string(key)]; ok {
-		return seen.id, seen.class
-	}
-	class := ClassOf(string(state), string(typ), string(event))
-	if d.next.Wait >= otherWait {
-		// An extension that invents wait events must not exhaust the ids: the
-		// last one is for all that come after.
-		id := otherWait
-		entry := WaitEntry{ID: otherWait, Event: otherEvent}
-		if !class.Load() {
-			id, entry = -otherWait, WaitEntry{ID: -otherWait, Type: "Activity", Event: otherEvent}
-		}
-		d.addWait(waitKey(nil, nil, []byte(entry.Type), []byte(otherEvent)), entry, class)
-		return id, class
-	}
-	id := d.next.Wait
-	if !class.Load() {
-		id = -id
-	}
-	d.next.Wait++
-	d.addWait(key, WaitEntry{ID: id, State: string(state), Type: string(typ), Event: string(event)}, class)
-	return id, class
-}
-
-// otherWait stands for every wait met after the ids are used up.
-const (
-	otherWait  int16 = 1<<15 - 1
-	otherEvent       = "(other)"
-)
-
-func (d *Dictionary) addWait(key []byte, e WaitEntry, class WaitClass) {
-	if _, ok := d.waits[string(key)]; ok {
-		return
-	}
-	d.waits[string(key)] = waitSeen{e.ID, class}
-	d.fresh.Waits = append(d.fresh.Waits, e)
-}
-
-// Query gives the id of a statement and whether its text is wanted.
-func (d *Dictionary) Query(queryID int64, own bool, day int32) (id int32, wantsText bool) {
-	var buf [9]byte
-	key := queryKey(buf[:0], queryID, own)
-	seen, ok := d.queries.get(key)
+	content := append(append(append(append(append(buf[:0], state...), 0), typ...), 0), event...)
+	k := d.hash.Key(kindWait, content)
+	seen, ok := d.waits.get(k)
 	if !ok {
-		seen = &querySeen{id: d.next.Query, queryID: queryID, own: own}
-		d.next.Query++
-		d.queries.young[string(key)] = seen
+		seen = waitSeen{-1, ClassOf(string(state), string(typ), string(event))}
 	}
 	if seen.day != day {
 		seen.day = day
-		d.fresh.Queries = append(d.fresh.Queries, QueryEntry{ID: seen.id, Day: day, QueryID: queryID, Own: own})
+		d.waits.put(k, seen)
+		d.fresh.Waits = append(d.fresh.Waits, WaitEntry{Key: k, Day: day, Class: seen.class, State: string(state), Type: string(typ), Event: string(event)})
 	}
-	return seen.id, d.wants(seen)
+	return k, seen.class
+}
+
+// Query names a statement, and says whether its text is wanted.
+func (d *Dictionary) Query(queryID int64, own bool, day int32) (k Key, wantsText bool) {
+	k = d.query(queryID, own)
+	seen, ok := d.queries.get(k)
+	if !ok {
+		seen = &querySeen{day: -1}
+		d.queries.put(k, seen)
+	}
+	if seen.day != day {
+		seen.day = day
+		d.fresh.Queries = append(d.fresh.Queries, QueryEntry{Key: k, Day: day, QueryID: queryID, Own: own})
+	}
+	return k, d.wants(seen)
+}
+
+func (d *Dictionary) query(queryID int64, own bool) Key {
+	var buf [9]byte
+	content := binary.BigEndian.AppendUint64(buf[:0], uint64(queryID)) //nolint:gosec // bits
+	if own {
+		content = append(content, 1)
+	}
+	return d.hash.Key(kindQuery, content)
 }
 
 // wants reports whether a text would add to what the history has.
@@ -352,8 +240,8 @@ func (d *Dictionary) QueryPart(queryID int64, own bool, text string) {
 }
 
 func (d *Dictionary) queryText(queryID int64, own bool, text string, part bool) {
-	var buf [9]byte
-	seen, ok := d.queries.get(queryKey(buf[:0], queryID, own))
+	k := d.query(queryID, own)
+	seen, ok := d.queries.get(k)
 	if !ok || text == "" || !d.wants(seen) {
 		return
 	}
@@ -365,12 +253,12 @@ func (d *Dictionary) queryText(queryID int64, own bool, text string, part bool) 
 		text, seen.text = cut(text), cutText
 	}
 	for i := range d.fresh.Queries {
-		if e := &d.fresh.Queries[i]; e.ID == seen.id {
+		if e := &d.fresh.Queries[i]; e.Key == k {
 			e.Text, e.Full = text, seen.full
 			return
 		}
 	}
-	d.fresh.Queries = append(d.fresh.Queries, QueryEntry{ID: seen.id, Day: seen.day, QueryID: queryID, Own: own, Text: text, Full: seen.full})
+	d.fresh.Queries = append(d.fresh.Queries, QueryEntry{Key: k, Day: seen.day, QueryID: queryID, Own: own, Text: text, Full: seen.full})
 }
 
 // cut gives the first MaxText bytes of a text, less what would be half a
@@ -383,63 +271,43 @@ func cut(text string) string {
 	return text[:n]
 }
 
-// Lock gives the id of what is waited for, with the type, mode and oids of l,
-// and whether the relation's name is still wanted.
-func (d *Dictionary) Lock(l LockEntry, day int32) (id int32, wantsName bool) {
-	var buf [96]byte
-	key := lockKey(buf[:0], &l)
-	seen, ok := d.locks.get(key)
+// Lock names what is waited for, by the type, mode and oids of l, and says whether
+// the relation's name is still wanted.
+func (d *Dictionary) Lock(l LockEntry, day int32) (k Key, wantsName bool) {
+	k = d.lock(&l)
+	seen, ok := d.locks.get(k)
 	if !ok {
-		seen = &lockSeen{id: d.next.Lock}
-		d.next.Lock++
-		d.locks.young[string(key)] = seen
+		seen = &lockSeen{day: -1}
+		d.locks.put(k, seen)
 	}
 	if seen.day != day {
 		seen.day = day
-		l.ID, l.Day, l.Relation = seen.id, day, ""
+		l.Key, l.Day, l.Relation = k, day, ""
 		d.fresh.Locks = append(d.fresh.Locks, l)
 	}
-	return seen.id, l.RelationOID != 0 && !seen.named
+	return k, l.RelationOID != 0 && !seen.named
 }
 
 // LockName gives what was handed to Lock the name of its relation.
 func (d *Dictionary) LockName(l LockEntry) {
-	var buf [96]byte
-	seen, ok := d.locks.get(lockKey(buf[:0], &l))
+	k := d.lock(&l)
+	seen, ok := d.locks.get(k)
 	if !ok || seen.named || l.Relation == "" {
 		return
 	}
 	seen.named = true
 	for i := range d.fresh.Locks {
-		if d.fresh.Locks[i].ID == seen.id {
+		if d.fresh.Locks[i].Key == k {
 			d.fresh.Locks[i].Relation = l.Relation
 			return
 		}
 	}
-	l.ID, l.Day = seen.id, seen.day
+	l.Key, l.Day = k, seen.day
 	d.fresh.Locks = append(d.fresh.Locks, l)
 }
 
-func lockKey(b []byte, l *LockEntry) []byte {
-	b = append(append(b, l.Type...), 0)
-	b = append(append(b, l.Mode...), 0)
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, l.DatabaseOID), l.RelationOID)
-}
-
-func waitKey(b, state, typ, event []byte) []byte {
-	b = append(append(b, state...), 0)
-	b = append(append(b, typ...), 0)
-	return append(b, event...)
-}
-
-func queryKey(b []byte, queryID int64, own bool) []byte {
-	u := uint64(queryID) //nolint:gosec // bits, not a number
-	for range 8 {
-		b = append(b, byte(u))
-		u >>= 8
-	}
-	if own {
-		return append(b, 1)
-	}
-	return append(b, 0)
+func (d *Dictionary) lock(l *LockEntry) Key {
+	var buf [96]byte
+	content := append(append(append(append(buf[:0], l.Type...), 0), l.Mode...), 0)
+	return d.hash.Key(kindLock, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(content, l.DatabaseOID), l.RelationOID))
 }

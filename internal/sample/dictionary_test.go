@@ -2,25 +2,62 @@ package sample
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// session asks for the id of a session that is called like its key.
-func session(d *Dictionary, key string, day int32) int32 {
-	return d.Session([]byte(key), day, func(e *SessionEntry) { e.Application = key })
+var testHash = NewHash([16]byte{1, 2, 3}) //nolint:gochecknoglobals // constant
+
+// session asks for the key of a session that is called like its content.
+func session(d *Dictionary, content string, day int32) Key {
+	return d.Session([]byte(content), day, func(e *SessionEntry) { e.Application = content })
+}
+
+// What a thing is called depends on what it is and on the secret alone: not on
+// who met it, when, or what was met before.
+func TestKeysAreContent(t *testing.T) {
+	t.Parallel()
+	names := func(h Hash, days ...int32) map[string]Key {
+		d, all := NewDictionary(h), map[string]Key{}
+		for _, day := range days {
+			for i := range 100 {
+				all[fmt.Sprint("session ", i)] = session(d, fmt.Sprint(i), day)
+				all[fmt.Sprint("query ", i)], _ = d.Query(int64(i), false, day)
+				all[fmt.Sprint("own ", i)], _ = d.Query(int64(i), true, day)
+				all[fmt.Sprint("wait ", i)], _ = d.Wait([]byte("active"), nil, fmt.Append(nil, i), day)
+				all[fmt.Sprint("lock ", i)], _ = d.Lock(LockEntry{Type: "relation", RelationOID: uint32(i)}, day)
+				all[fmt.Sprint("database ", i)], all[fmt.Sprint("user ", i)] = h.Label(ByDatabase, fmt.Sprint(i)), h.Label(ByUser, fmt.Sprint(i))
+			}
+		}
+		return all
+	}
+	all := names(testHash, 1)
+	if diff := cmp.Diff(all, names(testHash, 7, 3, 7)); diff != "" {
+		t.Errorf("another collector, other days (-want +got):\n%s", diff)
+	}
+	seen := map[Key]string{0: "none"}
+	for name, k := range all {
+		if other, known := seen[k]; known {
+			t.Errorf("%s and %s are one", name, other)
+		}
+		seen[k] = name
+	}
+	for name, k := range names(NewHash([16]byte{9}), 1) {
+		if other, known := seen[k]; known {
+			t.Errorf("with another secret %s is called like %s", name, other)
+		}
+	}
+	if k := testHash.Label(ByUser, ""); k != 0 {
+		t.Errorf("no user has the key %d", k)
+	}
 }
 
 func TestDictionaryDay(t *testing.T) {
 	t.Parallel()
-	d := NewDictionary(NextIDs{})
-	id := session(d, "a", 1)
-	if again := session(d, "a", 1); again != id || id != 1 {
-		t.Errorf("ids %d, %d; want 1 twice", id, again)
-	}
+	d := NewDictionary(testHash)
+	a := session(d, "a", 1)
+	session(d, "a", 1)
 	q, wants := d.Query(-7, true, 1)
 	if !wants {
 		t.Error("the text of a new statement is not wanted")
@@ -30,12 +67,16 @@ func TestDictionaryDay(t *testing.T) {
 	if _, wants := d.Query(-7, true, 1); wants {
 		t.Error("a text that is known is wanted")
 	}
-	first := d.Take()
-	want := Entries{
-		Sessions: []SessionEntry{{ID: 1, Day: 1, Application: "a"}},
-		Queries:  []QueryEntry{{ID: q, Day: 1, QueryID: -7, Own: true, Text: "select"}},
+	w, class := d.Wait([]byte("active"), []byte("IO"), []byte("WALSync"), 1)
+	if class != ClassIO {
+		t.Errorf("class %s", class)
 	}
-	if diff := cmp.Diff(want, first); diff != "" {
+	want := Entries{
+		Sessions: []SessionEntry{{Key: a, Day: 1, Application: "a"}},
+		Waits:    []WaitEntry{{Key: w, Day: 1, Class: ClassIO, State: "active", Type: "IO", Event: "WALSync"}},
+		Queries:  []QueryEntry{{Key: q, Day: 1, QueryID: -7, Own: true, Text: "select"}},
+	}
+	if diff := cmp.Diff(want, d.Take()); diff != "" {
 		t.Errorf("first day (-want +got):\n%s", diff)
 	}
 	if e := d.Take(); !e.Empty() {
@@ -43,44 +84,44 @@ func TestDictionaryDay(t *testing.T) {
 	}
 	session(d, "a", 2)
 	d.Query(-7, true, 2)
-	next := d.Take()
-	want.Sessions[0].Day, want.Queries[0].Day, want.Queries[0].Text = 2, 2, ""
-	if diff := cmp.Diff(want, next); diff != "" {
+	d.Wait([]byte("active"), []byte("IO"), []byte("WALSync"), 2)
+	want.Sessions[0].Day, want.Queries[0].Day, want.Queries[0].Text, want.Waits[0].Day = 2, 2, "", 2
+	if diff := cmp.Diff(want, d.Take()); diff != "" {
 		t.Errorf("second day (-want +got):\n%s", diff)
 	}
 }
 
 func TestDictionaryLateText(t *testing.T) {
 	t.Parallel()
-	d := NewDictionary(NextIDs{Query: 40})
+	d := NewDictionary(testHash)
 	d.QueryText(1, false, "of a statement that nobody asked for")
-	id, _ := d.Query(1, false, 3)
+	k, _ := d.Query(1, false, 3)
 	d.Take()
 	d.QueryText(1, false, "")
 	if e := d.Take(); !e.Empty() {
 		t.Errorf("an empty text is an entry: %+v", e)
 	}
 	d.QueryText(1, false, "late")
-	want := []QueryEntry{{ID: id, Day: 3, QueryID: 1, Text: "late"}}
-	if diff := cmp.Diff(want, d.Take().Queries); diff != "" || id != 40 {
-		t.Errorf("id %d (-want +got):\n%s", id, diff)
+	want := []QueryEntry{{Key: k, Day: 3, QueryID: 1, Text: "late"}}
+	if diff := cmp.Diff(want, d.Take().Queries); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 func TestDictionaryReoffer(t *testing.T) {
 	t.Parallel()
-	d := NewDictionary(NextIDs{})
+	d := NewDictionary(testHash)
 	a := session(d, "a", 1)
 	d.Take()
 	b := session(d, "b", 1)
 	d.Reoffer() // of b only: a was taken
-	if got := d.FreshSessions(); len(got) != 1 || got[0].ID != b {
+	if got := d.FreshSessions(); len(got) != 1 || got[0].Key != b {
 		t.Fatalf("fresh sessions: %+v", got)
 	}
 	d.Take()
 	session(d, "a", 1)
 	session(d, "b", 1)
-	if got := d.Take().Sessions; len(got) != 1 || got[0].ID != b || got[0].Day != 1 {
+	if got := d.Take().Sessions; len(got) != 1 || got[0].Key != b || got[0].Day != 1 {
 		t.Errorf("offered again: %+v; want b, which is %d, and not a, which is %d", got, b, a)
 	}
 	session(d, "b", 1)
@@ -89,143 +130,35 @@ func TestDictionaryReoffer(t *testing.T) {
 	}
 }
 
-func TestDictionaryGenerations(t *testing.T) {
+// What is remembered of what was offered is bounded; what was forgotten is
+// offered again.
+func TestDictionaryIsBounded(t *testing.T) {
 	t.Parallel()
-	d := NewDictionary(NextIDs{})
-	hour := func(n float64) { d.Begin(start.Add(time.Duration(n * float64(time.Hour)))) }
-	hour(0)
-	kept, lost := session(d, "kept", 1), session(d, "lost", 1)
-	q, _ := d.Query(1, false, 1)
-	hour(0.9)
-	if session(d, "kept", 1) != kept || session(d, "lost", 1) != lost {
-		t.Error("forgotten within the hour")
+	d := NewDictionary(testHash)
+	for i := range 3 * maxGeneration {
+		session(d, fmt.Sprint(i), 1)
+		session(d, "always", 1)
 	}
-	hour(1.1)
-	if session(d, "kept", 1) != kept {
-		t.Error("forgotten though used an hour ago")
+	if n := len(d.sessions.young) + len(d.sessions.old); n > 2*maxGeneration {
+		t.Errorf("%d sessions are remembered", n)
 	}
-	hour(2.2)
-	if session(d, "kept", 1) != kept {
-		t.Error("forgotten though used an hour ago")
+	if n := len(d.Take().Sessions); n != 3*maxGeneration+1 {
+		t.Errorf("%d were offered, want each once", n)
 	}
-	if again := session(d, "lost", 1); again <= lost || again == kept {
-		t.Errorf("a forgotten session has the id %d, it was %d", again, lost)
-	}
-	if again, wants := d.Query(1, false, 1); again == q || !wants {
-		t.Errorf("a forgotten statement has the id %d, it was %d; text wanted %v", again, q, wants)
+	session(d, "0", 1)
+	session(d, "always", 1)
+	if got := d.Take().Sessions; len(got) != 1 || got[0].Application != "0" {
+		t.Errorf("offered again: %+v; want the forgotten one", got)
 	}
 }
 
-func TestDictionaryWaitsRunOut(t *testing.T) {
-	t.Parallel()
-	d := NewDictionary(NextIDs{Wait: otherWait - 1})
-	wait := func(event string) (int16, WaitClass) { return d.Wait([]byte("active"), []byte("IO"), []byte(event)) }
-	if id, class := wait("last"); id != otherWait-1 || class != ClassIO {
-		t.Errorf("the last id is %d of class %s", id, class)
-	}
-	for _, event := range []string{"x", "y", "x"} {
-		if id, class := wait(event); id != otherWait || class != ClassIO {
-			t.Errorf("%s: id %d of class %s, want %d of class io", event, id, class, otherWait)
-		}
-	}
-	want := []WaitEntry{{ID: otherWait - 1, State: "active", Type: "IO", Event: "last"}, {ID: otherWait, Event: "(other)"}}
-	if diff := cmp.Diff(want, d.Take().Waits); diff != "" {
-		t.Errorf("entries (-want +got):\n%s", diff)
-	}
-	again := NewDictionary(NextIDs{})
-	for _, e := range want {
-		again.KnowWait(e)
-	}
-	if id, _ := again.Wait([]byte("active"), []byte("IO"), []byte("z")); id != otherWait {
-		t.Errorf("after a restart the ids go on at %d", id)
-	}
-	if e := again.Take(); !e.Empty() {
-		t.Errorf("after a restart known entries come again: %+v", e)
-	}
-}
-
-func TestDictionaryResumes(t *testing.T) {
-	t.Parallel()
-	r := Resume{
-		Next:    NextIDs{Session: 10, Query: 20, Wait: 30},
-		Waits:   []WaitEntry{{ID: 4, State: "active", Type: "Lock", Event: "tuple"}, {ID: 35, State: "active", Type: CPU}},
-		Queries: []QueryEntry{{ID: 6, Day: 1, QueryID: 99, Text: "t"}, {ID: 25, Day: 1, QueryID: 100}},
-	}
-	d := r.Dictionary(NextIDs{Session: 12, Query: 2, Wait: 2})
-	if got, want := d.Next(), (NextIDs{Session: 12, Query: 26, Lock: 1, Wait: 36}); got != want {
-		t.Errorf("next ids %+v, want %+v", got, want)
-	}
-	if id, class := d.Wait([]byte("active"), []byte("Lock"), []byte("tuple")); id != 4 || class != ClassLock {
-		t.Errorf("known wait: id %d of class %s", id, class)
-	}
-	if id, wants := d.Query(99, false, 1); id != 6 || wants {
-		t.Errorf("known statement: id %d, text wanted %v", id, wants)
-	}
-	if id, wants := d.Query(100, false, 1); id != 25 || !wants {
-		t.Errorf("statement without text: id %d, text wanted %v", id, wants)
-	}
-	if e := d.Take(); !e.Empty() {
-		t.Errorf("known entries come again: %+v", e)
-	}
-	if id, _ := d.Query(99, true, 1); id == 6 {
-		t.Error("a fingerprint and a query_id of the same number are one statement")
-	}
-}
-
-// TestIDsKeepTheirMeaning drives dictionaries over days and restarts with
-// random things: no id is ever used for a second one.
-func TestIDsKeepTheirMeaning(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(1, 2))
-	meaning := make(map[string]string)
-	check := func(id, what string) {
-		if was, ok := meaning[id]; ok && was != what {
-			t.Fatalf("%s was %s and is %s", id, was, what)
-		}
-		meaning[id] = what
-	}
-	now, next := start, NextIDs{}
-	for range 20 { // runs
-		d := NewDictionary(next)
-		for range 200 { // visits
-			now = now.Add(time.Duration(r.IntN(40)) * time.Minute)
-			d.Begin(now)
-			for range r.IntN(5) {
-				key := fmt.Sprint("s", r.IntN(50))
-				check(fmt.Sprint("session ", session(d, key, Day(now))), key)
-				query := r.Int64N(50)
-				id, _ := d.Query(query, query%2 == 0, Day(now))
-				check(fmt.Sprint("query ", id), fmt.Sprint(query))
-				event := fmt.Sprint("e", r.IntN(50))
-				wait, _ := d.Wait(nil, nil, []byte(event))
-				check(fmt.Sprint("wait ", wait), event)
-			}
-			e := d.Take()
-			for _, s := range e.Sessions {
-				check(fmt.Sprint("session ", s.ID), s.Application)
-			}
-			for _, q := range e.Queries {
-				check(fmt.Sprint("query ", q.ID), fmt.Sprint(q.QueryID))
-			}
-			for _, w := range e.Waits {
-				check(fmt.Sprint("wait ", w.ID), w.Event)
-			}
-		}
-		next = d.Next()
-	}
-	if len(meaning) < 1000 {
-		t.Errorf("only %d ids were used: the test does not forget enough", len(meaning))
-	}
-}
-
-// TestDictionaryOffersAgain: a store that lost what it was told is told all of it
-// again, under the same ids.
+// A store that lost what it was told is told all of it again.
 func TestDictionaryOffersAgain(t *testing.T) {
 	t.Parallel()
-	d := NewDictionary(NextIDs{})
+	d := NewDictionary(testHash)
 	meet := func() Entries {
 		d.Session([]byte("s"), 1, func(e *SessionEntry) { e.User = "joe" })
-		d.Wait([]byte("active"), []byte("LWLock"), []byte("WALWrite"))
+		d.Wait([]byte("active"), []byte("LWLock"), []byte("WALWrite"), 1)
 		if _, wants := d.Query(42, false, 1); wants {
 			d.QueryText(42, false, "select ?")
 		}
@@ -238,7 +171,6 @@ func TestDictionaryOffersAgain(t *testing.T) {
 	if again := meet(); !again.Empty() {
 		t.Errorf("a second time: %+v", again)
 	}
-	d.OfferAgain()
 	d.OfferAgain()
 	if diff := cmp.Diff(first, meet()); diff != "" {
 		t.Errorf("offered again (-first +again):\n%s", diff)

@@ -8,17 +8,17 @@ const MaxBlockers = 16
 // Edge says that a session waits for another at a tick. Every session that waits
 // for a lock has at least one, unless its wait was over when it was asked for.
 type Edge struct {
-	// Blocked and Blocker are ids of sessions. Blocker is that of an idle session
+	// Blocked and Blocker are keys of sessions. Blocker is that of an idle session
 	// too, or of a prepared transaction, which is a session of its own (see
 	// PreparedType); 0 where it is not known.
-	Blocked, Blocker int32
-	// Lock is the id of what is waited for, 0 where it is not known.
-	Lock int32
+	Blocked, Blocker Key
+	// Lock is the key of what is waited for, 0 where it is not known.
+	Lock Key
 }
 
 // LockEntry is what a session waited for: a dictionary entry.
 type LockEntry struct {
-	ID  int32
+	Key Key
 	Day int32 // as in SessionEntry
 	// Type and Mode are pg_locks.locktype and the mode that was asked for.
 	Type, Mode string

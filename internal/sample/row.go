@@ -94,8 +94,8 @@ func NewRow(server target.ID, t *Tick) Row {
 	r.dictionary(t.Sessions, edges)
 	r.samples(t)
 	for _, e := range edges {
-		r.EdgeTick, r.EdgeBlocked = append(r.EdgeTick, 1), append(r.EdgeBlocked, index(r.SessionKeys, Key(e.Blocked)))
-		r.EdgeBlocker, r.EdgeLock = append(r.EdgeBlocker, index(r.SessionKeys, Key(e.Blocker))), append(r.EdgeLock, index(r.LockKeys, Key(e.Lock)))
+		r.EdgeTick, r.EdgeBlocked = append(r.EdgeTick, 1), append(r.EdgeBlocked, index(r.SessionKeys, e.Blocked))
+		r.EdgeBlocker, r.EdgeLock = append(r.EdgeBlocker, index(r.SessionKeys, e.Blocker)), append(r.EdgeLock, index(r.LockKeys, e.Lock))
 	}
 	return r
 }
@@ -105,13 +105,13 @@ func (r *Row) dictionary(sessions []Session, edges []Edge) {
 	r.SessionKeys, r.WaitKeys, r.QueryKeys, r.LockKeys = []Key{}, []Key{}, []Key{}, []Key{}
 	for i := range sessions {
 		s := &sessions[i]
-		r.SessionKeys, r.WaitKeys, r.QueryKeys = append(r.SessionKeys, Key(s.Session)), append(r.WaitKeys, Key(s.Wait)), append(r.QueryKeys, Key(s.Query))
-		if s.Blocker != Unset {
-			r.SessionKeys = append(r.SessionKeys, Key(s.Blocker))
+		r.SessionKeys, r.WaitKeys, r.QueryKeys = append(r.SessionKeys, s.Session), append(r.WaitKeys, s.Wait), append(r.QueryKeys, s.Query)
+		if s.Blocked {
+			r.SessionKeys = append(r.SessionKeys, s.Blocker)
 		}
 	}
 	for _, e := range edges {
-		r.SessionKeys, r.LockKeys = append(r.SessionKeys, Key(e.Blocked), Key(e.Blocker)), append(r.LockKeys, Key(e.Lock))
+		r.SessionKeys, r.LockKeys = append(r.SessionKeys, e.Blocked, e.Blocker), append(r.LockKeys, e.Lock)
 	}
 	for _, keys := range []*[]Key{&r.SessionKeys, &r.WaitKeys, &r.QueryKeys, &r.LockKeys} {
 		slices.Sort(*keys)
@@ -142,9 +142,9 @@ func (r *Row) samples(t *Tick) {
 	young := t.Started.Add(-t.Cadence).UnixMicro()
 	for i, from := range order {
 		s := &t.Sessions[from]
-		wait := index(r.WaitKeys, Key(s.Wait))
+		wait := index(r.WaitKeys, s.Wait)
 		r.WaitClass[wait-1] = int16(s.Class)
-		r.Tick[i], r.Session[i], r.Wait[i], r.Query[i] = 1, index(r.SessionKeys, Key(s.Session)), int16(wait), index(r.QueryKeys, Key(s.Query)) //nolint:gosec // PostgreSQL has some hundreds of waits
+		r.Tick[i], r.Session[i], r.Wait[i], r.Query[i] = 1, index(r.SessionKeys, s.Session), int16(wait), index(r.QueryKeys, s.Query) //nolint:gosec // PostgreSQL has some hundreds of waits
 		r.QueryStart[i], r.XactLead[i] = millisBetween(t0, s.QueryStart), millisBetween(s.XactStart, s.QueryStart)
 		if r.StateLag[i] = millisBetween(s.QueryStart, s.StateChange); r.StateLag[i] == 0 {
 			r.StateLag[i] = Unset
@@ -152,8 +152,8 @@ func (r *Row) samples(t *Tick) {
 		if s.XactStart == 0 || s.XactStart <= young {
 			r.Xmin[i] = int32(s.Xmin) //nolint:gosec // bits
 		}
-		if r.Blocker[i] = Unset; s.Blocker != Unset {
-			r.Blocker[i] = index(r.SessionKeys, Key(s.Blocker))
+		if r.Blocker[i] = Unset; s.Blocked {
+			r.Blocker[i] = index(r.SessionKeys, s.Blocker)
 		}
 	}
 	r.dropUnused()
@@ -226,4 +226,18 @@ func (r *Row) Fits() bool {
 		}
 	}
 	return true
+}
+
+// millisBetween gives b - a in milliseconds, rounded down and clamped to four
+// bytes; Unset when one is unknown.
+func millisBetween(a, b int64) int32 {
+	if a == 0 || b == 0 {
+		return Unset
+	}
+	d := b - a
+	ms := d / 1000
+	if d%1000 < 0 {
+		ms--
+	}
+	return int32(max(min(ms, math.MaxInt32), int64(Unset)+1))
 }

@@ -66,10 +66,10 @@ func TestMergeDependsOnTicksAlone(t *testing.T) {
 func TestMergeTakesTheBetterLook(t *testing.T) {
 	t.Parallel()
 	at := bucket.Add(5200 * time.Millisecond)
-	look := func(outcome sample.Outcome, burst bool, delay time.Duration, session int32) sample.Tick {
+	look := func(outcome sample.Outcome, burst bool, delay time.Duration, session sample.Key) sample.Tick {
 		t := sample.Tick{Planned: at, Started: at.Add(delay), Cadence: time.Second, Outcome: outcome, Burst: burst}
 		if outcome.Answered() {
-			t.Sessions = []sample.Session{{Session: session, Wait: 1, Blocker: sample.Unset}}
+			t.Sessions = []sample.Session{{Session: session, Wait: 1}}
 		}
 		return t
 	}
@@ -91,7 +91,7 @@ func TestMergeTakesTheBetterLook(t *testing.T) {
 func TestRowClamps(t *testing.T) {
 	t.Parallel()
 	tick := sample.Tick{Planned: bucket, Started: bucket, Cadence: time.Second, Sessions: []sample.Session{{
-		Session: 1, Wait: 1, Blocker: sample.Unset, QueryStart: bucket.UnixMicro() - 1e15, XactStart: bucket.UnixMicro() - 2e15, StateChange: bucket.UnixMicro(),
+		Session: 1, Wait: 1, QueryStart: bucket.UnixMicro() - 1e15, XactStart: bucket.UnixMicro() - 2e15, StateChange: bucket.UnixMicro(),
 	}}}
 	once := row([]sample.Tick{tick})
 	if diff := gocmp.Diff(once, sample.Merge(&once, &once)); diff != "" {
@@ -111,7 +111,7 @@ func TestSplit(t *testing.T) {
 	}
 	crowded := sampletest.Tick(rnd, bucket.Add(5*time.Second), 10*time.Second, 10)
 	crowded.Outcome, crowded.Sessions, crowded.Edges = sample.OK, nil, nil
-	for i := range int32(sample.MaxPart + 100) {
+	for i := range sample.Key(sample.MaxPart + 100) {
 		crowded.Edges = append(crowded.Edges, sample.Edge{Blocked: i + 1, Blocker: 1, Lock: 1})
 	}
 	whole := row(append(ticks, crowded))
@@ -281,12 +281,12 @@ func TestTally(t *testing.T) {
 					if !s.Class.Load() {
 						continue
 					}
-					key := sample.Key(s.Wait)
+					key := s.Wait
 					switch {
 					case d == sample.ByQuery:
-						key = sample.Key(s.Query)
+						key = s.Query
 					case d >= sample.ByDatabase:
-						key = labelsOf(sample.Key(s.Session))[d-sample.ByDatabase]
+						key = labelsOf(s.Session)[d-sample.ByDatabase]
 					}
 					now[key]++
 					samples[key]++

@@ -158,13 +158,8 @@ func (cur *DatabaseStat) hold(before standing) {
 }
 
 // Resume is what the history remembers of a server, to go on from after a
-// restart: without it everything starts anew, correctly but with an epoch and
-// new ids.
+// restart: without it everything starts anew, correctly but with an epoch.
 type Resume struct {
-	Next      NextIDs
-	Waits     []WaitEntry
-	Queries   []QueryEntry
-	Locks     []LockEntry
 	Identity  *Identity
 	Databases []DatabaseStat
 	Listed    time.Time
@@ -173,21 +168,6 @@ type Resume struct {
 	Memory Memory
 	// Sized is when a database's size was last asked for; zero: not lately.
 	Sized time.Time
-}
-
-// Dictionary starts the server's dictionaries, with ids no smaller than next.
-func (r *Resume) Dictionary(next NextIDs) *Dictionary {
-	d := NewDictionary(r.Next.Max(next))
-	for _, w := range r.Waits {
-		d.KnowWait(w)
-	}
-	for _, q := range r.Queries {
-		d.KnowQuery(q)
-	}
-	for _, l := range r.Locks {
-		d.KnowLock(l)
-	}
-	return d
 }
 
 // Series starts following the server.

@@ -30,7 +30,7 @@ func TestClassOf(t *testing.T) {
 		{"idle", "Client", "ClientRead", ClassClient},
 		{"", "LWLock", "WALWrite", ClassLWLock},
 		{"", "CPU", "", ClassCPU},
-		{"", "", otherEvent, ClassOther},
+		{"", "", "(other)", ClassOther},
 		// What a session is held up by is load.
 		{"active", "Timeout", "CommitDelay", ClassTimeout},
 		{"active", "Timeout", "SpinDelay", ClassTimeout},
@@ -93,86 +93,32 @@ func TestAWaitThatIsNotToldIsNotCPU(t *testing.T) {
 	}
 }
 
-// Whoever counts samples goes by the number of the wait alone.
-func TestTheNumberOfAWaitTellsWhetherItIsLoad(t *testing.T) {
-	t.Parallel()
-	d := NewDictionary(NextIDs{})
-	waits := [][3]string{{"active", "CPU", ""}, {"active", "Timeout", "VacuumDelay"}, {"", "", ""}, {"active", "IO", "DataFileRead"}}
-	want := []int16{1, -2, -3, 4}
-	for i, w := range waits {
-		if id, class := d.Wait([]byte(w[0]), []byte(w[1]), []byte(w[2])); id != want[i] || class.Load() != (id > 0) {
-			t.Errorf("%v: id %d, class %s, want id %d", w, id, class, want[i])
-		}
-	}
-	entries := d.Take().Waits
-	again := NewDictionary(NextIDs{})
-	for _, e := range entries {
-		again.KnowWait(e)
-	}
-	again.KnowWait(WaitEntry{ID: 5, State: "", Type: "Timeout", Event: "CheckpointWriteDelay"}) // from before it was no load
-	for i, w := range waits {
-		if id, _ := again.Wait([]byte(w[0]), []byte(w[1]), []byte(w[2])); id != want[i] {
-			t.Errorf("%v: id %d after a restart, want %d", w, id, want[i])
-		}
-	}
-	if id, class := again.Wait(nil, []byte("Timeout"), []byte("CheckpointWriteDelay")); id != -6 || class != ClassIdle {
-		t.Errorf("what was load once has id %d, class %s", id, class)
-	}
-	if again.Next().Wait != 7 {
-		t.Errorf("next id %d", again.Next().Wait)
-	}
-}
-
+// What is no load is listed with its instant, and is in no sum.
 func TestWhatIsNoLoadIsListedAndInNoSum(t *testing.T) {
 	t.Parallel()
-	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	session := func(id int32, wait int16, class WaitClass) Session {
-		return Session{Session: id, Wait: wait, Class: class, Blocker: Unset}
-	}
-	var ticks []Tick
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	var rows []*Row
 	for i := range 3 {
-		at := start.Add(time.Duration(i) * time.Second)
-		ticks = append(ticks, Tick{
-			Planned: at, Started: at, Window: start, Span: 15 * time.Second, Cadence: time.Second, Backends: 2,
-			Sessions: []Session{session(1, 1, ClassCPU), session(2, -2, ClassIdle), session(3, -3, ClassIdle)},
-		})
-	}
-	w := NewWindow(1, ticks)
-	if len(w.Tick) != 9 || !w.Fits() {
-		t.Errorf("%d samples are kept, want 9", len(w.Tick))
-	}
-	if m := w.Minute; m.Samples != 3 || m.Classes[ClassCPU] != 3 || m.MaxSessions != 1 {
-		t.Errorf("samples %d, cpu %d, most %d: want 3, 3, 1", m.Samples, m.Classes[ClassCPU], m.MaxSessions)
-	}
-}
-
-func TestNamesAreWhole(t *testing.T) {
-	t.Parallel()
-	seen := make(map[string]bool)
-	for c := range NumClasses + 1 {
-		if name := c.String(); name == "" || seen[name] {
-			t.Errorf("class %d is called %q", c, name)
-		} else {
-			seen[name] = true
+		tick := Tick{Planned: at.Add(time.Duration(i) * time.Second), Started: at.Add(time.Duration(i) * time.Second), Cadence: time.Second, Backends: 2}
+		for k, class := range []WaitClass{ClassCPU, ClassIdle, ClassIdle} {
+			tick.Sessions = append(tick.Sessions, Session{Session: Key(k + 1), Wait: Key(k + 1), Class: class})
 		}
+		r := NewRow(1, &tick)
+		rows = append(rows, &r)
 	}
-	if got := (ClassIdle + 1).String(); got != "other" {
-		t.Errorf("an unknown class is called %q", got)
+	r := Merge(rows...)
+	if len(r.Tick) != 9 {
+		t.Errorf("%d samples are listed, want 9", len(r.Tick))
 	}
-	clear(seen)
-	for r := Timeout; r <= Truncated; r++ {
-		if name := r.String(); name == "" || seen[name] {
-			t.Errorf("reason %d is called %q", r, name)
-		} else {
-			seen[name] = true
-		}
+	s := r.Summary(at, at.Add(time.Minute))
+	if s.Samples != 3 || s.Classes[ClassCPU] != 3 || s.MaxSessions != 1 {
+		t.Errorf("summary %+v", s)
 	}
-	if None.String() != "" || Reason(-1).String() != "other" || Reason(999).String() != "other" {
-		t.Errorf("reasons out of range: %q %q %q", None, Reason(-1), Reason(999))
-	}
-	for o, want := range map[Outcome]string{OK: "ok", Degraded: "degraded", Failed: "failed", Skipped: "skipped", 9: "unknown"} {
-		if o.String() != want || o.Answered() != (o == OK || o == Degraded) {
-			t.Errorf("outcome %d is called %q, answered %v", o, o, o.Answered())
+	var c Tally
+	c.Add(&r, func(Key) Labels { return Labels{5} })
+	for d := ByWait; d <= ByBackendType; d++ {
+		if n := c.Rollup(d).Samples; n != 3 {
+			t.Errorf("%d samples by dimension %d", n, d)
 		}
 	}
 }

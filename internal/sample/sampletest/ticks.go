@@ -52,16 +52,16 @@ func Tick(rnd *rand.Rand, planned time.Time, cadence time.Duration, sessions int
 		if rnd.IntN(3) == 0 {
 			continue
 		}
-		wait := int16(1 + rnd.IntN(20))
+		wait := sample.Key(1 + rnd.IntN(20))
 		n := sample.Session{
-			Session: int32(1 + s), Wait: wait, Class: sample.WaitClass(wait) % (sample.NumClasses + 1), Query: int32(rnd.IntN(50)),
-			Blocker: sample.Unset, Xmin: uint32(rnd.IntN(2)) * 4_000_000_000,
+			Session: sample.Key(1 + s), Wait: wait, Class: sample.WaitClass(wait) % (sample.NumClasses + 1), Query: sample.Key(rnd.IntN(50)),
+			Xmin: uint32(rnd.IntN(2)) * 4_000_000_000,
 		}
 		n.QueryStart = planned.UnixMicro() - rnd.Int64N(1e8)
 		n.XactStart, n.StateChange = n.QueryStart-rnd.Int64N(2)*1e6, n.QueryStart+rnd.Int64N(2)*5_000
 		if rnd.IntN(5) == 0 {
-			n.Blocker = int32(rnd.IntN(sessions + 5))
-			t.Edges = append(t.Edges, sample.Edge{Blocked: n.Session, Blocker: n.Blocker, Lock: int32(rnd.IntN(4))})
+			n.Blocked, n.Blocker = true, sample.Key(rnd.IntN(sessions+5))
+			t.Edges = append(t.Edges, sample.Edge{Blocked: n.Session, Blocker: n.Blocker, Lock: sample.Key(rnd.IntN(4))})
 		}
 		t.Sessions = append(t.Sessions, n)
 	}
