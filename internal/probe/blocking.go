@@ -39,8 +39,8 @@ type waiter struct {
 	at       int  // its place in Sessions
 	answered bool // who blocks it is known
 	blockers []int32
-	prepared []int32 // sessions that stand for prepared transactions
-	lock     int32
+	prepared []sample.Key // sessions that stand for prepared transactions
+	lock     sample.Key
 }
 
 // lockSteps asks who blocks whom, and what for.
@@ -170,7 +170,7 @@ func (r *reader) strangers(rr *answer) error {
 		r.locks.others[pid] = r.session(pid, v)
 		if string(v[colState]) == "disabled" {
 			// Whether it is idle is not told: it is listed, so that this is.
-			s := sample.Session{Session: r.locks.others[pid], Blocker: sample.Unset}
+			s := sample.Session{Session: r.locks.others[pid]}
 			s.Wait, s.Class = r.wait(v)
 			r.visit.Tick.Sessions = append(r.visit.Tick.Sessions, s)
 		}
@@ -196,9 +196,9 @@ func (r *reader) prepared(rr *answer) error {
 	return nil
 }
 
-// preparedSession gives the id of the session that stands for a prepared
+// preparedSession gives the key of the session that stands for a prepared
 // transaction.
-func (r *reader) preparedSession(gid, prepared []byte, owner, database uint32) int32 {
+func (r *reader) preparedSession(gid, prepared []byte, owner, database uint32) sample.Key {
 	// No other key begins like this: a pid has four bytes.
 	k := append(append(append(r.key[:0], 0), prepared...), gid...)
 	r.key = k
@@ -254,13 +254,13 @@ func (r *reader) edges() {
 	for i := range r.locks.waiters {
 		w := &r.locks.waiters[i]
 		s := &t.Sessions[w.at]
-		blockers := []int32{0}
+		blockers := []sample.Key{0}
 		if w.answered {
 			blockers = r.sessionsOf(w)
 		}
 		for j, b := range blockers {
 			if j == 0 {
-				s.Blocker = b
+				s.Blocked, s.Blocker = true, b
 			}
 			t.Edges = append(t.Edges, sample.Edge{Blocked: s.Session, Blocker: b, Lock: w.lock})
 		}
@@ -268,9 +268,9 @@ func (r *reader) edges() {
 }
 
 // sessionsOf gives the sessions that block w.
-func (r *reader) sessionsOf(w *waiter) []int32 {
-	ids := make([]int32, 0, len(w.blockers))
-	add := func(id int32) {
+func (r *reader) sessionsOf(w *waiter) []sample.Key {
+	ids := make([]sample.Key, 0, len(w.blockers))
+	add := func(id sample.Key) {
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}

@@ -99,7 +99,7 @@ func testChain(t *testing.T, server *pgtest.Server) {
 		name := b.seen[s.Session].Application
 		blocker := map[string]string{"first": "root", "second": "first", "third": "second", "queued": "first"}[name]
 		switch {
-		case blocker == "" && s.Blocker != sample.Unset:
+		case blocker == "" && s.Blocked:
 			t.Errorf("%s waits for session %d", name, s.Blocker)
 		case blocker != "" && b.seen[s.Blocker].Application != blocker:
 			t.Errorf("%s waits for %q, want %s", name, b.seen[s.Blocker].Application, blocker)
@@ -109,16 +109,23 @@ func testChain(t *testing.T, server *pgtest.Server) {
 		t.Errorf("load %+v", v.Load)
 	}
 	again := b.must(t, sample.Ask{})
-	again.Tick.Window = v.Tick.Window
-	w := sample.NewWindow(1, []sample.Tick{*v.Tick, *again.Tick})
+	again.Tick.Planned = v.Tick.Planned.Add(time.Second)
+	one, other := sample.NewRow(1, v.Tick), sample.NewRow(1, again.Tick)
+	w := sample.Merge(&one, &other)
+	key := func(index int32) sample.Key {
+		if index == 0 {
+			return 0
+		}
+		return w.SessionKeys[index-1]
+	}
 	var packed []sample.Edge
 	for i := range w.EdgeTick {
 		if w.EdgeTick[i] == 1 {
-			packed = append(packed, sample.Edge{Blocked: w.EdgeBlocked[i], Blocker: w.EdgeBlocker[i], Lock: w.EdgeLock[i]})
+			packed = append(packed, sample.Edge{Blocked: key(w.EdgeBlocked[i]), Blocker: key(w.EdgeBlocker[i]), Lock: w.LockKeys[w.EdgeLock[i]-1]})
 		}
 	}
 	if diff := cmp.Diff(sorted(v.Tick.Edges), sorted(packed)); diff != "" || len(w.EdgeTick) != 8 {
-		t.Errorf("a window of two ticks has %d edges, of the first (-want +got):\n%s", len(w.EdgeTick), diff)
+		t.Errorf("a row of two ticks has %d edges, of the first (-want +got):\n%s", len(w.EdgeTick), diff)
 	}
 	exec(t, root, "rollback")
 	b.wantEdges(t, sample.Ask{}, "queued < first"+rowLock, "second < first"+rowLock, "third < second"+rowLock)
@@ -160,8 +167,8 @@ func testPrepared(t *testing.T, server *pgtest.Server) {
 		t.Errorf("entry %+v", e)
 	}
 	for _, s := range v.Tick.Sessions {
-		if name := b.seen[s.Session].Application; (name == "writer" || name == "reader") && s.Blocker != e.ID {
-			t.Errorf("%s waits for %d, want %d", name, s.Blocker, e.ID)
+		if name := b.seen[s.Session].Application; (name == "writer" || name == "reader") && s.Blocker != e.Key {
+			t.Errorf("%s waits for %d, want %d", name, s.Blocker, e.Key)
 		}
 	}
 }
@@ -334,8 +341,8 @@ func testPileUp(t *testing.T, server *pgtest.Server) {
 	for i := range waiters {
 		background(t, session(t, server, "postgres", fmt.Sprintf("pile %d", i)), "update account set balance = 2 where id = 1")
 	}
-	count := func(v sample.Visit) (known, unknown map[int32]int) {
-		known, unknown = make(map[int32]int), make(map[int32]int)
+	count := func(v sample.Visit) (known, unknown map[sample.Key]int) {
+		known, unknown = make(map[sample.Key]int), make(map[sample.Key]int)
 		for _, e := range v.Tick.Edges {
 			if e.Blocker == 0 {
 				unknown[e.Blocked]++
@@ -353,7 +360,7 @@ func testPileUp(t *testing.T, server *pgtest.Server) {
 	// On a busy machine the question may have taken so long that it rests.
 	var (
 		v              sample.Visit
-		known, unknown map[int32]int
+		known, unknown map[sample.Key]int
 	)
 	pgtest.WaitFor(t, func() bool {
 		v = b.must(t, sample.Ask{})

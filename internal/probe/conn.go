@@ -31,7 +31,7 @@ type Conn struct {
 	plainAt  time.Time // of the last tick with the plain form
 	exclude  uint32    // pid of the slow connection, 0 for none
 	names    names
-	statings map[int32]stating
+	statings map[sample.Key]stating
 	shown    int64 // newest query_start that was seen last, as the server sends it
 	pids     pidSet
 	news     news
@@ -88,7 +88,7 @@ func Open(ctx context.Context, t target.Target, lim remote.Limits) (*Conn, error
 		pg: pg, server: t.Name, version: session.Version, pid: session.PID,
 		prepared: make(map[question]*pgconn.StatementDescription),
 		names:    newNames(),
-		statings: make(map[int32]stating),
+		statings: make(map[sample.Key]stating),
 		shown:    math.MinInt64,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("first question to %s: deadline %s", t.Name, lim.Connect))

@@ -77,9 +77,9 @@ func Rest(c *Conn, d time.Duration) { c.noLocks = time.Now().Add(d) }
 // Texts gives what is kept of a statement that a server without query ids, and
 // one with them, shows.
 func Texts(shown []byte, ask sample.Ask) sample.Entries {
-	dict := sample.NewDictionary(sample.NextIDs{})
+	dict := sample.NewDictionary(sample.Hash{})
 	dict.Texts(ask.Texts, ask.Full)
-	r := reader{conn: &Conn{statings: make(map[int32]stating)}, dict: dict, visit: &sample.Visit{Tick: &sample.Tick{}}, day: 1, ask: ask}
+	r := reader{conn: &Conn{statings: make(map[sample.Key]stating)}, dict: dict, visit: &sample.Visit{Tick: &sample.Tick{}}, day: 1, ask: ask}
 	v := make([][]byte, numActivityCols)
 	v[colQuery] = shown
 	r.query(1, sample.Session{Session: 1}, v)

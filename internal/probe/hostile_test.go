@@ -30,7 +30,7 @@ func behind(r *pgtest.Rogue) target.Target {
 
 func newVisit() *sample.Visit {
 	now := time.Now().UTC()
-	return &sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Window: now.Truncate(15 * time.Second), Span: 15 * time.Second, Cadence: time.Second}}
+	return &sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Cadence: time.Second}}
 }
 
 // Endless rows of any question end the connection, and are told as what they
@@ -77,7 +77,7 @@ func TestRowsAreBounded(t *testing.T) {
 			if err == nil {
 				defer conn.Close()
 				v := newVisit()
-				err = conn.Visit(t.Context(), sample.Ask{Databases: true, Inventory: true, Locations: true}, sample.NewDictionary(sample.NextIDs{}), v)
+				err = conn.Visit(t.Context(), sample.Ask{Databases: true, Inventory: true, Locations: true}, sample.NewDictionary(sample.Hash{}), v)
 				if question == "size" {
 					var size sample.DatabaseSize
 					err = conn.Size(t.Context(), 1, &size)
@@ -145,15 +145,15 @@ func TestLongStatementsComeOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			dict := sample.NewDictionary(sample.NextIDs{})
-			var ids map[int32]bool
+			dict := sample.NewDictionary(sample.Hash{})
+			var ids map[sample.Key]bool
 			visit := func(full bool) (bytes int64, texts []sample.QueryEntry) {
 				t.Helper()
 				before, v := sent.Load(), newVisit()
 				if err := conn.Visit(t.Context(), sample.Ask{Full: full, Texts: target.TextsFull}, dict, v); err != nil {
 					t.Fatal(err)
 				}
-				seen := make(map[int32]bool)
+				seen := make(map[sample.Key]bool)
 				for _, s := range v.Tick.Sessions {
 					seen[s.Query] = true
 				}

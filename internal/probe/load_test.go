@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -89,7 +90,7 @@ func TestConformance_load(t *testing.T) {
 // isIdle reports whether sessions are no load, by all that is counted.
 func isIdle(found []sample.Session) bool {
 	for _, s := range found {
-		if s.Class != sample.ClassIdle || s.Wait >= 0 {
+		if s.Class != sample.ClassIdle {
 			return false
 		}
 	}
@@ -136,8 +137,9 @@ func testConnections(t *testing.T, b *bench, major int) {
 			t.Errorf("%d connections by user and application, want %d: %+v", of, min(want, 3), v.Load.Crowd)
 		}
 	}
-	if w := sample.NewWindow(1, []sample.Tick{*v.Tick}); w.Minute.MaxSessions != 9 {
-		t.Errorf("%d sessions are load, want 9: %+v", w.Minute.MaxSessions, w.Minute)
+	w := sample.NewRow(1, v.Tick)
+	if s := w.Summary(v.Tick.Planned, v.Tick.Planned.Add(time.Second)); s.MaxSessions != 9 {
+		t.Errorf("%d sessions are load, want 9: %+v", s.MaxSessions, s)
 	}
 	senders, waits := b.seenAs(v, "walsender")
 	if s := senders[0]; s.XactStart != 0 || waits[0].Event == "" {

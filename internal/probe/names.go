@@ -1,5 +1,7 @@
 package probe
 
+import "github.com/pgam/pgam/internal/sample"
+
 // maxNames bounds what is remembered of a server's roles and databases.
 const maxNames = 10_000
 
@@ -49,8 +51,8 @@ func learnName(known map[uint32]string, oid uint32, name string) {
 	known[oid] = name
 }
 
-// pidSet maps the pids of one tick to session ids.
-type pidSet map[int32]int32
+// pidSet maps the pids of one tick to the keys of sessions.
+type pidSet map[int32]sample.Key
 
 // list gives the pids, as the driver wants them.
 func (p pidSet) list() []uint32 {

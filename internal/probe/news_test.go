@@ -71,10 +71,10 @@ func (f *follower) look() bool {
 		f.conn = conn
 	}
 	now := time.Now().UTC()
-	v := sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Window: now}}
+	v := sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now}}
 	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
 	defer cancel()
-	err := f.conn.Visit(ctx, sample.Ask{Databases: true, Inventory: true}, sample.NewDictionary(sample.NextIDs{}), &v)
+	err := f.conn.Visit(ctx, sample.Ask{Databases: true, Inventory: true}, sample.NewDictionary(sample.Hash{}), &v)
 	if v.Settings != nil {
 		f.settings = *v.Settings
 	}

@@ -27,10 +27,10 @@ type bench struct {
 	conn   *probe.Conn
 	ahead  time.Duration // by how much the collector's clock is
 	dict   *sample.Dictionary
-	seen   map[int32]sample.SessionEntry
-	waits  map[int16]sample.WaitEntry
-	texts  map[int32]sample.QueryEntry
-	locks  map[int32]sample.LockEntry
+	seen   map[sample.Key]sample.SessionEntry
+	waits  map[sample.Key]sample.WaitEntry
+	texts  map[sample.Key]sample.QueryEntry
+	locks  map[sample.Key]sample.LockEntry
 }
 
 func limits() remote.Limits {
@@ -49,9 +49,9 @@ func newBench(t *testing.T, server *pgtest.Server, user string) *bench {
 	}
 	t.Cleanup(conn.Close)
 	return &bench{
-		server: server, conn: conn, dict: sample.NewDictionary(sample.NextIDs{}),
-		seen: make(map[int32]sample.SessionEntry), waits: make(map[int16]sample.WaitEntry), texts: make(map[int32]sample.QueryEntry),
-		locks: make(map[int32]sample.LockEntry),
+		server: server, conn: conn, dict: sample.NewDictionary(sample.Hash{}),
+		seen: make(map[sample.Key]sample.SessionEntry), waits: make(map[sample.Key]sample.WaitEntry), texts: make(map[sample.Key]sample.QueryEntry),
+		locks: make(map[sample.Key]sample.LockEntry),
 	}
 }
 
@@ -59,22 +59,22 @@ func newBench(t *testing.T, server *pgtest.Server, user string) *bench {
 func (b *bench) visit(t *testing.T, ask sample.Ask) (sample.Visit, error) {
 	t.Helper()
 	now := time.Now().UTC().Round(0).Add(b.ahead)
-	v := sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Started: now, Window: now.Truncate(15 * time.Second), Span: 15 * time.Second, Cadence: time.Second}}
+	v := sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Started: now, Cadence: time.Second}}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	err := b.conn.Visit(ctx, ask, b.dict, &v)
 	for _, e := range v.Entries.Sessions {
-		b.seen[e.ID] = e
+		b.seen[e.Key] = e
 	}
 	for _, e := range v.Entries.Waits {
-		b.waits[e.ID] = e
+		b.waits[e.Key] = e
 	}
 	for _, e := range v.Entries.Locks {
-		b.locks[e.ID] = e
+		b.locks[e.Key] = e
 	}
 	for _, e := range v.Entries.Queries {
-		if e.Text != "" || b.texts[e.ID].Text == "" {
-			b.texts[e.ID] = e
+		if e.Text != "" || b.texts[e.Key].Text == "" {
+			b.texts[e.Key] = e
 		}
 	}
 	return v, err
@@ -100,7 +100,7 @@ func (b *bench) byApplication(v sample.Visit, prefix string) []string {
 			continue
 		}
 		blocked := ""
-		if s.Blocker != sample.Unset {
+		if s.Blocked {
 			blocked = " blocked by " + b.seen[s.Blocker].Application
 		}
 		out = append(out, fmt.Sprintf("%s|%s|%s|%s|%s%s", e.Application, e.User, e.Database, w.State, s.Class, blocked))
@@ -419,7 +419,7 @@ func TestVisit_deadline(t *testing.T) {
 	server.Pause(t)
 	defer server.Resume(t)
 	now := time.Now()
-	v := sample.Visit{Tick: &sample.Tick{Planned: now, Window: now}}
+	v := sample.Visit{Tick: &sample.Tick{Planned: now}}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := b.conn.Visit(ctx, sample.Ask{}, b.dict, &v)

@@ -45,13 +45,13 @@ type reader struct {
 	backends  int32
 	truncated bool
 	ask       sample.Ask
-	first     time.Duration  // that the first batch took
-	shown     int64          // newest query_start, as the server sends it
-	wantText  []uint32       // pids whose statement's text is new
-	lacking   map[int32]int  // pids of statements that are not told apart without their text, and their places
-	textBytes int            // of texts that were asked for
-	wanted    map[int32]bool // those statements
-	unnamed   bool           // names of sessions could not be read
+	first     time.Duration       // that the first batch took
+	shown     int64               // newest query_start, as the server sends it
+	wantText  []uint32            // pids whose statement's text is new
+	lacking   map[int32]int       // pids of statements that are not told apart without their text, and their places
+	textBytes int                 // of texts that were asked for
+	wanted    map[sample.Key]bool // those statements
+	unnamed   bool                // names of sessions could not be read
 	locks     locking
 	crowd     []crowd
 	key       []byte
@@ -123,7 +123,6 @@ func (r *reader) activity(rr *answer) error {
 			XactStart:   c.clock.at(v[colXactStart]),
 			StateChange: c.clock.at(v[colStateChange]),
 			Xmin:        uint32At(v[colXmin]),
-			Blocker:     sample.Unset,
 		}
 		if at := v[colQueryStart]; len(at) == 8 {
 			newest = max(newest, int64At(at))
@@ -151,15 +150,15 @@ func (r *reader) activity(rr *answer) error {
 }
 
 // wait gives what a session waits for.
-func (r *reader) wait(v [][]byte) (int16, sample.WaitClass) {
+func (r *reader) wait(v [][]byte) (sample.Key, sample.WaitClass) {
 	waitType := v[colWaitType]
 	if len(waitType) == 0 {
 		waitType = []byte(sample.WaitTypeOf(r.conn.version, string(v[colBackendType]), string(v[colState]), ""))
 	}
-	return r.dict.Wait(short(v[colState]), short(waitType), short(v[colWait]))
+	return r.dict.Wait(short(v[colState]), short(waitType), short(v[colWait]), r.day)
 }
 
-func (r *reader) session(pid int32, v [][]byte) int32 {
+func (r *reader) session(pid int32, v [][]byte) sample.Key {
 	k := r.key[:0]
 	for _, col := range v[:colApplication] {
 		col = short(col)
@@ -179,9 +178,9 @@ func (r *reader) session(pid int32, v [][]byte) int32 {
 	})
 }
 
-// query gives the statement's dictionary id: by the server's query_id or,
+// query gives the statement's key: by the server's query_id or,
 // where it has none, by the fingerprint of the text.
-func (r *reader) query(pid int32, s sample.Session, v [][]byte) int32 {
+func (r *reader) query(pid int32, s sample.Session, v [][]byte) sample.Key {
 	if id := v[colQueryID]; id != nil && int64At(id) != 0 {
 		ref, wants := r.dict.Query(int64At(id), false, r.day)
 		if wants && !r.wanted[ref] && (len(r.wantText) < maxTexts || r.ask.Full) {
@@ -238,9 +237,9 @@ func (r *reader) lack(pid int32) {
 	r.lacking[pid] = len(r.visit.Tick.Sessions)
 }
 
-func (r *reader) want(ref int32) {
+func (r *reader) want(ref sample.Key) {
 	if r.wanted == nil {
-		r.wanted = make(map[int32]bool)
+		r.wanted = make(map[sample.Key]bool)
 	}
 	r.wanted[ref] = true
 }

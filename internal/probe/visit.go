@@ -43,7 +43,7 @@ func (a *answer) NextRow() bool {
 }
 
 // Visit asks everything that is due and fills v, whose Tick is there with its
-// Planned instant, Window and Cadence. It always leaves an outcome; the error
+// Planned instant and Cadence. It always leaves an outcome; the error
 // says the same for the log and is not nil unless the outcome is OK. Visit
 // never waits longer than the context allows. v.Tick.Sessions is reused.
 func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionary, v *sample.Visit) error {
@@ -54,9 +54,8 @@ func (c *Conn) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 	}
 	t.Backends, t.NextXID, t.Sessions, t.Edges = sample.Unset, 0, t.Sessions[:0], nil
 	v.Load = sample.Load{MaxConnections: c.slots}
-	dict.Begin(t.Started)
 	dict.Texts(ask.Texts, ask.Full)
-	r := reader{begun: begun, conn: c, dict: dict, visit: v, day: sample.Day(t.Window), ask: ask}
+	r := reader{begun: begun, conn: c, dict: dict, visit: v, day: sample.Day(t.Planned), ask: ask}
 	steps, answered := r.steps(ask)
 	done, err := c.run(ctx, steps)
 	r.first = time.Since(begun)
