@@ -230,3 +230,68 @@ create table history.activity_rollup (
     primary key (server_id, step_seconds, dimension, bucket),
     constraint activity_rollup_keys check (cardinality(key_samples) = cardinality(keys) and cardinality(key_peaks) = cardinality(keys))
 ) partition by range (step_seconds, bucket);
+
+-- Names are content, so nobody hands them out.
+drop table history.session, history.wait, history.query, history.lock, history.label cascade;
+
+create table history.session (
+    server_id bigint not null,
+    day date not null,
+    key bigint not null,
+    pid integer not null,
+    backend_start timestamptz,
+    database_oid oid,
+    database_name text,
+    user_oid oid,
+    user_name text,
+    application_name text,
+    client_addr text,
+    backend_type text,
+    leader_pid integer,
+    primary key (server_id, day, key)
+) partition by range (day);
+
+create table history.wait (
+    server_id bigint not null,
+    key bigint not null,
+    class smallint not null,
+    state text not null,
+    wait_event_type text not null,
+    wait_event text not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);
+
+create table history.query (
+    server_id bigint not null,
+    key bigint not null,
+    query_id bigint not null,
+    own boolean not null,
+    text text,
+    text_full boolean not null default false,
+    first_seen_on date not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);
+
+create table history.lock (
+    server_id bigint not null,
+    key bigint not null,
+    lock_type text not null,
+    mode text not null,
+    database_oid oid,
+    relation_oid oid,
+    relation_name text,
+    first_seen_on date not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);
+
+create table history.label (
+    server_id bigint not null,
+    key bigint not null,
+    dimension smallint not null,
+    text text not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);

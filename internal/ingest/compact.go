@@ -23,7 +23,7 @@ func (w *Writer) Compact(ctx context.Context, server target.ID, bucket time.Time
 		if _, err := lockServer(ctx, tx, server, nil); err != nil {
 			return err
 		}
-		c := compaction{tx: tx, server: server, bucket: bucket}
+		c := compaction{tx: tx, server: server, bucket: bucket, labels: newLabels(w.hash, server, bucket)}
 		if err := c.list(ctx); err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ type compaction struct {
 	part    int32       // number of the next part
 	minutes [sample.BucketLength / time.Minute]sample.Summary
 	tally   sample.Tally
-	labels  labels
+	labels  *labels
 }
 
 // source is a stored row of the bucket: a recent one, or a part.
@@ -196,7 +196,7 @@ func (c *compaction) write(ctx context.Context, part *sample.Row) error {
 		s := part.Summary(start, start.Add(time.Minute))
 		c.minutes[i].Add(&s)
 	}
-	if err := c.labels.learn(ctx, c.tx, c.server, c.bucket, part.SessionKeys); err != nil {
+	if err := c.labels.learn(ctx, c.tx, part.SessionKeys); err != nil {
 		return err
 	}
 	c.tally.Add(part, c.labels.of)

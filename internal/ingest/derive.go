@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/target"
 )
 
 const (
@@ -37,7 +36,7 @@ func (c *compaction) derive(ctx context.Context) error {
 		rollups[d] = c.tally.Rollup(d)
 	}
 	c.queueRollups(b, tenMinutes, c.bucket, &rollups)
-	c.labels.queue(b, c.server, c.bucket, &rollups)
+	c.labels.queue(b, &rollups)
 	if err := c.tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
@@ -115,15 +114,3 @@ func (c *compaction) coarser(ctx context.Context, step, finer int, summaries str
 	}
 	return c.tx.SendBatch(ctx, b).Close()
 }
-
-// labels are what the sessions of a bucket are counted by beside waits and
-// statements.
-type labels struct {
-	of_ map[sample.Key]sample.Labels
-}
-
-func (l *labels) of(session sample.Key) sample.Labels { return l.of_[session] }
-
-func (l *labels) learn(context.Context, pgx.Tx, target.ID, time.Time, []sample.Key) error { return nil }
-
-func (l *labels) queue(*pgx.Batch, target.ID, time.Time, *rollups) {}

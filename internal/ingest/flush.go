@@ -15,17 +15,21 @@ import (
 )
 
 // Writer writes samples. It is safe for concurrent use.
-type Writer struct{ pool *pgxpool.Pool }
+type Writer struct {
+	pool *pgxpool.Pool
+	hash sample.Hash
+}
 
-// New makes a Writer on a pool of stats_db.
-func New(pool *pgxpool.Pool) *Writer { return &Writer{pool} }
+// New makes a Writer on a pool of stats_db. The hash names labels: it is that of
+// all collectors.
+func New(pool *pgxpool.Pool, hash sample.Hash) *Writer { return &Writer{pool, hash} }
 
 var errMalformed = errors.New("a row of samples does not fit itself")
 
-// Flush writes ticks of one server in one transaction: rows of any of its
-// buckets, which may overlap each other and what is stored. Each is one tick or
-// several. Writing twice stores once.
-func (w *Writer) Flush(ctx context.Context, server target.ID, rows []*sample.Row) error {
+// Flush writes ticks of one server, and what they name, in one transaction: rows
+// of any of its buckets, which may overlap each other and what is stored. Each is
+// one tick or several. Writing twice stores once.
+func (w *Writer) Flush(ctx context.Context, server target.ID, rows []*sample.Row, names ...*sample.Entries) error {
 	slots, order := bySlot(rows)
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		stored, err := lockServer(ctx, tx, server, order)
@@ -33,6 +37,9 @@ func (w *Writer) Flush(ctx context.Context, server target.ID, rows []*sample.Row
 			return err
 		}
 		b := &pgx.Batch{}
+		for _, n := range names {
+			queueEntries(b, server, n)
+		}
 		for i := range stored {
 			slot := stored[i].slot
 			slots[slot] = append(slots[slot], &stored[i].Row)

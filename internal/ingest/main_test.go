@@ -8,8 +8,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statsdb"
 )
+
+var testHash = sample.NewHash([16]byte{4, 2}) //nolint:gochecknoglobals // constant
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
@@ -17,7 +20,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 func open(tb testing.TB) (*Writer, string) {
 	tb.Helper()
 	dsn := pgtest.StatsDB(tb)
-	for _, table := range []string{"activity", "activity_minute", "activity_total"} {
+	for _, table := range []string{"activity", "activity_minute", "activity_total", "session"} {
 		pgtest.Exec(tb, dsn, "create table history."+table+"_all partition of history."+table+" default")
 	}
 	pgtest.Exec(tb, dsn, "create table history.activity_rollup_all partition of history.activity_rollup default")
@@ -35,5 +38,5 @@ func open(tb testing.TB) (*Writer, string) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(pool.Close)
-	return New(pool), dsn
+	return New(pool, testHash), dsn
 }
