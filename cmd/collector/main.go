@@ -71,7 +71,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
-	beat, care := new(heartbeat), newChores()
+	beat, care := new(heartbeat), newChores(stats.CheckSchema)
 	checks := append([]daemon.Check{{Name: "stats_db", Run: stats.CheckSchema}, {Name: "history", Run: beat.writes}, {Name: "schedule", Run: beat.ready}}, care.checks()...)
 	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, beat.check, checks...)
 	if err != nil {
@@ -167,7 +167,7 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bo
 	case ctx.Err() != nil:
 		return false, err
 	case known:
-		log.WarnContext(ctx, "stats_db cannot be used yet; the journal says what is watched", "advice", store.Advice(err), "error", err)
+		log.WarnContext(ctx, "stats_db cannot be used yet; the journal says what is watched", "error", err)
 		return led, nil
 	case errors.Is(err, store.ErrSchema):
 		return false, daemon.Configuration(err)
