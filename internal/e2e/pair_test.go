@@ -16,9 +16,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/pgtest"
-	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
-	"github.com/pgam/pgam/internal/target"
 )
 
 // pair is two collectors, each with a journal and a way to stats_db of its own,
@@ -47,7 +44,7 @@ func newPair(t *testing.T, watched [2]*pgtest.Server) *pair {
 		t.Fatalf("migrate: %s", out.stderr)
 	}
 	key := filepath.Join(t.TempDir(), "keyring.json")
-	registerAll(t, p.dsn, key, watched[:])
+	register(t, p.dsn, key, watched[:]...)
 	for i := range p.each {
 		p.way[i] = pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
 			if !p.cut[i].Load() {
@@ -229,7 +226,8 @@ select count(*)
 	// epoch, which counts nothing.
 	if wrong := pgtest.Value[*string](t, p.dsn, `
 select string_agg(format('server %s database %s at %s: %s, the server says %s', server_id, database_oid, sampled_at, xact_commit, said), '; ')
-  from (select *, xact_commit_total - lag(xact_commit_total) over (partition by server_id, database_oid order by sampled_at) as said
+  from (select server_id, database_oid, sampled_at, interval_seconds, xact_commit,
+               xact_commit_total - lag(xact_commit_total) over (partition by server_id, database_oid order by sampled_at) as said
           from history.database_stat) d
  where case when interval_seconds is null then xact_commit is not null else xact_commit is distinct from said end`); wrong != nil {
 		t.Errorf("commits: %s", *wrong)
@@ -273,31 +271,6 @@ select count(*)
                             where e.server_id = 0
                               and e.kind = 'collector_gap'
                               and to_timestamp(g.second) between e.old::timestamptz - interval '2 seconds' and e.new::timestamptz + interval '3 seconds'))`
-
-func registerAll(t *testing.T, dsn, key string, watched []*pgtest.Server) {
-	t.Helper()
-	if err := secret.WriteKeyring(key); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := secret.ReadKeyring(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: ring, Application: "pgam-test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
-	for i, server := range watched {
-		tg := target.Target{Name: fmt.Sprintf("watched%d", i), Enabled: true, Endpoint: target.Endpoint{
-			Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
-		}}
-		tg.Defaults()
-		if _, err := stats.CreateServer(t.Context(), tg); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // commit has a server commit some ten times a second until the test ends.
 func commit(t *testing.T, server *pgtest.Server) {
