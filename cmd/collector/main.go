@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
@@ -70,14 +71,14 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
-	beat, care := new(heartbeat), newChores()
+	beat, care := new(heartbeat), newChores(stats.CheckSchema)
 	checks := append([]daemon.Check{{Name: "stats_db", Run: stats.CheckSchema}, {Name: "history", Run: beat.writes}, {Name: "schedule", Run: beat.ready}}, care.checks()...)
 	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, beat.check, checks...)
 	if err != nil {
 		return err
 	}
 	own := newHolding(journal, log)
-	away, err := ready(ctx, stats, journal, own.led)
+	away, err := ready(ctx, stats, journal, own.led, log)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,10 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	registry.MustRegister(newLeaseHeld(lease.Held), care)
 	registry.MustRegister(clockSeries(clock)...)
 	if !away {
-		if err := own.take(ctx, lease, started); err != nil {
+		handIn := func(ctx context.Context) {
+			collector.HandIn(ctx, collector.Config{Journal: journal, History: handing{history{stats}}, Log: log, Window: cfg.Window.Std()}, stats.Written)
+		}
+		if err := own.take(ctx, lease, started, handIn); err != nil {
 			return err
 		}
 	}
@@ -145,12 +149,13 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 const awayAfter = 3 * time.Second
 
 // ready checks that stats_db is what this program was built for. A collector that
-// held the lease last and knows its servers starts all the same while it is away.
-func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bool) (away bool, err error) {
-	known, err := journal.Targets()
-	alone := led && err == nil && known != nil
+// knows its servers starts all the same where it is away, or refuses it for
+// whatever reason: who held the lease last samples, another stands by.
+func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bool, log *slog.Logger) (away bool, err error) {
+	targets, err := journal.Targets()
+	known := err == nil && targets != nil
 	asking := ctx
-	if alone {
+	if known {
 		var cancel context.CancelFunc
 		asking, cancel = context.WithTimeout(ctx, awayAfter)
 		defer cancel()
@@ -159,12 +164,13 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bo
 	switch {
 	case err == nil:
 		return false, nil
-	case errors.Is(err, store.ErrSchema):
-		return false, daemon.Configuration(err)
 	case ctx.Err() != nil:
 		return false, err
-	case alone:
-		return true, nil
+	case known:
+		log.WarnContext(ctx, "stats_db cannot be used yet; the journal says what is watched", "error", err)
+		return led, nil
+	case errors.Is(err, store.ErrSchema):
+		return false, daemon.Configuration(err)
 	}
 	return false, fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
 }

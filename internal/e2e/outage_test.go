@@ -125,7 +125,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-func register(t *testing.T, dsn, key string, watched *pgtest.Server) {
+// register has servers watched: "watched", "watched 2" and so on.
+func register(t *testing.T, dsn, key string, watched ...*pgtest.Server) {
 	t.Helper()
 	if err := secret.WriteKeyring(key); err != nil {
 		t.Fatal(err)
@@ -139,12 +140,17 @@ func register(t *testing.T, dsn, key string, watched *pgtest.Server) {
 		t.Fatal(err)
 	}
 	defer stats.Close()
-	tg := target.Target{Name: "watched", Enabled: true, Endpoint: target.Endpoint{
-		Host: watched.Host(), Port: watched.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
-	}}
-	tg.Defaults()
-	if _, err := stats.CreateServer(t.Context(), tg); err != nil {
-		t.Fatal(err)
+	for i, server := range watched {
+		tg := target.Target{Name: "watched", Enabled: true, Endpoint: target.Endpoint{
+			Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
+		}}
+		if i > 0 {
+			tg.Name += fmt.Sprintf(" %d", i+1)
+		}
+		tg.Defaults()
+		if _, err := stats.CreateServer(t.Context(), tg); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

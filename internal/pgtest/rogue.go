@@ -85,6 +85,15 @@ func (r *Rogue) drop(conn net.Conn) {
 	delete(r.conns, conn)
 }
 
+// Cut ends the connections that there are.
+func (r *Rogue) Cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.conns {
+		_ = c.Close()
+	}
+}
+
 // Host is where it listens.
 func (r *Rogue) Host() string { return host }
 

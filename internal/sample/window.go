@@ -46,7 +46,13 @@ type Window struct {
 	EdgeLock    []int32
 
 	Minute Minute
+
+	// Ticks are what NewWindow made it of; they are not stored.
+	Ticks []Tick
 }
+
+// Early is how far ahead of its planned instant a tick may begin.
+const Early = 30 * time.Millisecond
 
 // Minute is a window's share of the rollup of the minute it lies in: Classes,
 // Samples and MaxSessions are of sessions that are load.
@@ -62,11 +68,15 @@ type Minute struct {
 
 // NewWindow packs ticks of one server, one window and one minute. It sorts
 // ticks, and takes the first of two with the same planned instant.
+//
+// A tick is noted between Early before its planned instant and Early before the
+// next one's, so that it can be told which of two collectors' ticks are of one
+// second: one that began later than that is noted at its end.
 func NewWindow(server target.ID, ticks []Tick) Window {
 	slices.SortStableFunc(ticks, func(a, b Tick) int { return a.Planned.Compare(b.Planned) })
 	ticks = slices.CompactFunc(ticks, func(a, b Tick) bool { return a.Planned.Equal(b.Planned) })
 	first := ticks[0]
-	w := Window{Server: server, T0: first.Window, Span: first.Span, Cadence: ticks[len(ticks)-1].Cadence}
+	w := Window{Server: server, T0: first.Window, Span: first.Span, Cadence: ticks[len(ticks)-1].Cadence, Ticks: ticks}
 	w.Minute = Minute{Start: first.Window.Truncate(time.Minute), MaxBackends: Unset}
 	w.ledger(ticks)
 	w.samples(ticks)
@@ -74,12 +84,51 @@ func NewWindow(server target.ID, ticks []Tick) Window {
 	return w
 }
 
+// Within gives the instants between which a tick is noted.
+func (t *Tick) Within() (from, to time.Time) {
+	return t.Planned.Add(-Early), t.Planned.Add(t.Cadence - Early)
+}
+
+// Unless gives what is left of the window without the ticks that stored says: all
+// of it, or a window for each run of ticks that stay. Those have a T0 that no
+// other window has, as that of the whole one may be taken; apart says that it is.
+func (w *Window) Unless(stored func(t *Tick) bool, apart bool) (left []Window) {
+	var runs [][]Tick
+	before := true // the tick before is not in the last run
+	for i := range w.Ticks {
+		if stored(&w.Ticks[i]) {
+			before = true
+			continue
+		}
+		if before {
+			runs = append(runs, nil)
+		}
+		last := len(runs) - 1
+		runs[last], before = append(runs[last], w.Ticks[i]), false
+	}
+	if len(runs) == 1 && len(runs[0]) == len(w.Ticks) && !apart {
+		return []Window{*w}
+	}
+	for _, run := range runs {
+		t0, last := run[0].Planned.Add(time.Microsecond), run[len(run)-1]
+		for i := range run {
+			run[i].Window, run[i].Span = t0, last.Planned.Add(last.Cadence).Sub(t0)
+		}
+		left = append(left, NewWindow(w.Server, run))
+	}
+	return left
+}
+
 func (w *Window) ledger(ticks []Tick) {
 	n := len(ticks)
 	w.TickOffset, w.TickDuration, w.TickBackends = make([]int32, n), make([]int32, n), make([]int32, n)
 	allOK, burst := true, false
 	for i, t := range ticks {
-		w.TickOffset[i] = int32(t.Started.Sub(w.T0).Milliseconds())                     //nolint:gosec // within a minute
+		at := t.Started
+		if _, end := t.Within(); t.Cadence > 0 && !at.Before(end) {
+			at = end.Add(-time.Millisecond)
+		}
+		w.TickOffset[i] = int32(at.Sub(w.T0).Milliseconds())                            //nolint:gosec // within a minute
 		w.TickDuration[i] = int32(min(t.Duration.Microseconds(), int64(math.MaxInt32))) //nolint:gosec // bounded
 		w.TickBackends[i] = t.Backends
 		allOK, burst = allOK && t.Outcome == OK, burst || t.Burst

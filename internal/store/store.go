@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -114,9 +115,14 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // CheckSchema compares the version of stats_db with the one this program was
 // built for. The error wraps ErrSchema and names the command to run, or is
 // stats_db's.
-func (s *Store) CheckSchema(ctx context.Context) error {
+func (s *Store) CheckSchema(ctx context.Context) error { return checkSchema(ctx, s.pool) }
+
+func checkSchema(ctx context.Context, q interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) error {
 	var version int32
-	err := s.pool.QueryRow(ctx, "/* pgam */ select version from public.pgam_schema_version").Scan(&version)
+	err := q.QueryRow(ctx, "/* pgam */ select version from public.pgam_schema_version").Scan(&version)
 	var pgErr *pgconn.PgError
 	latest := migrations.Latest()
 	switch {
