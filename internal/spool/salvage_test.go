@@ -238,10 +238,25 @@ func TestSalvageLeavesWhatIsDone(t *testing.T) {
 	}
 	mustClose(t, s)
 	ruined(t, dir, bothMetas)
-	s = openHere(t, dir, plenty)
+	s = mustOpen(t, dir, plenty)
 	if got, _ := numbers(t, s, 0, plenty); len(got) != 5 || !slices.Equal(got[0], []int64{20}) {
 		t.Errorf("after replay: %v", got)
 	}
+	mustClose(t, s)
+
+	// One that is begun anew counts from 1: the floor of the one before is not its own.
+	if err := os.Remove(filepath.Join(dir, FileName)); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, dir, plenty)
+	for n := range int64(2) {
+		s.Append(numbered(n))
+		mustSync(t, s)
+	}
+	mustClose(t, s)
+	ruined(t, dir, bothMetas)
+	s = openHere(t, dir, plenty)
+	wantNumbers(t, s, []int64{0}, []int64{1})
 }
 
 // TestSalvageTellsWhatIsMissing: by one line of the log, and by an event. No more

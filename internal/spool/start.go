@@ -121,10 +121,13 @@ func (s *Spool) loadStart(tx *bbolt.Tx) {
 	}
 }
 
-// putFloor writes the floor if it is time, or if it is too high, as for a journal
-// that was begun anew. That it cannot be written is no matter: a lower one is as
-// right. s.syncing is held.
+// putFloor writes the floor now and then, first after a start: it may be that of
+// another journal, and too high. That it cannot be written is no matter later: a
+// lower one is as right. s.syncing is held.
 func (s *Spool) putFloor(now time.Time, last bool) {
+	if !last && !now.Before(s.floored) && now.Sub(s.floored) < floorEvery {
+		return
+	}
 	s.mu.Lock()
 	floor := s.last + 1
 	for seq := range s.sizes {
@@ -134,12 +137,9 @@ func (s *Spool) putFloor(now time.Time, last bool) {
 		floor = min(floor, seq)
 	}
 	s.mu.Unlock()
-	soon := last || now.Sub(s.floored) >= floorEvery || now.Before(s.floored)
-	if floor == s.start.Floor || floor > s.start.Floor && !soon {
-		return
+	if floor == s.start.Floor || s.putStart(func(st *start) { st.Floor = floor }) == nil {
+		s.floored = now
 	}
-	s.floored = now
-	_ = s.putStart(func(st *start) { st.Floor = floor })
 }
 
 // PutTargets keeps what is watched, with its secrets sealed, for a start
