@@ -48,7 +48,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	tuneHeap()
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
 	if len(libpq) > 0 {
-		log.Warn("variables of libpq are set and not read: PGAM_STATS_DSN says all", "variables", libpq)
+		log.WarnContext(ctx, "variables of libpq are set and not read: PGAM_STATS_DSN says all", "variables", libpq)
 	}
 	frame.OnReload(ctx, reloading(frame, cfg))
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
