@@ -40,12 +40,16 @@ func main() {
 
 // run wires the API, from the configuration to the listener, and waits.
 func run(ctx context.Context, frame *daemon.Frame) error {
+	libpq := config.WithoutLibpq(os.Environ())
 	cfg, err := config.LoadAPI(os.Environ())
 	if err != nil {
 		return daemon.Configuration(err)
 	}
 	tuneHeap()
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	if len(libpq) > 0 {
+		log.WarnContext(ctx, "variables of libpq are set and not read: PGAM_STATS_DSN says all", "variables", libpq)
+	}
 	frame.OnReload(ctx, reloading(frame, cfg))
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
 	if err != nil {

@@ -43,11 +43,15 @@ func untilAsked(ctx context.Context, frame *daemon.Frame) error {
 
 // run wires the collector, from the configuration to the schedule, and waits.
 func run(ctx context.Context, frame *daemon.Frame) error {
+	libpq := config.WithoutLibpq(os.Environ())
 	cfg, err := config.LoadCollector(os.Environ())
 	if err != nil {
 		return daemon.Configuration(err)
 	}
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	if len(libpq) > 0 {
+		log.WarnContext(ctx, "variables of libpq are set and not read: PGAM_STATS_DSN says all", "variables", libpq)
+	}
 	frame.OnReload(ctx, reloading(frame, cfg))
 	runtime.GOMAXPROCS(cfg.MaxProcs)
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
