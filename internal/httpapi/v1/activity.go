@@ -52,12 +52,16 @@ func (r routes) activity(ctx context.Context, in *activityInput) (*output[activi
 	if err != nil {
 		return nil, err
 	}
+	shown, err := face.Shown(ctx, t, now.Sessions)
+	if err != nil {
+		return nil, err
+	}
 	body := activityBody{Server: t.Name, At: utc(now.At), Hidden: now.Hidden, Sessions: make([]sessionNow, len(now.Sessions))}
 	if now.Hidden > 0 {
 		note := live.HiddenNote(now.VersionNum)
 		body.Note = &note
 	}
-	for i, s := range face.Shown(ctx, t, now.Sessions) {
+	for i, s := range shown {
 		body.Sessions[i] = sessionRow(s)
 	}
 	return say(body), nil
