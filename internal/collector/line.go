@@ -111,7 +111,7 @@ func (l *line) release(conn Conn, reason sample.Reason, fault error) {
 		return
 	}
 	if l.conn == conn {
-		if reason != sample.Oversized && reason != sample.Malformed {
+		if reason != sample.Oversized && reason != sample.Malformed && reason != sample.Timeout {
 			reason, fault = sample.ConnectionLost, nil
 		}
 		l.conn, l.reason, l.fault, l.notBefore = nil, reason, fault, time.Time{}

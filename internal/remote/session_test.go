@@ -44,7 +44,7 @@ func TestSessionsKeepOurLimits(t *testing.T) {
 			for name, value := range map[string]string{"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"} {
 				want[name] = value
 			}
-			for name, value := range map[string]string{"tcp_user_timeout": "30s", "client_connection_check_interval": "5s"} {
+			for name, value := range map[string]string{"tcp_user_timeout": "30000", "client_connection_check_interval": "5s"} {
 				if since := map[string]int{"tcp_user_timeout": 12, "client_connection_check_interval": 14}[name]; major >= since {
 					want[name] = value
 				}

@@ -29,7 +29,7 @@ func TestSessionsEndWithTheirProcess(t *testing.T) {
 	const ask = "select concat_ws(' ', current_setting('client_connection_check_interval'), current_setting('tcp_user_timeout'), current_setting('tcp_keepalives_idle'))"
 	for name, row := range map[string]pgx.Row{"pool": s.pool.QueryRow(t.Context(), ask), "lease": conn.QueryRow(t.Context(), ask)} {
 		var got string
-		if err := row.Scan(&got); err != nil || got != "5s 30s 15" {
+		if err := row.Scan(&got); err != nil || got != "5s 30000 15" {
 			t.Errorf("the %s has %q, %v", name, got, err)
 		}
 	}
