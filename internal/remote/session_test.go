@@ -39,11 +39,9 @@ func TestSessionsKeepOurLimits(t *testing.T) {
 				"statement_timeout": "1min", "lock_timeout": "1s", "idle_in_transaction_session_timeout": "10s",
 				"default_transaction_read_only": "on", "transaction_read_only": "on", "transaction_isolation": "read committed",
 				"transaction_deferrable": "off",
+				"tcp_keepalives_idle":    "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
 			}
 			major, _ := strconv.Atoi(version)
-			for name, value := range map[string]string{"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"} {
-				want[name] = value
-			}
 			for name, value := range map[string]string{"tcp_user_timeout": "30000", "client_connection_check_interval": "5s"} {
 				if since := map[string]int{"tcp_user_timeout": 12, "client_connection_check_interval": 14}[name]; major >= since {
 					want[name] = value
