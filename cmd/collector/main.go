@@ -24,6 +24,10 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
+// memory is what Go may take of the 128 MiB that the collector stays below: the
+// rest is the program itself, and the journal's pages.
+const memory = 96 << 20
+
 func main() {
 	if done, code := flags(os.Args[1:], os.Stdout, os.Stderr); done {
 		os.Exit(code)
@@ -54,6 +58,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	}
 	frame.OnReload(ctx, reloading(frame, cfg))
 	runtime.GOMAXPROCS(cfg.MaxProcs)
+	daemon.LimitMemory(memory)
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
 	if err != nil {
 		return daemon.Configuration(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgam/pgam/internal/peer"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/migrations"
 )
@@ -44,6 +45,9 @@ func MayPass(err error) bool {
 // pingLimit is how long a connection that was idle may take to show that it is
 // still one, before another is taken.
 const pingLimit = time.Second
+
+// noticeLimit bounds the first statement on a connection.
+const noticeLimit = 5 * time.Second
 
 // Config is what Open needs.
 type Config struct {
@@ -99,11 +103,25 @@ func New(cfg Config) (*Store, error) {
 	cc.RuntimeParams["statement_timeout"] = fmt.Sprint(timeout.Milliseconds())
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
 	cc.RuntimeParams["jit"] = "off"
+	cc.DialFunc = peer.Dialer().DialContext
+	cc.AfterConnect = noticeGone
 	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
 	if err != nil {
 		return nil, fmt.Errorf("set up pool of stats_db: %w", err)
 	}
 	return &Store{pool: pool, keyring: cfg.Keyring}, nil
+}
+
+// noticeGone has stats_db notice soon when this process has gone without a word:
+// its sessions hold locks. What refuses the settings does without.
+func noticeGone(ctx context.Context, pg *pgconn.PgConn) error {
+	ctx, cancel := context.WithTimeout(ctx, noticeLimit)
+	defer cancel()
+	_, err := pg.Exec(ctx, "/* pgam */ "+peer.SessionSQL).ReadAll()
+	if _, told := errors.AsType[*pgconn.PgError](err); told && !pg.IsClosed() {
+		return nil
+	}
+	return err
 }
 
 // Close waits for the connections in use and closes them all.

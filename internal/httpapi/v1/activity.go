@@ -53,8 +53,12 @@ func (r routes) activity(ctx context.Context, in *activityInput) (*output[activi
 	if err != nil {
 		return nil, err
 	}
+	shown, err := face.Shown(ctx, t, now.Sessions)
+	if err != nil {
+		return nil, err
+	}
 	body := activityBody{Server: t.Name, At: utc(now.At), Hidden: now.Hidden, Untracked: now.Untracked, Note: now.Note(), Sessions: make([]sessionNow, len(now.Sessions))}
-	for i, s := range face.Shown(ctx, t, now.Sessions) {
+	for i, s := range shown {
 		body.Sessions[i] = sessionRow(s)
 	}
 	return say(body), nil

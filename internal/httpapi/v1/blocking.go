@@ -148,7 +148,9 @@ func (r routes) locks(ctx context.Context, in *ServerPath) (*output[locksBody], 
 	if err != nil {
 		return nil, err
 	}
-	now.Sessions = face.Shown(ctx, t, now.Sessions)
+	if now.Sessions, err = face.Shown(ctx, t, now.Sessions); err != nil {
+		return nil, err
+	}
 	body := locksBody{Server: t.Name, At: utc(now.At), Blocking: blockingOf(blockingNow(now), now.At, all), Hidden: now.Hidden, Untracked: now.Untracked, Note: now.Note()}
 	return say(body), nil
 }

@@ -153,7 +153,10 @@ func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target
 			if now, err := r.Roster.Server(t.Name); err == nil {
 				t = now // who may see what may have changed
 			}
-			tick.Locks.Sessions = face.Shown(ctx, t, tick.Locks.Sessions)
+			var err error
+			if tick.Locks.Sessions, err = face.Shown(ctx, t, tick.Locks.Sessions); err != nil {
+				return err
+			}
 			if err := r.send(&out, tick); err != nil {
 				return err
 			}
