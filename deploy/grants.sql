@@ -5,7 +5,7 @@
 -- The role reads statistics and settings, writes nothing, and is bounded: at
 -- most seven connections (two of the collector, five of the API's pool), no
 -- statement over five seconds, no wait for a lock over 300 ms. Works on
--- PostgreSQL 9.6 to 18; running it again changes nothing but the password. Before
+-- PostgreSQL 9.6 to 19; running it again changes nothing but the password. Before
 -- PostgreSQL 10 there is no pg_monitor: only a superuser sees the sessions of
 -- others there, and this role sees its own and the databases' counters.
 

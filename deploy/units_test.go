@@ -62,7 +62,7 @@ func TestUnits_Settings(t *testing.T) {
 // Memory is bounded, and garbage is collected before the bound is met.
 func TestUnits_Memory(t *testing.T) {
 	t.Parallel()
-	compose := read(t, "docker-compose.yml")
+	compose, image := read(t, "docker-compose.yml"), read(t, "Dockerfile")
 	for program, most := range map[string]int{"collector": 128, "api": 256} {
 		lines := directives(t, "pgam-"+program+".service")
 		var soft, hard int
@@ -74,6 +74,9 @@ func TestUnits_Memory(t *testing.T) {
 		}
 		if soft <= 0 || soft > most || hard <= soft {
 			t.Errorf("pgam-%s has GOMEMLIMIT %d MiB of at most %d, and MemoryMax %d M", program, soft, most, hard)
+		}
+		if line := fmt.Sprintf("ENV GOMEMLIMIT=%dMiB\n", soft); program == "api" && !strings.Contains(image, line) {
+			t.Errorf("the Dockerfile, whose image runs pgam-api, has not the same as its unit: %s", line)
 		}
 		name := strings.ToUpper(program)
 		for _, line := range []string{fmt.Sprintf("GOMEMLIMIT: \"${PGAM_%s_GOMEMLIMIT:-%dMiB}\"", name, soft), fmt.Sprintf("mem_limit: \"${PGAM_%s_MEMORY:-%dm}\"", name, hard)} {

@@ -160,7 +160,7 @@ create table history.event (
     primary key (server_id, at, kind, subject)
 ) partition by range (at);
 comment on table history.event is 'what explains a step in a chart; server_id 0: the monitor itself';
-comment on column history.event.kind is 'restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended';
+comment on column history.event.kind is 'restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, collector_clock, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended, clock_differs, clock_agrees';
 comment on column history.event.subject is 'what it is about: a setting''s or database''s name; empty: the server';
 
 create table history.setting (

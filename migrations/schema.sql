@@ -1022,7 +1022,7 @@ CREATE TABLE history.event (
 PARTITION BY RANGE (at);
 
 COMMENT ON TABLE history.event IS 'what explains a step in a chart; server_id 0: the monitor itself';
-COMMENT ON COLUMN history.event.kind IS 'restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended';
+COMMENT ON COLUMN history.event.kind IS 'restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, collector_clock, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended, clock_differs, clock_agrees';
 COMMENT ON COLUMN history.event.subject IS 'what it is about: a setting''s or database''s name; empty: the server';
 
 CREATE TABLE history.file_system (

@@ -31,6 +31,10 @@ import (
 
 const program = "pgam-api"
 
+// memory is what Go may take of the 256 MiB that the API stays below: the rest is
+// the program itself.
+const memory = 208 << 20
+
 func main() {
 	if done, code := flags(os.Args[1:], os.Stdout, os.Stderr); done {
 		os.Exit(code)
@@ -40,12 +44,17 @@ func main() {
 
 // run wires the API, from the configuration to the listener, and waits.
 func run(ctx context.Context, frame *daemon.Frame) error {
+	libpq := config.WithoutLibpq(os.Environ())
 	cfg, err := config.LoadAPI(os.Environ())
 	if err != nil {
 		return daemon.Configuration(err)
 	}
 	tuneHeap()
+	daemon.LimitMemory(memory)
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	if len(libpq) > 0 {
+		log.WarnContext(ctx, "variables of libpq are set and not read: PGAM_STATS_DSN says all", "variables", libpq)
+	}
 	frame.OnReload(ctx, reloading(frame, cfg))
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
 	if err != nil {

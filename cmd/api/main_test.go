@@ -56,7 +56,8 @@ func settingsFor(t *testing.T, dsn, listen string) []string {
 
 func TestServesAndStops(t *testing.T) {
 	t.Parallel()
-	cmd := command(t, nil, settingsFor(t, pgtest.StatsDB(t), "127.0.0.1:0")...)
+	settings := append(settingsFor(t, pgtest.StatsDB(t), "127.0.0.1:0"), pgtest.LibpqEnvironment(t)...)
+	cmd := command(t, nil, append(settings, "PGSERVICE=nosuch")...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +98,9 @@ func TestServesAndStops(t *testing.T) {
 	log := <-logged
 	if err := cmd.Wait(); err != nil || time.Since(begun) > 5*time.Second {
 		t.Errorf("stopped after %s with %v:\n%s", time.Since(begun), err, log)
+	}
+	if !regexp.MustCompile(`"level":"WARN".*"variables":\[.*"PGPASSFILE".*"PGSERVICE".*"PGSSLROOTCERT"`).MatchString(log) {
+		t.Errorf("what is set and not read is not named:\n%s", log)
 	}
 }
 

@@ -106,6 +106,12 @@ func (c catalog) Unseal(sealed []byte) ([]target.Target, error) {
 // history writes to stats_db.
 type history struct{ *store.Store }
 
+// handing writes to stats_db while another collector has the lease.
+type handing struct{ history }
+
+// Append implements collector.History.
+func (h handing) Append(ctx context.Context, b sample.Batch) error { return h.HandIn(ctx, b) }
+
 // Explain implements collector.History: an error is one of stats_db until it is
 // known to be one of the data.
 func (history) Explain(err error) collector.Refusal {

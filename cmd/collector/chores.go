@@ -41,14 +41,18 @@ var errPurgeDeadline = errors.New("remove history of deleted servers: not done a
 // succeed; one that fails is named in readyz, in a metric and in the log.
 type chores struct {
 	desc *prometheus.Desc
+	// usable says whether stats_db is there for chores at all; that it is not is the
+	// fault of none, and told elsewhere.
+	usable func(context.Context) error
 
 	mu     sync.Mutex
 	faults map[string]error
 	done   map[string]time.Time // when it was last done without a fault
 }
 
-func newChores() *chores {
+func newChores(usable func(context.Context) error) *chores {
 	c := &chores{
+		usable: usable,
 		desc: prometheus.NewDesc("pgam_chore_failing",
 			"1 while a chore of the history fails: retention, partitions, texts, purge, rollups or packing; the log says why.", []string{"chore"}, nil),
 		faults: make(map[string]error), done: make(map[string]time.Time),
@@ -88,7 +92,12 @@ const choreSlack = time.Minute
 
 // following notes how each call of a chore went.
 func (c *chores) following(name string, run func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error { return c.note(ctx, name, run(ctx)) }
+	return func(ctx context.Context) error {
+		if err := c.usable(ctx); err != nil {
+			return err
+		}
+		return c.note(ctx, name, run(ctx))
+	}
 }
 
 // checks gives a check a chore, for readyz.
@@ -129,6 +138,9 @@ type upkeep struct {
 
 // run does what is due. Old partitions come first: a full disk needs that most.
 func (u upkeep) run(ctx context.Context) error {
+	if err := u.chores.usable(ctx); err != nil {
+		return err
+	}
 	var faults []error
 	for _, chore := range []struct {
 		name string

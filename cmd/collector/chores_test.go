@@ -59,7 +59,7 @@ func TestChoresDoNotWaitForEachOther(t *testing.T) {
 		`insert into history.query (server_id, id, query_id, own, text, first_seen_on, last_seen_on)
 select id, 1, 1, false, 'select secret', current_date, current_date from pgam.server where name = 'private'`)
 	kept := 29 * day
-	u := upkeep{in.stats, newChores(), func() store.Retention { return store.Retention{Windows: kept} }, time.Now, slog.New(slog.DiscardHandler)}
+	u := upkeep{in.stats, newChores(in.stats.CheckSchema), func() store.Retention { return store.Retention{Windows: kept} }, time.Now, slog.New(slog.DiscardHandler)}
 	err := u.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "partitions: create partitions of activity_window: ") || !strings.Contains(err.Error(), tomorrow) {
 		t.Errorf("error %v", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,12 +36,17 @@ func newHolding(journal *spool.Spool, log *slog.Logger) *holding {
 }
 
 // take waits for the lease, or goes on without it where it was held last and
-// stats_db is away.
-func (h *holding) take(ctx context.Context, lease *store.Lease, standBy func()) error {
+// stats_db is away. While it stands by, handIn hands in what the journal holds.
+func (h *holding) take(ctx context.Context, lease *store.Lease, standBy func(), handIn func(context.Context)) error {
+	handing, end := context.WithCancel(ctx)
+	var hands sync.WaitGroup
 	err := lease.Take(ctx, h.led, func() {
 		h.note(ctx, false)
 		standBy()
+		hands.Go(func() { handIn(handing) })
 	})
+	end()
+	hands.Wait() // the journal is read by one at a time
 	if err != nil {
 		return err
 	}

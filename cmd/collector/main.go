@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
@@ -22,6 +23,10 @@ import (
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
+
+// memory is what Go may take of the 128 MiB that the collector stays below: the
+// rest is the program itself, and the journal's pages.
+const memory = 96 << 20
 
 func main() {
 	if done, code := flags(os.Args[1:], os.Stdout, os.Stderr); done {
@@ -42,13 +47,18 @@ func untilAsked(ctx context.Context, frame *daemon.Frame) error {
 
 // run wires the collector, from the configuration to the schedule, and waits.
 func run(ctx context.Context, frame *daemon.Frame) error {
+	libpq := config.WithoutLibpq(os.Environ())
 	cfg, err := config.LoadCollector(os.Environ())
 	if err != nil {
 		return daemon.Configuration(err)
 	}
 	log := frame.Configure(daemon.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, StopWithin: cfg.ShutdownTimeout.Std()})
+	if len(libpq) > 0 {
+		log.WarnContext(ctx, "variables of libpq are set and not read: PGAM_STATS_DSN says all", "variables", libpq)
+	}
 	frame.OnReload(ctx, reloading(frame, cfg))
 	runtime.GOMAXPROCS(cfg.MaxProcs)
+	daemon.LimitMemory(memory)
 	keyring, err := secret.ReadKeyring(cfg.KeyFile)
 	if err != nil {
 		return daemon.Configuration(err)
@@ -70,14 +80,14 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
-	beat, care := new(heartbeat), newChores()
+	beat, care := new(heartbeat), newChores(stats.CheckSchema)
 	checks := append([]daemon.Check{{Name: "stats_db", Run: stats.CheckSchema}, {Name: "history", Run: beat.writes}, {Name: "schedule", Run: beat.ready}}, care.checks()...)
 	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, beat.check, checks...)
 	if err != nil {
 		return err
 	}
 	own := newHolding(journal, log)
-	away, err := ready(ctx, stats, journal, own.led)
+	away, err := ready(ctx, stats, journal, own.led, log)
 	if err != nil {
 		return err
 	}
@@ -92,7 +102,10 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	registry.MustRegister(newLeaseHeld(lease.Held), care)
 	registry.MustRegister(clockSeries(clock)...)
 	if !away {
-		if err := own.take(ctx, lease, started); err != nil {
+		handIn := func(ctx context.Context) {
+			collector.HandIn(ctx, collector.Config{Journal: journal, History: handing{history{stats}}, Log: log, Window: cfg.Window.Std()}, stats.Written)
+		}
+		if err := own.take(ctx, lease, started, handIn); err != nil {
 			return err
 		}
 	}
@@ -145,12 +158,13 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 const awayAfter = 3 * time.Second
 
 // ready checks that stats_db is what this program was built for. A collector that
-// held the lease last and knows its servers starts all the same while it is away.
-func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bool) (away bool, err error) {
-	known, err := journal.Targets()
-	alone := led && err == nil && known != nil
+// knows its servers starts all the same where it is away, or refuses it for
+// whatever reason: who held the lease last samples, another stands by.
+func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bool, log *slog.Logger) (away bool, err error) {
+	targets, err := journal.Targets()
+	known := err == nil && targets != nil
 	asking := ctx
-	if alone {
+	if known {
 		var cancel context.CancelFunc
 		asking, cancel = context.WithTimeout(ctx, awayAfter)
 		defer cancel()
@@ -159,12 +173,13 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bo
 	switch {
 	case err == nil:
 		return false, nil
-	case errors.Is(err, store.ErrSchema):
-		return false, daemon.Configuration(err)
 	case ctx.Err() != nil:
 		return false, err
-	case alone:
-		return true, nil
+	case known:
+		log.WarnContext(ctx, "stats_db cannot be used yet; the journal says what is watched", "error", err)
+		return led, nil
+	case errors.Is(err, store.ErrSchema):
+		return false, daemon.Configuration(err)
 	}
 	return false, fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
 }

@@ -87,10 +87,10 @@ func (in *installation) start(t *testing.T, settings ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{cmd: exec.CommandContext(t.Context(), self), logged: make(chan struct{})}
-	p.cmd.Env = append([]string{
-		beProgram + "=1", "PGAM_STATS_DSN=" + in.dsn, "PGAM_KEY_FILE=" + in.key, "PGAM_DATA_DIR=" + in.data,
+	p.cmd.Env = append(append(pgtest.LibpqEnvironment(t), "PGSERVICE=nosuch",
+		beProgram+"=1", "PGAM_STATS_DSN="+in.dsn, "PGAM_KEY_FILE="+in.key, "PGAM_DATA_DIR="+in.data,
 		"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_LOG_FORMAT=json", "PGAM_LOG_LEVEL=debug",
-	}, settings...)
+	), settings...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/pgam/pgam/internal/config"
 )
 
 func main() { os.Exit(mainWithSignals()) }
@@ -22,5 +24,8 @@ func mainWithSignals() int {
 		cancel() // From here on a signal does what it does by default.
 	}()
 
-	return run(ctx, &tool{environ: os.Environ(), in: os.Stdin, out: os.Stdout, errOut: os.Stderr, configDir: defaultConfigDir}, os.Args[1:])
+	environ := os.Environ()
+	config.WithoutLibpq(environ)
+
+	return run(ctx, &tool{environ: environ, in: os.Stdin, out: os.Stdout, errOut: os.Stderr, configDir: defaultConfigDir}, os.Args[1:])
 }

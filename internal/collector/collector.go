@@ -166,7 +166,7 @@ const (
 	// syncPhase is when, in a second, the journal goes to disk.
 	syncPhase = 950 * time.Millisecond
 	// early is how far a job may run ahead of its nominal instant.
-	early = 30 * time.Millisecond
+	early = sample.Early
 	// firstDrain bounds how long what an earlier run left may delay sampling.
 	firstDrain = 2 * time.Second
 	// tellAgain is how often a fault that lasts is logged.

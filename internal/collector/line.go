@@ -101,8 +101,9 @@ func (l *line) acquire(ctx context.Context, t target.Target) (Conn, sample.Reaso
 }
 
 // release ends the use of conn, which is closed if it broke or the way to the
-// server changed meanwhile.
-func (l *line) release(conn Conn) {
+// server changed meanwhile. reason and fault are what came of its use: where we
+// broke it off they are told until there is another connection.
+func (l *line) release(conn Conn, reason sample.Reason, fault error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inUse = false
@@ -110,7 +111,10 @@ func (l *line) release(conn Conn) {
 		return
 	}
 	if l.conn == conn {
-		l.conn, l.reason, l.notBefore = nil, sample.ConnectionLost, time.Time{}
+		if reason != sample.Oversized && reason != sample.Malformed && reason != sample.Timeout {
+			reason, fault = sample.ConnectionLost, nil
+		}
+		l.conn, l.reason, l.fault, l.notBefore = nil, reason, fault, time.Time{}
 		if time.Since(l.since) >= proven {
 			l.broken = 0
 			l.pauses.Reset()

@@ -161,6 +161,30 @@ func TestFlappingBacksOff(t *testing.T) {
 	}, server(1))
 }
 
+// TestWhatBrokeAConnectionIsTold: while a server is left in peace that sent more
+// than is read, its ticks say that, and not that a connection was lost.
+func TestWhatBrokeAConnectionIsTold(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		m := w.fleet.server(1)
+		m.visit = func(_ context.Context, _ int, v *sample.Visit) error {
+			v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.Oversized, nil
+			wt := w.c.roster.watch(1)
+			wt.line.mu.Lock()
+			l := wt.line.conn.(*link) //nolint:forcetypeassert // there is no other kind
+			wt.line.mu.Unlock()
+			l.Close()
+			return errAway
+		}
+		w.start()
+		w.pass(time.Minute)
+		w.stop()
+		ticks := w.wantWhole(1, time.Second)
+		if r := reasons(ticks); r[sample.Oversized] < len(ticks)-1 || len(m.did().dials) > len(ticks)/2 {
+			t.Errorf("%d ticks, %d connections, reasons %v", len(ticks), len(m.did().dials), r)
+		}
+	}, server(1))
+}
+
 // TestAHeldStartIsTheOnlyOne: a start that the server does not finish goes on,
 // alone, takes no other server's turn, and is told as a timeout.
 func TestAHeldStartIsTheOnlyOne(t *testing.T) {

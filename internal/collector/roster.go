@@ -19,7 +19,8 @@ type roster struct {
 	bySlot   [slots][]*watch
 	revision int64
 	loaded   bool
-	known    known // of the goroutine that loads
+	known    known     // of the goroutine that loads
+	told     time.Time // when it was last told that servers cannot be read; of that one, too
 }
 
 // catalogTimeout bounds a look at the catalog.
@@ -61,7 +62,8 @@ func (r *roster) refresh(ctx context.Context, c *Collector) {
 	if same {
 		return
 	}
-	if err := r.load(ctx, c, false); err != nil {
+	if err := r.load(ctx, c, false); err != nil && time.Since(r.told) >= tellAgain {
+		r.told = time.Now()
 		c.cfg.Log.WarnContext(ctx, "changed servers cannot be read", "error", err)
 	}
 }

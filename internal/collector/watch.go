@@ -257,7 +257,7 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	if conn != nil && time.Since(begun) > limit/2 {
 		// Connecting took most of the time. A visit that runs into its limit
 		// would cost the new connection; the next tick has time enough.
-		w.line.release(conn)
+		w.line.release(conn, sample.None, nil)
 		conn, reason = nil, sample.Connecting
 	}
 	var err error
@@ -265,7 +265,7 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 		w.tick.Started, w.tick.Outcome, w.tick.Reason = w.c.clock.Now(), sample.Failed, reason
 	} else {
 		err = w.ask(ctx, conn, t, iv)
-		w.line.release(conn)
+		w.line.release(conn, w.tick.Reason, err)
 	}
 	if w.c.run.Err() != nil && !w.tick.Outcome.Answered() {
 		w.tick.Outcome, w.tick.Reason = sample.Skipped, sample.NotRunning

@@ -83,6 +83,10 @@ func startSite(t *testing.T) *site {
 	s.mute, s.shell = newRelay(t), sshtest.InProcess(t)
 	s.hide(s.shell.ClientKeyPEM)
 	s.prepare(t)
+	known := fmt.Sprintf("[%s]:%d %s\n", s.shell.Host, s.shell.Port, s.shell.HostKeyLine)
+	if err := os.WriteFile(filepath.Join(s.dir, "known_hosts"), []byte(known), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s.statements.follow(t, s.dsn)
 	s.statements.follow(t, s.watched.SuperuserDSN())
 	s.settings = append(s.settings, "PGAM_SSH_TIMEOUT=3s", "PGAM_SSH_KNOWN_HOSTS="+filepath.Join(s.dir, "known_hosts"))
@@ -117,10 +121,6 @@ func (s *site) prepare(t *testing.T) {
 	s.settings = []string{
 		"PGAM_STATS_DSN=" + pgtest.WithUser(t, s.dsn, user.User.Username(), statsPassword),
 		"PGAM_KEY_FILE=" + filepath.Join(s.dir, "keyring.json"),
-	}
-	known := fmt.Sprintf("[%s]:%d %s\n", s.shell.Host, s.shell.Port, s.shell.HostKeyLine)
-	if err := os.WriteFile(filepath.Join(s.dir, "known_hosts"), []byte(known), 0o600); err != nil {
-		t.Fatal(err)
 	}
 	file := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(file, []byte(userPassword+"\n"), 0o600); err != nil {

@@ -355,8 +355,9 @@ func checkGap(t *testing.T, e *everything, path string, stopped, started time.Ti
 	c := get[series](t, e, "%s/history/activity?step=1s&from=%s&to=%s", path,
 		stopped.Add(-5*time.Second).Format(time.RFC3339), started.Add(2*time.Second).Format(time.RFC3339)).Coverage
 	c.check(t)
-	// The collector is up somewhat before everything is.
-	if n := c.SkippedBy["not_running"]; n < 1 || c.Gap < 1 || c.Planned < n+3 {
+	// The collector is up somewhat before everything is; how long stopping and
+	// starting take is the machine's.
+	if n := c.SkippedBy["not_running"]; n < 1 || c.Gap < 1 || c.OK+c.Degraded < 1 {
 		t.Errorf("coverage around a restart of %s is %+v, want its gap in it", started.Sub(stopped), c)
 	}
 }

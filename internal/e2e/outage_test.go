@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,13 @@ func TestOutage(t *testing.T) {
 	if err := everySecond(after); err != nil {
 		t.Errorf("after the kill: %v; stats_db was back at %s", err, back.Format(time.TimeOnly))
 	}
+	nothingDoubled(t, dsn, open)
+}
+
+// nothingDoubled checks that each tick is there once, with the session that was
+// there all the time, and that minutes and deltas agree.
+func nothingDoubled(t *testing.T, dsn string, open uint32) {
+	t.Helper()
 	if n := pgtest.Value[int64](t, dsn, "select count(*) - count(distinct time) from report.activity where pid = $1", open); n != 0 {
 		t.Errorf("%d samples of the session are doubled", n)
 	}
@@ -125,7 +133,79 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-func register(t *testing.T, dsn, key string, watched *pgtest.Server) {
+// TestDamagedJournal: a journal that no tree can be read of any more, while
+// stats_db is away, keeps nobody from sampling, and costs no tick; what stats_db
+// has already and the journal still knows is not stored again.
+func TestDamagedJournal(t *testing.T) {
+	t.Parallel()
+	storage, watched := pgtest.Target(t), pgtest.Target(t)
+	storage.Exec(t, "create database stats_db")
+	dsn := storage.DatabaseDSN(pgtest.Superuser, "stats_db")
+	if out := runProgram(t, []string{"PGAM_STATS_DSN=" + dsn}, "pgam", "migrate"); out.code != 0 {
+		t.Fatalf("migrate: %s", out.stderr)
+	}
+	dir := t.TempDir()
+	c := &collectorProcess{env: []string{
+		"PGAM_STATS_DSN=" + dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json"), "PGAM_DATA_DIR=" + dir,
+		"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_WINDOW=5s",
+	}}
+	register(t, dsn, filepath.Join(dir, "keyring.json"), watched)
+	open := holdOpen(t, watched)
+
+	c.start(t)
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		if t.Failed() {
+			t.Log(c.log.String())
+		}
+	})
+	pgtest.WaitFor(t, func() bool { return ticks(t, dsn) >= 5 }, "a first window")
+	storage.Stop(t)
+	awaitClock(t, 8*time.Second)
+	c.kill(t)
+	killed := time.Now()
+	path := filepath.Join(dir, "journal.db")
+	journal, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(journal[:2*os.Getpagesize()]) // where the trees begin
+	if err := os.WriteFile(path, journal, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.start(t)
+	awaitClock(t, 8*time.Second)
+	storage.Start(t)
+	back := time.Now()
+	pgtest.WaitFor(t, func() bool {
+		return pgtest.Value[bool](t, dsn, "select coalesce(max(time) > $1, false) from report.tick", back.Add(6*time.Second))
+	}, "the journal to drain")
+	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Errorf("collector: %v", err)
+	}
+	if !strings.Contains(c.log.String(), "journal is damaged") || !strings.Contains(c.log.String(), "missing_at_most=0") {
+		t.Error("the log does not tell of the damage, and what it cost")
+	}
+	rows := query(t, dsn, "select time from report.tick order by time")
+	all, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := slices.IndexFunc(all, func(at time.Time) bool { return !at.Before(killed.Add(-3 * time.Second)) })
+	if err := everySecond(all[:max(first, 0)]); err != nil {
+		t.Errorf("before the kill: %v", err)
+	}
+	if n := pgtest.Value[int64](t, dsn, "select count(*) from report.tick where outcome = 'ok' and time between $1 and $2", killed, back); n == 0 {
+		t.Error("no tick was answered while stats_db was away and the journal had been damaged")
+	}
+	nothingDoubled(t, dsn, open)
+}
+
+// register has servers watched: "watched", "watched 2" and so on.
+func register(t *testing.T, dsn, key string, watched ...*pgtest.Server) {
 	t.Helper()
 	if err := secret.WriteKeyring(key); err != nil {
 		t.Fatal(err)
@@ -139,12 +219,17 @@ func register(t *testing.T, dsn, key string, watched *pgtest.Server) {
 		t.Fatal(err)
 	}
 	defer stats.Close()
-	tg := target.Target{Name: "watched", Enabled: true, Endpoint: target.Endpoint{
-		Host: watched.Host(), Port: watched.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
-	}}
-	tg.Defaults()
-	if _, err := stats.CreateServer(t.Context(), tg); err != nil {
-		t.Fatal(err)
+	for i, server := range watched {
+		tg := target.Target{Name: "watched", Enabled: true, Endpoint: target.Endpoint{
+			Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
+		}}
+		if i > 0 {
+			tg.Name += fmt.Sprintf(" %d", i+1)
+		}
+		tg.Defaults()
+		if _, err := stats.CreateServer(t.Context(), tg); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -130,6 +130,13 @@ func (i *Incident) Missing() []string {
 	}
 	say(i.Coverage.Answered() == 0, "no tick of the window was answered: sessions, waits and blockers are not known")
 	say(i.Instant.At.IsZero(), "no answered tick is near the instant: its sessions are not known")
+	untracked := 0
+	for n := range i.Instant.Sessions {
+		if i.Instant.Sessions[n].State == "disabled" {
+			untracked++
+		}
+	}
+	say(untracked > 0, count(untracked, "session")+" at the instant had track_activities off: what they ran is not known")
 	say(i.BaselineAnswered == 0, "no tick of the hour before was answered: there is nothing to compare with")
 	say(len(i.Databases.Databases) == 0, "no sample of databases is stored for the window")
 	say(len(i.Disks.Disks) == 0, "no sample of disks is stored for the window")
@@ -224,6 +231,8 @@ func (i *Incident) describe(b *RootBlocker, at time.Time) string {
 		if s.StateChange != nil {
 			text += " for " + seconds(at.Sub(*s.StateChange))
 		}
+	case NotTracked:
+		text = fmt.Sprintf("pid %d, whose track_activities is off", s.PID)
 	case IdleBlocker:
 		text = fmt.Sprintf("pid %d, idle", s.PID)
 	default:

@@ -34,10 +34,23 @@ func TestGrownFromTheUnlisted(t *testing.T) {
 }
 
 // What is left out is said.
-func TestMissingTellsOfEvents(t *testing.T) {
+func TestMissingTellsWhatIsLeftOut(t *testing.T) {
 	t.Parallel()
 	i := Incident{Events: make([]Event, 200), MoreEvents: true}
-	if said := strings.Join(i.Missing(), "\n"); !strings.Contains(said, "only the newest 200 events") {
-		t.Error(said)
+	i.Instant.Sessions = []Session{{State: "disabled"}, {State: "active"}, {State: "disabled"}}
+	said := strings.Join(i.Missing(), "\n")
+	for _, want := range []string{"only the newest 200 events", "2 sessions at the instant had track_activities off"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said in:\n%s", want, said)
+		}
+	}
+}
+
+// Of a blocker with track_activities off nobody says that it is active.
+func TestABlockerThatIsNotTrackedIsCalledThat(t *testing.T) {
+	t.Parallel()
+	i := Incident{Blockers: []Blocker{{RootBlocker: RootBlocker{Kind: NotTracked, Session: &Session{PID: 7, State: "disabled"}, Behind: 1}}}}
+	if f := i.Findings(); len(f) != 1 || !strings.Contains(f[0].Text, "pid 7, whose track_activities is off") {
+		t.Errorf("%+v", f)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/pgam/pgam/internal/httpapi/face"
 )
 
 const (
@@ -34,6 +36,9 @@ const (
 	largeAnswer = 12 << 20
 	smallRoom   = 32 << 20
 	smallAnswer = 256 << 10
+	// grownRoom is for what turns out to need more than it was given: sessions of
+	// a server that has very many, or very long statements.
+	grownRoom = 48 << 20
 	// roomWait is how long a request waits for room.
 	roomWait = 10 * time.Second
 	// takeLimit is how long a client may take for an answer that is made.
@@ -52,16 +57,16 @@ const (
 // What is made or not yet taken has room in bytes; who finds none in time is told
 // to come again, so that no number of slow readers is the end of the process.
 type answers struct {
-	large, small *semaphore.Weighted
-	wait         time.Duration
-	held         sync.Pool // of *heldAnswer
-	packers      sync.Pool // of *gzip.Writer
+	large, small, grown *semaphore.Weighted
+	wait                time.Duration
+	held                sync.Pool // of *heldAnswer
+	packers             sync.Pool // of *gzip.Writer
 	// What all answers share, and nobody changes in place.
 	revalidate, vary []string
 }
 
 func newAnswers(room int64, wait time.Duration) *answers {
-	a := &answers{large: semaphore.NewWeighted(room), small: semaphore.NewWeighted(smallRoom), wait: wait, revalidate: []string{"private, no-cache"}, vary: []string{"Accept-Encoding"}}
+	a := &answers{grown: semaphore.NewWeighted(grownRoom), large: semaphore.NewWeighted(room), small: semaphore.NewWeighted(smallRoom), wait: wait, revalidate: []string{"private, no-cache"}, vary: []string{"Accept-Encoding"}}
 	a.held.New = func() any { return new(heldAnswer) }
 	a.packers.New = func() any {
 		// The fastest level packs these answers, full of repetitions, tenfold.
@@ -77,14 +82,15 @@ func (a *answers) handle(c *gin.Context) {
 		c.Next()
 		return
 	}
-	room, taken := a.small, int64(smallAnswer)
+	taken := &place{a: a, room: a.small, bytes: smallAnswer}
 	if isLarge(c.FullPath()) {
-		room, taken = a.large, largeAnswer
+		taken.room, taken.bytes = a.large, largeAnswer
 	}
-	if !a.enter(c, room, taken) {
+	if !a.enter(c, taken.room, taken.bytes) {
 		return
 	}
-	defer func() { room.Release(taken) }()
+	defer func() { taken.shrink(0) }()
+	c.Request = c.Request.WithContext(face.WithRoom(c.Request.Context(), taken))
 	plain := c.Writer
 	held := a.held.Get().(*heldAnswer) //nolint:forcetypeassert // nothing else is in the pool
 	held.ResponseWriter, held.body, held.state = plain, held.body[:0], undecided
@@ -93,10 +99,13 @@ func (a *answers) handle(c *gin.Context) {
 		c.Writer = plain
 		if done && held.state == holding {
 			// Now it is known what it takes until it is read: itself, and packed.
-			if kept := int64(2 * len(held.body)); kept < taken {
-				room.Release(taken - kept)
-				taken = kept
+			kept := int64(2 * len(held.body))
+			if taken.Grow(kept) != nil {
+				held.body = nil
+				a.refuse(c)
+				return
 			}
+			taken.shrink(kept)
 			_ = http.NewResponseController(plain).SetWriteDeadline(time.Now().Add(takeLimit)) // a test's writer knows none
 			a.finish(c, held)
 		}
@@ -123,9 +132,55 @@ func (a *answers) enter(c *gin.Context, room *semaphore.Weighted, bytes int64) b
 	if room.Acquire(ctx, bytes) == nil {
 		return true
 	}
-	c.Header("Retry-After", "5")
-	writeFault(c, http.StatusServiceUnavailable, "Too many large answers are being made or read: try again in a moment, or ask for less")
+	a.refuse(c)
 	return false
+}
+
+const (
+	noRoom      = "Too many large answers are being made or read: try again in a moment, or ask for less"
+	noRoomAgain = "5" // seconds
+)
+
+// refuse tells the client that there is no room.
+func (a *answers) refuse(c *gin.Context) {
+	c.Header("Retry-After", noRoomAgain)
+	writeFault(c, http.StatusServiceUnavailable, noRoom)
+}
+
+// place is the room of one answer.
+type place struct {
+	a     *answers
+	room  *semaphore.Weighted
+	bytes int64 // of room
+	more  int64 // of the room for what has grown
+}
+
+// Grow implements face.Room. It does not wait: what is to become an answer is in
+// memory already.
+func (p *place) Grow(bytes int64) error {
+	need := min(bytes-p.bytes, grownRoom) - p.more
+	if need <= 0 {
+		return nil
+	}
+	if !p.a.grown.TryAcquire(need) {
+		e := face.NewError(http.StatusServiceUnavailable, noRoom)
+		e.Header = http.Header{"Retry-After": {noRoomAgain}}
+		return e
+	}
+	p.more += need
+	return nil
+}
+
+// shrink gives back all but so many bytes.
+func (p *place) shrink(bytes int64) {
+	if give := min(p.more, max(p.bytes+p.more-bytes, 0)); give > 0 {
+		p.a.grown.Release(give)
+		p.more -= give
+	}
+	if give := p.bytes - bytes; give > 0 {
+		p.room.Release(give)
+		p.bytes -= give
+	}
 }
 
 // finish writes what was held.

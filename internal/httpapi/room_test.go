@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/pgam/pgam/internal/httpapi/face"
 )
 
 // Answers that are being made, or made and not yet taken, have room in bytes;
@@ -49,6 +52,64 @@ func TestAnswersHaveRoomInBytes(t *testing.T) {
 		}
 	}
 	if !a.large.TryAcquire(2 * largeAnswer) {
+		t.Error("what was taken still has room")
+	}
+}
+
+// An answer that turns out to be large has no room of the small ones: where there
+// is none for it, it is given up before it is encoded, or at the latest before it
+// is sent; the others are answered, and all room is given back.
+func TestAnswersThatGrowHaveRoom(t *testing.T) {
+	t.Parallel()
+	a := newAnswers(2*largeAnswer, time.Millisecond)
+	engine := newRouter()
+	engine.Use(a.handle)
+	begun, finish := make(chan struct{}), make(chan struct{})
+	engine.GET("/sessions/:how", func(c *gin.Context) {
+		room, text := int64(0), 1<<10
+		switch c.Param("how") {
+		case "held":
+			room, text = 2*grownRoom, 1<<20 // which is all there is
+		case "told":
+			room = 1 << 20
+		case "untold":
+			text = 1 << 20
+		}
+		if err := face.Grow(c.Request.Context(), room); err != nil {
+			var fault *face.Error
+			if !errors.As(err, &fault) || fault.Header.Get("Retry-After") == "" {
+				t.Errorf("no room: %v", err)
+			}
+			writeFault(c, fault.Status, fault.Detail)
+			return
+		}
+		if c.Param("how") == "held" {
+			close(begun)
+			<-finish
+		}
+		c.Data(http.StatusOK, "application/json", []byte(strings.Repeat(" ", text)))
+	})
+	ask := func(how string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sessions/"+how, http.NoBody))
+		return w
+	}
+	held := make(chan *httptest.ResponseRecorder)
+	go func() { held <- ask("held") }()
+	<-begun
+	for how, want := range map[string]int{"small": http.StatusOK, "told": http.StatusServiceUnavailable, "untold": http.StatusServiceUnavailable} {
+		if r := ask(how); r.Code != want || r.Body.Len() > 2<<10 {
+			t.Errorf("%s: %d, %d bytes", how, r.Code, r.Body.Len())
+		}
+	}
+	close(finish)
+	if r := <-held; r.Code != http.StatusOK || r.Body.Len() != 1<<20 {
+		t.Errorf("one that had room: %d, %d bytes", r.Code, r.Body.Len())
+	}
+	if r := ask("untold"); r.Code != http.StatusOK || r.Body.Len() != 1<<20 {
+		t.Errorf("one that has room now: %d, %d bytes", r.Code, r.Body.Len())
+	}
+	if !a.small.TryAcquire(smallRoom) || !a.grown.TryAcquire(grownRoom) {
 		t.Error("what was taken still has room")
 	}
 }

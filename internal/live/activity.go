@@ -44,10 +44,19 @@ type Session struct {
 type Activity struct {
 	At       time.Time
 	Sessions []Session // by pid; the monitor's own left out
-	// Hidden counts the sessions of which the role may see nothing: it lacks
-	// pg_read_all_stats. VersionNum is for HiddenNote.
-	Hidden     int
-	VersionNum int32
+	Unseen
+}
+
+// Unseen counts the sessions of which something is not told.
+type Unseen struct {
+	// Hidden are those of which the role may see nothing: it lacks
+	// pg_read_all_stats.
+	Hidden int
+	// Untracked are those with track_activities off, idle ones too: what they run
+	// is not told, nor before PostgreSQL 14 whether they are idle.
+	Untracked int
+
+	version int32
 }
 
 // hiddenQuery is what PostgreSQL shows of a session that the role may not see.
@@ -82,32 +91,37 @@ func (l *Live) Activity(ctx context.Context, t target.Target, all bool) (Activit
 func (l *Live) askActivity(ctx context.Context, t target.Target, all bool) (Activity, error) {
 	answer := Activity{At: time.Now().UTC()}
 	err := l.ask(ctx, t, "activity", func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		answer.Sessions, answer.Hidden, err = sessionsOn(ctx, conn, all)
-		answer.VersionNum = remote.SessionOf(conn.Conn().PgConn()).Version
+		answer.Sessions, answer.Unseen, err = sessionsOn(ctx, conn, all)
 		return err
 	})
 	return answer, err
 }
 
-// sessionsOn asks for sessions, and counts those of which the role may see
-// nothing.
-func sessionsOn(ctx context.Context, conn *pgxpool.Conn, all bool) (sessions []Session, hidden int, err error) {
+// sessionsOn asks for sessions: those that are known not to be idle, or all.
+func sessionsOn(ctx context.Context, conn *pgxpool.Conn, all bool) (sessions []Session, unseen Unseen, err error) {
 	found, err := rowsOf[Session](ctx, conn.Conn(), "activity", all)
 	if err != nil {
-		return nil, 0, err
+		return nil, unseen, err
 	}
-	version := remote.SessionOf(conn.Conn().PgConn()).Version
+	unseen.version = remote.SessionOf(conn.Conn().PgConn()).Version
 	sessions = make([]Session, 0, len(found))
 	for _, s := range found {
 		if s.Query != nil && *s.Query == hiddenQuery && s.State == nil {
-			hidden++
+			unseen.Hidden++
 			continue
 		}
+		if s.State != nil && *s.State == "disabled" {
+			unseen.Untracked++
+			idle := unseen.version < 140000 || s.WaitEvent != nil && *s.WaitEvent == "ClientRead"
+			if idle && !all {
+				continue
+			}
+		}
 		s.clean()
-		s.class(version)
+		s.class(unseen.version)
 		sessions = append(sessions, s)
 	}
-	return sessions, hidden, nil
+	return sessions, unseen, nil
 }
 
 // clean makes texts valid UTF-8, which a server with another encoding, or

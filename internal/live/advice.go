@@ -1,5 +1,7 @@
 package live
 
+import "strings"
+
 // monitorVersion is the first server_version_num with the role pg_monitor.
 const monitorVersion = 100000
 
@@ -16,12 +18,27 @@ func privilegeAdvice(version int32) string {
 	return "missing privilege: grant pg_monitor to the monitoring user"
 }
 
-// HiddenNote says what to do about hidden sessions of a server of this version.
-func HiddenNote(version int32) string {
-	if isOld(version) {
-		return "the monitoring user may not see all sessions: before PostgreSQL 10 only a superuser may"
+// Note says what is not told and what to do about it; nil: all is told.
+func (u Unseen) Note() *string {
+	var notes []string
+	switch {
+	case u.Hidden > 0 && isOld(u.version):
+		notes = append(notes, "the monitoring user may not see all sessions: before PostgreSQL 10 only a superuser may")
+	case u.Hidden > 0:
+		notes = append(notes, "the monitoring user may not see all sessions: grant pg_monitor to it")
 	}
-	return "the monitoring user may not see all sessions: grant pg_monitor to it"
+	if u.Untracked > 0 {
+		text := "sessions with track_activities off do not say what they run"
+		if u.version < 140000 {
+			text += ", nor whether they are idle, so that only all=true lists them"
+		}
+		notes = append(notes, text+": turn it on for their roles and databases")
+	}
+	if notes == nil {
+		return nil
+	}
+	note := strings.Join(notes, "; ")
+	return &note
 }
 
 // locationAdvice says what lets the monitoring user know where the data are.

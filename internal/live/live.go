@@ -24,9 +24,11 @@ import (
 const pollEvery = time.Second
 
 // answersTogether bounds the long answers that are being read of all servers,
-// maxRows the rows of each, whatever the SQL says.
+// maxAnswer and maxRows the bytes and the rows of each, whatever the SQL says: one
+// takes several times its length until it is an answer of ours.
 const (
 	answersTogether = 64 << 20
+	maxAnswer       = 16 << 20
 	maxRows         = 10_000
 )
 

@@ -137,6 +137,8 @@ func TestConformance_activity(t *testing.T) {
 				t.Fatal(err)
 			}
 
+			untracked := session(t, server.SuperuserDSN())
+			exec(t, untracked, "set track_activities = off")
 			holder, waiter, idle := session(t, server.SuperuserDSN()), session(t, server.DSN(`größe "x"`)), session(t, server.SuperuserDSN())
 			exec(t, holder, "set application_name = E'line\\nbreak'")
 			exec(t, holder, "begin; update held set id = 2")
@@ -166,11 +168,14 @@ func TestConformance_activity(t *testing.T) {
 			if version != "9.6" && !is(w.BackendType, "client backend") {
 				t.Errorf("waiter's backend type: %v", w.BackendType)
 			}
-			if find(got.Sessions, idle.PgConn().PID()) != nil || got.Hidden != 0 {
+			if find(got.Sessions, idle.PgConn().PID()) != nil || find(got.Sessions, untracked.PgConn().PID()) != nil || got.Hidden != 0 {
 				t.Errorf("an idle session is among those that are not, or %d are hidden", got.Hidden)
 			}
+			if note := got.Note(); got.Untracked != 1 || note == nil || !strings.Contains(*note, "track_activities") {
+				t.Errorf("%d sessions are not tracked, note %v", got.Untracked, note)
+			}
 			all, err := l.Activity(t.Context(), db1, true)
-			if err != nil || find(all.Sessions, idle.PgConn().PID()) == nil || len(all.Sessions) <= len(got.Sessions) {
+			if err != nil || all.Untracked != 1 || find(all.Sessions, idle.PgConn().PID()) == nil || find(all.Sessions, untracked.PgConn().PID()) == nil || len(all.Sessions) <= len(got.Sessions) {
 				t.Errorf("all: %d sessions after %d, %v", len(all.Sessions), len(got.Sessions), err)
 			}
 			for _, s := range all.Sessions {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -46,10 +45,7 @@ type Locks struct {
 	Sessions []Session // those that wait and those waited for, by pid
 	Waits    []Wait
 	Prepared []Prepared // those that somebody waits for
-	// Hidden counts the sessions of which the role may see nothing: whether they
-	// wait is not known. VersionNum is for HiddenNote.
-	Hidden     int
-	VersionNum int32
+	Unseen              // whether the hidden ones wait is not known
 }
 
 // Locks gives who waits for whom on a server. Those who ask at the same time
@@ -75,12 +71,12 @@ func (l *Live) Locks(ctx context.Context, t target.Target) (Locks, error) {
 func (l *Live) askLocks(ctx context.Context, t target.Target) (answer Locks, err error) {
 	at := time.Now().UTC()
 	err = l.ask(ctx, t, "locks", func(ctx context.Context, conn *pgxpool.Conn) error {
-		sessions, hidden, err := sessionsOn(ctx, conn, false)
+		sessions, unseen, err := sessionsOn(ctx, conn, false)
 		if err != nil {
 			return err
 		}
 		answer, err = locksOn(ctx, conn, sessions)
-		answer.Hidden, answer.VersionNum = hidden, remote.SessionOf(conn.Conn().PgConn()).Version
+		answer.Unseen = unseen
 		return err
 	})
 	answer.At = at

@@ -55,7 +55,7 @@ func (p *pools) limits(id target.ID) remote.Limits {
 	}
 	return remote.Limits{
 		Application: p.application, Connect: p.deadline - p.deadline/8, Statement: p.deadline, Lock: lockWait,
-		Shells: p.shells, Guard: p.guard, Hold: true, Turn: p.turns[id],
+		Shells: p.shells, Guard: p.guard, Hold: true, Turn: p.turns[id], Answer: maxAnswer,
 	}
 }
 

@@ -42,8 +42,7 @@ type Tick struct {
 	// Connections are client backends by state, as in Status.
 	Connections map[string]int64
 	Locks       Locks
-	// Hidden counts the sessions of which the role may see nothing.
-	Hidden int
+	Unseen
 	// Err is why the server was not seen; then nothing but At is known.
 	Err *Error
 }
@@ -257,7 +256,7 @@ func (l *Live) finish(f *feed) {
 func (l *Live) tick(ctx context.Context, t target.Target) Tick {
 	tick := Tick{At: time.Now().UTC()}
 	err := l.ask(ctx, t, "stream", func(ctx context.Context, conn *pgxpool.Conn) error {
-		sessions, hidden, err := sessionsOn(ctx, conn, false)
+		sessions, unseen, err := sessionsOn(ctx, conn, false)
 		if err != nil {
 			return err
 		}
@@ -265,7 +264,7 @@ func (l *Live) tick(ctx context.Context, t target.Target) Tick {
 		if err != nil {
 			return err
 		}
-		tick.Hidden, tick.Classes, tick.Connections = hidden, classesOf(sessions), make(map[string]int64, len(counted))
+		tick.Unseen, tick.Classes, tick.Connections = unseen, classesOf(sessions), make(map[string]int64, len(counted))
 		for _, row := range counted {
 			tick.Connections[row.State] = row.Connections
 		}

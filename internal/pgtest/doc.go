@@ -11,6 +11,6 @@
 // server ends with the test binary, however that ends.
 //
 // The variables it reads: CI=true makes missing programs a failure instead of
-// a skip; PGTEST_VERSIONS, such as "10 15 18", names the versions that Versions
+// a skip; PGTEST_VERSIONS, such as "10 15 18 19", names the versions that Versions
 // returns; PGTEST_KEEP=1 keeps the data folder of a binary with failed tests.
 package pgtest

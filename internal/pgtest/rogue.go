@@ -5,9 +5,11 @@ import (
 	"context"
 	wire "encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,6 +85,15 @@ func (r *Rogue) drop(conn net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.conns, conn)
+}
+
+// Cut ends the connections that there are.
+func (r *Rogue) Cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.conns {
+		_ = c.Close()
+	}
 }
 
 // Host is where it listens.
@@ -166,6 +177,24 @@ func (c *RogueConn) Ask(method uint32, more ...byte) error {
 	return c.Send('R', append(wire.BigEndian.AppendUint32(nil, method), more...))
 }
 
+// AskSCRAM asks for a proof of so many rounds and waits for it.
+func (c *RogueConn) AskSCRAM(rounds int) error {
+	if err := c.Ask(10, []byte("SCRAM-SHA-256\x00\x00")...); err != nil {
+		return err
+	}
+	_, first, err := c.Receive()
+	if err != nil {
+		return err
+	}
+	_, nonce, _ := strings.Cut(string(first), "r=")
+	if err := c.Ask(11, fmt.Appendf(nil, "r=%sROGUE,s=c2FsdHNhbHRzYWx0c2FsdA==,i=%d", nonce, rounds)...); err != nil {
+		return err
+	}
+	_, _, err = c.Receive()
+
+	return err
+}
+
 // Receive gives a message of the client.
 func (c *RogueConn) Receive() (kind byte, body []byte, err error) { return readMessage(c) }
 
@@ -178,6 +207,35 @@ func readMessage(r io.Reader) (kind byte, body []byte, err error) {
 	_, err = io.ReadFull(r, body)
 
 	return head[0], body, err
+}
+
+// Columns gives the columns of a row's message, nil for null.
+func Columns(body []byte) [][]byte {
+	columns := make([][]byte, wire.BigEndian.Uint16(body))
+	body = body[2:]
+	for i := range columns {
+		n := int32(wire.BigEndian.Uint32(body)) //nolint:gosec // two's complement: -1 is null
+		body = body[4:]
+		if n >= 0 {
+			columns[i], body = body[:n], body[n:]
+		}
+	}
+
+	return columns
+}
+
+// Row gives the body of a row's message.
+func Row(columns [][]byte) []byte {
+	b := wire.BigEndian.AppendUint16(nil, uint16(len(columns))) //nolint:gosec // a row of a test
+	for _, column := range columns {
+		n := uint32(len(column)) //nolint:gosec // a row of a test
+		if column == nil {
+			n = 1<<32 - 1
+		}
+		b = append(wire.BigEndian.AppendUint32(b, n), column...)
+	}
+
+	return b
 }
 
 // Flood stands before a server and passes everything, but for the answers that

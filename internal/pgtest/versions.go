@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/pgam/pgam/internal/cluster"
 )
@@ -35,7 +36,7 @@ func Local(tb testing.TB) cluster.Binaries {
 // else the local one alone.
 func Versions(tb testing.TB) []string {
 	tb.Helper()
-	split := func(r rune) bool { return r == ' ' || r == ',' }
+	split := func(r rune) bool { return unicode.IsSpace(r) || r == ',' }
 	if versions := strings.FieldsFunc(variable("PGTEST_VERSIONS"), split); len(versions) > 0 {
 		return versions
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -314,7 +315,10 @@ func find(stats []sample.DatabaseStat, oid uint32) *sample.DatabaseStat {
 func testOddNames(t *testing.T, server *pgtest.Server) {
 	t.Helper()
 	setup := session(t, server, "postgres", "setup")
-	names := []string{`it's "odd"; drop`, "база данных", strings.Repeat("n", 63), "two\nlines", "sp ace\t|"}
+	names := []string{`it's "odd"; drop`, "база данных", strings.Repeat("n", 63), "sp ace\t|"}
+	if major, err := strconv.Atoi(server.Version()); err == nil && major < 19 { // refuses line breaks in names
+		names = append(names, "two\nlines")
+	}
 	for _, n := range names {
 		exec(t, setup, "create database "+pgx.Identifier{n}.Sanitize())
 		exec(t, setup, "create role "+pgx.Identifier{n}.Sanitize()+" login superuser")

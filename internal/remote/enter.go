@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pgam/pgam/internal/peer"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -128,8 +129,7 @@ func validateShell(t target.Target) error {
 // connection itself.
 func (s *Shells) handshake(ctx context.Context, t target.Target, cfg *ssh.ClientConfig) (entry, error) {
 	address := net.JoinHostPort(t.ShellHost(), strconv.Itoa(t.Shell.Port))
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	conn, err := peer.Dialer().DialContext(ctx, "tcp", address)
 	if err != nil {
 		return entry{}, &ShellError{Server: t.Name, Step: "dial", Err: endedBy(ctx, err)}
 	}

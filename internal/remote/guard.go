@@ -209,7 +209,7 @@ func (c *guarded) Read(p []byte) (int, error) {
 		over = c.fault
 	case c.used > most:
 		over = fmt.Errorf("%w: more than %d bytes %s", ErrOversized, most, what)
-	case c.ready && more > 0 && c.lim.Answer == 0:
+	case c.ready && more > 0 && c.lim.Answer >= 0:
 		if more = max(more, 256<<10); c.g.take(more) {
 			c.held += more
 		} else {

@@ -174,23 +174,6 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// askSCRAM asks for so many rounds and gives what the client answers.
-func askSCRAM(c *pgtest.RogueConn, rounds int) error {
-	if err := c.Ask(10, []byte("SCRAM-SHA-256\x00\x00")...); err != nil {
-		return err
-	}
-	_, first, err := c.Receive()
-	if err != nil {
-		return err
-	}
-	_, nonce, _ := strings.Cut(string(first), "r=")
-	if err := c.Ask(11, fmt.Appendf(nil, "r=%sROGUE,s=c2FsdHNhbHRzYWx0c2FsdA==,i=%d", nonce, rounds)...); err != nil {
-		return err
-	}
-	_, _, err = c.Receive()
-	return err
-}
-
 // A server that may not be who it says gets nothing that tells the password
 // apart: no clear text, no MD5, no SCRAM of few rounds; nor are more rounds
 // computed than real servers ask for.
@@ -198,7 +181,7 @@ func TestNothingIsSaidThatGivesThePasswordAway(t *testing.T) {
 	t.Parallel()
 	md5 := func(t *target.Target) { t.Endpoint.AllowMD5 = true }
 	rounds := func(n int) func(c *pgtest.RogueConn) error {
-		return func(c *pgtest.RogueConn) error { return askSCRAM(c, n) }
+		return func(c *pgtest.RogueConn) error { return c.AskSCRAM(n) }
 	}
 	askMD5 := func(c *pgtest.RogueConn) error {
 		if err := c.Ask(5, 1, 2, 3, 4); err != nil {

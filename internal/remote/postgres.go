@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgam/pgam/internal/peer"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -82,8 +82,7 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 	cfg.Password = e.Password.Reveal()
 	cfg.ConnectTimeout = lim.start()
 	cfg.MaxProtocolMessageBodyLen = maxMessageBytes
-	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	cfg.DialFunc = dialer.DialContext
+	cfg.DialFunc = peer.Dialer().DialContext
 	if t.Shell.Tunnel {
 		if lim.Shells == nil {
 			return nil, errNoShells

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgam/pgam/internal/peer"
 )
 
 // MinVersion is the oldest server_version_num that is understood.
@@ -46,7 +48,8 @@ func SessionOf(pg *pgconn.PgConn) Session {
 // beginSQL reads back whether the limits hold and, in a session that is ours
 // alone, sets what must not be in the start-up packet: read-only, because a
 // login event trigger (PostgreSQL 17) may write, and time limits that older
-// versions do not know and would end the connection for. In a session of a
+// versions do not know and would end the connection for, and what has the server
+// notice that we have gone. In a session of a
 // pooler nothing is set: it would stay for whoever gets the session next.
 const beginSQL = `/* pgam:begin */
 select s.version_num, s.pid, s.own, s.held,
@@ -56,7 +59,8 @@ select s.version_num, s.pid, s.own, s.held,
        case when s.own and pg_catalog.current_setting('idle_session_timeout', true) is not null
             then pg_catalog.set_config('idle_session_timeout', '0', false) end,
        case when s.own and pg_catalog.current_setting('transaction_timeout', true) is not null
-            then pg_catalog.set_config('transaction_timeout', '0', false) end
+            then pg_catalog.set_config('transaction_timeout', '0', false) end,
+       case when s.own then (%[4]s) end
   from (select pg_catalog.current_setting('server_version_num') as version_num,
                pg_catalog.pg_backend_pid() as pid,
                pg_catalog.pg_backend_pid() = %[1]d as own,
@@ -72,7 +76,7 @@ func begin(lim Limits) func(context.Context, *pgconn.PgConn) error {
 		}
 		ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("first question: deadline %s", lim.Connect))
 		defer cancel()
-		results, err := pg.Exec(ctx, fmt.Sprintf(beginSQL, pg.PID(), lim.Statement.Milliseconds(), lim.Lock.Milliseconds())).ReadAll()
+		results, err := pg.Exec(ctx, fmt.Sprintf(beginSQL, pg.PID(), lim.Statement.Milliseconds(), lim.Lock.Milliseconds(), peer.SessionSQL)).ReadAll()
 		if err != nil {
 			return fmt.Errorf("first question: %w", err)
 		}

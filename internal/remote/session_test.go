@@ -1,10 +1,12 @@
 package remote_test
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -37,8 +39,14 @@ func TestSessionsKeepOurLimits(t *testing.T) {
 				"statement_timeout": "1min", "lock_timeout": "1s", "idle_in_transaction_session_timeout": "10s",
 				"default_transaction_read_only": "on", "transaction_read_only": "on", "transaction_isolation": "read committed",
 				"transaction_deferrable": "off",
+				"tcp_keepalives_idle":    "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
 			}
 			major, _ := strconv.Atoi(version)
+			for name, value := range map[string]string{"tcp_user_timeout": "30000", "client_connection_check_interval": "5s"} {
+				if since := map[string]int{"tcp_user_timeout": 12, "client_connection_check_interval": 14}[name]; major >= since {
+					want[name] = value
+				}
+			}
 			for name, since := range map[string]int{"idle_session_timeout": 14, "transaction_timeout": 17} {
 				if major >= since {
 					want[name] = "0"
@@ -61,6 +69,39 @@ func TestSessionsKeepOurLimits(t *testing.T) {
 			if int(s.Version)/10000 != major || s.Proxy || s.PID != conn.PgConn().PID() {
 				t.Errorf("learnt of the session: %+v", s)
 			}
+		})
+	}
+}
+
+// A statement ends soon after its client has gone without a word, so that it keeps
+// neither its locks nor its place.
+func TestSessionsEndWithTheirClient(t *testing.T) {
+	t.Parallel()
+	for _, version := range pgtest.Versions(t) {
+		if major, _ := strconv.Atoi(version); major < 14 {
+			continue // notices when the statement is over
+		}
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.Target(t, pgtest.WithVersion(version))
+			lim := limits(nil)
+			lim.Statement = time.Hour
+			pg, err := remote.Dial(t.Context(), direct(server), lim)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sessions := func(wait string) int64 {
+				return pgtest.Value[int64](t, server.SuperuserDSN(), "select count(*) from pg_stat_activity where pid = $1 and wait_event like $2", pg.PID(), wait)
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = pg.Exec(context.Background(), "select pg_sleep(3600)").ReadAll()
+			}()
+			pgtest.WaitFor(t, func() bool { return sessions("PgSleep") == 1 }, "the statement to run")
+			_ = pg.Conn().Close()
+			<-ended
+			pgtest.WaitFor(t, func() bool { return sessions("%") == 0 }, "the session to end")
 		})
 	}
 }

@@ -100,21 +100,8 @@ func TestSaidIsOneCleanLine(t *testing.T) {
 // as it was described.
 func TestTargetsIgnoreLibpqsEnvironment(t *testing.T) {
 	server := pgtest.Target(t)
-	home := t.TempDir()
-	if err := os.Mkdir(home+"/.postgresql", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"root.crt", "postgresql.crt", "postgresql.key"} {
-		if err := os.WriteFile(home+"/.postgresql/"+name, []byte("broken"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, value := range map[string]string{
-		"HOME": home, "PGHOST": "192.0.2.1", "PGPORT": "1", "PGUSER": "nobody", "PGPASSWORD": "wrong", "PGDATABASE": "none", "PGCONNECT_TIMEOUT": "10s",
-		"PGSSLROOTCERT": "/nonexistent", "PGSSLCERT": "/nonexistent", "PGSSLKEY": "/nonexistent", "PGSSLNEGOTIATION": "direct", "PGSSLMODE": "verify-full",
-		"PGSSLCERTMODE": "require", "PGREQUIREAUTH": "gss", "PGCHANNELBINDING": "require", "PGTARGETSESSIONATTRS": "standby", "PGOPTIONS": "-c x.y=z",
-		"PGMINPROTOCOLVERSION": "3.2", "PGAPPNAME": "not ours", "PGTZ": "Asia/Tokyo", "PGPASSFILE": home,
-	} {
+	for _, entry := range pgtest.LibpqEnvironment(t) {
+		name, value, _ := strings.Cut(entry, "=")
 		t.Setenv(name, value)
 	}
 	conn := mustConnect(t, direct(server), limits(nil))

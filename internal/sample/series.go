@@ -147,6 +147,13 @@ func (s *Series) horizons(all []Horizon) (kept []Horizon) {
 	return kept
 }
 
+// Follow computes the deltas of cur anew, against a sample of the same instance
+// that is stored and later than the one they were of.
+func (cur *DatabaseStat) Follow(stored *DatabaseStat) {
+	cur.Since(stored, true)
+	cur.hold(standing{stored.At, stored.Backends})
+}
+
 // hold says what the stored sample before stood for until cur.
 func (cur *DatabaseStat) hold(before standing) {
 	cur.Held, cur.BackendSeconds = 0, 0

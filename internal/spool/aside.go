@@ -9,6 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -32,11 +33,11 @@ type SetAside struct {
 // stats_db refuses it; Replay brings them back. What else is in the records may
 // still be wanted: they wait until Done.
 func (s *Spool) Quarantine(server target.ID, why string, seqs ...uint64) error {
-	return s.setAside(why, seqs, server, func(value []byte) []byte { return only(value, server) })
+	return s.setAside(why, seqs, server, func(seq uint64, value []byte) []byte { return only(seq, value, server) })
 }
 
 // setAside keeps what part gives of records, once for each server.
-func (s *Spool) setAside(why string, seqs []uint64, server target.ID, part func([]byte) []byte) error {
+func (s *Spool) setAside(why string, seqs []uint64, server target.ID, part func(uint64, []byte) []byte) error {
 	s.syncing.Lock() // nobody deletes the records meanwhile
 	defer s.syncing.Unlock()
 	waiting := s.inMemory(seqs)
@@ -53,7 +54,7 @@ func (s *Spool) setAside(why string, seqs []uint64, server target.ID, part func(
 				value = tx.Bucket(bucketRecords).Get(key(seq))
 			}
 			at := append(key(seq), key(uint64(server))...) //nolint:gosec // bits
-			if value = part(value); value == nil || q.Get(at) != nil {
+			if value = part(seq, value); value == nil || q.Get(at) != nil {
 				continue
 			}
 			e := encoder{}
@@ -71,7 +72,7 @@ func (s *Spool) setAside(why string, seqs []uint64, server target.ID, part func(
 				return err
 			}
 		}
-		return nil
+		return putCounts(tx, s.stored, count)
 	})
 	if err != nil {
 		return fmt.Errorf("set records of server %d aside: %w", server, err)
@@ -102,7 +103,7 @@ func (s *Spool) Keep(left map[uint64][]target.ID) error {
 			if value == nil {
 				value, onDisk = b.Get(key(seq)), true
 			}
-			value = only(value, left[seq]...)
+			value = only(seq, value, left[seq]...)
 			if value == nil {
 				continue
 			}
@@ -148,7 +149,7 @@ func (s *Spool) inMemory(seqs []uint64) map[uint64][]byte {
 }
 
 // only gives a record with the visits of these servers, nil if it has none.
-func only(value []byte, servers ...target.ID) []byte {
+func only(seq uint64, value []byte, servers ...target.ID) []byte {
 	kept := make([]byte, sumBytes)
 	_ = split(value, func(visit []byte) error { // as far as it can be read
 		d := decoder{b: visit}
@@ -161,7 +162,7 @@ func only(value []byte, servers ...target.ID) []byte {
 	if len(kept) == sumBytes {
 		return nil
 	}
-	binary.BigEndian.PutUint32(kept, sum(kept))
+	binary.BigEndian.PutUint32(kept, sum(seq, kept))
 	return kept
 }
 
@@ -191,24 +192,30 @@ func aside(k, v []byte) (one SetAside, record []byte) {
 		one.At, one.Why = d.time(), d.str()
 		record = d.b
 	}
-	visits, err := decodeRecord(record)
+	visits, err := decodeRecord(one.Seq, record)
 	if err != nil {
 		return one, nil
 	}
 	one.Visits = len(visits)
+	one.From, one.To = seen(visits)
+	return one, record
+}
+
+// seen gives the first and the last planned tick of visits, zero where there is none.
+func seen(visits []sample.Visit) (from, to time.Time) {
 	for i := range visits {
 		t := visits[i].Tick
 		if t == nil {
 			continue
 		}
-		if one.From.IsZero() || t.Planned.Before(one.From) {
-			one.From = t.Planned
+		if from.IsZero() || t.Planned.Before(from) {
+			from = t.Planned
 		}
-		if t.Planned.After(one.To) {
-			one.To = t.Planned
+		if t.Planned.After(to) {
+			to = t.Planned
 		}
 	}
-	return one, record
+	return from, to
 }
 
 // Replay brings what was set aside back to where it stood in the journal, for
@@ -220,6 +227,10 @@ func (s *Spool) Replay(server *target.ID) (n int, err error) {
 	}
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
+	// What comes back may stand below the floor; the next Sync finds the new one.
+	if err := s.putStart(func(st *start) { st.Floor = 0 }); err != nil {
+		return 0, err
+	}
 	err = s.db.Update(func(tx *bbolt.Tx) error {
 		n = 0
 		q, b := tx.Bucket(bucketQuarantine), tx.Bucket(bucketRecords)
@@ -235,13 +246,16 @@ func (s *Spool) Replay(server *target.ID) (n int, err error) {
 					return err
 				}
 			}
-			return b.Put(key(one.Seq), join(b.Get(key(one.Seq)), record))
+			return b.Put(key(one.Seq), join(one.Seq, b.Get(key(one.Seq)), record))
 		})
 		for _, k := range back {
 			err = errors.Join(err, q.Delete(k))
 		}
 		n = len(back)
-		return errors.Join(err, s.load(tx))
+		if err = errors.Join(err, s.load(tx)); err != nil {
+			return err
+		}
+		return putCounts(tx, s.stored, s.stats.Aside)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("bring back what was set aside: %w", err)
@@ -250,12 +264,12 @@ func (s *Spool) Replay(server *target.ID) (n int, err error) {
 }
 
 // join gives one record with the visits of both.
-func join(a, b []byte) []byte {
-	if a == nil {
-		return slices.Clone(b)
+func join(seq uint64, a, b []byte) []byte {
+	both := slices.Clone(b)
+	if a != nil {
+		both = slices.Concat(a, b[sumBytes:])
 	}
-	both := slices.Concat(a, b[sumBytes:])
-	binary.BigEndian.PutUint32(both, sum(both))
+	binary.BigEndian.PutUint32(both, sum(seq, both))
 	return both
 }
 
@@ -271,5 +285,5 @@ func (s *Spool) loadAside(tx *bbolt.Tx) error {
 
 // unreadable sets a record aside as it is.
 func (s *Spool) unreadable(r raw, why error) error {
-	return s.setAside("the record cannot be read: "+why.Error(), []uint64{r.seq}, 0, func([]byte) []byte { return r.value })
+	return s.setAside("the record cannot be read: "+why.Error(), []uint64{r.seq}, 0, func(uint64, []byte) []byte { return r.value })
 }

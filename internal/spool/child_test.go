@@ -34,6 +34,8 @@ func runChild(what string) int {
 		err = appendToFullDisk(dir)
 	case "compact":
 		err = compactOnFullDisk(dir)
+	case "salvage":
+		err = salvageOnFullDisk(dir)
 	}
 	if err != nil {
 		fmt.Println("error:", err)
@@ -226,6 +228,17 @@ func compactOnFullDisk(dir string) error {
 	return errors.Join(expect(records, "0 1"), s.Close())
 }
 
+func salvageOnFullDisk(dir string) error {
+	if err := limitFiles(128 << 10); err != nil {
+		return err
+	}
+	s, err := Open(Config{Dir: dir, MaxBytes: plenty, Log: quiet()})
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect(nil, ""), s.Close())
+}
+
 // TestCompactionOnFullDisk says that a copy that did not get whole never takes
 // the place of the journal.
 func TestCompactionOnFullDisk(t *testing.T) {
@@ -237,7 +250,7 @@ func TestCompactionOnFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v after %s: %s", err, time.Since(begun), out)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 {
+	if left, _ := filepath.Glob(filepath.Join(dir, "journal*")); len(left) != 1 {
 		t.Errorf("left in the folder: %v", left)
 	}
 	s := openHere(t, dir, plenty)

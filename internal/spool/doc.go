@@ -5,6 +5,7 @@
 // all of them. They come out in the same order, as often as they are asked
 // for, until Done says that the store has them: a kill at any point costs at
 // most what was added since the last Sync. When the disk fails, visits wait in
-// memory; when the bound is reached, the oldest go first and are counted. One
-// process holds a journal at a time.
+// memory; when the bound is reached, the oldest go first and are counted. A
+// damaged page of the file costs the records on it. One process holds a journal at
+// a time.
 package spool

@@ -103,7 +103,7 @@ func writeMarks(tx *bbolt.Tx, marks map[uint64]time.Time, deleted []uint64) erro
 			deleted = append(deleted, seq)
 			continue
 		}
-		if err := b.Put(key(seq), key(uint64(at.UnixNano()))); err != nil {
+		if err := b.Put(key(seq), withSum(key(seq), key(uint64(at.UnixNano())))); err != nil {
 			return err
 		}
 	}
@@ -123,8 +123,11 @@ func (s *Spool) loadDone(tx *bbolt.Tx) error {
 		return nil
 	}
 	return b.ForEach(func(k, v []byte) error {
-		if len(k) != 8 || len(v) != 8 {
-			return errGarbled
+		if whole, ok := withoutSum(k, v); ok {
+			v = whole
+		}
+		if len(k) != 8 || len(v) != 8 { // older versions had no check sum
+			return nil // A mark that cannot be read is none: what is written twice is stored once.
 		}
 		seq := binary.BigEndian.Uint64(k)
 		if size, there := s.sizes[seq]; there {

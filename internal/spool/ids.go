@@ -47,3 +47,26 @@ func (s *Spool) NextIDs(server target.ID) sample.NextIDs {
 	defer s.mu.Unlock()
 	return s.next[server]
 }
+
+// encodeIDs gives what is kept of a server's next ids.
+func encodeIDs(server target.ID, n sample.NextIDs) []byte {
+	e := encoder{}
+	e.int(int64(n.Session))
+	e.int(int64(n.Query))
+	e.int(int64(n.Wait))
+	e.int(int64(n.Lock))
+	return withSum(key(uint64(server)), e.b) //nolint:gosec // bits
+}
+
+// decodeIDs reads it, and reports false if it is not as it was written.
+func decodeIDs(k, v []byte) (n sample.NextIDs, ok bool) {
+	if whole, ok := withoutSum(k, v); ok {
+		v = whole
+	}
+	d := decoder{b: v}
+	n = sample.NextIDs{Session: d.int32(), Query: d.int32(), Wait: d.int16()}
+	if len(d.b) > 0 { // older versions had no locks, and no check sum
+		n.Lock = d.int32()
+	}
+	return n, !d.bad && len(d.b) == 0 && len(k) == 8
+}

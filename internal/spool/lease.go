@@ -47,11 +47,11 @@ func (s *Spool) Lead(led bool) error {
 // holding reads the file, or begins one. What cannot be understood is another
 // journal's: one that never led.
 func (s *Spool) holding() (h holding, err error) {
-	data, err := os.ReadFile(filepath.Join(s.cfg.Dir, leaseFile))
+	data, err := readWhole(filepath.Join(s.cfg.Dir, leaseFile))
 	if err == nil && json.Unmarshal(data, &h) == nil && h.ID != "" {
 		return h, nil
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if errors.As(err, new(*os.PathError)) && !errors.Is(err, os.ErrNotExist) {
 		return h, fmt.Errorf("read what the journal knows of the lease: %w", err)
 	}
 	h = holding{ID: rand.Text()[:12]}
@@ -63,21 +63,8 @@ func (s *Spool) putHolding(h holding) error {
 	if err != nil {
 		return fmt.Errorf("encode what the journal knows of the lease: %w", err)
 	}
-	path := filepath.Join(s.cfg.Dir, leaseFile)
-	if err := writeDurably(path+".new", append(data, '\n')); err != nil {
-		return fmt.Errorf("keep what the journal knows of the lease: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := writeWhole(filepath.Join(s.cfg.Dir, leaseFile), data); err != nil {
 		return fmt.Errorf("keep what the journal knows of the lease: %w", err)
 	}
 	return nil
-}
-
-func writeDurably(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // in the data folder
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -45,8 +45,17 @@ func rebuild(path string, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	// bbolt takes the other meta if one is damaged, and so goes back a Sync.
+	f, err := os.Open(path) //nolint:gosec // the journal
+	if err != nil {
+		return err
+	}
+	_, n := metas(f)
+	if _ = f.Close(); n < 2 {
+		return fmt.Errorf("%w: %d of its 2 metas are whole", errGarbled, n)
+	}
 	held, err := check(db)
-	if err != nil || held > rebuildBelow && info.Size() < rebuildBelow+4*held {
+	if err != nil || held == 0 || held > rebuildBelow && info.Size() < rebuildBelow+4*held {
 		return err
 	}
 	tmp := path + ".copy"
@@ -79,7 +88,9 @@ func syncFolder(dir string) {
 	}
 }
 
-// check reads every byte that is in use, and counts them.
+// check reads every byte that is in use, and counts them. Damage may leave a tree
+// that can be walked and has less in it, or other keys: what is there must be what
+// was written.
 func check(db *bbolt.DB) (held int64, err error) {
 	// Not View: it would roll back, and so wait, when this panics.
 	tx, err := db.Begin(false)
@@ -87,22 +98,39 @@ func check(db *bbolt.DB) (held int64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	keys := make(map[string]int)
 	err = tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-		if b == nil {
+		if b == nil || !isBucket(name) {
 			return fmt.Errorf("%w: %q is no bucket", errGarbled, name)
 		}
+		n, last := 0, b.Sequence()
 		var before []byte
-		return b.ForEach(func(k, v []byte) error {
+		err := b.ForEach(func(k, v []byte) error {
 			if v == nil || bytes.Compare(before, k) >= 0 {
 				return fmt.Errorf("%w: keys of %q", errGarbled, name)
 			}
 			before = append(before[:0], k...)
 			_ = crc32.ChecksumIEEE(v) // reads it
 			held += int64(len(v))
+			n++
 			return nil
 		})
+		if string(name) == string(bucketRecords) && (last > maxSeq || n > 0 && bytes.Compare(before, key(last)) > 0) {
+			err = errors.Join(err, fmt.Errorf("%w: the last record has the number %d", errGarbled, last))
+		}
+		keys[string(name)] = n
+		return err
 	})
-	return held, err
+	if err != nil {
+		return 0, err
+	}
+	if len(keys) == 0 {
+		if tx.ID() > 1 { // the first transaction made them
+			err = fmt.Errorf("%w: it has no buckets", errGarbled)
+		}
+		return 0, err
+	}
+	return held, checkCounts(tx, keys)
 }
 
 func copyTo(path string, db *bbolt.DB) error {

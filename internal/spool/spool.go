@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -39,6 +38,7 @@ var (
 	bucketDone       = []byte("done")       //nolint:gochecknoglobals // constant
 	bucketQuarantine = []byte("quarantine") //nolint:gochecknoglobals // constant
 	keyTargets       = []byte("targets")    //nolint:gochecknoglobals // constant
+	keyCounts        = []byte("counts")     //nolint:gochecknoglobals // constant
 )
 
 // Config is what Open needs.
@@ -76,6 +76,9 @@ type Spool struct {
 	lock *os.File // the folder, locked as long as the journal is open
 
 	syncing sync.Mutex // held over the disk work of Sync
+	stored  int        // records on disk, whether done or not
+	start   start      // as in its file
+	floored time.Time  // when the floor in it was written
 
 	mu       sync.Mutex
 	pending  []byte // visits added since the last Sync, encoded
@@ -100,11 +103,12 @@ type raw struct {
 	value []byte
 }
 
-// sumBytes is the length of the check sum that a record begins with.
-const sumBytes = 4
+// maxSeq is more than a journal ever counts to, at one record a second.
+const maxSeq = 1 << 40
 
-// Open opens or makes the journal in cfg.Dir. A file that cannot be read is
-// set aside, never deleted, and a new one begun.
+// Open opens or makes the journal in cfg.Dir. A file that is damaged is set aside,
+// and one begun with every record that is whole in it; the two last ones that
+// were set aside are kept.
 func Open(cfg Config) (*Spool, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder %s: %w: give a folder that this user may write in PGAM_DATA_DIR", cfg.Dir, err)
@@ -116,6 +120,9 @@ func Open(cfg Config) (*Spool, error) {
 	s := &Spool{cfg: cfg, dirty: make(map[target.ID]bool)}
 	err := s.lockFolder()
 	if err == nil {
+		err = s.readStart()
+	}
+	if err == nil {
 		err = s.openOrBegin(path)
 	}
 	if err != nil {
@@ -125,7 +132,7 @@ func Open(cfg Config) (*Spool, error) {
 	return s, nil
 }
 
-// openOrBegin opens the file, or sets it aside and begins a new one.
+// openOrBegin opens the file, or sets it aside and begins one with what is whole in it.
 func (s *Spool) openOrBegin(path string) error {
 	err := s.open(path)
 	switch {
@@ -138,11 +145,7 @@ func (s *Spool) openOrBegin(path string) error {
 	case errors.As(err, new(syscall.Errno)):
 		return fmt.Errorf("open %s: %w", path, err) // the disk is full or broken, not what is in the file
 	}
-	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405Z"))
-	if renameErr := os.Rename(path, aside); renameErr != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
-	s.cfg.Log.Error("journal is damaged and was set aside; a new one is begun", "file", aside, "error", err)
+	s.salvage(path, err)
 	if err := s.open(path); err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
@@ -184,7 +187,7 @@ func options() *bbolt.Options {
 // makeBuckets writes only to a new file: an existing journal can be opened
 // when the disk is full.
 func makeBuckets(db *bbolt.DB) error {
-	buckets := [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine}
+	buckets := [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine} // done: when it is needed
 	missing := false
 	err := db.View(func(tx *bbolt.Tx) error {
 		missing = slices.ContainsFunc(buckets, func(name []byte) bool { return tx.Bucket(name) == nil })
@@ -203,39 +206,51 @@ func makeBuckets(db *bbolt.DB) error {
 	})
 }
 
+// isBucket tells whether a name is that of a bucket.
+func isBucket(name []byte) bool {
+	for _, b := range [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine, bucketDone} {
+		if slices.Equal(name, b) {
+			return true
+		}
+	}
+	return false
+}
+
 // load learns what is waiting.
 func (s *Spool) load(tx *bbolt.Tx) error {
 	s.sizes, s.bytes, s.next = make(map[uint64]int64), 0, make(map[target.ID]sample.NextIDs)
+	s.last = tx.Bucket(bucketRecords).Sequence()
 	c := tx.Bucket(bucketRecords).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		s.last = binary.BigEndian.Uint64(k)
-		s.sizes[s.last] = int64(len(v))
+		seq := binary.BigEndian.Uint64(k)
+		s.sizes[seq] = int64(len(v))
 		s.bytes += int64(len(v))
+		s.last = max(s.last, seq)
 	}
+	s.stored = len(s.sizes)
 	if err := s.loadDone(tx); err != nil {
 		return err
 	}
-	if seq := tx.Bucket(bucketRecords).Sequence(); seq > s.last {
-		s.last = seq
-	}
 	err := tx.Bucket(bucketNext).ForEach(func(k, v []byte) error {
-		d := decoder{b: v}
-		ids := sample.NextIDs{Session: d.int32(), Query: d.int32(), Wait: d.int16()}
-		if len(d.b) > 0 { // not so in the journal of older versions
-			ids.Lock = d.int32()
-		}
-		if d.bad || len(k) != 8 {
+		ids, ok := decodeIDs(k, v)
+		if ok {
+			s.next[target.ID(binary.BigEndian.Uint64(k))] = ids //nolint:gosec // as written
+		} else if len(s.start.Next) == 0 {
 			return errGarbled
 		}
-		s.next[target.ID(binary.BigEndian.Uint64(k))] = ids //nolint:gosec // as written
 		return nil
 	})
+	s.loadStart(tx)
 	return errors.Join(err, s.loadAside(tx))
 }
 
 // Close syncs what is pending and releases the file.
 func (s *Spool) Close() error {
-	err := errors.Join(s.Sync(), s.db.Close())
+	err := s.Sync()
+	s.syncing.Lock()
+	s.putFloor(time.Now(), true)
+	s.syncing.Unlock()
+	err = errors.Join(err, s.db.Close())
 	s.unlockFolder()
 	return err
 }
@@ -264,7 +279,7 @@ func (s *Spool) Sync() error {
 	s.mu.Lock()
 	if len(s.pending) > 0 {
 		s.last++
-		binary.BigEndian.PutUint32(s.pending, sum(s.pending))
+		binary.BigEndian.PutUint32(s.pending, sum(s.last, s.pending))
 		s.unsynced = append(s.unsynced, raw{s.last, s.pending})
 		s.sizes[s.last] = int64(len(s.pending))
 		s.bytes += int64(len(s.pending))
@@ -283,7 +298,11 @@ func (s *Spool) Sync() error {
 	if len(writing)+len(done)+len(ids)+len(marks) == 0 {
 		return nil
 	}
-	err := s.write(writing, done, ids, marks, last)
+	err := s.putNext(ids)
+	if err == nil {
+		err = s.write(writing, done, ids, marks, last)
+	}
+	s.putFloor(time.Now(), false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Failing = err != nil
@@ -306,35 +325,43 @@ func (s *Spool) Sync() error {
 }
 
 func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.NextIDs, marks map[uint64]time.Time, last uint64) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	s.mu.Lock()
+	stored, aside := s.stored, s.stats.Aside
+	s.mu.Unlock()
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketRecords)
 		if err := writeMarks(tx, marks, done); err != nil {
 			return err
 		}
 		for _, seq := range done {
+			if b.Get(key(seq)) != nil {
+				stored--
+			}
 			if err := b.Delete(key(seq)); err != nil {
 				return err
 			}
 		}
 		b.FillPercent = 1 // keys only grow
 		for _, r := range records {
+			if b.Get(key(r.seq)) == nil {
+				stored++
+			}
 			if err := b.Put(key(r.seq), r.value); err != nil {
 				return err
 			}
 		}
 		for id, n := range ids {
-			e := encoder{}
-			e.int(int64(n.Session))
-			e.int(int64(n.Query))
-			e.int(int64(n.Wait))
-			e.int(int64(n.Lock))
-			if err := tx.Bucket(bucketNext).Put(key(uint64(id)), e.b); err != nil { //nolint:gosec // bits
+			if err := tx.Bucket(bucketNext).Put(key(uint64(id)), encodeIDs(id, n)); err != nil { //nolint:gosec // bits
 				return err
 			}
 		}
 		// The sequence outlives the records: a number never comes twice.
-		return b.SetSequence(last)
+		return errors.Join(b.SetSequence(last), putCounts(tx, stored, aside))
 	})
+	if err == nil {
+		s.stored = stored
+	}
+	return err
 }
 
 // unsyncedBytes counts the records that are not on disk. The lock is held.
@@ -456,7 +483,7 @@ func (s *Spool) decode(found []raw) ([]sample.Record, error) {
 		if !live {
 			continue // done, but not yet deleted
 		}
-		visits, err := decodeRecord(r.value)
+		visits, err := decodeRecord(r.seq, r.value)
 		if err != nil {
 			s.cfg.Log.Error("journal record cannot be read and was set aside", "seq", r.seq, "error", err)
 			if err := s.unreadable(r, err); err != nil {
@@ -494,28 +521,6 @@ func (s *Spool) Stats() Stats {
 	return st
 }
 
-// PutTargets keeps what is watched, with its secrets sealed, for a start
-// while stats_db is away.
-func (s *Spool) PutTargets(sealed []byte) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyTargets, sealed) })
-	if err != nil {
-		return fmt.Errorf("keep targets: %w", err)
-	}
-	return nil
-}
-
-// Targets gives what PutTargets kept, nil for nothing.
-func (s *Spool) Targets() (sealed []byte, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		sealed = slices.Clone(tx.Bucket(bucketMeta).Get(keyTargets))
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read targets: %w", err)
-	}
-	return sealed, nil
-}
-
 // Dropped counts the visits that were given up since the process started because
 // there was no room for them.
 func (s *Spool) Dropped() int64 {
@@ -525,12 +530,6 @@ func (s *Spool) Dropped() int64 {
 }
 
 func key(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
-
-// sum gives the check sum of a record: a disk that returns other bytes than it
-// was given must not become history.
-func sum(value []byte) uint32 {
-	return crc32.Checksum(value[sumBytes:], crc32.MakeTable(crc32.Castagnoli))
-}
 
 // split walks over the encoded visits of a record.
 func split(value []byte, each func([]byte) error) error {
@@ -554,8 +553,8 @@ func split(value []byte, each func([]byte) error) error {
 	return nil
 }
 
-func decodeRecord(value []byte) (visits []sample.Visit, err error) {
-	if len(value) < sumBytes || binary.BigEndian.Uint32(value) != sum(value) {
+func decodeRecord(seq uint64, value []byte) (visits []sample.Visit, err error) {
+	if !whole(seq, value) {
 		return nil, fmt.Errorf("%w: its check sum differs", errGarbled)
 	}
 	err = split(value, func(b []byte) error {

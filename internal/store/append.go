@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -22,11 +23,17 @@ import (
 // NewLease it writes only while the lease is in force, as the transaction itself
 // finds: who lost it adds nothing to what its successor has. It writes nothing to a
 // stats_db that is not the one of before: ErrReplaced.
-func (s *Store) Append(ctx context.Context, b sample.Batch) error {
-	err := s.append(ctx, b)
+func (s *Store) Append(ctx context.Context, b sample.Batch) error { return s.write(ctx, b, false) }
+
+// HandIn is Append for who stands by, with or without a lease: of what was seen
+// before, that is written which nobody has. Whoever has the lease sees it.
+func (s *Store) HandIn(ctx context.Context, b sample.Batch) error { return s.write(ctx, b, true) }
+
+func (s *Store) write(ctx context.Context, b sample.Batch, handIn bool) error {
+	err := s.append(ctx, b, handIn)
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok && said.Code == checkViolation && said.ConstraintName == "" {
 		made := s.partitionsFor(ctx, b) // of all tables: one that this batch does not need may fail
-		if err = s.append(ctx, b); err != nil {
+		if err = s.append(ctx, b, handIn); err != nil {
 			err = errors.Join(made, err) // why there is no partition, before that there is none
 		}
 	}
@@ -39,7 +46,7 @@ func (s *Store) Append(ctx context.Context, b sample.Batch) error {
 	return nil
 }
 
-func (s *Store) append(ctx context.Context, b sample.Batch) (err error) {
+func (s *Store) append(ctx context.Context, b sample.Batch, handIn bool) (err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -57,11 +64,22 @@ func (s *Store) append(ctx context.Context, b sample.Batch) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.leaseInForce(w); err != nil {
-		return errors.Join(err, w.end())
+	if !handIn {
+		if err := s.leaseInForce(w); err != nil {
+			return errors.Join(err, w.end())
+		}
 	}
 	committed, err := s.mark.advance(w)
 	if err != nil {
+		return errors.Join(err, w.end())
+	}
+	switch {
+	case handIn:
+		w.alone = time.Now().AddDate(1000, 0, 0)
+	case s.lease.Load() == nil:
+		w.alone = time.Time{}
+	}
+	if b, err = w.unlessStored(b); err != nil {
 		return errors.Join(err, w.end())
 	}
 	for _, v := range b.Visits {
@@ -94,6 +112,7 @@ func (s *Store) append(ctx context.Context, b sample.Batch) (err error) {
 // server works on the first while the next are still being built.
 type writer struct {
 	pipe       *pgconn.Pipeline
+	types      *pgtype.Map
 	statements map[string]*pgconn.StatementDescription
 	p          params
 	unflushed  int
@@ -108,14 +127,15 @@ var binaryFormat = []int16{1} //nolint:gochecknoglobals // constant
 
 // newWriter begins on a connection, which it has to itself until end.
 func newWriter(ctx context.Context, conn *pgx.Conn) (*writer, error) {
-	w := &writer{statements: make(map[string]*pgconn.StatementDescription)}
+	w := &writer{types: conn.TypeMap(), statements: make(map[string]*pgconn.StatementDescription)}
 	for name, sql := range map[string]string{
-		"pgam_session": insertSession, "pgam_wait": insertWait, "pgam_query": insertQuery, "pgam_window": insertWindow(windowValues), "pgam_window_late": insertWindow(windowUnlessStored),
+		"pgam_session": insertSession, "pgam_wait": insertWait, "pgam_query": insertQuery, "pgam_window": insertWindow(""), "pgam_window_late": insertLateWindow(),
 		"pgam_identity": insertIdentity, "pgam_database": upsertDatabase, "pgam_database_drop": dropDatabases,
 		"pgam_database_stat": insertDatabaseStats(), "pgam_size": insertSizes,
 		"pgam_revision_advance": advanceRevision, "pgam_file_system": upsertFileSystem, "pgam_disk_usage": insertDiskUsage,
 		"pgam_lock": insertLock, "pgam_event": insertEvent, "pgam_setting": upsertSettings, "pgam_setting_gone": deleteSettings,
 		"pgam_horizon": insertHorizon, "pgam_mark": advanceMark, "pgam_lease_held": leaseHeld,
+		"pgam_alone": aloneAfter, "pgam_stored": selectStored, "pgam_counted": selectCounted, "pgam_counted_within": selectCountedWithin(),
 	} {
 		stmt, err := conn.Prepare(ctx, name, sql) // known from the second time on
 		if err != nil {
@@ -138,25 +158,24 @@ func (w *writer) send(name string) {
 	w.p.reset()
 }
 
-// rows sends one statement with the parameters in w.p and waits for how many rows
-// it gives. It belongs to the transaction; nothing may be sent before it.
-func (w *writer) rows(name string) (n int64, err error) {
+// ask sends one statement with the parameters in w.p and waits for its rows. It
+// belongs to the transaction; nothing may be sent before it.
+func ask[T any](w *writer, name string, row pgx.RowToFunc[T]) ([]T, error) {
 	w.pipe.SendQueryStatement(w.statements[name], w.p.list(), binaryFormat, binaryFormat)
 	w.p.reset()
 	w.pipe.SendFlushRequest()
 	if err := w.pipe.Flush(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	result, err := w.pipe.GetResults()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	r, ok := result.(*pgconn.ResultReader)
 	if !ok {
-		return 0, fmt.Errorf("read rows of %s: got %T", name, result)
+		return nil, fmt.Errorf("read rows of %s: got %T", name, result)
 	}
-	tag, err := r.Close()
-	return tag.RowsAffected(), err
+	return pgx.CollectRows(pgx.RowsFromResultReader(w.types, r), row)
 }
 
 // end commits, and gives the first error.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -20,7 +21,11 @@ type mark struct {
 	mu        sync.Mutex
 	id        string // "": not looked at yet
 	committed int64  // the batches that it had for certain
-	tried     int64  // the highest number that a batch was given
+	tried     int64  // the highest number that a batch was given, or that was found
+	// unsure says that others may have written since alone was found; what begins
+	// after alone was written by nobody else.
+	unsure bool
+	alone  time.Time
 }
 
 const (
@@ -31,7 +36,18 @@ const (
 update pgam.written
    set batches = greatest(batches + 1, $3)
  where id = $1
-   and batches >= $2`
+   and batches >= $2
+returning batches`
+	// aloneAfter gives from when on nobody else can have written: whoever did before
+	// may have seen what came until now, or later by a clock that was ahead.
+	aloneAfter = `/* pgam:append */
+select greatest(clock_timestamp(), max(n.t0)) + interval '5 minutes'
+  from pgam.server s
+  left join lateral (select x.t0
+                       from history.activity_window x
+                      where x.server_id = s.id
+                      order by x.t0 desc
+                      limit 1) n on true`
 )
 
 // learn looks which stats_db this is, the first time.
@@ -53,13 +69,15 @@ func (m *mark) learn(ctx context.Context, q interface {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.id == "" {
-		m.id, m.committed, m.tried = id, batches, batches
+		m.id, m.committed, m.tried, m.unsure = id, batches, batches, true
 	}
 	return nil
 }
 
 // advance counts the batch that w has begun, and finds out whether this is still
-// the stats_db of before. committed is to be called when it is written.
+// the stats_db of before, and from when on nobody else has written to it. From here
+// on the batch has stats_db to itself: other batches wait until it is written, or
+// see it. committed is to be called when it is.
 func (m *mark) advance(w *writer) (committed func(), err error) {
 	m.mu.Lock()
 	id, least := m.id, m.committed
@@ -69,23 +87,35 @@ func (m *mark) advance(w *writer) (committed func(), err error) {
 	w.p.text(id)
 	w.p.int8(least)
 	w.p.int8(number)
-	found, err := w.rows("pgam_mark")
+	found, err := ask(w, "pgam_mark", pgx.RowTo[int64])
 	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if found == 0 {
+	if len(found) == 0 {
 		if m.id == id {
 			m.id = ""
 		}
+		m.mu.Unlock()
 		return nil, ErrReplaced
+	}
+	// A number that nobody here gave is another's batch. One that failed here may
+	// have been written, and hides another's: so it is unsure until one is written.
+	unsure := m.unsure || found[0] > number
+	w.alone, m.unsure, m.tried = m.alone, true, max(m.tried, found[0])
+	m.mu.Unlock()
+	if unsure {
+		after, err := ask(w, "pgam_alone", pgx.RowTo[time.Time])
+		if err != nil {
+			return nil, err
+		}
+		w.alone = after[0]
 	}
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.id == id {
-			m.committed = max(m.committed, number)
+			m.committed, m.alone, m.unsure = max(m.committed, number), w.alone, false
 		}
 	}, nil
 }

@@ -14,47 +14,30 @@ const (
        sample_xact_lead_ms, sample_state_lag_ms, sample_xmin_age, sample_blocker,
        tick_burst, edge_tick, edge_blocked, edge_blocker, edge_lock)`
 	windowParameters = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25`
-
-	windowValues = `values (` + windowParameters + `)
-on conflict (server_id, t0) do nothing`
-	// windowUnlessStored is for windows whose ticks may be in another row: their day
-	// may be packed by now, or another collector, or an earlier run by a clock that
-	// was ahead, may have seen those seconds too. A second that is stored is not
-	// stored again: it is enough that a tick lies between its first and its last. Of
-	// one or two ticks nothing may lie between, so half a second beside them counts
-	// too: two collectors begin a tick at not quite the same instant. Not for more:
-	// the last tick of the window before may have begun late, next to the first.
-	windowUnlessStored = `select ` + windowParameters + `
- where not exists (
-       select
-         from history.activity_window p
-        cross join lateral unnest(p.tick_offset_ms) as k (ms)
-        where p.server_id = $1
-          and p.t0 > $2::timestamptz - interval '5 minutes'
-          and p.t0 < $2::timestamptz + interval '5 minutes'
-          and p.t0 + k.ms * interval '1 millisecond' > $2::timestamptz + (($7::integer[])[1] - case when cardinality($7::integer[]) > 2 then 0 else least($4::integer / 2, 500) end) * interval '1 millisecond'
-          and p.t0 + k.ms * interval '1 millisecond' < $2::timestamptz + (($7::integer[])[cardinality($7::integer[])] + case when cardinality($7::integer[]) > 2 then 0 else least($4::integer / 2, 500) end) * interval '1 millisecond')
-on conflict (server_id, t0) do nothing`
 )
 
-// insertWindow stores a window and, only with it, adds to its minute, makes its
-// buckets due, and counts what comes to a packed day.
-func insertWindow(from string) string {
-	late := ""
-	if from == windowUnlessStored {
-		late = `late as (
+// lateWindow counts what comes to a day that may be packed by now.
+const lateWindow = `late as (
 update history.packed_day d
    set late = d.late + 1
   from w
  where d.day = (w.t0 at time zone 'UTC')::date),
 `
-	}
+
+// insertLateWindow is for windows that others may have written too, or whose day
+// may be packed: unlessStored has seen to it that no second is stored twice.
+func insertLateWindow() string { return insertWindow(lateWindow) }
+
+// insertWindow stores a window and, only with it, adds to its minute, makes its
+// buckets due, and does what else is given.
+func insertWindow(more string) string {
 	return `/* pgam:append */
 with w as (
 insert into history.activity_window ` + windowInto + `
-` + from + `
+values (` + windowParameters + `)
+on conflict (server_id, t0) do nothing
 returning server_id, t0, cadence_ms),
-` + late + `due as (
+` + more + `due as (
 insert into history.rollup_due as r (server_id, step_seconds, bucket, revision)
 select w.server_id, 600, date_bin('10 minutes', w.t0, timestamptz 'epoch'), 1
   from w
@@ -107,11 +90,18 @@ func (w *writer) window(n *sample.Window) {
 	for _, v := range m.Classes {
 		p.int4(v)
 	}
-	if time.Since(n.T0) > lateAfter || n.T0.Before(w.alone) {
+	if w.late(n) {
 		w.send("pgam_window_late")
 		return
 	}
 	w.send("pgam_window")
+}
+
+// late says whether what the window holds may be stored already, in another row:
+// its day may be packed by now, or another collector, or an earlier run by a clock
+// that was ahead, may have seen those seconds too.
+func (w *writer) late(n *sample.Window) bool {
+	return time.Since(n.T0) > lateAfter || n.T0.Before(w.alone)
 }
 
 // window adds windowParameters.

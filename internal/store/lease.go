@@ -56,8 +56,7 @@ type Lease struct {
 	// term is the one held, 0 for none. It stays while stats_db is away: each write
 	// asks whether it is still in force.
 	term   atomic.Int64
-	alone  atomic.Pointer[time.Time] // from when on nobody else can have written
-	fresh  atomic.Bool               // the last beat was answered
+	fresh  atomic.Bool // the last beat was answered
 	seen   leaseRow
 	since  time.Time // when seen was first seen; zero: it was not
 	looked time.Time // when it was last seen
@@ -117,7 +116,8 @@ func (l *Lease) Take(ctx context.Context, led bool, standBy func()) error {
 }
 
 // try takes the lease if it is free: given back, of an earlier run of this
-// collector, or stood still for leaseLife.
+// collector, or stood still for leaseLife. It takes none of a stats_db that is not
+// what this program was built for.
 func (l *Lease) try(ctx context.Context) (got bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
@@ -125,6 +125,10 @@ func (l *Lease) try(ctx context.Context) (got bool, err error) {
 	if err != nil {
 		l.since = time.Time{}
 		return false, fmt.Errorf("look at lease: %w", dbError(err))
+	}
+	if err := checkSchema(ctx, conn); err != nil { // it would sample into what it cannot write
+		l.since = time.Time{}
+		return false, err
 	}
 	now, err := l.look(ctx, conn)
 	if err != nil {
@@ -151,31 +155,9 @@ returning l.term`
 	if err != nil {
 		return false, fmt.Errorf("take lease: %w", dbError(err))
 	}
-	l.setAlone(ctx, conn)
 	l.term.Store(term)
 	l.fresh.Store(true)
 	return true, nil
-}
-
-// setAlone notes from when on nobody else can have written. Windows before that
-// are stored only where their seconds are not: whoever led before may have seen
-// them, and so may an earlier run of this collector by a clock that was ahead.
-// Where it cannot be known that goes for all windows.
-func (l *Lease) setAlone(ctx context.Context, conn *pgx.Conn) {
-	const sql = `/* pgam:lease */
-select greatest(clock_timestamp(), max(n.t0)) + interval '5 minutes'
-  from pgam.server s
-  left join lateral (select x.t0
-                       from history.activity_window x
-                      where x.server_id = s.id
-                      order by x.t0 desc
-                      limit 1) n on true`
-	var alone time.Time
-	if err := conn.QueryRow(ctx, sql).Scan(&alone); err != nil {
-		l.cfg.Log.DebugContext(ctx, "newest windows cannot be asked for", "error", err)
-		alone = time.Now().AddDate(1000, 0, 0)
-	}
-	l.alone.Store(&alone)
 }
 
 // look notes the lease as it is, and since when it has been. The error is the
@@ -329,10 +311,9 @@ func (s *Store) leaseInForce(w *writer) error {
 	if term != 0 {
 		w.p.text(l.cfg.Holder)
 		w.p.int8(term)
-		if found, err := w.rows("pgam_lease_held"); err != nil {
+		if found, err := ask(w, "pgam_lease_held", pgx.RowTo[bool]); err != nil {
 			return err
-		} else if found > 0 {
-			w.alone = *l.alone.Load()
+		} else if len(found) > 0 {
 			return nil
 		}
 	}
@@ -340,7 +321,7 @@ func (s *Store) leaseInForce(w *writer) error {
 }
 
 const leaseHeld = `/* pgam:append */
-select
+select true
   from pgam.lease
  where holder = $1
    and term = $2`

@@ -67,7 +67,76 @@ select date_trunc('second', w.t0 + k.ms * interval '1 millisecond') as at
 	if n := pgtest.Value[int64](t, dsn, twice); n != 0 {
 		t.Errorf("%d seconds are stored twice", n)
 	}
-	if n := pgtest.Value[int64](t, dsn, "select sum(ticks_planned)::int8 from history.activity_minute"); n != 55 {
-		t.Errorf("the minute has %d ticks, want 55 of 60", n)
+	if n := pgtest.Value[int64](t, dsn, "select sum(ticks_planned)::int8 from history.activity_minute"); n != 60 {
+		t.Errorf("the minute has %d ticks of 60", n)
+	}
+}
+
+// What one that stands by had seen is stored where nobody else has it, in whatever
+// order the two write, and long after the other began to lead; what a database has
+// counted meanwhile is counted once.
+func TestHandInStoresWhatNobodyHas(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	id := newServer(t, s, "db1")
+	other := openStoreAt(t, dsn, nil)
+	now := time.Now().UTC().Truncate(time.Minute)
+	minute := now.Add(10 * time.Minute) // long after who leads began to, as it finds
+	partitionsAround(t, s, minute)
+	if err := s.EnsurePartitions(t.Context(), now, minute.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	takeLease(t, other, "b")
+
+	// Both counted from the same sample on, at their own seconds.
+	first := sample.DatabaseStat{OID: 5, At: minute, Epoch: minute, Backends: sample.Int{V: 2, Known: true}}
+	first.Counters[sample.XactCommit] = sample.Int{V: 1000, Known: true}
+	counted := func(before sample.DatabaseStat, seconds ...int) (all []sample.DatabaseStat) {
+		for _, sec := range seconds {
+			next := sample.DatabaseStat{OID: 5, At: minute.Add(time.Duration(sec) * time.Second), Backends: first.Backends}
+			next.Counters[sample.XactCommit] = sample.Int{V: 1000 + 10*int64(sec), Known: true}
+			next.Follow(&before)
+			all, before = append(all, next), next
+		}
+		return all
+	}
+	with := func(b sample.Batch, databases []sample.DatabaseStat) sample.Batch {
+		for i := range databases {
+			b.Visits = append(b.Visits, &sample.Visit{Server: id, Databases: databases[i : i+1]})
+		}
+		return b
+	}
+	handIn := func(b sample.Batch) {
+		t.Helper()
+		if err := s.HandIn(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leads, stands := counted(first, 14, 24, 34, 44), counted(first, 3, 10, 20, 30, 33)
+	mustAppend(t, other, with(secondsOf(id, minute, 0, 5, 0), []sample.DatabaseStat{first}))
+	handIn(with(secondsOf(id, minute, 5, 15, 3*time.Millisecond), stands[:2])) // before the other's of that time
+	mustAppend(t, other, with(secondsOf(id, minute, 12, 20, 0), leads[:1]))
+	mustAppend(t, other, with(secondsOf(id, minute, 22, 25, 0), leads[1:2]))
+	for range 2 {
+		handIn(with(secondsOf(id, minute, 15, 30, 900*time.Millisecond), stands[2:])) // around the other's
+	}
+	mustAppend(t, other, with(secondsOf(id, minute, 25, 45, 0), leads[2:]))
+	mustAppend(t, other, secondsOf(id, minute, 45, 60, 2*time.Second)) // held up, and noted in their seconds
+
+	const seconds = `
+select count(*) - count(distinct floor(extract(epoch from w.t0 + k.ms * interval '1 millisecond') + 0.03)), count(*)
+  from history.activity_window w cross join lateral unnest(w.tick_offset_ms) as k (ms)`
+	if n := pgtest.Value[int64](t, dsn, "select doubled from ("+seconds+") s (doubled, all_of_them)"); n != 0 {
+		t.Errorf("%d seconds are stored twice", n)
+	}
+	if n := pgtest.Value[int64](t, dsn, "select all_of_them from ("+seconds+") s (doubled, all_of_them)"); n != 60 {
+		t.Errorf("%d ticks are stored of 60 seconds", n)
+	}
+	if n := pgtest.Value[int64](t, dsn, "select sum(ticks_planned)::int8 from history.activity_minute"); n != 60 {
+		t.Errorf("the minute has %d ticks", n)
+	}
+	const commits = "select coalesce(sum(xact_commit), 0)::int8 from history."
+	if stat, hours := pgtest.Value[int64](t, dsn, commits+"database_stat"), pgtest.Value[int64](t, dsn, commits+"database_rollup where step_seconds = 3600"); stat != 440 || hours != 440 {
+		t.Errorf("%d commits, in the hours %d, of 440", stat, hours)
 	}
 }

@@ -49,6 +49,31 @@ select greatest(e.at, w.at), coalesce(e.kind = $3 and (w.at is null or w.at <= e
 	return found.UTC(), stopped, nil
 }
 
+// Written tells how far the windows of each server go that has any.
+func (s *Store) Written(ctx context.Context) (map[target.ID]time.Time, error) {
+	const sql = `/* pgam:written */
+select s.id, n.t0 + n.span_ms * interval '1 millisecond'
+  from pgam.server s
+ cross join lateral (select x.t0, x.span_ms
+                       from history.activity_window x
+                      where x.server_id = s.id
+                      order by x.t0 desc
+                      limit 1) n`
+	rows, err := s.pool.Query(ctx, sql)
+	if err != nil {
+		return nil, fmt.Errorf("look how far the history goes: %w", dbError(err))
+	}
+	upTo := make(map[target.ID]time.Time)
+	var (
+		id target.ID
+		at time.Time
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&id, &at}, func() error { upTo[id] = at.UTC(); return nil }); err != nil {
+		return nil, fmt.Errorf("look how far the history goes: %w", dbError(err))
+	}
+	return upTo, nil
+}
+
 // ServerRemoved tells when a server was deleted; the error is
 // target.ErrNotFound where it was not, or goes with its history.
 func (s *Store) ServerRemoved(ctx context.Context, id target.ID) (time.Time, error) {

@@ -187,7 +187,7 @@ func TestCoverageIsTrue(t *testing.T) {
 			t.Parallel()
 			s, dsn := openStore(t)
 			p := newPatchy(t, s, dsn, seed)
-			for i := range 300 {
+			for i := range 150 {
 				p.ask(t, s, fmt.Sprint("question ", i))
 				if i%3 == 0 {
 					if _, _, err := s.Roll(t.Context(), p.from.Add(time.Duration(i)*3*time.Minute), 1+p.rnd.IntN(9)); err != nil {

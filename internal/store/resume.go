@@ -133,10 +133,9 @@ select i.since, i.version_num, i.version, coalesce(i.system_identifier, 0), coal
 // resumeDatabases reads the newest sample of each database. Those older than
 // the server's newest by more than the quiet time are of dropped databases.
 func (s *Store) resumeDatabases(ctx context.Context, server target.ID, r *sample.Resume) error {
-	cols := append(counterColumns(), timerColumns()...)
 	sql := `/* pgam:resume */
 select distinct on (database_oid)
-       database_oid, sampled_at, epoch, numbackends, stats_reset, checksum_last_failure, ` + strings.Join(suffixed(cols, "_total"), ", ") + `
+       ` + databaseStatColumns() + `
   from history.database_stat
  where server_id = $1
    and sampled_at > now() - interval '35 days'
@@ -147,7 +146,7 @@ select distinct on (database_oid)
 	if err != nil {
 		return err
 	}
-	r.Databases, err = pgx.CollectRows(rows, scanDatabaseStat)
+	r.Databases, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (sample.DatabaseStat, error) { return scanDatabaseStat(row) })
 	return err
 }
 
@@ -217,7 +216,14 @@ select null, s.name, s.value
 	return err
 }
 
-func scanDatabaseStat(row pgx.CollectableRow) (sample.DatabaseStat, error) {
+// databaseStatColumns are those that scanDatabaseStat reads, behind the first ones
+// that it is given room for.
+func databaseStatColumns() string {
+	return "database_oid, sampled_at, epoch, numbackends, stats_reset, checksum_last_failure, " +
+		strings.Join(suffixed(append(counterColumns(), timerColumns()...), "_total"), ", ")
+}
+
+func scanDatabaseStat(row pgx.CollectableRow, first ...any) (sample.DatabaseStat, error) {
 	var (
 		d            sample.DatabaseStat
 		backends     *int64
@@ -225,7 +231,7 @@ func scanDatabaseStat(row pgx.CollectableRow) (sample.DatabaseStat, error) {
 		counters     [sample.NumCounters]*int64
 		timers       [sample.NumTimers]*float64
 	)
-	dest := []any{&d.OID, &d.At, &d.Epoch, &backends, &reset, &check}
+	dest := append(first, &d.OID, &d.At, &d.Epoch, &backends, &reset, &check)
 	for i := range counters {
 		dest = append(dest, &counters[i])
 	}

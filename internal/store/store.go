@@ -10,9 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgam/pgam/internal/peer"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/migrations"
 )
@@ -43,6 +45,9 @@ func MayPass(err error) bool {
 // pingLimit is how long a connection that was idle may take to show that it is
 // still one, before another is taken.
 const pingLimit = time.Second
+
+// noticeLimit bounds the first statement on a connection.
+const noticeLimit = 5 * time.Second
 
 // Config is what Open needs.
 type Config struct {
@@ -98,11 +103,25 @@ func New(cfg Config) (*Store, error) {
 	cc.RuntimeParams["statement_timeout"] = fmt.Sprint(timeout.Milliseconds())
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
 	cc.RuntimeParams["jit"] = "off"
+	cc.DialFunc = peer.Dialer().DialContext
+	cc.AfterConnect = noticeGone
 	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
 	if err != nil {
 		return nil, fmt.Errorf("set up pool of stats_db: %w", err)
 	}
 	return &Store{pool: pool, keyring: cfg.Keyring}, nil
+}
+
+// noticeGone has stats_db notice soon when this process has gone without a word:
+// its sessions hold locks. What refuses the settings does without.
+func noticeGone(ctx context.Context, pg *pgconn.PgConn) error {
+	ctx, cancel := context.WithTimeout(ctx, noticeLimit)
+	defer cancel()
+	_, err := pg.Exec(ctx, "/* pgam */ "+peer.SessionSQL).ReadAll()
+	if _, told := errors.AsType[*pgconn.PgError](err); told && !pg.IsClosed() {
+		return nil
+	}
+	return err
 }
 
 // Close waits for the connections in use and closes them all.
@@ -114,9 +133,14 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // CheckSchema compares the version of stats_db with the one this program was
 // built for. The error wraps ErrSchema and names the command to run, or is
 // stats_db's.
-func (s *Store) CheckSchema(ctx context.Context) error {
+func (s *Store) CheckSchema(ctx context.Context) error { return checkSchema(ctx, s.pool) }
+
+func checkSchema(ctx context.Context, q interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) error {
 	var version int32
-	err := s.pool.QueryRow(ctx, "/* pgam */ select version from public.pgam_schema_version").Scan(&version)
+	err := q.QueryRow(ctx, "/* pgam */ select version from public.pgam_schema_version").Scan(&version)
 	var pgErr *pgconn.PgError
 	latest := migrations.Latest()
 	switch {

@@ -305,8 +305,12 @@ func (r routes) serverSessions(ctx context.Context, in *struct{ ServerPath }) (*
 	if err != nil {
 		return nil, err
 	}
+	shown, err := face.Shown(ctx, t, activity.Sessions)
+	if err != nil {
+		return nil, err
+	}
 	body := sessionsBody{Queries: make([]sessionRow, 0, len(activity.Sessions))}
-	for _, s := range face.Shown(ctx, t, activity.Sessions) {
+	for _, s := range shown {
 		if s.State != nil {
 			body.Queries = append(body.Queries, sessionRow{s.PID, s.User, s.Database, s.Query, *s.State})
 		}

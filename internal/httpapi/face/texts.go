@@ -12,10 +12,13 @@ import (
 // Shown gives sessions as who asks may see them. A viewer sees the texts of
 // statements as the history of the server keeps them: without literals, or not at
 // all; whoever manages servers sees them whole. What is given may be shared with
-// others, so it is not changed.
-func Shown(ctx context.Context, t target.Target, sessions []live.Session) []live.Session {
+// others, so it is not changed. The error says that there is no room for them.
+func Shown(ctx context.Context, t target.Target, sessions []live.Session) ([]live.Session, error) {
+	if err := roomFor(ctx, sessions); err != nil {
+		return nil, err
+	}
 	if t.QueryTexts == target.TextsFull || Needs(ctx, account.Operator, "") == nil {
-		return sessions
+		return sessions, nil
 	}
 	shown := make([]live.Session, len(sessions))
 	for i, s := range sessions {
@@ -30,5 +33,5 @@ func Shown(ctx context.Context, t target.Target, sessions []live.Session) []live
 		}
 		shown[i] = s
 	}
-	return shown
+	return shown, nil
 }

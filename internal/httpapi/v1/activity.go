@@ -31,11 +31,12 @@ type sessionNow struct {
 }
 
 type activityBody struct {
-	Server   string       `json:"server"`
-	At       time.Time    `json:"at"`
-	Sessions []sessionNow `json:"sessions" nullable:"false" doc:"By pid; the monitor's own left out."`
-	Hidden   int          `json:"hidden" doc:"Sessions of which the monitoring user may see nothing."`
-	Note     *string      `json:"note" doc:"What is missing and what to do; null: nothing."`
+	Server    string       `json:"server"`
+	At        time.Time    `json:"at"`
+	Sessions  []sessionNow `json:"sessions" nullable:"false" doc:"By pid; the monitor's own left out."`
+	Hidden    int          `json:"hidden" doc:"Sessions of which the monitoring user may see nothing."`
+	Untracked int          `json:"untracked" doc:"Sessions with track_activities off, idle ones too: what they run is not told, nor before PostgreSQL 14 whether they are idle."`
+	Note      *string      `json:"note" doc:"What is missing and what to do; null: nothing."`
 }
 
 type activityInput struct {
@@ -52,12 +53,12 @@ func (r routes) activity(ctx context.Context, in *activityInput) (*output[activi
 	if err != nil {
 		return nil, err
 	}
-	body := activityBody{Server: t.Name, At: utc(now.At), Hidden: now.Hidden, Sessions: make([]sessionNow, len(now.Sessions))}
-	if now.Hidden > 0 {
-		note := live.HiddenNote(now.VersionNum)
-		body.Note = &note
+	shown, err := face.Shown(ctx, t, now.Sessions)
+	if err != nil {
+		return nil, err
 	}
-	for i, s := range face.Shown(ctx, t, now.Sessions) {
+	body := activityBody{Server: t.Name, At: utc(now.At), Hidden: now.Hidden, Untracked: now.Untracked, Note: now.Note(), Sessions: make([]sessionNow, len(now.Sessions))}
+	for i, s := range shown {
 		body.Sessions[i] = sessionRow(s)
 	}
 	return say(body), nil

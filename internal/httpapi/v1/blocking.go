@@ -131,11 +131,12 @@ func blockingOf(b history.Blocking, at time.Time, keep func(*history.Session) bo
 func all(*history.Session) bool { return true }
 
 type locksBody struct {
-	Server   string      `json:"server"`
-	At       time.Time   `json:"at"`
-	Blocking blockingRow `json:"blocking"`
-	Hidden   int         `json:"hidden" doc:"Sessions of which the monitoring user may see nothing: whether they wait is not known."`
-	Note     *string     `json:"note" doc:"What is missing and what to do; null: nothing."`
+	Server    string      `json:"server"`
+	At        time.Time   `json:"at"`
+	Blocking  blockingRow `json:"blocking"`
+	Hidden    int         `json:"hidden" doc:"Sessions of which the monitoring user may see nothing: whether they wait is not known."`
+	Untracked int         `json:"untracked" doc:"Sessions with track_activities off, idle ones too: what they run is not told, nor before PostgreSQL 14 whether they are idle."`
+	Note      *string     `json:"note" doc:"What is missing and what to do; null: nothing."`
 }
 
 func (r routes) locks(ctx context.Context, in *ServerPath) (*output[locksBody], error) {
@@ -147,12 +148,10 @@ func (r routes) locks(ctx context.Context, in *ServerPath) (*output[locksBody], 
 	if err != nil {
 		return nil, err
 	}
-	now.Sessions = face.Shown(ctx, t, now.Sessions)
-	body := locksBody{Server: t.Name, At: utc(now.At), Blocking: blockingOf(blockingNow(now), now.At, all), Hidden: now.Hidden}
-	if now.Hidden > 0 {
-		note := live.HiddenNote(now.VersionNum)
-		body.Note = &note
+	if now.Sessions, err = face.Shown(ctx, t, now.Sessions); err != nil {
+		return nil, err
 	}
+	body := locksBody{Server: t.Name, At: utc(now.At), Blocking: blockingOf(blockingNow(now), now.At, all), Hidden: now.Hidden, Untracked: now.Untracked, Note: now.Note()}
 	return say(body), nil
 }
 

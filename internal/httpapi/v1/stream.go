@@ -37,6 +37,7 @@ type streamTick struct {
 	Waiting     int              `json:"waiting" doc:"Sessions that wait for another."`
 	Roots       []rootRow        `json:"roots" nullable:"false" doc:"What holds others up: at most twenty, the one with the most behind it first."`
 	Hidden      int              `json:"hidden" doc:"Sessions of which the monitoring user may see nothing."`
+	Untracked   int              `json:"untracked" doc:"Sessions with track_activities off, idle ones too: what they run is not told, nor before PostgreSQL 14 whether they are idle."`
 }
 
 type classCounts struct {
@@ -65,7 +66,7 @@ func classCountsOf(n [sample.NumClasses]int) classCounts {
 const mostRoots = 20
 
 func tickOf(t live.Tick) streamTick {
-	tick := streamTick{At: utc(t.At), Sessions: classCountsOf(t.Classes), Connections: t.Connections, Roots: []rootRow{}, Hidden: t.Hidden}
+	tick := streamTick{At: utc(t.At), Sessions: classCountsOf(t.Classes), Connections: t.Connections, Roots: []rootRow{}, Hidden: t.Hidden, Untracked: t.Untracked}
 	if tick.Connections == nil {
 		tick.Connections = map[string]int64{}
 	}
@@ -152,7 +153,10 @@ func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target
 			if now, err := r.Roster.Server(t.Name); err == nil {
 				t = now // who may see what may have changed
 			}
-			tick.Locks.Sessions = face.Shown(ctx, t, tick.Locks.Sessions)
+			var err error
+			if tick.Locks.Sessions, err = face.Shown(ctx, t, tick.Locks.Sessions); err != nil {
+				return err
+			}
 			if err := r.send(&out, tick); err != nil {
 				return err
 			}

@@ -21,6 +21,6 @@ select a.pid,
  where a.pid <> pg_catalog.pg_backend_pid()
    and not (a.usename is not distinct from current_user and a.application_name like 'pgam-%')
    and ($1
-        or coalesce(a.state, '') not in ('idle', 'disabled') and a.wait_event_type is distinct from 'Activity')
+        or coalesce(a.state, '') <> 'idle' and a.wait_event_type is distinct from 'Activity')
  order by a.pid
  limit 10000
