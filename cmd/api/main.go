@@ -25,6 +25,7 @@ import (
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -115,7 +116,7 @@ func checkSchema(ctx context.Context, stats *store.Store) error {
 	switch {
 	case errors.Is(err, store.ErrSchema):
 		return daemon.Configuration(err)
-	case store.MayPass(err):
+	case statsdb.MayPass(err):
 		return fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
 	}
 	return err
@@ -173,7 +174,7 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 		Services: httpapi.Services{
 			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Fleet: stats, Databases: stats, Disks: stats, Storage: stats,
 			Keys: stats, Keysmith: keysmith{}, Accounts: stats, Settings: settings{stats},
-			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked, Unconfirmed: store.ErrUnconfirmed,
+			Passwords: hasher, Tokens: tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, stats),
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,

@@ -11,6 +11,7 @@ import (
 	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -115,15 +116,15 @@ func (h handing) Append(ctx context.Context, b sample.Batch) error { return h.Ha
 // Explain implements collector.History: an error is one of stats_db until it is
 // known to be one of the data.
 func (history) Explain(err error) collector.Refusal {
-	why := collector.Refusal{Fault: collector.Refused, SQLSTATE: store.SQLState(err), Advice: store.Advice(err)}
+	why := collector.Refusal{Fault: collector.Refused, SQLSTATE: statsdb.SQLState(err), Advice: statsdb.Advice(err)}
 	switch {
 	case errors.Is(err, store.ErrReplaced):
 		why.Fault, why.Advice = collector.Replaced, "nothing is to be done: what it may not know is offered again"
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
+	case errors.Is(err, statsdb.ErrUnavailable), errors.Is(err, context.Canceled):
 		why.Fault = collector.Away
-	case errors.Is(err, store.ErrTooSlow), errors.Is(err, store.ErrLocked):
+	case errors.Is(err, statsdb.ErrTooSlow), errors.Is(err, statsdb.ErrLocked):
 		why.Fault = collector.Slow
-	case store.Refused(err):
+	case statsdb.Refused(err):
 		why.Fault = collector.Invalid
 	}
 	return why

@@ -19,6 +19,7 @@ import (
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -244,7 +245,7 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 			w.refuse()
 			for range 2 { // the second time over what the first one left
 				err := g.drain(journal)
-				if !errors.Is(err, collector.ErrNotWritten) || store.SQLState(err) != w.state || len(strings.TrimSpace(store.Advice(err))) < 20 {
+				if !errors.Is(err, collector.ErrNotWritten) || statsdb.SQLState(err) != w.state || len(strings.TrimSpace(statsdb.Advice(err))) < 20 {
 					t.Errorf("says %v", err)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/stack"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 )
 
@@ -213,7 +214,7 @@ func (t *tool) openStore(ctx context.Context, keyring bool) (*store.Store, error
 	}
 	if err := stats.CheckSchema(ctx); err != nil {
 		stats.Close()
-		if store.MayPass(err) {
+		if statsdb.MayPass(err) {
 			return nil, explainStats(cfg.StatsDSN, err)
 		}
 

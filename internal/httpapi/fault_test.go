@@ -15,7 +15,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/httpapi"
 	"github.com/pgam/pgam/internal/pgtest"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -162,7 +162,7 @@ func (f *endingFleet) Fleet(ctx context.Context, _ time.Time) (map[target.ID]*hi
 	}
 	f.waiting <- struct{}{}
 	<-ctx.Done()
-	return nil, fmt.Errorf("read fleet: %w: %w", store.ErrUnavailable, ctx.Err()) // whatever it takes itself for
+	return nil, fmt.Errorf("read fleet: %w: %w", statsdb.ErrUnavailable, ctx.Err()) // whatever it takes itself for
 }
 
 func (*endingFleet) FleetActivity(context.Context, history.ActivityPlan) (history.FleetActivity, error) {
@@ -183,9 +183,9 @@ func TestEndsOfARequestAreTold(t *testing.T) {
 		status             int
 		retry, says, level string
 	}{
-		{store.ErrUnavailable, http.StatusServiceUnavailable, "5", "not available", "WARN"},
-		{store.ErrLocked, http.StatusServiceUnavailable, "5", "lock", "WARN"},
-		{store.ErrTooSlow, http.StatusGatewayTimeout, "", "shorter range", "WARN"},
+		{statsdb.ErrUnavailable, http.StatusServiceUnavailable, "5", "not available", "WARN"},
+		{statsdb.ErrLocked, http.StatusServiceUnavailable, "5", "lock", "WARN"},
+		{statsdb.ErrTooSlow, http.StatusGatewayTimeout, "", "shorter range", "WARN"},
 		{errors.New("a bug in a scan"), http.StatusInternalServerError, "", "Internal Server Error", "ERROR"},
 	} {
 		told, fleet.end = a.log.String(), c.end

@@ -29,6 +29,7 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -122,7 +123,7 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 		Services: httpapi.Services{
 			Catalog: a.store, Roster: a.live, Live: a.live, Pools: a.live, History: a.store, Series: a.store, Fleet: a.store, Databases: a.store, Disks: a.store, Storage: a.store,
 			Keys: a.store, Keysmith: keysmith{}, Accounts: a.store, Settings: oneSetting{a.store},
-			Passwords: hasher, Tokens: a.tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked, Unconfirmed: store.ErrUnconfirmed,
+			Passwords: hasher, Tokens: a.tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
 			Healthy: func(ctx context.Context) bool { return ready.Report(ctx).Ready }, Log: log, Version: "test",
 		},
 		CORSOrigins: []string{"https://ui.example.org"},

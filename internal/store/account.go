@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 type accountRow struct {
@@ -54,18 +55,18 @@ insert into pgam.account (login, password_hash, role, active)
 values ($1, $2, $3, $4)
 returning` + accountColumns
 	var row accountRow
-	err := s.change(ctx, func(tx pgx.Tx) error {
+	err := s.db.Change(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, sql, u.Login, u.PasswordHash, string(u.Role), u.Active)
 		if err == nil {
 			row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
 		}
 		return err
 	})
-	if isUnique(err, "account_login_key") {
+	if statsdb.IsUnique(err, "account_login_key") {
 		return account.User{}, account.ErrConflict
 	}
 	if err != nil {
-		return account.User{}, fmt.Errorf("create user: %w", dbError(err))
+		return account.User{}, fmt.Errorf("create user: %w", statsdb.Classify(err))
 	}
 	return row.user(), nil
 }
@@ -87,12 +88,12 @@ with expired as (delete from pgam.ended_session where expires_at < now())
 insert into pgam.ended_session (account_id, session, expires_at)
 select id, $2, $3 from pgam.account where id = $1
 on conflict (account_id, session) do nothing`
-	err := s.change(ctx, func(tx pgx.Tx) error {
+	err := s.db.Change(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sql, userID, session, expiresAt)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("end session: %w", dbError(err))
+		return fmt.Errorf("end session: %w", statsdb.Classify(err))
 	}
 	return nil
 }
@@ -107,12 +108,12 @@ func (s *Store) changeAccount(ctx context.Context, sql, login string, args ...an
 		return account.ErrNotFound
 	}
 	var tag pgconn.CommandTag
-	err := s.change(ctx, func(tx pgx.Tx) (err error) {
+	err := s.db.Change(ctx, func(tx pgx.Tx) (err error) {
 		tag, err = tx.Exec(ctx, sql, append([]any{login}, args...)...)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("change user: %w", dbError(err))
+		return fmt.Errorf("change user: %w", statsdb.Classify(err))
 	}
 	if tag.RowsAffected() == 0 {
 		return account.ErrNotFound
@@ -136,14 +137,14 @@ func (s *Store) AccountByID(ctx context.Context, id int64) (account.User, error)
 func (s *Store) account(ctx context.Context, sql string, key any) (account.User, error) {
 	rows, err := s.pool.Query(ctx, sql, key)
 	if err != nil {
-		return account.User{}, fmt.Errorf("read user: %w", dbError(err))
+		return account.User{}, fmt.Errorf("read user: %w", statsdb.Classify(err))
 	}
 	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return account.User{}, account.ErrNotFound
 	}
 	if err != nil {
-		return account.User{}, fmt.Errorf("read user: %w", dbError(err))
+		return account.User{}, fmt.Errorf("read user: %w", statsdb.Classify(err))
 	}
 	return row.user(), nil
 }
@@ -152,11 +153,11 @@ func (s *Store) account(ctx context.Context, sql string, key any) (account.User,
 func (s *Store) ListAccounts(ctx context.Context) ([]account.User, error) {
 	rows, err := s.pool.Query(ctx, `/* pgam:accounts */ select`+accountColumns+` from pgam.account order by login collate "C"`)
 	if err != nil {
-		return nil, fmt.Errorf("list users: %w", dbError(err))
+		return nil, fmt.Errorf("list users: %w", statsdb.Classify(err))
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[accountRow])
 	if err != nil {
-		return nil, fmt.Errorf("list users: %w", dbError(err))
+		return nil, fmt.Errorf("list users: %w", statsdb.Classify(err))
 	}
 	users := make([]account.User, len(list))
 	for i, row := range list {
@@ -169,7 +170,7 @@ func (s *Store) ListAccounts(ctx context.Context) ([]account.User, error) {
 func (s *Store) CountAccounts(ctx context.Context) (int, error) {
 	var n int
 	if err := s.pool.QueryRow(ctx, "/* pgam:accounts_count */ select count(*) from pgam.account").Scan(&n); err != nil {
-		return 0, fmt.Errorf("count users: %w", dbError(err))
+		return 0, fmt.Errorf("count users: %w", statsdb.Classify(err))
 	}
 	return n, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // cutter is a TCP proxy before a PostgreSQL server that can cut a connection
@@ -159,7 +160,7 @@ func TestAppendLostReplies(t *testing.T) {
 			if err == nil {
 				break
 			}
-			if !errors.Is(err, ErrUnavailable) || try > 3 {
+			if !errors.Is(err, statsdb.ErrUnavailable) || try > 3 {
 				t.Fatalf("batch %d, try %d: %v", i, try, err)
 			}
 			lost++

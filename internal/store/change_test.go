@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -33,7 +34,7 @@ func TestChangesAreAnsweredWithoutTheSynchronousStandby(t *testing.T) {
 	}
 	db1 := target.Target{Name: "db1", Endpoint: target.Endpoint{Host: "db.invalid", User: "mon"}, Enabled: true}
 	_, err = s.CreateServer(t.Context(), db1)
-	if !errors.Is(err, ErrUnconfirmed) || MayPass(err) || !strings.Contains(err.Error(), "stored and in force") {
+	if !errors.Is(err, statsdb.ErrUnconfirmed) || statsdb.MayPass(err) || !strings.Contains(err.Error(), "stored and in force") {
 		t.Errorf("a server that is added: %v", err)
 	}
 	if stored, err := s.Server(t.Context(), "db1"); err != nil || stored.ID == 0 {
@@ -42,7 +43,7 @@ func TestChangesAreAnsweredWithoutTheSynchronousStandby(t *testing.T) {
 	if _, err := s.CreateServer(t.Context(), db1); !errors.Is(err, target.ErrConflict) {
 		t.Errorf("added again: %v", err)
 	}
-	if err := s.SetPassword(t.Context(), "eve", "y"); !errors.Is(err, ErrUnconfirmed) {
+	if err := s.SetPassword(t.Context(), "eve", "y"); !errors.Is(err, statsdb.ErrUnconfirmed) {
 		t.Errorf("a password that is changed: %v", err)
 	}
 	if u, err := s.Account(t.Context(), "eve"); err != nil || u.PasswordHash != "y" || u.LastLoginAt == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // told is a log handler that counts its records.
@@ -107,7 +108,7 @@ func TestLeasePassesOn(t *testing.T) {
 				t.Errorf("it said %d times that it stands by", n)
 			}
 			if name == "frozen" { // and woken
-				if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) || !errors.Is(err, ErrUnavailable) {
+				if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) || !errors.Is(err, statsdb.ErrUnavailable) {
 					t.Errorf("the first writes before it knows: %v", err)
 				}
 				if err := first.Keep(t.Context()); !errors.Is(err, ErrLeaseTaken) || first.Held() {
@@ -197,7 +198,7 @@ func TestLeaseWithoutStatsDB(t *testing.T) {
 	if err := l.Take(t.Context(), true, func() { t.Error("it stands by") }); err != nil || l.Held() {
 		t.Fatalf("held %t, %v", l.Held(), err)
 	}
-	if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrUnavailable) {
+	if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, statsdb.ErrUnavailable) {
 		t.Errorf("append: %v", err)
 	}
 	if len(waits) != 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/rollup"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -44,7 +45,7 @@ func (s *Store) LoadDay(ctx context.Context, id target.ID, day LoadedDay) error 
 		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return loadDay(ctx, tx, id, &day, rows) })
 	}
 	if err != nil {
-		return fmt.Errorf("load a day of server %d: %w", id, dbError(err))
+		return fmt.Errorf("load a day of server %d: %w", id, statsdb.Classify(err))
 	}
 	return nil
 }
@@ -298,7 +299,7 @@ on conflict (day) do nothing`, day, table)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("note that %s is packed: %w", day.Format(time.DateOnly), dbError(err))
+			return fmt.Errorf("note that %s is packed: %w", day.Format(time.DateOnly), statsdb.Classify(err))
 		}
 	}
 	return nil

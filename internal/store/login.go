@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // CountLogin counts an attempt to log in and says where it stands. The counters
@@ -54,7 +55,7 @@ select known.network,
 		[]float64{limits.Source.Drain, limits.Network.Drain, limits.Account.Drain, limits.Account.Drain}, a.Network,
 	).Scan(&at.Known, &at.SourceFull, &at.NetworkFull, &at.Failures)
 	if err != nil {
-		return at, fmt.Errorf("count login: %w", dbError(err))
+		return at, fmt.Errorf("count login: %w", statsdb.Classify(err))
 	}
 	return at, nil
 }
@@ -98,7 +99,7 @@ select count(*) from touched`
 	}
 	var n int
 	if err := s.pool.QueryRow(ctx, sql, id, a.Network, counted[:]).Scan(&n); err != nil {
-		return fmt.Errorf("note login: %w", dbError(err))
+		return fmt.Errorf("note login: %w", statsdb.Classify(err))
 	}
 	if n == 0 {
 		return account.ErrNotFound

@@ -15,6 +15,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -410,7 +411,7 @@ func TestConformancePackBesideReader(t *testing.T) {
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
-		if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "2024-11-22") {
+		if !errors.Is(err, statsdb.ErrLocked) || !strings.Contains(err.Error(), "2024-11-22") {
 			t.Errorf("beside a reader: %v", err)
 		}
 		end()

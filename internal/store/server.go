@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -97,11 +98,11 @@ func (s *Store) ListServers(ctx context.Context) (targets []target.Target, fault
 func (s *Store) serverRows(ctx context.Context) ([]serverRow, error) {
 	rows, err := s.pool.Query(ctx, serversSQL)
 	if err != nil {
-		return nil, fmt.Errorf("list servers: %w", dbError(err))
+		return nil, fmt.Errorf("list servers: %w", statsdb.Classify(err))
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[serverRow])
 	if err != nil {
-		return nil, fmt.Errorf("list servers: %w", dbError(err))
+		return nil, fmt.Errorf("list servers: %w", statsdb.Classify(err))
 	}
 	return list, nil
 }
@@ -148,14 +149,14 @@ func serverByID(ctx context.Context, q rowQuerier, id target.ID) (serverRow, err
 func oneServer(ctx context.Context, q rowQuerier, sql string, key any) (serverRow, error) {
 	rows, err := q.Query(ctx, sql, key)
 	if err != nil {
-		return serverRow{}, fmt.Errorf("read server: %w", dbError(err))
+		return serverRow{}, fmt.Errorf("read server: %w", statsdb.Classify(err))
 	}
 	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[serverRow])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return serverRow{}, target.ErrNotFound
 	}
 	if err != nil {
-		return serverRow{}, fmt.Errorf("read server: %w", dbError(err))
+		return serverRow{}, fmt.Errorf("read server: %w", statsdb.Classify(err))
 	}
 	return row, nil
 }
@@ -328,7 +329,7 @@ func (s *Store) ServersRevision(ctx context.Context) (int64, error) {
 select coalesce(greatest((select max(revision) from pgam.server), (select max(revision) from pgam.setting)), 0)`
 	err := s.pool.QueryRow(ctx, sql).Scan(&revision)
 	if err != nil {
-		return 0, fmt.Errorf("read revision of servers: %w", dbError(err))
+		return 0, fmt.Errorf("read revision of servers: %w", statsdb.Classify(err))
 	}
 	return revision, nil
 }
@@ -365,7 +366,7 @@ func (s *Store) OpenServers(data []byte) (targets []target.Target, faults map[ta
 // changeServers runs change in a transaction that no other change of servers
 // runs beside.
 func (s *Store) changeServers(ctx context.Context, change func(pgx.Tx) error) error {
-	return s.change(ctx, func(tx pgx.Tx) error {
+	return s.db.Change(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockServersSQL); err != nil {
 			return err
 		}
@@ -382,12 +383,12 @@ func serverChangeError(what string, err error) error {
 		return refused.error
 	}
 	switch {
-	case isUnique(err, "server_name_key"):
+	case statsdb.IsUnique(err, "server_name_key"):
 		return target.ErrConflict
 	case errors.Is(err, target.ErrNotFound), errors.Is(err, target.ErrInvalid), errors.Is(err, target.ErrConflict):
 		return err
 	}
-	return fmt.Errorf("%s: %w", what, dbError(err))
+	return fmt.Errorf("%s: %w", what, statsdb.Classify(err))
 }
 
 func serverArguments(t target.Target) []any {

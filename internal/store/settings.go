@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // Setting is a setting of the collector that can be changed while it runs, as
@@ -30,11 +32,11 @@ select name, value, environment, updated_at, updated_by
  order by name`
 	rows, err := s.pool.Query(ctx, sql)
 	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", dbError(err))
+		return nil, fmt.Errorf("read settings: %w", statsdb.Classify(err))
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Setting])
 	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", dbError(err))
+		return nil, fmt.Errorf("read settings: %w", statsdb.Classify(err))
 	}
 	for i := range list {
 		list[i].UpdatedAt = list[i].UpdatedAt.UTC()
@@ -60,7 +62,7 @@ on conflict (name) do update
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("change settings: %w", dbError(err))
+		return fmt.Errorf("change settings: %w", statsdb.Classify(err))
 	}
 	return nil
 }
@@ -85,7 +87,7 @@ on conflict (name) do update
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("publish settings: %w", dbError(err))
+		return fmt.Errorf("publish settings: %w", statsdb.Classify(err))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -50,14 +51,14 @@ select k.id, k.name, k.key_type, k.bits, k.public_key, k.fingerprint, k.passphra
 func (s *Store) SSHKeys(ctx context.Context) ([]target.ManagedKey, error) {
 	rows, err := s.pool.Query(ctx, "/* pgam:ssh_keys */"+selectKeys+` order by k.name collate "C"`)
 	if err != nil {
-		return nil, fmt.Errorf("list SSH keys: %w", dbError(err))
+		return nil, fmt.Errorf("list SSH keys: %w", statsdb.Classify(err))
 	}
 	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (target.ManagedKey, error) {
 		r, err := pgx.RowToStructByName[keyRow](row)
 		return r.key(), err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list SSH keys: %w", dbError(err))
+		return nil, fmt.Errorf("list SSH keys: %w", statsdb.Classify(err))
 	}
 	return keys, nil
 }
@@ -74,14 +75,14 @@ func keyNamed(ctx context.Context, q rowQuerier, name string) (target.ManagedKey
 	}
 	rows, err := q.Query(ctx, "/* pgam:ssh_key */"+selectKeys+` where k.name = $1`, name)
 	if err != nil {
-		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", dbError(err))
+		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", statsdb.Classify(err))
 	}
 	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[keyRow])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return target.ManagedKey{}, target.ErrKeyNotFound
 	}
 	if err != nil {
-		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", dbError(err))
+		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", statsdb.Classify(err))
 	}
 	return row.key(), nil
 }
@@ -213,7 +214,7 @@ func keyChangeError(what string, err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", what, dbError(err))
+	return fmt.Errorf("%s: %w", what, statsdb.Classify(err))
 }
 
 // keyConflict says which other key is in the way. Changes of keys are made one

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // stats_db notices when a process has gone without a word, of the lease too.
@@ -53,7 +54,7 @@ func TestErrorsOfStatsDBHaveTheirClass(t *testing.T) { //nolint:tparallel // one
 		defer s.Close()
 		for _, sql := range statements {
 			if _, err = s.pool.Exec(t.Context(), sql); err != nil {
-				return dbError(err)
+				return statsdb.Classify(err)
 			}
 		}
 		return nil
@@ -77,25 +78,25 @@ func TestErrorsOfStatsDBHaveTheirClass(t *testing.T) { //nolint:tparallel // one
 		class error // nil: none
 		make  func() error
 	}{
-		{"wrong password", ErrUnavailable, func() error { return ask(pgtest.WithUser(t, admin, "other", "wrong"), 0, "select 1") }},
-		{"no login", ErrUnavailable, func() error { return ask(pgtest.WithUser(t, admin, "sleeper", "x"), 0, "select 1") }},
-		{"no such role", ErrUnavailable, func() error { return ask(pgtest.WithUser(t, admin, "nobody", "x"), 0, "select 1") }},
-		{"no such database", ErrUnavailable, func() error { return ask(server.DatabaseDSN(pgtest.Superuser, "gone"), 0, "select 1") }},
-		{"closed database", ErrUnavailable, func() error { return ask(server.DatabaseDSN(pgtest.Superuser, "closed"), 0, "select 1") }},
-		{"no right to connect", ErrUnavailable, func() error {
+		{"wrong password", statsdb.ErrUnavailable, func() error { return ask(pgtest.WithUser(t, admin, "other", "wrong"), 0, "select 1") }},
+		{"no login", statsdb.ErrUnavailable, func() error { return ask(pgtest.WithUser(t, admin, "sleeper", "x"), 0, "select 1") }},
+		{"no such role", statsdb.ErrUnavailable, func() error { return ask(pgtest.WithUser(t, admin, "nobody", "x"), 0, "select 1") }},
+		{"no such database", statsdb.ErrUnavailable, func() error { return ask(server.DatabaseDSN(pgtest.Superuser, "gone"), 0, "select 1") }},
+		{"closed database", statsdb.ErrUnavailable, func() error { return ask(server.DatabaseDSN(pgtest.Superuser, "closed"), 0, "select 1") }},
+		{"no right to connect", statsdb.ErrUnavailable, func() error {
 			return ask(pgtest.WithUser(t, server.DatabaseDSN(pgtest.Superuser, "stats"), "other", "other"), 0, "select 1")
 		}},
-		{"terminated", ErrUnavailable, func() error { return ask(admin, 0, "select pg_terminate_backend(pg_backend_pid())") }},
-		{"read-only", ErrUnavailable, func() error { return ask(admin, 0, "begin read only; create table two ()") }},
-		{"statement timeout", ErrTooSlow, func() error { return ask(admin, 50*time.Millisecond, "select pg_sleep(60)") }},
-		{"caller's deadline", ErrTooSlow, func() error {
+		{"terminated", statsdb.ErrUnavailable, func() error { return ask(admin, 0, "select pg_terminate_backend(pg_backend_pid())") }},
+		{"read-only", statsdb.ErrUnavailable, func() error { return ask(admin, 0, "begin read only; create table two ()") }},
+		{"statement timeout", statsdb.ErrTooSlow, func() error { return ask(admin, 50*time.Millisecond, "select pg_sleep(60)") }},
+		{"caller's deadline", statsdb.ErrTooSlow, func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			s := openStoreAt(t, admin, nil)
 			_, err := s.pool.Exec(ctx, "select pg_sleep(60)")
-			return dbError(err)
+			return statsdb.Classify(err)
 		}},
-		{"lock", ErrLocked, func() error {
+		{"lock", statsdb.ErrLocked, func() error {
 			defer held("lock table one")()
 			return ask(admin, 0, "set lock_timeout = 50; select from one")
 		}},
@@ -104,25 +105,25 @@ func TestErrorsOfStatsDBHaveTheirClass(t *testing.T) { //nolint:tparallel // one
 			time.AfterFunc(50*time.Millisecond, cancel)
 			s := openStoreAt(t, admin, nil)
 			_, err := s.pool.Exec(ctx, "select pg_sleep(60)")
-			return dbError(err)
+			return statsdb.Classify(err)
 		}},
 		{"no such table", nil, func() error { return ask(admin, 0, "select from two") }},
 		{"no right", nil, func() error { return ask(pgtest.WithUser(t, admin, "other", "other"), 0, "select from one") }},
 		{"division by zero", nil, func() error { return ask(admin, 0, "select 1/0") }},
 		{"broken check", nil, func() error { return ask(admin, 0, "insert into one values (-1)") }},
-		{"nobody listens", ErrUnavailable, func() error { return ask("postgres://a:b@127.0.0.1:1/c", 0, "select 1") }},
+		{"nobody listens", statsdb.ErrUnavailable, func() error { return ask("postgres://a:b@127.0.0.1:1/c", 0, "select 1") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.make()
-			for _, class := range []error{ErrUnavailable, ErrTooSlow, ErrLocked, context.Canceled} {
+			for _, class := range []error{statsdb.ErrUnavailable, statsdb.ErrTooSlow, statsdb.ErrLocked, context.Canceled} {
 				if errors.Is(err, class) != errors.Is(class, c.class) {
 					t.Errorf("%v, want the class %v", err, c.class)
 				}
 			}
-			if err == nil || !errors.Is(dbError(dbError(err)), err) || dbError(err).Error() != err.Error() {
-				t.Errorf("asked again for its class: %v", dbError(err))
+			if err == nil || !errors.Is(statsdb.Classify(statsdb.Classify(err)), err) || statsdb.Classify(err).Error() != err.Error() {
+				t.Errorf("asked again for its class: %v", statsdb.Classify(err))
 			}
-			if refused := c.name == "division by zero" || c.name == "broken check"; Refused(err) != refused {
+			if refused := c.name == "division by zero" || c.name == "broken check"; statsdb.Refused(err) != refused {
 				t.Errorf("refused for what it is: %t: %v", !refused, err)
 			}
 		})
