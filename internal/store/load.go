@@ -263,24 +263,6 @@ func (r *copyReader[T]) row(row *T) {
 	}
 }
 
-// Backdate says that a server was added at an instant, if it was not added
-// before: what is loaded of an earlier time was promised.
-func (s *Store) Backdate(ctx context.Context, id target.ID, at time.Time) error {
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
-		const sql = `/* pgam:server_backdate */
-update pgam.server
-   set created_at = $2, revision = nextval('pgam.revision')
- where id = $1
-   and created_at > $2`
-		_, err := tx.Exec(ctx, sql, id, at)
-		return err
-	})
-	if err != nil {
-		return serverChangeError("backdate server", err)
-	}
-	return nil
-}
-
 // NotePacked says that the days from one up to another are packed, whose windows
 // were loaded as long as Pack would make them.
 func (s *Store) NotePacked(ctx context.Context, from, to time.Time) error {

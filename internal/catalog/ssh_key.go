@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -48,8 +48,8 @@ select k.id, k.name, k.key_type, k.bits, k.public_key, k.fingerprint, k.passphra
   from pgam.ssh_key k`
 
 // SSHKeys gives every managed SSH key, by name, without the private parts.
-func (s *Store) SSHKeys(ctx context.Context) ([]target.ManagedKey, error) {
-	rows, err := s.pool.Query(ctx, "/* pgam:ssh_keys */"+selectKeys+` order by k.name collate "C"`)
+func (c *Catalog) SSHKeys(ctx context.Context) ([]target.ManagedKey, error) {
+	rows, err := c.pool.Query(ctx, "/* pgam:ssh_keys */"+selectKeys+` order by k.name collate "C"`)
 	if err != nil {
 		return nil, fmt.Errorf("list SSH keys: %w", statsdb.Classify(err))
 	}
@@ -65,8 +65,8 @@ func (s *Store) SSHKeys(ctx context.Context) ([]target.ManagedKey, error) {
 
 // SSHKey gives the SSH key of this name without its private part, or
 // target.ErrKeyNotFound.
-func (s *Store) SSHKey(ctx context.Context, name string) (target.ManagedKey, error) {
-	return keyNamed(ctx, s.pool, name)
+func (c *Catalog) SSHKey(ctx context.Context, name string) (target.ManagedKey, error) {
+	return keyNamed(ctx, c.pool, name)
 }
 
 func keyNamed(ctx context.Context, q rowQuerier, name string) (target.ManagedKey, error) {
@@ -89,7 +89,7 @@ func keyNamed(ctx context.Context, q rowQuerier, name string) (target.ManagedKey
 
 // CreateSSHKey stores a new key, its private part sealed, and gives it as
 // stored. The error wraps target.ErrKeyInvalid or target.ErrKeyConflict.
-func (s *Store) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.ManagedKey, error) {
+func (c *Catalog) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.ManagedKey, error) {
 	if k.Private.IsZero() {
 		return target.ManagedKey{}, fmt.Errorf("%w: the private key is missing", target.ErrKeyInvalid)
 	}
@@ -97,13 +97,13 @@ func (s *Store) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.M
 		return target.ManagedKey{}, err
 	}
 	var made target.ManagedKey
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		// The id first: the seal is bound to it.
 		const next = `/* pgam:ssh_key_create */ select nextval(pg_get_serial_sequence('pgam.ssh_key', 'id'))`
 		if err := tx.QueryRow(ctx, next).Scan(&k.ID); err != nil {
 			return err
 		}
-		private, passphrase, err := s.sealKey(k)
+		private, passphrase, err := c.sealKey(k)
 		if err != nil {
 			return err
 		}
@@ -132,9 +132,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 // passphrase. The servers it is bound to follow. The error is
 // target.ErrKeyNotFound, wraps target.ErrKeyInvalid or target.ErrKeyConflict, or
 // is what change returns.
-func (s *Store) UpdateSSHKey(ctx context.Context, name string, change func(*target.ManagedKey) error) (target.ManagedKey, error) {
+func (c *Catalog) UpdateSSHKey(ctx context.Context, name string, change func(*target.ManagedKey) error) (target.ManagedKey, error) {
 	var made target.ManagedKey
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		old, err := keyNamed(ctx, tx, name)
 		if err != nil {
 			return err
@@ -154,7 +154,7 @@ func (s *Store) UpdateSSHKey(ctx context.Context, name string, change func(*targ
 		if err := keyConflict(ctx, tx, k); err != nil {
 			return err
 		}
-		private, passphrase, err := s.sealKey(k)
+		private, passphrase, err := c.sealKey(k)
 		if err != nil {
 			return err
 		}
@@ -187,8 +187,8 @@ update pgam.server
 
 // DeleteSSHKey forgets the key of this name. The error is target.ErrKeyNotFound,
 // or a *target.KeyInUseError that names the servers it is bound to.
-func (s *Store) DeleteSSHKey(ctx context.Context, name string) error {
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+func (c *Catalog) DeleteSSHKey(ctx context.Context, name string) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		k, err := keyNamed(ctx, tx, name)
 		if err != nil {
 			return err
@@ -242,7 +242,7 @@ select name
 
 // bindKey finds the key to bind where want differs from what is bound: by ID or
 // by Name, whichever was given anew. The zero ShellKey is none.
-func (s *Store) bindKey(ctx context.Context, tx pgx.Tx, bound, want target.ShellKey) (target.ShellKey, error) {
+func (c *Catalog) bindKey(ctx context.Context, tx pgx.Tx, bound, want target.ShellKey) (target.ShellKey, error) {
 	if want.ID == 0 && want.Name == "" {
 		return target.ShellKey{}, nil
 	}
@@ -262,7 +262,7 @@ select id, name, private_sealed, passphrase_sealed
 	case err != nil:
 		return key, err
 	}
-	key, _ = s.openKey(key, private, passphrase) // One that does not open stays out: the roster says so.
+	key, _ = c.openKey(key, private, passphrase) // One that does not open stays out: the roster says so.
 	return key, nil
 }
 
@@ -270,25 +270,25 @@ func keyBinding(column string, id target.KeyID) secret.Binding {
 	return secret.Binding{Purpose: "pgam.ssh_key." + column, RowID: int64(id)}
 }
 
-func (s *Store) sealKey(k target.ManagedKey) (private, passphrase []byte, err error) {
-	if private, err = s.seal(k.Private, keyBinding("private", k.ID)); err != nil {
+func (c *Catalog) sealKey(k target.ManagedKey) (private, passphrase []byte, err error) {
+	if private, err = c.seal(k.Private, keyBinding("private", k.ID)); err != nil {
 		return nil, nil, err
 	}
-	passphrase, err = s.seal(k.Passphrase, keyBinding("passphrase", k.ID))
+	passphrase, err = c.seal(k.Passphrase, keyBinding("passphrase", k.ID))
 	return private, passphrase, err
 }
 
 // openKey gives a bound key with its secrets; with an error, which wraps
 // secret.ErrSealBroken, without them.
-func (s *Store) openKey(k target.ShellKey, private, passphrase []byte) (target.ShellKey, error) {
+func (c *Catalog) openKey(k target.ShellKey, private, passphrase []byte) (target.ShellKey, error) {
 	if k.ID == 0 {
 		return k, nil
 	}
 	if k.Name == "" || len(private) == 0 {
 		return k, fmt.Errorf("SSH key %d is missing, bind another: %w", k.ID, secret.ErrSealBroken)
 	}
-	opened, err1 := s.open(private, keyBinding("private", k.ID))
-	with, err2 := s.open(passphrase, keyBinding("passphrase", k.ID))
+	opened, err1 := c.open(private, keyBinding("private", k.ID))
+	with, err2 := c.open(passphrase, keyBinding("passphrase", k.ID))
 	if err := errors.Join(err1, err2); err != nil {
 		return k, fmt.Errorf("SSH key %q: %w", k.Name, err)
 	}

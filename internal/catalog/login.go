@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 // CountLogin counts an attempt to log in and says where it stands. The counters
 // are of all processes together; they are in a table that is not logged, and what
 // nobody touched for an hour goes.
-func (s *Store) CountLogin(ctx context.Context, a account.LoginAttempt, limits account.LoginLimits) (account.LoginStanding, error) {
+func (c *Catalog) CountLogin(ctx context.Context, a account.LoginAttempt, limits account.LoginLimits) (account.LoginStanding, error) {
 	// The buckets are taken in one order by everybody,
 	// so that nobody waits for each other in a circle.
 	const sql = `/* pgam:login_count */
@@ -50,7 +50,7 @@ select known.network,
   from known`
 	keys := a.Keys()
 	var at account.LoginStanding
-	err := s.pool.QueryRow(ctx, sql, [][]byte{keys.Source[:], keys.Network[:], keys.Inside[:], keys.Account[:]},
+	err := c.pool.QueryRow(ctx, sql, [][]byte{keys.Source[:], keys.Network[:], keys.Inside[:], keys.Account[:]},
 		[]float64{limits.Source.Capacity, limits.Network.Capacity, limits.Account.Capacity, limits.Account.Capacity},
 		[]float64{limits.Source.Drain, limits.Network.Drain, limits.Account.Drain, limits.Account.Drain}, a.Network,
 	).Scan(&at.Known, &at.SourceFull, &at.NetworkFull, &at.Failures)
@@ -65,7 +65,7 @@ select known.network,
 // against the account, where it said that the network is known, or not; and it
 // waits for no disk and no standby. The error is account.ErrNotFound if the user
 // is gone.
-func (s *Store) NoteLogin(ctx context.Context, id int64, a account.LoginAttempt, known bool) error {
+func (c *Catalog) NoteLogin(ctx context.Context, id int64, a account.LoginAttempt, known bool) error {
 	const sql = `/* pgam:login_note */
 with quick as (
      select set_config('synchronous_commit', 'off', true)),
@@ -98,7 +98,7 @@ select count(*) from touched`
 		counted = keys.Inside
 	}
 	var n int
-	if err := s.pool.QueryRow(ctx, sql, id, a.Network, counted[:]).Scan(&n); err != nil {
+	if err := c.pool.QueryRow(ctx, sql, id, a.Network, counted[:]).Scan(&n); err != nil {
 		return fmt.Errorf("note login: %w", statsdb.Classify(err))
 	}
 	if n == 0 {

@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -25,12 +25,12 @@ type Setting struct {
 }
 
 // Settings gives what is stored, by name.
-func (s *Store) Settings(ctx context.Context) ([]Setting, error) {
+func (c *Catalog) Settings(ctx context.Context) ([]Setting, error) {
 	const sql = `/* pgam:settings */
 select name, value, environment, updated_at, updated_by
   from pgam.setting
  order by name`
-	rows, err := s.pool.Query(ctx, sql)
+	rows, err := c.pool.Query(ctx, sql)
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", statsdb.Classify(err))
 	}
@@ -46,14 +46,14 @@ select name, value, environment, updated_at, updated_by
 
 // ChangeSettings stores values, nil for none, all or nothing. Who follows
 // ServersRevision sees that there is something new.
-func (s *Store) ChangeSettings(ctx context.Context, changes map[string]*string, by string) error {
+func (c *Catalog) ChangeSettings(ctx context.Context, changes map[string]*string, by string) error {
 	const sql = `/* pgam:setting_change */
 insert into pgam.setting (name, value, updated_by)
 values ($1, $2, $3)
 on conflict (name) do update
    set value = excluded.value, updated_by = excluded.updated_by, updated_at = now(), revision = nextval('pgam.revision')
  where setting.value is distinct from excluded.value`
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		for _, name := range slices.Sorted(maps.Keys(changes)) {
 			if _, err := tx.Exec(ctx, sql, name, changes[name], by); err != nil {
 				return err
@@ -69,7 +69,7 @@ on conflict (name) do update
 
 // PublishSettings notes what the collector was started with, so that others can
 // tell what is in force.
-func (s *Store) PublishSettings(ctx context.Context, environment map[string]string) error {
+func (c *Catalog) PublishSettings(ctx context.Context, environment map[string]string) error {
 	const sql = `/* pgam:setting_publish */
 insert into pgam.setting as s (name, environment)
 select n.name, n.value
@@ -82,7 +82,7 @@ on conflict (name) do update
 	for i, name := range names {
 		values[i] = environment[name]
 	}
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sql, names, values)
 		return err
 	})

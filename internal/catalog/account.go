@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -43,7 +43,7 @@ const accountColumns = ` id, login, password_hash, role, active, token_epoch,
 
 // CreateAccount stores a new user: login, hash, role and whether it is active.
 // The error is account.ErrConflict, or wraps account.ErrInvalid.
-func (s *Store) CreateAccount(ctx context.Context, u account.User) (account.User, error) {
+func (c *Catalog) CreateAccount(ctx context.Context, u account.User) (account.User, error) {
 	if err := account.ValidateLogin(u.Login); err != nil {
 		return account.User{}, err
 	}
@@ -55,7 +55,7 @@ insert into pgam.account (login, password_hash, role, active)
 values ($1, $2, $3, $4)
 returning` + accountColumns
 	var row accountRow
-	err := s.db.Change(ctx, func(tx pgx.Tx) error {
+	err := c.db.Change(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, sql, u.Login, u.PasswordHash, string(u.Role), u.Active)
 		if err == nil {
 			row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
@@ -73,8 +73,8 @@ returning` + accountColumns
 
 // SetPassword stores a new hash and ends every token of the user. The error is
 // account.ErrNotFound if there is none of this login.
-func (s *Store) SetPassword(ctx context.Context, login, hash string) error {
-	return s.changeAccount(ctx, `/* pgam:account_password */
+func (c *Catalog) SetPassword(ctx context.Context, login, hash string) error {
+	return c.changeAccount(ctx, `/* pgam:account_password */
 update pgam.account
    set password_hash = $2, token_epoch = pgam.new_token_epoch(), updated_at = now()
  where login = $1`, login, hash)
@@ -82,13 +82,13 @@ update pgam.account
 
 // EndSession ends every token of one login of a user, whose last one expires at
 // expiresAt. Ended sessions that have expired are forgotten with it.
-func (s *Store) EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error {
+func (c *Catalog) EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error {
 	const sql = `/* pgam:session_end */
 with expired as (delete from pgam.ended_session where expires_at < now())
 insert into pgam.ended_session (account_id, session, expires_at)
 select id, $2, $3 from pgam.account where id = $1
 on conflict (account_id, session) do nothing`
-	err := s.db.Change(ctx, func(tx pgx.Tx) error {
+	err := c.db.Change(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sql, userID, session, expiresAt)
 		return err
 	})
@@ -99,16 +99,16 @@ on conflict (account_id, session) do nothing`
 }
 
 // DeleteAccount removes the user; its tokens end with it.
-func (s *Store) DeleteAccount(ctx context.Context, login string) error {
-	return s.changeAccount(ctx, "/* pgam:account_delete */ delete from pgam.account where login = $1", login)
+func (c *Catalog) DeleteAccount(ctx context.Context, login string) error {
+	return c.changeAccount(ctx, "/* pgam:account_delete */ delete from pgam.account where login = $1", login)
 }
 
-func (s *Store) changeAccount(ctx context.Context, sql, login string, args ...any) error {
+func (c *Catalog) changeAccount(ctx context.Context, sql, login string, args ...any) error {
 	if account.ValidateLogin(login) != nil {
 		return account.ErrNotFound
 	}
 	var tag pgconn.CommandTag
-	err := s.db.Change(ctx, func(tx pgx.Tx) (err error) {
+	err := c.db.Change(ctx, func(tx pgx.Tx) (err error) {
 		tag, err = tx.Exec(ctx, sql, append([]any{login}, args...)...)
 		return err
 	})
@@ -122,20 +122,20 @@ func (s *Store) changeAccount(ctx context.Context, sql, login string, args ...an
 }
 
 // Account gives the user of this login, or account.ErrNotFound.
-func (s *Store) Account(ctx context.Context, login string) (account.User, error) {
+func (c *Catalog) Account(ctx context.Context, login string) (account.User, error) {
 	if account.ValidateLogin(login) != nil {
 		return account.User{}, account.ErrNotFound
 	}
-	return s.account(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where login = $1`, login)
+	return c.account(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where login = $1`, login)
 }
 
 // AccountByID gives the user of this id, or account.ErrNotFound.
-func (s *Store) AccountByID(ctx context.Context, id int64) (account.User, error) {
-	return s.account(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where id = $1`, id)
+func (c *Catalog) AccountByID(ctx context.Context, id int64) (account.User, error) {
+	return c.account(ctx, `/* pgam:account */ select`+accountColumns+` from pgam.account where id = $1`, id)
 }
 
-func (s *Store) account(ctx context.Context, sql string, key any) (account.User, error) {
-	rows, err := s.pool.Query(ctx, sql, key)
+func (c *Catalog) account(ctx context.Context, sql string, key any) (account.User, error) {
+	rows, err := c.pool.Query(ctx, sql, key)
 	if err != nil {
 		return account.User{}, fmt.Errorf("read user: %w", statsdb.Classify(err))
 	}
@@ -150,8 +150,8 @@ func (s *Store) account(ctx context.Context, sql string, key any) (account.User,
 }
 
 // ListAccounts gives every user, by login.
-func (s *Store) ListAccounts(ctx context.Context) ([]account.User, error) {
-	rows, err := s.pool.Query(ctx, `/* pgam:accounts */ select`+accountColumns+` from pgam.account order by login collate "C"`)
+func (c *Catalog) ListAccounts(ctx context.Context) ([]account.User, error) {
+	rows, err := c.pool.Query(ctx, `/* pgam:accounts */ select`+accountColumns+` from pgam.account order by login collate "C"`)
 	if err != nil {
 		return nil, fmt.Errorf("list users: %w", statsdb.Classify(err))
 	}
@@ -167,9 +167,9 @@ func (s *Store) ListAccounts(ctx context.Context) ([]account.User, error) {
 }
 
 // CountAccounts is how many users there are.
-func (s *Store) CountAccounts(ctx context.Context) (int, error) {
+func (c *Catalog) CountAccounts(ctx context.Context) (int, error) {
 	var n int
-	if err := s.pool.QueryRow(ctx, "/* pgam:accounts_count */ select count(*) from pgam.account").Scan(&n); err != nil {
+	if err := c.pool.QueryRow(ctx, "/* pgam:accounts_count */ select count(*) from pgam.account").Scan(&n); err != nil {
 		return 0, fmt.Errorf("count users: %w", statsdb.Classify(err))
 	}
 	return n, nil

@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -86,17 +86,17 @@ const lockServersSQL = `/* pgam:server_lock */ lock table pgam.server in share r
 // secrets and its SSH key opened. A server of which one does not open is listed
 // without that one, and its fault, a *target.SecretsError that wraps
 // secret.ErrSealBroken, is in faults.
-func (s *Store) ListServers(ctx context.Context) (targets []target.Target, faults map[target.ID]error, err error) {
-	rows, err := s.serverRows(ctx)
+func (c *Catalog) ListServers(ctx context.Context) (targets []target.Target, faults map[target.ID]error, err error) {
+	rows, err := c.serverRows(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	targets, faults = s.openRows(rows)
+	targets, faults = c.openRows(rows)
 	return targets, faults, nil
 }
 
-func (s *Store) serverRows(ctx context.Context) ([]serverRow, error) {
-	rows, err := s.pool.Query(ctx, serversSQL)
+func (c *Catalog) serverRows(ctx context.Context) ([]serverRow, error) {
+	rows, err := c.pool.Query(ctx, serversSQL)
 	if err != nil {
 		return nil, fmt.Errorf("list servers: %w", statsdb.Classify(err))
 	}
@@ -107,11 +107,11 @@ func (s *Store) serverRows(ctx context.Context) ([]serverRow, error) {
 	return list, nil
 }
 
-func (s *Store) openRows(rows []serverRow) ([]target.Target, map[target.ID]error) {
+func (c *Catalog) openRows(rows []serverRow) ([]target.Target, map[target.ID]error) {
 	targets := make([]target.Target, 0, len(rows))
 	faults := map[target.ID]error{}
 	for _, row := range rows {
-		t, err := s.openRow(row)
+		t, err := c.openRow(row)
 		if err != nil {
 			faults[t.ID] = err
 		}
@@ -123,12 +123,12 @@ func (s *Store) openRows(rows []serverRow) ([]target.Target, map[target.ID]error
 // Server gives the server of this name. The error is target.ErrNotFound, or
 // is a *target.SecretsError that wraps secret.ErrSealBroken, and then the server
 // is given without the secrets that do not open.
-func (s *Store) Server(ctx context.Context, name string) (target.Target, error) {
-	row, err := serverNamed(ctx, s.pool, name)
+func (c *Catalog) Server(ctx context.Context, name string) (target.Target, error) {
+	row, err := serverNamed(ctx, c.pool, name)
 	if err != nil {
 		return target.Target{}, err
 	}
-	return s.openRow(row)
+	return c.openRow(row)
 }
 
 type rowQuerier interface {
@@ -164,14 +164,14 @@ func oneServer(ctx context.Context, q rowQuerier, sql string, key any) (serverRo
 // CreateServer stores a new server and gives it as stored. An SSH key is bound
 // by its ID or its Name. The error wraps target.ErrInvalid or is
 // target.ErrConflict.
-func (s *Store) CreateServer(ctx context.Context, t target.Target) (target.Target, error) {
+func (c *Catalog) CreateServer(ctx context.Context, t target.Target) (target.Target, error) {
 	t.Defaults()
 	if err := t.Validate(); err != nil {
 		return target.Target{}, err
 	}
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		var err error
-		if t.Shell.Key, err = s.bindKey(ctx, tx, target.ShellKey{}, t.Shell.Key); err != nil {
+		if t.Shell.Key, err = c.bindKey(ctx, tx, target.ShellKey{}, t.Shell.Key); err != nil {
 			return err
 		}
 		const sql = `/* pgam:server_create */
@@ -185,7 +185,7 @@ returning id, revision, created_at, updated_at`
 		if err != nil {
 			return err
 		}
-		return s.sealSecrets(ctx, tx, t, false)
+		return c.sealSecrets(ctx, tx, t, false)
 	})
 	if err != nil {
 		return target.Target{}, serverChangeError("create server", err)
@@ -205,9 +205,9 @@ returning id, revision, created_at, updated_at`
 // is bound by its ID or its Name; the zero ShellKey unbinds. The other errors are
 // target.ErrNotFound, target.ErrConflict for a new name that is taken, and what
 // change returns.
-func (s *Store) UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error) {
+func (c *Catalog) UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error) {
 	var t target.Target
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		row, err := serverNamed(ctx, tx, name)
 		if err != nil {
 			return err
@@ -223,13 +223,13 @@ func (s *Store) UpdateServer(ctx context.Context, name string, change func(*targ
 			t.Shell.HostKey = ""
 		}
 		if t.Shell.HostKeyVouched {
-			s.carry(row, old, &t)
+			c.carry(row, old, &t)
 			t.Shell.HostKeyVouched = false
 		}
 		if err := errors.Join(t.Validate(), row.keeps(old, t)); err != nil {
 			return err
 		}
-		if t.Shell.Key, err = s.bindKey(ctx, tx, old.Shell.Key, t.Shell.Key); err != nil {
+		if t.Shell.Key, err = c.bindKey(ctx, tx, old.Shell.Key, t.Shell.Key); err != nil {
 			return err
 		}
 		const sql = `/* pgam:server_update */
@@ -245,10 +245,10 @@ returning revision, updated_at`
 		if err := tx.QueryRow(ctx, sql, append(serverArguments(t), t.ID)...).Scan(&t.Revision, &t.UpdatedAt); err != nil {
 			return err
 		}
-		if err := s.sealSecrets(ctx, tx, t, forgetsShell(old, t)); err != nil {
+		if err := c.sealSecrets(ctx, tx, t, forgetsShell(old, t)); err != nil {
 			return err
 		}
-		s.keepSecrets(&t, row)
+		c.keepSecrets(&t, row)
 		return nil
 	})
 	if err != nil {
@@ -262,11 +262,11 @@ returning revision, updated_at`
 // pinned already, or where SSH goes to another host or port than it did for t,
 // which is the server as it was when it was asked. The stored passwords are sealed
 // anew for a host that shows the key: whoever calls answers for it.
-func (s *Store) PinHostKey(ctx context.Context, t target.Target, hostKey string) (pinned bool, err error) {
+func (c *Catalog) PinHostKey(ctx context.Context, t target.Target, hostKey string) (pinned bool, err error) {
 	if err := target.ValidateHostKey(hostKey); err != nil {
 		return false, err
 	}
-	err = s.changeServers(ctx, func(tx pgx.Tx) error {
+	err = c.changeServers(ctx, func(tx pgx.Tx) error {
 		const sql = `/* pgam:server_pin */
 update pgam.server
    set ssh_host_key = $2, revision = nextval('pgam.revision'), updated_at = now()
@@ -286,8 +286,8 @@ update pgam.server
 		now := row.target()
 		was := now
 		was.Shell.HostKey = ""
-		s.carry(row, was, &now)
-		return s.sealSecrets(ctx, tx, now, false)
+		c.carry(row, was, &now)
+		return c.sealSecrets(ctx, tx, now, false)
 	})
 	if err != nil {
 		return false, serverChangeError("pin host key", err)
@@ -298,11 +298,11 @@ update pgam.server
 // DeleteServer hides the server of this name, forgets its secrets and unbinds its
 // SSH key; the name is free at once. Its history is left to retention or, with
 // purge, to PurgeDeleted. The error is target.ErrNotFound if there is none.
-func (s *Store) DeleteServer(ctx context.Context, name string, purge bool) error {
+func (c *Catalog) DeleteServer(ctx context.Context, name string, purge bool) error {
 	if target.ValidateName(name) != nil {
 		return target.ErrNotFound
 	}
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		const sql = `/* pgam:server_delete */
 update pgam.server
    set deleted_at = now(), updated_at = now(), revision = nextval('pgam.revision'), purge = $2,
@@ -323,11 +323,11 @@ update pgam.server
 
 // ServersRevision gives a number that grows with every change of any server or
 // setting; zero when there never was one. It is cheap enough to be asked every second.
-func (s *Store) ServersRevision(ctx context.Context) (int64, error) {
+func (c *Catalog) ServersRevision(ctx context.Context) (int64, error) {
 	var revision int64
 	const sql = `/* pgam:servers_revision */
 select coalesce(greatest((select max(revision) from pgam.server), (select max(revision) from pgam.setting)), 0)`
-	err := s.pool.QueryRow(ctx, sql).Scan(&revision)
+	err := c.pool.QueryRow(ctx, sql).Scan(&revision)
 	if err != nil {
 		return 0, fmt.Errorf("read revision of servers: %w", statsdb.Classify(err))
 	}
@@ -336,12 +336,12 @@ select coalesce(greatest((select max(revision) from pgam.server), (select max(re
 
 // SealedServers gives all servers as one opaque text for OpenServers, with
 // their secrets still sealed, and the revision it stands for or an earlier one.
-func (s *Store) SealedServers(ctx context.Context) (data []byte, revision int64, err error) {
+func (c *Catalog) SealedServers(ctx context.Context) (data []byte, revision int64, err error) {
 	// The revision first: a change in between is then only read again.
-	if revision, err = s.ServersRevision(ctx); err != nil {
+	if revision, err = c.ServersRevision(ctx); err != nil {
 		return nil, 0, err
 	}
-	rows, err := s.serverRows(ctx)
+	rows, err := c.serverRows(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -354,19 +354,19 @@ func (s *Store) SealedServers(ctx context.Context) (data []byte, revision int64,
 
 // OpenServers reads what SealedServers gave, as ListServers does. It needs the
 // keyring, not stats_db.
-func (s *Store) OpenServers(data []byte) (targets []target.Target, faults map[target.ID]error, err error) {
+func (c *Catalog) OpenServers(data []byte) (targets []target.Target, faults map[target.ID]error, err error) {
 	var rows []serverRow
 	if err := json.Unmarshal(data, &rows); err != nil {
 		return nil, nil, errors.New("decode servers: the copy is damaged")
 	}
-	targets, faults = s.openRows(rows)
+	targets, faults = c.openRows(rows)
 	return targets, faults, nil
 }
 
 // changeServers runs change in a transaction that no other change of servers
 // runs beside.
-func (s *Store) changeServers(ctx context.Context, change func(pgx.Tx) error) error {
-	return s.db.Change(ctx, func(tx pgx.Tx) error {
+func (c *Catalog) changeServers(ctx context.Context, change func(pgx.Tx) error) error {
+	return c.db.Change(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockServersSQL); err != nil {
 			return err
 		}
@@ -462,4 +462,22 @@ func (r serverRow) target() target.Target {
 		t.StatsDB = *r.StatsDB
 	}
 	return inUTC(t)
+}
+
+// Backdate says that a server was added at an instant, if it was not added
+// before: what is loaded of an earlier time was promised.
+func (c *Catalog) Backdate(ctx context.Context, id target.ID, at time.Time) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
+		const sql = `/* pgam:server_backdate */
+update pgam.server
+   set created_at = $2, revision = nextval('pgam.revision')
+ where id = $1
+   and created_at > $2`
+		_, err := tx.Exec(ctx, sql, id, at)
+		return err
+	})
+	if err != nil {
+		return serverChangeError("backdate server", err)
+	}
+	return nil
 }
