@@ -17,9 +17,11 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -46,17 +48,19 @@ const (
 // site is a whole installation, made as its operator would: a stats_db, users,
 // two API processes and a collector; and what is there to be watched.
 type site struct {
-	t          *testing.T // of all parts together
-	dir        string
-	dsn        string // of stats_db, to look into it
-	settings   []string
-	api        *process
-	second     *process
-	collector  *process
-	seen       *record
-	processes  []*process   // all that were ever started
-	stats      *store.Store // the same stats_db, for what takes too long otherwise
-	statements statements   // what was seen in pg_stat_activity
+	t         *testing.T // of all parts together
+	dir       string
+	dsn       string // of stats_db, to look into it
+	settings  []string
+	api       *process
+	second    *process
+	collector *process
+	seen      *record
+	processes []*process // all that were ever started
+	// The same stats_db, for what takes too long otherwise.
+	catalog    *catalog.Catalog
+	stats      *store.Store
+	statements statements // what was seen in pg_stat_activity
 
 	viewer, operator, admin *client // of the first API process
 	watched                 *pgtest.Server
@@ -142,10 +146,8 @@ func (s *site) prepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.stats, err = store.New(store.Config{DSN: secret.New(s.dsn), Keyring: ring, Application: "test"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.stats.Close)
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(s.dsn)})
+	s.catalog, s.stats = catalog.New(db, ring), store.New(db)
 }
 
 // start starts one process more, for all parts that follow.

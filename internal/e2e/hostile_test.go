@@ -240,7 +240,7 @@ func TestHostileTargets(t *testing.T) {
 		targets = append(targets, watchedAs(name, h.rogue.Host(), h.rogue.Port()))
 	}
 	for _, tg := range targets {
-		if _, err := s.stats.CreateServer(t.Context(), tg); err != nil {
+		if _, err := s.catalog.CreateServer(t.Context(), tg); err != nil {
 			t.Fatal(err)
 		}
 	}

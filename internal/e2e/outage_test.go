@@ -14,9 +14,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -214,11 +215,9 @@ func register(t *testing.T, dsn, key string, watched ...*pgtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: ring, Application: "pgam-test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)})
+	defer db.Close()
+	stored := catalog.New(db, ring)
 	for i, server := range watched {
 		tg := target.Target{Name: "watched", Enabled: true, Endpoint: target.Endpoint{
 			Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
@@ -227,7 +226,7 @@ func register(t *testing.T, dsn, key string, watched ...*pgtest.Server) {
 			tg.Name += fmt.Sprintf(" %d", i+1)
 		}
 		tg.Defaults()
-		if _, err := stats.CreateServer(t.Context(), tg); err != nil {
+		if _, err := stored.CreateServer(t.Context(), tg); err != nil {
 			t.Fatal(err)
 		}
 	}

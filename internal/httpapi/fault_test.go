@@ -116,11 +116,11 @@ func TestADeadConnectionToStatsDBCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	a := startAPI(t, func(c *httpapi.Config) { c.Deadline = 8 * time.Second })
 	for _, name := range []string{"db1", "db2"} {
-		must[target.Target](t)(a.store.CreateServer(t.Context(), target.Target{
+		must[target.Target](t)(a.stored.CreateServer(t.Context(), target.Target{
 			Name: name, Endpoint: target.Endpoint{Host: "db.invalid", User: "mon"}, Enabled: true,
 		}))
 	}
-	if err := errors.Join(a.store.EnsurePartitions(t.Context(), time.Now(), time.Now()), a.live.Refresh(t.Context())); err != nil {
+	if err := errors.Join(a.past.EnsurePartitions(t.Context(), time.Now(), time.Now()), a.live.Refresh(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	const list = "select array_agg(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgam-api'"

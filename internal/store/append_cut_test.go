@@ -142,7 +142,7 @@ func TestAppendLostReplies(t *testing.T) {
 	direct, dsn := openStore(t)
 	server := newServer(t, direct, "db1")
 	proxy, through := startCutter(t, dsn)
-	s := openStoreAt(t, through, newKeyring(t))
+	s := openStoreAt(t, through)
 	partitionsAround(t, direct, noon)
 	if err := s.mark.learn(t.Context(), s.pool); err != nil { // no batch
 		t.Fatal(err)

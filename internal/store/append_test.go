@@ -20,7 +20,7 @@ import (
 // newServer makes a server to append history to.
 func newServer(t *testing.T, s *Store, name string) target.ID {
 	t.Helper()
-	made, err := s.CreateServer(t.Context(), exampleServer(name))
+	made, err := catalogOf(t, s).CreateServer(t.Context(), exampleServer(name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,7 @@ func (l *Lease) try(ctx context.Context) (got bool, err error) {
 		l.since = time.Time{}
 		return false, fmt.Errorf("look at lease: %w", statsdb.Classify(err))
 	}
-	if err := checkSchema(ctx, conn); err != nil { // it would sample into what it cannot write
+	if err := statsdb.CheckSchema(ctx, conn); err != nil { // it would sample into what it cannot write
 		l.since = time.Time{}
 		return false, err
 	}

@@ -31,7 +31,7 @@ func TestASecondIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	id := newServer(t, s, "db1")
-	other := openStoreAt(t, dsn, nil)
+	other := openStoreAt(t, dsn)
 	partitionsAround(t, s, noon)
 
 	takeLease(t, s, "a")
@@ -79,7 +79,7 @@ func TestHandInStoresWhatNobodyHas(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	id := newServer(t, s, "db1")
-	other := openStoreAt(t, dsn, nil)
+	other := openStoreAt(t, dsn)
 	now := time.Now().UTC().Truncate(time.Minute)
 	minute := now.Add(10 * time.Minute) // long after who leads began to, as it finds
 	partitionsAround(t, s, minute)
