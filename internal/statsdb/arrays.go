@@ -153,7 +153,7 @@ func (p scanPlan[T]) Scan(src []byte, target any) error {
 	if len(src) < 12 {
 		return errArray
 	}
-	if binary.BigEndian.Uint32(src) == 0 {
+	if binary.BigEndian.Uint32(src) == 0 && len(src) == 12 {
 		*to = (*to)[:0]
 		if *to == nil {
 			*to = []T{}
@@ -184,6 +184,9 @@ func (p scanPlan[T]) Scan(src []byte, target any) error {
 		default:
 			return errArray
 		}
+	}
+	if len(src) > 0 {
+		return errArray
 	}
 	*to = list
 	return nil
