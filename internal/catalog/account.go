@@ -37,6 +37,11 @@ func (r accountRow) user() account.User {
 	return u
 }
 
+func collectAccount(row pgx.CollectableRow) (account.User, error) {
+	r, err := pgx.RowToStructByName[accountRow](row)
+	return r.user(), err
+}
+
 const accountColumns = ` id, login, password_hash, role, active, token_epoch,
        array(select e.session from pgam.ended_session e where e.account_id = account.id and e.expires_at > now()) as ended_sessions,
        created_at, last_login_at`
@@ -54,12 +59,10 @@ func (c *Catalog) CreateAccount(ctx context.Context, u account.User) (account.Us
 insert into pgam.account (login, password_hash, role, active)
 values ($1, $2, $3, $4)
 returning` + accountColumns
-	var row accountRow
-	err := c.db.Change(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sql, u.Login, u.PasswordHash, string(u.Role), u.Active)
-		if err == nil {
-			row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
-		}
+	var made account.User
+	err := c.db.Change(ctx, func(tx pgx.Tx) (err error) {
+		rows, _ := tx.Query(ctx, sql, u.Login, u.PasswordHash, string(u.Role), u.Active) // its error is in rows
+		made, err = pgx.CollectExactlyOneRow(rows, collectAccount)
 		return err
 	})
 	if statsdb.IsUnique(err, "account_login_key") {
@@ -68,7 +71,7 @@ returning` + accountColumns
 	if err != nil {
 		return account.User{}, fmt.Errorf("create user: %w", statsdb.Classify(err))
 	}
-	return row.user(), nil
+	return made, nil
 }
 
 // SetPassword stores a new hash and ends every token of the user. The error is
@@ -135,33 +138,23 @@ func (c *Catalog) AccountByID(ctx context.Context, id int64) (account.User, erro
 }
 
 func (c *Catalog) account(ctx context.Context, sql string, key any) (account.User, error) {
-	rows, err := c.pool.Query(ctx, sql, key)
-	if err != nil {
-		return account.User{}, fmt.Errorf("read user: %w", statsdb.Classify(err))
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[accountRow])
+	rows, _ := c.pool.Query(ctx, sql, key) // its error is in rows
+	user, err := pgx.CollectExactlyOneRow(rows, collectAccount)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return account.User{}, account.ErrNotFound
 	}
 	if err != nil {
 		return account.User{}, fmt.Errorf("read user: %w", statsdb.Classify(err))
 	}
-	return row.user(), nil
+	return user, nil
 }
 
 // ListAccounts gives every user, by login.
 func (c *Catalog) ListAccounts(ctx context.Context) ([]account.User, error) {
-	rows, err := c.pool.Query(ctx, `/* pgam:accounts */ select`+accountColumns+` from pgam.account order by login collate "C"`)
+	rows, _ := c.pool.Query(ctx, `/* pgam:accounts */ select`+accountColumns+` from pgam.account order by login collate "C"`) // its error is in rows
+	users, err := pgx.CollectRows(rows, collectAccount)
 	if err != nil {
 		return nil, fmt.Errorf("list users: %w", statsdb.Classify(err))
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[accountRow])
-	if err != nil {
-		return nil, fmt.Errorf("list users: %w", statsdb.Classify(err))
-	}
-	users := make([]account.User, len(list))
-	for i, row := range list {
-		users[i] = row.user()
 	}
 	return users, nil
 }

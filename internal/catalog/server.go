@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,9 +78,15 @@ const serverSQL = `/* pgam:server */` + selectServers + `
  where s.name = $1
    and s.deleted_at is null`
 
-// Changes of servers and of SSH keys are made one at a time, so that revisions become visible
-// in the order in which they were drawn: a reader that has seen one has seen
-// all before it.
+//go:embed sql/server_create.sql
+var createServerSQL string
+
+//go:embed sql/server_update.sql
+var updateServerSQL string
+
+// Changes of servers and of SSH keys are made one at a time, so that revisions
+// become visible in the order in which they were drawn: a reader that has seen one
+// has seen all before it.
 const lockServersSQL = `/* pgam:server_lock */ lock table pgam.server in share row exclusive mode`
 
 // ListServers gives every server that was not deleted, by name, with its
@@ -96,10 +103,7 @@ func (c *Catalog) ListServers(ctx context.Context) (targets []target.Target, fau
 }
 
 func (c *Catalog) serverRows(ctx context.Context) ([]serverRow, error) {
-	rows, err := c.pool.Query(ctx, serversSQL)
-	if err != nil {
-		return nil, fmt.Errorf("list servers: %w", statsdb.Classify(err))
-	}
+	rows, _ := c.pool.Query(ctx, serversSQL) // its error is in rows
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[serverRow])
 	if err != nil {
 		return nil, fmt.Errorf("list servers: %w", statsdb.Classify(err))
@@ -131,6 +135,7 @@ func (c *Catalog) Server(ctx context.Context, name string) (target.Target, error
 	return c.openRow(row)
 }
 
+// rowQuerier is a pool or a transaction.
 type rowQuerier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
@@ -147,10 +152,7 @@ func serverByID(ctx context.Context, q rowQuerier, id target.ID) (serverRow, err
 }
 
 func oneServer(ctx context.Context, q rowQuerier, sql string, key any) (serverRow, error) {
-	rows, err := q.Query(ctx, sql, key)
-	if err != nil {
-		return serverRow{}, fmt.Errorf("read server: %w", statsdb.Classify(err))
-	}
+	rows, _ := q.Query(ctx, sql, key) // its error is in rows
 	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[serverRow])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return serverRow{}, target.ErrNotFound
@@ -174,14 +176,7 @@ func (c *Catalog) CreateServer(ctx context.Context, t target.Target) (target.Tar
 		if t.Shell.Key, err = c.bindKey(ctx, tx, target.ShellKey{}, t.Shell.Key); err != nil {
 			return err
 		}
-		const sql = `/* pgam:server_create */
-insert into pgam.server (name, host, port, user_name, database_name, tls_mode, ssh_host, ssh_user, ssh_port, ssh_key_id,
-       ssh_host_key, ssh_tunnel, stats_db, pool_profile, disk_source, activity_interval_seconds, databases_interval_seconds,
-       inventory_interval_seconds, sizes_interval_seconds, disks_interval_seconds, enabled, query_texts, burst_active,
-       burst_lock_waits, burst_connections_percent, allow_md5)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
-returning id, revision, created_at, updated_at`
-		err = tx.QueryRow(ctx, sql, serverArguments(t)...).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
+		err = tx.QueryRow(ctx, createServerSQL, serverArguments(t)).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
 		if err != nil {
 			return err
 		}
@@ -232,17 +227,9 @@ func (c *Catalog) UpdateServer(ctx context.Context, name string, change func(*ta
 		if t.Shell.Key, err = c.bindKey(ctx, tx, old.Shell.Key, t.Shell.Key); err != nil {
 			return err
 		}
-		const sql = `/* pgam:server_update */
-update pgam.server
-   set name = $1, host = $2, port = $3, user_name = $4, database_name = $5, tls_mode = $6, ssh_host = $7, ssh_user = $8,
-       ssh_port = $9, ssh_key_id = $10, ssh_host_key = $11, ssh_tunnel = $12, stats_db = $13, pool_profile = $14,
-       disk_source = $15, activity_interval_seconds = $16, databases_interval_seconds = $17,
-       inventory_interval_seconds = $18, sizes_interval_seconds = $19, disks_interval_seconds = $20, enabled = $21,
-       query_texts = $22, burst_active = $23, burst_lock_waits = $24, burst_connections_percent = $25,
-       allow_md5 = $26, revision = nextval('pgam.revision'), updated_at = now()
- where id = $27
-returning revision, updated_at`
-		if err := tx.QueryRow(ctx, sql, append(serverArguments(t), t.ID)...).Scan(&t.Revision, &t.UpdatedAt); err != nil {
+		columns := serverArguments(t)
+		columns["id"] = t.ID
+		if err := tx.QueryRow(ctx, updateServerSQL, columns).Scan(&t.Revision, &t.UpdatedAt); err != nil {
 			return err
 		}
 		if err := c.sealSecrets(ctx, tx, t, forgetsShell(old, t)); err != nil {
@@ -391,14 +378,22 @@ func serverChangeError(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, statsdb.Classify(err))
 }
 
-func serverArguments(t target.Target) []any {
-	return []any{
-		t.Name, t.Endpoint.Host, t.Endpoint.Port, t.Endpoint.User, t.Endpoint.Database, string(t.Endpoint.TLS),
-		t.Shell.Host, t.Shell.User, t.Shell.Port, orNil(int64(t.Shell.Key.ID)), t.Shell.HostKey, t.Shell.Tunnel,
-		orNil(t.StatsDB), string(t.Pool), string(t.DiskSource),
-		wholeSeconds(t.Intervals.Activity), wholeSeconds(t.Intervals.Databases), wholeSeconds(t.Intervals.Inventory),
-		wholeSeconds(t.Intervals.Sizes), wholeSeconds(t.Intervals.Disks), t.Enabled,
-		string(t.QueryTexts), t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent, t.Endpoint.AllowMD5,
+// serverArguments gives the columns that people set, but for the secrets.
+func serverArguments(t target.Target) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"name": t.Name, "host": t.Endpoint.Host, "port": t.Endpoint.Port, "user_name": t.Endpoint.User, "database_name": t.Endpoint.Database,
+		"tls_mode": string(t.Endpoint.TLS), "allow_md5": t.Endpoint.AllowMD5,
+		"ssh_host": t.Shell.Host, "ssh_user": t.Shell.User, "ssh_port": t.Shell.Port, "ssh_key_id": orNil(int64(t.Shell.Key.ID)),
+		"ssh_host_key": t.Shell.HostKey, "ssh_tunnel": t.Shell.Tunnel,
+		"stats_db": orNil(t.StatsDB), "pool_profile": string(t.Pool), "disk_source": string(t.DiskSource),
+		"activity_interval_seconds":  wholeSeconds(t.Intervals.Activity),
+		"databases_interval_seconds": wholeSeconds(t.Intervals.Databases),
+		"inventory_interval_seconds": wholeSeconds(t.Intervals.Inventory),
+		"sizes_interval_seconds":     wholeSeconds(t.Intervals.Sizes),
+		"disks_interval_seconds":     wholeSeconds(t.Intervals.Disks),
+		"query_texts":                string(t.QueryTexts),
+		"burst_active":               t.Burst.Active, "burst_lock_waits": t.Burst.LockWaits, "burst_connections_percent": t.Burst.ConnectionsPercent,
+		"enabled": t.Enabled,
 	}
 }
 

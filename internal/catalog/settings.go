@@ -30,10 +30,7 @@ func (c *Catalog) Settings(ctx context.Context) ([]Setting, error) {
 select name, value, environment, updated_at, updated_by
   from pgam.setting
  order by name`
-	rows, err := c.pool.Query(ctx, sql)
-	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", statsdb.Classify(err))
-	}
+	rows, _ := c.pool.Query(ctx, sql) // its error is in rows
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Setting])
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", statsdb.Classify(err))

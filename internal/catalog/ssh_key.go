@@ -37,6 +37,11 @@ func (r keyRow) key() target.ManagedKey {
 	}
 }
 
+func collectKey(row pgx.CollectableRow) (target.ManagedKey, error) {
+	r, err := pgx.RowToStructByName[keyRow](row)
+	return r.key(), err
+}
+
 const selectKeys = `
 select k.id, k.name, k.key_type, k.bits, k.public_key, k.fingerprint, k.passphrase_sealed is not null as has_passphrase,
        k.description, k.created_by, k.created_at, k.updated_at,
@@ -49,14 +54,8 @@ select k.id, k.name, k.key_type, k.bits, k.public_key, k.fingerprint, k.passphra
 
 // SSHKeys gives every managed SSH key, by name, without the private parts.
 func (c *Catalog) SSHKeys(ctx context.Context) ([]target.ManagedKey, error) {
-	rows, err := c.pool.Query(ctx, "/* pgam:ssh_keys */"+selectKeys+` order by k.name collate "C"`)
-	if err != nil {
-		return nil, fmt.Errorf("list SSH keys: %w", statsdb.Classify(err))
-	}
-	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (target.ManagedKey, error) {
-		r, err := pgx.RowToStructByName[keyRow](row)
-		return r.key(), err
-	})
+	rows, _ := c.pool.Query(ctx, "/* pgam:ssh_keys */"+selectKeys+` order by k.name collate "C"`) // its error is in rows
+	keys, err := pgx.CollectRows(rows, collectKey)
 	if err != nil {
 		return nil, fmt.Errorf("list SSH keys: %w", statsdb.Classify(err))
 	}
@@ -73,18 +72,15 @@ func keyNamed(ctx context.Context, q rowQuerier, name string) (target.ManagedKey
 	if target.ValidateName(name) != nil {
 		return target.ManagedKey{}, target.ErrKeyNotFound
 	}
-	rows, err := q.Query(ctx, "/* pgam:ssh_key */"+selectKeys+` where k.name = $1`, name)
-	if err != nil {
-		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", statsdb.Classify(err))
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[keyRow])
+	rows, _ := q.Query(ctx, "/* pgam:ssh_key */"+selectKeys+` where k.name = $1`, name) // its error is in rows
+	key, err := pgx.CollectExactlyOneRow(rows, collectKey)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return target.ManagedKey{}, target.ErrKeyNotFound
 	}
 	if err != nil {
 		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", statsdb.Classify(err))
 	}
-	return row.key(), nil
+	return key, nil
 }
 
 // CreateSSHKey stores a new key, its private part sealed, and gives it as
@@ -113,8 +109,10 @@ func (c *Catalog) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target
 		const sql = `/* pgam:ssh_key_create */
 insert into pgam.ssh_key (id, name, key_type, bits, public_key, fingerprint, private_sealed, passphrase_sealed, description, created_by)
 overriding system value
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
-		if _, err := tx.Exec(ctx, sql, k.ID, k.Name, k.Type, k.Bits, k.PublicKey, k.Fingerprint, private, passphrase, k.Description, k.CreatedBy); err != nil {
+values (@id, @name, @key_type, @bits, @public_key, @fingerprint, @private, @passphrase, @description, @created_by)`
+		columns := keyArguments(k, private, passphrase)
+		columns["created_by"] = k.CreatedBy
+		if _, err := tx.Exec(ctx, sql, columns); err != nil {
 			return err
 		}
 		made, err = keyNamed(ctx, tx, k.Name)
@@ -160,12 +158,12 @@ func (c *Catalog) UpdateSSHKey(ctx context.Context, name string, change func(*ta
 		}
 		const sql = `/* pgam:ssh_key_update */
 update pgam.ssh_key
-   set name = $2, key_type = $3, bits = $4, public_key = $5, fingerprint = $6,
-       private_sealed = coalesce($7, private_sealed),
-       passphrase_sealed = case when $7::bytea is null then passphrase_sealed else $8 end,
-       description = $9, updated_at = now()
- where id = $1`
-		if _, err := tx.Exec(ctx, sql, k.ID, k.Name, k.Type, k.Bits, k.PublicKey, k.Fingerprint, private, passphrase, k.Description); err != nil {
+   set name = @name, key_type = @key_type, bits = @bits, public_key = @public_key, fingerprint = @fingerprint,
+       private_sealed = coalesce(@private, private_sealed),
+       passphrase_sealed = case when @private::bytea is null then passphrase_sealed else @passphrase end,
+       description = @description, updated_at = now()
+ where id = @id`
+		if _, err := tx.Exec(ctx, sql, keyArguments(k, private, passphrase)); err != nil {
 			return err
 		}
 		const follow = `/* pgam:ssh_key_update */
@@ -264,6 +262,13 @@ select id, name, private_sealed, passphrase_sealed
 	}
 	key, _ = c.openKey(key, private, passphrase) // One that does not open stays out: the roster says so.
 	return key, nil
+}
+
+func keyArguments(k target.ManagedKey, private, passphrase []byte) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"id": k.ID, "name": k.Name, "key_type": k.Type, "bits": k.Bits, "public_key": k.PublicKey, "fingerprint": k.Fingerprint,
+		"private": private, "passphrase": passphrase, "description": k.Description,
+	}
 }
 
 func keyBinding(column string, id target.KeyID) secret.Binding {
