@@ -172,11 +172,9 @@ func newHandler(cfg config.API, log *slog.Logger, db *statsdb.DB, stored *catalo
 	if err != nil {
 		return nil, err
 	}
-	past := store.New(db)
 	return httpapi.New(httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: stored, Roster: now, Live: now, Pools: now, History: past, Series: past, Fleet: past, Databases: past, Disks: past, Storage: past,
-			Keys: stored, Keysmith: keysmith{}, Accounts: stored, Settings: settings{stored},
+			Catalog: stored, Live: now, History: store.New(db), Keysmith: keysmith{}, Settings: settings{stored},
 			Passwords: hasher, Tokens: tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, db),
 		},

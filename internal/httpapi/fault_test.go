@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/httpapi"
+	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
@@ -88,19 +89,15 @@ func TestAHostileRowCostsNoMoreThanItsAnswer(t *testing.T) {
 }
 
 // hostileDisks panics in the goroutine that reads for all who ask.
-type hostileDisks struct{}
+type hostileDisks struct{ face.History }
 
 func (hostileDisks) DisksNow(context.Context, target.ID) ([]history.Disk, error) {
 	panic("a canary beside a request")
 }
 
-func (hostileDisks) DiskTimeline(context.Context, target.Target, history.Range) (history.DiskTimeline, error) {
-	return history.DiskTimeline{}, errors.New("not asked")
-}
-
 func TestAPanicBesideARequestIsAnError(t *testing.T) {
 	t.Parallel()
-	a := startAPI(t, func(c *httpapi.Config) { c.Services.Disks = hostileDisks{} })
+	a := startAPI(t, func(c *httpapi.Config) { c.Services.History = hostileDisks{c.Services.History} })
 	a.watched("db1", pgtest.Target(t))
 	r := a.want(http.StatusInternalServerError, a.get("/api/v1/servers/db1/disks"))
 	if strings.Contains(string(r.Body), "canary") || !strings.Contains(a.log.String(), "a canary beside a request") || !strings.Contains(a.log.String(), "hostileDisks") {
@@ -152,6 +149,8 @@ func TestADeadConnectionToStatsDBCostsOneRequest(t *testing.T) {
 // endingFleet ends each question with an error, or with whoever asks where that
 // is nil.
 type endingFleet struct {
+	face.History
+
 	end     error
 	waiting chan struct{}
 }
@@ -165,17 +164,13 @@ func (f *endingFleet) Fleet(ctx context.Context, _ time.Time) (map[target.ID]*hi
 	return nil, fmt.Errorf("read fleet: %w: %w", statsdb.ErrUnavailable, ctx.Err()) // whatever it takes itself for
 }
 
-func (*endingFleet) FleetActivity(context.Context, history.ActivityPlan) (history.FleetActivity, error) {
-	return history.FleetActivity{}, errors.New("not asked")
-}
-
 // Five ends of a request are five different things, to the client and in the
 // log: who asked is gone, it took too long, something is locked, stats_db is
 // away, and a bug.
 func TestEndsOfARequestAreTold(t *testing.T) {
 	t.Parallel()
 	fleet := &endingFleet{waiting: make(chan struct{}, 1)}
-	a := startAPI(t, func(c *httpapi.Config) { c.Services.Fleet = fleet })
+	a := startAPI(t, func(c *httpapi.Config) { fleet.History, c.Services.History = c.Services.History, fleet })
 	told := ""
 	since := func() string { return strings.TrimPrefix(a.log.String(), told) }
 	for _, c := range []struct {
@@ -217,7 +212,9 @@ func TestEndsOfARequestAreTold(t *testing.T) {
 func TestEveryRequestHasADeadline(t *testing.T) {
 	t.Parallel()
 	fleet := &endingFleet{waiting: make(chan struct{}, 1)}
-	a := startAPI(t, func(c *httpapi.Config) { c.Deadline, c.Services.Fleet = 50*time.Millisecond, fleet })
+	a := startAPI(t, func(c *httpapi.Config) {
+		fleet.History, c.Deadline, c.Services.History = c.Services.History, 50*time.Millisecond, fleet
+	})
 	r := a.want(http.StatusGatewayTimeout, a.get("/api/v1/fleet"))
 	if said := r.detail(t); !strings.Contains(said, "within 50ms") || !strings.Contains(said, "shorter range") {
 		t.Errorf("it says %q", said)

@@ -124,8 +124,7 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 	registry := prometheus.NewRegistry()
 	cfg := httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: a.stored, Roster: a.live, Live: a.live, Pools: a.live, History: a.past, Series: a.past, Fleet: a.past, Databases: a.past, Disks: a.past, Storage: a.past,
-			Keys: a.stored, Keysmith: keysmith{}, Accounts: a.stored, Settings: oneSetting{a.stored},
+			Catalog: a.stored, Live: a.live, History: a.past, Keysmith: keysmith{}, Settings: oneSetting{a.stored},
 			Passwords: hasher, Tokens: a.tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
 			Healthy: func(ctx context.Context) bool { return ready.Report(ctx).Ready }, Log: log, Version: "test",
 		},

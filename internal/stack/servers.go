@@ -148,7 +148,7 @@ func registerTarget(ctx context.Context, stored *catalog.Catalog, t target.Targe
 		if known.SameEndpoint(target.Target{Endpoint: a, Shell: known.Shell}) {
 			return known.Name, nil
 		}
-		_, err := stored.UpdateServer(ctx, known.Name, func(stored *target.Target) error { stored.Endpoint = a; return nil })
+		_, err := stored.UpdateServer(ctx, known.Name, func(now *target.Target) error { now.Endpoint = a; return nil })
 
 		return known.Name, err
 	}
