@@ -13,7 +13,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags nomsgpack \
 	-ldflags "-s -w -X github.com/pgam/pgam/internal/daemon.version=$(VERSION)"
 # Real servers in a busy container need more than the ten minutes of go test. Most
 # tests wait for one, so more of them run at once than there are processors.
-GO_TEST  := go test -tags nomsgpack -timeout 20m -parallel 4
+GO_TEST  := go test -tags nomsgpack -timeout 20m -parallel 3
 
 .DEFAULT_GOAL := help
 
