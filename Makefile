@@ -43,6 +43,10 @@ demo: run ## make run, with load on the private PostgreSQL
 test: deps ## run all tests with the race detector, on real PostgreSQL servers
 	$(GO_TEST) -race ./...
 
+.PHONY: soak
+soak: deps ## run the tests that need the machine to themselves for minutes: two collectors, hostile servers, slow readers
+	PGAM_SOAK=1 $(GO_TEST) -v -run 'TestTwoCollectors|TestHostileTargets|TestSlowReaders' ./internal/e2e
+
 .PHONY: test-matrix
 test-matrix: deps ## run the conformance tests on PostgreSQL 10 to 19 (VERSIONS="10 18" for some)
 	found=$$(./.ci/fetch-postgres.sh $(VERSIONS)) && echo "$$found" && \

@@ -34,6 +34,15 @@ const (
 	apiPeak       = 256 << 20
 )
 
+// soak skips a test that needs the machine to itself for minutes, unless make soak
+// runs it.
+func soak(t *testing.T) {
+	t.Helper()
+	if os.Getenv("PGAM_SOAK") == "" {
+		t.Skip("needs the machine to itself: make soak")
+	}
+}
+
 // peak watches how much memory of its own a process takes, until the test ends;
 // the function gives the most of it so far. Pages of files that it has mapped, as
 // the journal's, do not count: the kernel takes them back when it needs them.
@@ -238,7 +247,7 @@ const hostileFor = 40 * time.Second
 // the daemons no more memory than they may have, are told as what they are, and
 // do not disturb the watching of others.
 func TestHostileTargets(t *testing.T) {
-	t.Parallel()
+	soak(t)
 	healthy := []*pgtest.Server{pgtest.Target(t), pgtest.Target(t)}
 	behind := pgtest.Target(t) // the rogues
 	holdOpen(t, behind)
@@ -379,7 +388,7 @@ const slowReaders = 200
 // the API no more memory than it may have: some are told to come again, and
 // those who ask for something else are answered meanwhile.
 func TestSlowReaders(t *testing.T) {
-	t.Parallel()
+	soak(t)
 	s := &site{t: t, dir: t.TempDir(), dsn: pgtest.EmptyDB(t), seen: &record{statuses: map[string]map[int]int{}}}
 	s.prepare(t)
 	until := time.Now().UTC().Truncate(24 * time.Hour)
