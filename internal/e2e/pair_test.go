@@ -117,6 +117,7 @@ func (p *pair) again(t *testing.T, i int) {
 // missing once that collector is back; a second that nobody saw is told. Commits
 // are counted once.
 func TestTwoCollectors(t *testing.T) {
+	t.Parallel()
 	soak(t)
 	watched := [2]*pgtest.Server{pgtest.Target(t), pgtest.Target(t)}
 	for _, server := range watched {
