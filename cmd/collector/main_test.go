@@ -144,10 +144,10 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-// metric gives a sample of /metrics, -1 for none.
-func (p *process) metric(t *testing.T, name string) float64 {
+// get asks the collector's own listener.
+func (p *process) get(t *testing.T, path string) (status int, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.health+"/metrics", http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.health+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,14 @@ func (p *process) metric(t *testing.T, name string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(data)) {
+	return res.StatusCode, string(data)
+}
+
+// metric gives a sample of /metrics, -1 for none.
+func (p *process) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	_, data := p.get(t, "/metrics")
+	for line := range strings.Lines(data) {
 		if rest, ok := strings.CutPrefix(line, name+" "); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
 			if err != nil {

@@ -210,7 +210,7 @@ func TestLookGoesOn(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Target(t)
 	db1, db2 := local(1, "db1", server), local(2, "db2", server)
-	hold, ended := make(chan struct{}), make(chan struct{})
+	hold, ended := make(chan struct{}, 1), make(chan struct{}) // hold: a look may begin late
 	r := &reader{read: func(ctx context.Context, t target.Target, l []sample.Location) (sample.Disks, error) {
 		select {
 		case <-hold:
