@@ -22,6 +22,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
@@ -77,7 +78,7 @@ func (p *process) peak(t *testing.T) func() int64 {
 
 // hostile is a server that does what no PostgreSQL does.
 type hostile struct {
-	rogue *pgtest.Rogue
+	rogue *faultnet.Listener
 	// reason is what the collector says of it, None where it cannot be told from a
 	// good one, and told what the API does.
 	reason sample.Reason
@@ -85,35 +86,25 @@ type hostile struct {
 }
 
 // greeted is a rogue that admits everybody and goes on with script.
-func greeted(t *testing.T, script func(c *pgtest.RogueConn)) *pgtest.Rogue {
+func greeted(t *testing.T, script func(c *faultnet.Conn)) *faultnet.Listener {
 	t.Helper()
-	return pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
+	return faultnet.Listen(t, func(c *faultnet.Conn) {
 		if c.Startup() == nil && c.Ask(0) == nil {
 			script(c)
 		}
 	})
 }
 
-// pour sends the same message for ever.
-func pour(to io.Writer, kind byte, body []byte) {
-	messages := bytes.Repeat(pgtest.Message(kind, body), max(1, 32<<10/(len(body)+5)))
-	for {
-		if _, err := to.Write(messages); err != nil {
-			return
-		}
-	}
-}
-
 // flooding is a rogue that answers one question with rows without end.
-func flooding(t *testing.T, server *pgtest.Server, question string) *pgtest.Rogue {
+func flooding(t *testing.T, server *pgtest.Server, question string) *faultnet.Listener {
 	t.Helper()
-	return pgtest.Flood(t, server, func(statement string, kind byte, body []byte, to io.Writer) bool {
+	return faultnet.NewMessageProxy(t, server.Host(), server.Port(), func(statement string, kind byte, body []byte, to io.Writer) bool {
 		if kind != 'D' || !strings.HasPrefix(statement, question) {
 			return false
 		}
-		pour(to, kind, body)
+		faultnet.Pour(to, kind, body)
 		return true
-	})
+	}).Listener
 }
 
 // hostiles are one of each kind. Those that answer some questions well stand
@@ -122,27 +113,27 @@ func hostiles(t *testing.T, server *pgtest.Server) map[string]hostile {
 	t.Helper()
 	const tooMuch, fine = "sends more than is read", "ok"
 	return map[string]hostile{
-		"parameters": {greeted(t, func(c *pgtest.RogueConn) {
+		"parameters": {greeted(t, func(c *faultnet.Conn) {
 			for i := 0; c.Send('S', fmt.Appendf(nil, "p%d\x00%s\x00", i, strings.Repeat("v", 4000))) == nil; i++ {
 			}
 		}), sample.Oversized, tooMuch},
-		"notices": {greeted(t, func(c *pgtest.RogueConn) { pour(c, 'N', []byte("SNOTICE\x00MWhat?\x00\x00")) }), sample.Oversized, tooMuch},
-		"length":  {greeted(t, func(c *pgtest.RogueConn) { _, _ = c.Write([]byte{'D', 0x7f, 0xff, 0xff, 0xff}) }), sample.Oversized, tooMuch},
-		"rounds": {pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
+		"notices": {greeted(t, func(c *faultnet.Conn) { faultnet.Pour(c, 'N', []byte("SNOTICE\x00MWhat?\x00\x00")) }), sample.Oversized, tooMuch},
+		"length":  {greeted(t, func(c *faultnet.Conn) { _, _ = c.Write([]byte{'D', 0x7f, 0xff, 0xff, 0xff}) }), sample.Oversized, tooMuch},
+		"rounds": {faultnet.Listen(t, func(c *faultnet.Conn) {
 			if c.Startup() == nil {
 				_ = c.AskSCRAM(10_000_000)
 			}
 		}), sample.AuthFailed, "rounds of SCRAM"},
-		"silent": {pgtest.NewRogue(t, func(c *pgtest.RogueConn) { _, _ = io.Copy(io.Discard, c) }), sample.Timeout, "timeout"},
-		"slow": {greeted(t, func(c *pgtest.RogueConn) {
-			for _, b := range bytes.Repeat(pgtest.Message('S', []byte("a\x00b\x00")), 1000) {
+		"silent": {faultnet.Listen(t, nil), sample.Timeout, "timeout"},
+		"slow": {greeted(t, func(c *faultnet.Conn) {
+			for _, b := range bytes.Repeat(faultnet.Message('S', []byte("a\x00b\x00")), 1000) {
 				if _, err := c.Write([]byte{b}); err != nil {
 					return
 				}
 				<-time.After(time.Second)
 			}
 		}), sample.Timeout, "timeout"},
-		"garbage": {pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
+		"garbage": {faultnet.Listen(t, func(c *faultnet.Conn) {
 			if c.Startup() == nil {
 				_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))
 			}
@@ -160,12 +151,12 @@ func hostiles(t *testing.T, server *pgtest.Server) map[string]hostile {
 
 // crowding is a rogue whose answers are within all bounds, and as long as those
 // let them be: other sessions with other statements every time.
-func crowding(t *testing.T, server *pgtest.Server) *pgtest.Rogue {
+func crowding(t *testing.T, server *pgtest.Server) *faultnet.Listener {
 	t.Helper()
 	var mu sync.Mutex
 	n := 0
 	full := make(map[io.Writer]bool) // connections whose answer has its crowd
-	return pgtest.Flood(t, server, func(statement string, kind byte, body []byte, to io.Writer) bool {
+	return faultnet.NewMessageProxy(t, server.Host(), server.Port(), func(statement string, kind byte, body []byte, to io.Writer) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		if kind != 'D' {
@@ -173,7 +164,7 @@ func crowding(t *testing.T, server *pgtest.Server) *pgtest.Rogue {
 			return false
 		}
 		// The columns of activity questions, the collector's and the API's.
-		columns := pgtest.Columns(body)
+		columns := faultnet.Columns(body)
 		var pid, application, query, rows, text int
 		switch {
 		case len(columns) != 17:
@@ -195,12 +186,12 @@ func crowding(t *testing.T, server *pgtest.Server) *pgtest.Rogue {
 			columns[pid] = []byte{0x10 | byte(n>>24), byte(n >> 16), byte(n >> 8), byte(n)}
 			columns[application] = fmt.Appendf(nil, "application %d", n)
 			columns[query] = fmt.Appendf(nil, "select a%d, %s", n, filler)
-			if _, err := to.Write(pgtest.Message(kind, pgtest.Row(columns))); err != nil {
+			if _, err := to.Write(faultnet.Message(kind, faultnet.Row(columns))); err != nil {
 				return true
 			}
 		}
 		return true
-	})
+	}).Listener
 }
 
 // watchedAs is a server as the daemons are to watch it.

@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 )
 
@@ -24,8 +22,7 @@ import (
 type pair struct {
 	storage *pgtest.Server
 	dsn     string
-	way     [2]*pgtest.Rogue
-	cut     [2]atomic.Bool
+	way     [2]*faultnet.Proxy
 	each    [2]*collectorProcess
 	dir     [2]string // of their journals
 	from    time.Time // when both were there
@@ -47,16 +44,12 @@ func newPair(t *testing.T, watched [2]*pgtest.Server) *pair {
 	key := filepath.Join(t.TempDir(), "keyring.json")
 	register(t, p.dsn, key, watched[:]...)
 	for i := range p.each {
-		p.way[i] = pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
-			if !p.cut[i].Load() {
-				c.Pass(p.storage)
-			}
-		})
+		p.way[i] = faultnet.NewProxy(t, p.storage.Host(), p.storage.Port())
 		at, err := url.Parse(p.dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		at.Host = net.JoinHostPort(p.way[i].Host(), strconv.Itoa(p.way[i].Port()))
+		at.Host = p.way[i].Address()
 		p.dir[i] = t.TempDir()
 		p.each[i] = &collectorProcess{env: []string{
 			"PGAM_STATS_DSN=" + at.String(), "PGAM_KEY_FILE=" + key, "PGAM_DATA_DIR=" + p.dir[i],
@@ -159,11 +152,10 @@ func TestTwoCollectors(t *testing.T) {
 		},
 		// The one that leads loses stats_db alone, and goes on into its journal.
 		"cut off": func(t *testing.T, p *pair) bool {
-			p.cut[one].Store(true)
-			p.way[one].Cut()
+			p.way[one].Set(faultnet.Cut)
 			p.lead(t, other)
 			awaitClock(t, outage)
-			p.cut[one].Store(false)
+			p.way[one].Set(faultnet.Pass)
 			p.again(t, one)
 			return false
 		},

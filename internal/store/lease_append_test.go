@@ -149,7 +149,7 @@ select count(*) - count(distinct floor(extract(epoch from w.t0 + k.ms * interval
 func TestCommitsBetweenTheLooksOfTwoAreCountedOnce(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
-	other := openStoreAt(t, dsn, nil)
+	other := openStoreAt(t, dsn)
 	minute := time.Now().UTC().Truncate(time.Minute)
 	if err := s.EnsurePartitions(t.Context(), minute, minute.Add(time.Hour)); err != nil {
 		t.Fatal(err)
