@@ -39,8 +39,8 @@ COPY --from=build --chown=10001:10001 /empty /run/pgam/demo
 COPY --from=build --chown=10001:10001 /empty /run/pgam/grafana
 # Garbage is collected harder from here on, well below the 384m that
 # docker-compose.yml gives the API, which the image runs. The collector's is
-# 112MiB of 256m.
-ENV GOMEMLIMIT=224MiB
+# 96MiB of 256m.
+ENV GOMEMLIMIT=208MiB
 USER 10001:10001
 EXPOSE 8000 8001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

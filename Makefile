@@ -11,9 +11,8 @@ VERSIONS ?= 10 11 12 13 14 15 16 17 18 19?
 # nomsgpack leaves out an encoder of Gin's that nothing here uses.
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags nomsgpack \
 	-ldflags "-s -w -X github.com/pgam/pgam/internal/daemon.version=$(VERSION)"
-# Real servers in a busy container need more than the ten minutes of go test. Most
-# tests wait for one, so more of them run at once than there are processors.
-GO_TEST  := go test -tags nomsgpack -timeout 20m -parallel 4
+# Real servers in a busy container need more than the ten minutes of go test.
+GO_TEST  := go test -tags nomsgpack -timeout 20m
 
 .DEFAULT_GOAL := help
 
@@ -43,6 +42,10 @@ demo: run ## make run, with load on the private PostgreSQL
 .PHONY: test
 test: deps ## run all tests with the race detector, on real PostgreSQL servers
 	$(GO_TEST) -race ./...
+
+.PHONY: soak
+soak: deps ## run the tests that need the machine to themselves for minutes: two collectors, hostile servers, slow readers
+	PGAM_SOAK=1 $(GO_TEST) -v -run 'TestTwoCollectors|TestHostileTargets|TestSlowReaders' ./internal/e2e
 
 .PHONY: test-matrix
 test-matrix: deps ## run the conformance tests on PostgreSQL 10 to 19 (VERSIONS="10 18" for some)

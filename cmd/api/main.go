@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/disk"
@@ -25,6 +26,7 @@ import (
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -60,14 +62,14 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	stats, err := store.New(store.Config{ //nolint:contextcheck // it connects later, for as long as the process lives
-		DSN: cfg.StatsDSN, Keyring: keyring, Application: program, MinConns: cfg.PoolStats.Min, MaxConns: cfg.PoolStats.Max,
+	db, err := statsdb.New(statsdb.Config{ //nolint:contextcheck // it connects later, for as long as the process lives
+		DSN: cfg.StatsDSN, Application: program, MinConns: cfg.PoolStats.Min, MaxConns: cfg.PoolStats.Max,
 	})
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	frame.OnStop("stats_db", func(context.Context) error { stats.Close(); return nil })
-	if err := checkSchema(ctx, stats); err != nil {
+	frame.OnStop("stats_db", func(context.Context) error { db.Close(); return nil })
+	if err := checkSchema(ctx, db); err != nil {
 		return err
 	}
 	shells, err := remote.NewShells(remote.ShellsConfig{KnownHosts: cfg.SSHKnownHosts, Timeout: cfg.SSHTimeout.Std(), Log: log})
@@ -75,7 +77,8 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return daemon.Configuration(err)
 	}
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
-	now, err := newLive(cfg, log, stats, shells)
+	stored := catalog.New(db, keyring)
+	now, err := newLive(cfg, log, stored, shells)
 	if err != nil {
 		return daemon.Configuration(err)
 	}
@@ -85,8 +88,8 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("live", now.Stop)
 
 	registry := daemon.NewRegistry(program)
-	registry.MustRegister(pgxpoolprometheus.NewCollector(stats.Pool(), map[string]string{"pool": "stats_db"}), newQuestions(now))
-	handler, err := newHandler(cfg, log, stats, now, registry) //nolint:contextcheck // requests have contexts of their own
+	registry.MustRegister(pgxpoolprometheus.NewCollector(db.Pool(), map[string]string{"pool": "stats_db"}), newQuestions(now))
+	handler, err := newHandler(cfg, log, db, stored, now, registry) //nolint:contextcheck // requests have contexts of their own
 	if err != nil {
 		return daemon.Configuration(err)
 	}
@@ -110,12 +113,12 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 
 // checkSchema refuses to start on a stats_db that is not what this program was
 // built for.
-func checkSchema(ctx context.Context, stats *store.Store) error {
-	err := stats.CheckSchema(ctx)
+func checkSchema(ctx context.Context, db *statsdb.DB) error {
+	err := db.CheckSchema(ctx)
 	switch {
-	case errors.Is(err, store.ErrSchema):
+	case errors.Is(err, statsdb.ErrSchema):
 		return daemon.Configuration(err)
-	case store.MayPass(err):
+	case statsdb.MayPass(err):
 		return fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)
 	}
 	return err
@@ -132,14 +135,14 @@ func beating(now *live.Live) func() error {
 }
 
 // newLive makes what answers questions about now.
-func newLive(cfg config.API, log *slog.Logger, stats *store.Store, shells *remote.Shells) (*live.Live, error) {
+func newLive(cfg config.API, log *slog.Logger, stored *catalog.Catalog, shells *remote.Shells) (*live.Live, error) {
 	asked := live.Config{
-		Catalog: stats, Log: log, Application: program, Pools: poolSizes(cfg),
+		Catalog: stored, Log: log, Application: program, Pools: poolSizes(cfg),
 		Deadline: cfg.LiveDeadline.Std(), StatusTTL: cfg.StatusCacheTTL.Std(), Listeners: cfg.MaxStreams,
 		Shells: shells, Disks: disk.New(shells), DiskTTL: cfg.SSHCacheTTL.Std(),
 	}
 	if cfg.SSHHostKeys == "accept-new" {
-		asked.Pins = stats
+		asked.Pins = stored
 	}
 	return live.New(asked)
 }
@@ -153,7 +156,7 @@ func poolSizes(cfg config.API) map[target.PoolProfile]live.Size {
 }
 
 // newHandler makes the API over its services.
-func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.Live, registry *prometheus.Registry) (http.Handler, error) {
+func newHandler(cfg config.API, log *slog.Logger, db *statsdb.DB, stored *catalog.Catalog, now *live.Live, registry *prometheus.Registry) (http.Handler, error) {
 	hasher, err := auth.NewHasher(auth.HasherConfig{})
 	if err != nil {
 		return nil, err
@@ -165,16 +168,15 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 	if err != nil {
 		return nil, err
 	}
-	ready, err := daemon.NewReadiness(log, daemon.Check{Name: "stats_db", Run: stats.CheckSchema})
+	ready, err := daemon.NewReadiness(log, daemon.Check{Name: "stats_db", Run: db.CheckSchema})
 	if err != nil {
 		return nil, err
 	}
 	return httpapi.New(httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: stats, Roster: now, Live: now, Pools: now, History: stats, Series: stats, Fleet: stats, Databases: stats, Disks: stats, Storage: stats,
-			Keys: stats, Keysmith: keysmith{}, Accounts: stats, Settings: settings{stats},
-			Passwords: hasher, Tokens: tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked, Unconfirmed: store.ErrUnconfirmed,
-			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, stats),
+			Catalog: stored, Live: now, History: store.New(db), Keysmith: keysmith{}, Settings: settings{stored},
+			Passwords: hasher, Tokens: tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
+			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, db),
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,
 		Liveness: daemon.Liveness(program, nil), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,
@@ -182,8 +184,8 @@ func newHandler(cfg config.API, log *slog.Logger, stats *store.Store, now *live.
 }
 
 // ownPorts are where this API and its stats_db listen.
-func ownPorts(cfg config.API, stats *store.Store) []int {
-	ports := []int{int(stats.Pool().Config().ConnConfig.Port)}
+func ownPorts(cfg config.API, db *statsdb.DB) []int {
+	ports := []int{int(db.Pool().Config().ConnConfig.Port)}
 	if _, port, err := net.SplitHostPort(cfg.Listen); err == nil {
 		if n, err := strconv.Atoi(port); err == nil {
 			ports = append(ports, n)

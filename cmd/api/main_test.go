@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
 )
@@ -125,11 +125,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 // Whatever keeps it from starting is said in a line that says what to do.
 func TestRefusesToStart(t *testing.T) {
 	t.Parallel()
-	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = taken.Close() })
+	taken := faultnet.Listen(t, nil)
 	good := pgtest.StatsDB(t)
 	old := pgtest.StatsDB(t)
 	pgtest.Exec(t, old, "update public.pgam_schema_version set version = version - 1")
@@ -146,7 +142,7 @@ func TestRefusesToStart(t *testing.T) {
 		{"a typo", with(good, "PGAM_LISTEM=x"), 2, "PGAM_LISTEM"},
 		{"no keyring", with(good, "PGAM_KEY_FILE=/nonexistent/keyring.json"), 2, "pgam key generate"},
 		{"weak token key", with(good, "PGAM_TOKEN_KEY=secret"), 2, "PGAM_TOKEN_KEY"},
-		{"port taken", settingsFor(t, good, taken.Addr().String()), 1, "PGAM_LISTEN"},
+		{"port taken", settingsFor(t, good, taken.Address()), 1, "PGAM_LISTEN"},
 		{"empty database", with(pgtest.EmptyDB(t)), 2, "run pgam migrate"},
 		{"older schema", with(old), 2, "run pgam migrate"},
 		{"newer schema", with(newer), 2, "install the newer pgam"},

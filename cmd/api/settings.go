@@ -4,22 +4,22 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/httpapi/face"
-	"github.com/pgam/pgam/internal/store"
 )
 
 // settings knows what can be changed while the collector runs: the rules are of
 // config, what is in force is in stats_db.
-type settings struct{ stats *store.Store }
+type settings struct{ catalog *catalog.Catalog }
 
 // Settings implements face.Settings.
 func (s settings) Settings(ctx context.Context) ([]face.Setting, error) {
-	stored, err := s.stats.Settings(ctx)
+	stored, err := s.catalog.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	byName := make(map[string]store.Setting, len(stored))
+	byName := make(map[string]catalog.Setting, len(stored))
 	for _, one := range stored {
 		byName[one.Name] = one
 	}
@@ -56,5 +56,5 @@ func (s settings) ChangeSettings(ctx context.Context, changes map[string]*string
 		}
 		checked[full] = value
 	}
-	return s.stats.ChangeSettings(ctx, checked, by)
+	return s.catalog.ChangeSettings(ctx, checked, by)
 }

@@ -5,21 +5,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	stats, err := store.New(store.Config{DSN: secret.New(pgtest.StatsDB(t)), Application: program})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(stats.Close)
-	s, ctx := settings{stats}, t.Context()
+	stored := catalog.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(pgtest.StatsDB(t))}), nil)
+	s, ctx := settings{stored}, t.Context()
 	named := func(name string) face.Setting {
 		t.Helper()
 		all, err := s.Settings(ctx)
@@ -38,7 +35,7 @@ func TestSettings(t *testing.T) {
 	if got := named(name); got.Value != "30d" || got.Source != face.SettingDefault || !got.UpdatedAt.IsZero() || got.Limits == "" || got.Description == "" {
 		t.Errorf("at first: %+v", got)
 	}
-	if err := stats.PublishSettings(ctx, map[string]string{name: "20d"}); err != nil {
+	if err := stored.PublishSettings(ctx, map[string]string{name: "20d"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := named(name); got.Value != "20d" || got.Source != face.SettingEnvironment || !got.UpdatedAt.IsZero() {

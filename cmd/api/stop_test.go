@@ -20,9 +20,10 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -90,11 +91,9 @@ func populate(t *testing.T, dsn, keyFile string, server *pgtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: ring, Application: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)})
+	defer db.Close()
+	stored := catalog.New(db, ring)
 	hasher, err := auth.NewHasher(auth.HasherConfig{Cost: 4})
 	if err != nil {
 		t.Fatal(err)
@@ -103,10 +102,10 @@ func populate(t *testing.T, dsn, keyFile string, server *pgtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stats.CreateAccount(t.Context(), account.User{Login: "operator", PasswordHash: hash, Role: account.Operator, Active: true}); err != nil {
+	if _, err := stored.CreateAccount(t.Context(), account.User{Login: "operator", PasswordHash: hash, Role: account.Operator, Active: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stats.CreateServer(t.Context(), target.Target{Name: "db1", Enabled: true, Endpoint: target.Endpoint{
+	if _, err := stored.CreateServer(t.Context(), target.Target{Name: "db1", Enabled: true, Endpoint: target.Endpoint{
 		Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
 	}}); err != nil {
 		t.Fatal(err)

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -69,36 +71,37 @@ func (d disks) Read(ctx context.Context, t target.Target, locations []sample.Loc
 // Forget implements collector.Disks.
 func (d disks) Forget(server target.ID) { d.shells.Forget(server) }
 
-// catalog reads the servers from stats_db.
-type catalog struct {
-	stats *store.Store
-	log   *slog.Logger
+// servers reads from stats_db what is watched.
+type servers struct {
+	catalog *catalog.Catalog
+	stats   *store.Store
+	log     *slog.Logger
 }
 
 // Revision implements collector.Catalog.
-func (c catalog) Revision(ctx context.Context) (int64, error) { return c.stats.ServersRevision(ctx) }
+func (s servers) Revision(ctx context.Context) (int64, error) { return s.catalog.ServersRevision(ctx) }
 
 // Targets implements collector.Catalog.
-func (c catalog) Targets(ctx context.Context) ([]target.Target, []byte, error) {
-	sealed, _, err := c.stats.SealedServers(ctx)
+func (s servers) Targets(ctx context.Context) ([]target.Target, []byte, error) {
+	sealed, _, err := s.catalog.SealedServers(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	targets, err := c.Unseal(sealed)
+	targets, err := s.Unseal(sealed)
 	return targets, sealed, err
 }
 
 // Removed implements collector.Catalog.
-func (c catalog) Removed(ctx context.Context, id target.ID) (time.Time, error) {
-	return c.stats.ServerRemoved(ctx, id)
+func (s servers) Removed(ctx context.Context, id target.ID) (time.Time, error) {
+	return s.stats.ServerRemoved(ctx, id)
 }
 
 // Unseal implements collector.Catalog. A server whose password cannot be
 // opened is watched all the same, and says that it cannot be entered.
-func (c catalog) Unseal(sealed []byte) ([]target.Target, error) {
-	targets, faults, err := c.stats.OpenServers(sealed)
+func (s servers) Unseal(sealed []byte) ([]target.Target, error) {
+	targets, faults, err := s.catalog.OpenServers(sealed)
 	for id, fault := range faults {
-		c.log.Error("stored password cannot be opened; set it again", "server_id", id, "error", fault)
+		s.log.Error("stored password cannot be opened; set it again", "server_id", id, "error", fault)
 	}
 	return targets, err
 }
@@ -115,15 +118,15 @@ func (h handing) Append(ctx context.Context, b sample.Batch) error { return h.Ha
 // Explain implements collector.History: an error is one of stats_db until it is
 // known to be one of the data.
 func (history) Explain(err error) collector.Refusal {
-	why := collector.Refusal{Fault: collector.Refused, SQLSTATE: store.SQLState(err), Advice: store.Advice(err)}
+	why := collector.Refusal{Fault: collector.Refused, SQLSTATE: statsdb.SQLState(err), Advice: statsdb.Advice(err)}
 	switch {
 	case errors.Is(err, store.ErrReplaced):
 		why.Fault, why.Advice = collector.Replaced, "nothing is to be done: what it may not know is offered again"
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
+	case errors.Is(err, statsdb.ErrUnavailable), errors.Is(err, context.Canceled):
 		why.Fault = collector.Away
-	case errors.Is(err, store.ErrTooSlow), errors.Is(err, store.ErrLocked):
+	case errors.Is(err, statsdb.ErrTooSlow), errors.Is(err, statsdb.ErrLocked):
 		why.Fault = collector.Slow
-	case store.Refused(err):
+	case statsdb.Refused(err):
 		why.Fault = collector.Invalid
 	}
 	return why

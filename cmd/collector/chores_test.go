@@ -48,7 +48,8 @@ func TestChoresDoNotWaitForEachOther(t *testing.T) {
 	in := install(t)
 	const day = 24 * time.Hour
 	now := time.Now().UTC()
-	if err := in.stats.EnsurePartitions(t.Context(), now.AddDate(0, 0, -30), now); err != nil {
+	stats := store.New(in.db)
+	if err := stats.EnsurePartitions(t.Context(), now.AddDate(0, 0, -30), now); err != nil {
 		t.Fatal(err)
 	}
 	tomorrow := "activity_window_p" + now.AddDate(0, 0, 1).Format("20060102")
@@ -59,7 +60,7 @@ func TestChoresDoNotWaitForEachOther(t *testing.T) {
 		`insert into history.query (server_id, id, query_id, own, text, first_seen_on, last_seen_on)
 select id, 1, 1, false, 'select secret', current_date, current_date from pgam.server where name = 'private'`)
 	kept := 29 * day
-	u := upkeep{in.stats, newChores(in.stats.CheckSchema), func() store.Retention { return store.Retention{Windows: kept} }, time.Now, slog.New(slog.DiscardHandler)}
+	u := upkeep{stats, newChores(in.db.CheckSchema), func() store.Retention { return store.Retention{Windows: kept} }, time.Now, slog.New(slog.DiscardHandler)}
 	err := u.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "partitions: create partitions of activity_window: ") || !strings.Contains(err.Error(), tomorrow) {
 		t.Errorf("error %v", err)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
@@ -20,6 +21,7 @@ import (
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -63,11 +65,12 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	stats, err := store.New(store.Config{DSN: cfg.StatsDSN, Keyring: keyring, Application: "pgam-collector", StatementTimeout: 30 * time.Second}) //nolint:contextcheck // connects when first used
+	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam-collector", StatementTimeout: 30 * time.Second}) //nolint:contextcheck // connects when first used
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	frame.OnStop("stats_db", func(context.Context) error { stats.Close(); return nil })
+	frame.OnStop("stats_db", func(context.Context) error { db.Close(); return nil })
+	stored, stats := catalog.New(db, keyring), store.New(db)
 	journal, err := spool.Open(spool.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.SpoolMaxBytes), KeepDone: keepDone, Log: log})
 	if err != nil {
 		return daemon.Configuration(err)
@@ -80,14 +83,14 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
-	beat, care := new(heartbeat), newChores(stats.CheckSchema)
-	checks := append([]daemon.Check{{Name: "stats_db", Run: stats.CheckSchema}, {Name: "history", Run: beat.writes}, {Name: "schedule", Run: beat.ready}}, care.checks()...)
+	beat, care := new(heartbeat), newChores(db.CheckSchema)
+	checks := append([]daemon.Check{{Name: "stats_db", Run: db.CheckSchema}, {Name: "history", Run: beat.writes}, {Name: "schedule", Run: beat.ready}}, care.checks()...)
 	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, beat.check, checks...)
 	if err != nil {
 		return err
 	}
 	own := newHolding(journal, log)
-	away, err := ready(ctx, stats, journal, own.led, log)
+	away, err := ready(ctx, db, journal, own.led, log)
 	if err != nil {
 		return err
 	}
@@ -109,15 +112,15 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 			return err
 		}
 	}
-	servers, now := newFleet(), newSettings(stats, log, cfg)
+	fleet, now := newFleet(), newSettings(stored, log, cfg)
 	c, err := collector.New(collector.Config{
 		Dialer:  dialer{shells: shells, guard: remote.NewGuard(answersTogether), connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
-		Catalog: catalog{stats, log},
+		Catalog: servers{stored, stats, log},
 		History: history{stats},
 		Journal: journal,
 		Disks:   disks{disk.New(shells), shells},
 		Log:     log,
-		Meter:   newMeter(registry, servers),
+		Meter:   newMeter(registry, fleet),
 		Intervals: target.Intervals{
 			Activity: cfg.ActivityInterval.Std(), Databases: cfg.DatabasesInterval.Std(),
 			Inventory: cfg.InventoryInterval.Std(), Sizes: cfg.SizesInterval.Std(), Disks: cfg.DisksInterval.Std(),
@@ -137,11 +140,11 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	servers.watched = c.Watched
+	fleet.watched = c.Watched
 	waiting := newLag(stats, now.repacks, log)
 	sums := newTotals(c.Counts, journal)
-	sums.now, servers.now = clock.Now, clock.Now
-	registry.MustRegister(servers, sums, waiting)
+	sums.now, fleet.now = clock.Now, clock.Now
+	registry.MustRegister(fleet, sums, waiting)
 	frame.OnStop("upkeep", waiting.start(ctx))
 	if err := c.Start(ctx); err != nil {
 		return err
@@ -160,7 +163,7 @@ const awayAfter = 3 * time.Second
 // ready checks that stats_db is what this program was built for. A collector that
 // knows its servers starts all the same where it is away, or refuses it for
 // whatever reason: who held the lease last samples, another stands by.
-func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bool, log *slog.Logger) (away bool, err error) {
+func ready(ctx context.Context, db *statsdb.DB, journal *spool.Spool, led bool, log *slog.Logger) (away bool, err error) {
 	targets, err := journal.Targets()
 	known := err == nil && targets != nil
 	asking := ctx
@@ -169,7 +172,7 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bo
 		asking, cancel = context.WithTimeout(ctx, awayAfter)
 		defer cancel()
 	}
-	err = stats.CheckSchema(asking)
+	err = db.CheckSchema(asking)
 	switch {
 	case err == nil:
 		return false, nil
@@ -178,7 +181,7 @@ func ready(ctx context.Context, stats *store.Store, journal *spool.Spool, led bo
 	case known:
 		log.WarnContext(ctx, "stats_db cannot be used yet; the journal says what is watched", "error", err)
 		return led, nil
-	case errors.Is(err, store.ErrSchema):
+	case errors.Is(err, statsdb.ErrSchema):
 		return false, daemon.Configuration(err)
 	}
 	return false, fmt.Errorf("%w: check PGAM_STATS_DSN and that PostgreSQL runs there", err)

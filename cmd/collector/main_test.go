@@ -19,11 +19,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -41,7 +42,8 @@ func TestMain(m *testing.M) {
 // installation is a stats_db with a keyring, and a folder for the collector.
 type installation struct {
 	dsn, key, data string
-	stats          *store.Store
+	db             *statsdb.DB
+	catalog        *catalog.Catalog
 }
 
 func install(t *testing.T) *installation {
@@ -54,10 +56,8 @@ func install(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if in.stats, err = store.New(store.Config{DSN: secret.New(in.dsn), Keyring: ring}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(in.stats.Close)
+	in.db = pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(in.dsn)})
+	in.catalog = catalog.New(in.db, ring)
 	return in
 }
 
@@ -65,7 +65,7 @@ func install(t *testing.T) *installation {
 func (in *installation) add(t *testing.T, tg target.Target) {
 	t.Helper()
 	tg.Enabled = true
-	if _, err := in.stats.CreateServer(t.Context(), tg); err != nil {
+	if _, err := in.catalog.CreateServer(t.Context(), tg); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -144,10 +144,10 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-// metric gives a sample of /metrics, -1 for none.
-func (p *process) metric(t *testing.T, name string) float64 {
+// get asks the collector's own listener.
+func (p *process) get(t *testing.T, path string) (status int, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.health+"/metrics", http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.health+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,14 @@ func (p *process) metric(t *testing.T, name string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(data)) {
+	return res.StatusCode, string(data)
+}
+
+// metric gives a sample of /metrics, -1 for none.
+func (p *process) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	_, data := p.get(t, "/metrics")
+	for line := range strings.Lines(data) {
 		if rest, ok := strings.CutPrefix(line, name+" "); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
 			if err != nil {
@@ -224,7 +231,7 @@ func TestDisks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.stats.CreateSSHKey(t.Context(), target.ManagedKey{
+	if _, err := in.catalog.CreateSSHKey(t.Context(), target.ManagedKey{
 		Name: "watcher", Type: pair.Type, Bits: pair.Bits, PublicKey: pair.Public, Fingerprint: pair.Fingerprint, Private: pair.Private,
 	}); err != nil {
 		t.Fatal(err)
@@ -273,7 +280,7 @@ select coalesce(array_agg(s.name order by s.name), '{}')
 		return p.metric(t, `pgam_disk_looks_total{outcome="ok"}`) >= 4 && p.metric(t, `pgam_disk_looks_total{outcome="failed"}`) >= 1
 	}, "looks to be counted")
 	id := pgtest.Value[int64](t, in.dsn, "select id from pgam.server where name = 'tunnel'")
-	if err := in.stats.DeleteServer(t.Context(), "tunnel", true); err != nil {
+	if err := in.catalog.DeleteServer(t.Context(), "tunnel", true); err != nil {
 		t.Fatal(err)
 	}
 	p.stop(t)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,25 +14,6 @@ import (
 	"github.com/pgam/pgam/internal/target"
 	"github.com/pgam/pgam/migrations"
 )
-
-// ready gives what /readyz says.
-func (p *process) ready(t *testing.T) (status int, says string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.health+"/readyz", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(body)
-}
 
 // TestStartsRefused starts a collector that knows its servers while stats_db
 // refuses it: if it led last it samples into its journal, else it stands by; it
@@ -137,7 +117,7 @@ func TestStartsRefused(t *testing.T) {
 			} else {
 				pgtest.WaitFor(t, func() bool { return strings.Contains(p.said(), "standing by") }, "it to stand by")
 			}
-			status, says := p.ready(t)
+			status, says := p.get(t, "/readyz")
 			if status != http.StatusServiceUnavailable || !strings.Contains(says, `{"name":"stats_db","status":"failed"`) {
 				t.Errorf("readyz: %d %s", status, says)
 			}
@@ -158,7 +138,7 @@ func TestStartsRefused(t *testing.T) {
 			pgtest.WaitFor(t, func() bool {
 				return ticks(healed) > 0 && (!tt.led || ticks(since)-ticks(healed) >= 2)
 			}, "what was seen meanwhile, and what is seen now")
-			pgtest.WaitFor(t, func() bool { status, _ := p.ready(t); return status == http.StatusOK }, "readyz")
+			pgtest.WaitFor(t, func() bool { status, _ := p.get(t, "/readyz"); return status == http.StatusOK }, "readyz")
 			p.stop(t)
 		})
 	}

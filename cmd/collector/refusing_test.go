@@ -13,12 +13,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -54,18 +56,16 @@ func newGuarded(t *testing.T) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(g.admin), Keyring: ring})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(g.admin)})
+	defer db.Close()
+	stored := catalog.New(db, ring)
 	for i := range 3 {
-		made, err := stats.CreateServer(t.Context(), target.Target{Name: fmt.Sprint("db", i+1), Endpoint: target.Endpoint{Host: "127.0.0.1", Port: 5432, User: "pgam"}})
+		made, err := stored.CreateServer(t.Context(), target.Target{Name: fmt.Sprint("db", i+1), Endpoint: target.Endpoint{Host: "127.0.0.1", Port: 5432, User: "pgam"}})
 		if err != nil || made.ID != target.ID(i+1) {
 			t.Fatal(made.ID, err)
 		}
 	}
-	if err := stats.EnsurePartitions(t.Context(), time.Now().AddDate(0, 0, -1), time.Now().AddDate(0, 0, 1)); err != nil {
+	if err := store.New(db).EnsurePartitions(t.Context(), time.Now().AddDate(0, 0, -1), time.Now().AddDate(0, 0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	g.exec("grant usage on schema history, pgam, report to keeper",
@@ -111,13 +111,10 @@ func (g *guarded) keeper() string {
 // gives what it says then.
 func (g *guarded) drain(journal *spool.Spool) error {
 	g.t.Helper()
-	stats, err := store.New(store.Config{DSN: secret.New(g.keeper()), Application: "pgam-collector"})
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(g.t, statsdb.Config{DSN: secret.New(g.keeper()), Application: "pgam-collector"})
+	defer db.Close()
 	c, err := collector.New(collector.Config{
-		Dialer: dialer{}, Catalog: catalog{}, History: history{stats}, Journal: journal, Log: slog.New(slog.DiscardHandler),
+		Dialer: dialer{}, Catalog: servers{}, History: history{store.New(db)}, Journal: journal, Log: slog.New(slog.DiscardHandler),
 		Intervals: target.Intervals{Activity: time.Second, Databases: time.Second, Inventory: time.Second, Sizes: time.Second},
 		Window:    15 * time.Second, MaxConnecting: 1,
 		Burst: collector.Burst{Length: time.Minute, Pause: time.Minute},
@@ -244,7 +241,7 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 			w.refuse()
 			for range 2 { // the second time over what the first one left
 				err := g.drain(journal)
-				if !errors.Is(err, collector.ErrNotWritten) || store.SQLState(err) != w.state || len(strings.TrimSpace(store.Advice(err))) < 20 {
+				if !errors.Is(err, collector.ErrNotWritten) || statsdb.SQLState(err) != w.state || len(strings.TrimSpace(statsdb.Advice(err))) < 20 {
 					t.Errorf("says %v", err)
 				}
 			}

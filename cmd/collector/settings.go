@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/store"
@@ -13,15 +14,15 @@ import (
 // settings are those in force: the environment's, and over them what was changed
 // while running.
 type settings struct {
-	stats       *store.Store
+	catalog     *catalog.Catalog
 	log         *slog.Logger
 	environment config.Collector
 	now         atomic.Pointer[config.Collector]
 	published   atomic.Bool
 }
 
-func newSettings(stats *store.Store, log *slog.Logger, environment config.Collector) *settings {
-	s := &settings{stats: stats, log: log, environment: environment}
+func newSettings(stored *catalog.Catalog, log *slog.Logger, environment config.Collector) *settings {
+	s := &settings{catalog: stored, log: log, environment: environment}
 	s.now.Store(&environment)
 	return s
 }
@@ -30,12 +31,12 @@ func newSettings(stats *store.Store, log *slog.Logger, environment config.Collec
 // left out.
 func (s *settings) read(ctx context.Context) (collector.Settings, error) {
 	if !s.published.Load() {
-		if err := s.stats.PublishSettings(ctx, s.environment.InForce()); err != nil {
+		if err := s.catalog.PublishSettings(ctx, s.environment.InForce()); err != nil {
 			return collector.Settings{}, err
 		}
 		s.published.Store(true)
 	}
-	stored, err := s.stats.Settings(ctx)
+	stored, err := s.catalog.Settings(ctx)
 	if err != nil {
 		return collector.Settings{}, err
 	}

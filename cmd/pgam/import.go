@@ -13,7 +13,6 @@ import (
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/legacy"
 	"github.com/pgam/pgam/internal/remote"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -92,7 +91,7 @@ type importer struct {
 	flags   importFlags
 	cfg     config.Tool
 	role    account.Role
-	stats   *store.Store
+	stats   *statsDB
 	shells  *remote.Shells
 	folder  legacy.Folder
 	sources map[string]target.Endpoint // where history is, by name, as --stats-dsn says
@@ -183,7 +182,7 @@ func (t *tool) runImport(ctx context.Context, flags importFlags) error {
 	if err != nil {
 		return err
 	}
-	if i.stats, err = t.openStore(ctx, true); err != nil {
+	if i.stats, err = t.openStatsDB(ctx, true); err != nil {
 		return err
 	}
 	defer i.stats.Close()

@@ -289,7 +289,7 @@ func (i *importer) hostKey(ctx context.Context, name string, shown shownKey) err
 		return nil
 	}
 	if !i.flags.dryRun {
-		if err := pinHostKey(ctx, i.stats, server, shown.key); err != nil {
+		if err := pinHostKey(ctx, i.stats.Catalog, server, shown.key); err != nil {
 			i.toDo("server %q: SSH: %s", name, err)
 
 			return nil

@@ -18,10 +18,11 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // legacyData is the folder of a Python installation, made by Python.
@@ -235,11 +236,7 @@ func checkImported(t *testing.T, r importReport) {
 // checkUsers lets users log in with the passwords they had.
 func checkUsers(t *testing.T, dsn string) {
 	t.Helper()
-	stats, err := store.New(store.Config{DSN: secret.New(dsn)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	stored := catalog.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)}), nil)
 	hasher, err := auth.NewHasher(auth.HasherConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +251,7 @@ func checkUsers(t *testing.T, dsn string) {
 		{"old", "php", account.Operator, false},
 		{"a-hash", "2a", account.Viewer, true},
 	} {
-		user, err := stats.Account(t.Context(), c.login)
+		user, err := stored.Account(t.Context(), c.login)
 		if err != nil || user.Role != c.role || user.Active != c.active {
 			t.Errorf("%s is %v, %v", c.login, user, err)
 		}

@@ -19,7 +19,7 @@ pgam retention apply says that it is meant.`
 	group.Example = `  pgam retention
   pgam retention apply`
 	group.RunE = func(cmd *cobra.Command, _ []string) error {
-		stats, err := t.openStore(cmd.Context(), false)
+		stats, err := t.openStatsDB(cmd.Context(), false)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ host must agree to a minute: what is old is decided by that of stats_db.`,
 		Example: "  pgam retention apply",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			stats, err := t.openStore(cmd.Context(), false)
+			stats, err := t.openStatsDB(cmd.Context(), false)
 			if err != nil {
 				return err
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -63,7 +63,7 @@ sees them. Confirm the host's key with pgam server pin, or give --ssh-host-key.`
 			if err := shell.sharesInput(flags.password); err != nil {
 				return err
 			}
-			stats, err := t.openStore(cmd.Context(), true)
+			stats, err := t.openStatsDB(cmd.Context(), true)
 			if err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ sees them. Confirm the host's key with pgam server pin, or give --ssh-host-key.`
 				return err
 			}
 
-			return t.addServer(cmd.Context(), stats, server)
+			return t.addServer(cmd.Context(), stats.Catalog, server)
 		},
 	}
 	flags.add(cmd)
@@ -90,8 +90,8 @@ sees them. Confirm the host's key with pgam server pin, or give --ssh-host-key.`
 	return cmd
 }
 
-func (t *tool) addServer(ctx context.Context, stats *store.Store, server target.Target) error {
-	made, err := stats.CreateServer(ctx, server)
+func (t *tool) addServer(ctx context.Context, stored *catalog.Catalog, server target.Target) error {
+	made, err := stored.CreateServer(ctx, server)
 	if err != nil {
 		return serverError(server.Name, err)
 	}
@@ -146,7 +146,7 @@ The server is then tried, and what is missing is said.`,
 
 func (t *tool) setServer(cmd *cobra.Command, name string, change *serverChange) error {
 	ctx := cmd.Context()
-	stats, err := t.openStore(ctx, true)
+	stats, err := t.openStatsDB(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (t *tool) serverListCommand() *cobra.Command {
 		Example: "  pgam server list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			stats, err := t.openStore(cmd.Context(), true)
+			stats, err := t.openStatsDB(cmd.Context(), true)
 			if err != nil {
 				return err
 			}
@@ -251,7 +251,7 @@ a little at a time; that cannot be undone. The name is free at once.`,
   pgam server remove db1 --purge`,
 		Args: one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stats, err := t.openStore(cmd.Context(), false)
+			stats, err := t.openStatsDB(cmd.Context(), false)
 			if err != nil {
 				return err
 			}

@@ -95,7 +95,7 @@ func (t *tool) serverToTest(ctx context.Context, args []string, flags endpointFl
 
 		return server, nil, nil
 	}
-	stats, err := t.openStore(ctx, true)
+	stats, err := t.openStatsDB(ctx, true)
 	if err != nil {
 		return server, nil, err
 	}

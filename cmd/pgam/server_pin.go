@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/remote"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -58,7 +58,7 @@ func (t *tool) pinServer(ctx context.Context, name string, flags pinFlags) error
 	if err != nil {
 		return err
 	}
-	stats, err := t.openStore(ctx, true)
+	stats, err := t.openStatsDB(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (t *tool) pinServer(ctx context.Context, name string, flags pinFlags) error
 	if err := t.confirmHostKey(ctx, server, shown, flags); err != nil {
 		return err
 	}
-	if err := pinHostKey(ctx, stats, server, shown); err != nil {
+	if err := pinHostKey(ctx, stats.Catalog, server, shown); err != nil {
 		return err
 	}
 	t.say("pinned the host key of server %q", name)
@@ -130,17 +130,17 @@ func (t *tool) confirmHostKey(ctx context.Context, server target.Target, shown r
 }
 
 // pinHostKey stores the key, if SSH still goes to where it was shown.
-func pinHostKey(ctx context.Context, stats *store.Store, server target.Target, shown remote.HostKey) error {
+func pinHostKey(ctx context.Context, stored *catalog.Catalog, server target.Target, shown remote.HostKey) error {
 	changed := fmt.Errorf("server %q was changed in the meantime: look again", server.Name)
 	if server.Shell.HostKey == "" {
-		pinned, err := stats.PinHostKey(ctx, server, shown.Line)
+		pinned, err := stored.PinHostKey(ctx, server, shown.Line)
 		if err == nil && !pinned {
 			err = changed
 		}
 
 		return err
 	}
-	_, err := stats.UpdateServer(ctx, server.Name, func(now *target.Target) error {
+	_, err := stored.UpdateServer(ctx, server.Name, func(now *target.Target) error {
 		if now.ID != server.ID || now.ShellHost() != server.ShellHost() || now.Shell.Port != server.Shell.Port || now.Shell.HostKey != server.Shell.HostKey {
 			return changed
 		}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
-	"github.com/pgam/pgam/internal/store"
 )
 
 // changedBy is who changes settings on the command line.
@@ -25,7 +25,7 @@ two seconds and comes before the environment, over restarts too.`
   pgam settings set retention_windows 14d
   pgam settings unset retention_windows`
 	group.RunE = func(cmd *cobra.Command, _ []string) error {
-		stats, err := t.openStore(cmd.Context(), false)
+		stats, err := t.openStatsDB(cmd.Context(), false)
 		if err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ two seconds and comes before the environment, over restarts too.`
 		if err != nil {
 			return err
 		}
-		byName := make(map[string]store.Setting, len(stored))
+		byName := make(map[string]catalog.Setting, len(stored))
 		for _, one := range stored {
 			byName[one.Name] = one
 		}
@@ -104,7 +104,7 @@ func (t *tool) settingsUnsetCommand() *cobra.Command {
 }
 
 func (t *tool) changeSetting(cmd *cobra.Command, name string, value *string) error {
-	stats, err := t.openStore(cmd.Context(), false)
+	stats, err := t.openStatsDB(cmd.Context(), false)
 	if err != nil {
 		return err
 	}

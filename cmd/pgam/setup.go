@@ -13,9 +13,10 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/schema"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/migrations"
 )
 
@@ -156,12 +157,13 @@ func (s *setup) createAdmin(ctx context.Context, version int32) error {
 
 		return nil
 	}
-	stats, err := store.New(store.Config{DSN: s.dsn.value, Application: "pgam-setup", MaxConns: 1}) //nolint:contextcheck // It connects later.
+	db, err := statsdb.New(statsdb.Config{DSN: s.dsn.value, Application: "pgam-setup", MaxConns: 1}) //nolint:contextcheck // It connects later.
 	if err != nil {
 		return misconfigured{err}
 	}
-	defer stats.Close()
-	users, err := stats.ListAccounts(ctx)
+	defer db.Close()
+	stored := catalog.New(db, nil)
+	users, err := stored.ListAccounts(ctx)
 	if err != nil {
 		return explainStats(s.dsn.value, err)
 	}
@@ -192,7 +194,7 @@ func (s *setup) createAdmin(ctx context.Context, version int32) error {
 	if err != nil {
 		return err
 	}
-	if _, err := stats.CreateAccount(ctx, account.User{Login: s.o.login, PasswordHash: hash, Role: account.Admin, Active: true}); err != nil {
+	if _, err := stored.CreateAccount(ctx, account.User{Login: s.o.login, PasswordHash: hash, Role: account.Admin, Active: true}); err != nil {
 		return fmt.Errorf("user %q: %w", s.o.login, err)
 	}
 	if source.generate {

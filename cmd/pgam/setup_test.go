@@ -11,10 +11,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // contents reads all files of a folder; nil where there is none.
@@ -141,12 +142,8 @@ func testSetupChanges(t *testing.T, server *pgtest.Server, dir string, environ [
 // checkLogin tells whether a password is that of a user.
 func checkLogin(t *testing.T, dsn secret.Value, login, password string) {
 	t.Helper()
-	stats, err := store.New(store.Config{DSN: dsn})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
-	user, err := stats.Account(t.Context(), login)
+	stored := catalog.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: dsn}), nil)
+	user, err := stored.Account(t.Context(), login)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -107,7 +107,7 @@ sealed as well.`,
 // storeKey stores a key and prints its public part.
 func (t *tool) storeKey(ctx context.Context, k target.ManagedKey, pair remote.KeyPair) error {
 	k.Type, k.Bits, k.PublicKey, k.Fingerprint, k.Private = pair.Type, pair.Bits, pair.Public, pair.Fingerprint, pair.Private
-	stats, err := t.openStore(ctx, true)
+	stats, err := t.openStatsDB(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -132,14 +132,14 @@ func keyError(name string, err error) error {
 }
 
 // withKeys runs what needs no private part.
-func (t *tool) withKeys(ctx context.Context, use func(*store.Store) error) error {
-	stats, err := t.openStore(ctx, false)
+func (t *tool) withKeys(ctx context.Context, use func(*catalog.Catalog) error) error {
+	stats, err := t.openStatsDB(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer stats.Close()
 
-	return use(stats)
+	return use(stats.Catalog)
 }
 
 func (t *tool) keyListCommand() *cobra.Command {
@@ -149,8 +149,8 @@ func (t *tool) keyListCommand() *cobra.Command {
 		Example: "  pgam ssh-key list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.withKeys(cmd.Context(), func(stats *store.Store) error {
-				keys, err := stats.SSHKeys(cmd.Context())
+			return t.withKeys(cmd.Context(), func(stored *catalog.Catalog) error {
+				keys, err := stored.SSHKeys(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -173,8 +173,8 @@ func (t *tool) keyShowCommand() *cobra.Command {
 		Example: "  pgam ssh-key show fleet",
 		Args:    one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withKeys(cmd.Context(), func(stats *store.Store) error {
-				k, err := stats.SSHKey(cmd.Context(), args[0])
+			return t.withKeys(cmd.Context(), func(stored *catalog.Catalog) error {
+				k, err := stored.SSHKey(cmd.Context(), args[0])
 				if err != nil {
 					return keyError(args[0], err)
 				}
@@ -218,8 +218,8 @@ func (t *tool) keyRenameCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withKeys(cmd.Context(), func(stats *store.Store) error {
-				_, err := stats.UpdateSSHKey(cmd.Context(), args[0], func(k *target.ManagedKey) error { k.Name = args[1]; return nil })
+			return t.withKeys(cmd.Context(), func(stored *catalog.Catalog) error {
+				_, err := stored.UpdateSSHKey(cmd.Context(), args[0], func(k *target.ManagedKey) error { k.Name = args[1]; return nil })
 				if err != nil {
 					return keyError(args[0], err)
 				}
@@ -240,8 +240,8 @@ authorized_keys of the hosts: take it away there.`,
 		Example: "  pgam ssh-key delete fleet",
 		Args:    one("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withKeys(cmd.Context(), func(stats *store.Store) error {
-				if err := stats.DeleteSSHKey(cmd.Context(), args[0]); err != nil {
+			return t.withKeys(cmd.Context(), func(stored *catalog.Catalog) error {
+				if err := stored.DeleteSSHKey(cmd.Context(), args[0]); err != nil {
 					return keyError(args[0], err)
 				}
 				t.say("deleted SSH key %q", args[0])

@@ -9,11 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // written puts a text into a file.
@@ -180,11 +181,7 @@ func TestServerSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	stored := catalog.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)}), keys)
 	_, line := sshtest.NewKey(t, "ed25519", "")
 	address := []string{"--host", "127.0.0.1", "--port", "1", "--user", "mon"}
 	d.do(t, append([]string{"server", "add", "a", "--password-file", written(t, "pw1"), "--ssh-user", "watch", "--ssh-password-file", written(t, "pw2"), "--disk-source", "none"}, address...)...)
@@ -204,11 +201,11 @@ func TestServerSet(t *testing.T) {
 		{[]string{"--ssh-host-key", ""}, "b eve:pw4@127.0.0.1:1/postgres prefer; watch:pw5@jump:23 none 0s false"},
 	} {
 		name := "a"
-		if _, err := stats.Server(t.Context(), name); err != nil {
+		if _, err := stored.Server(t.Context(), name); err != nil {
 			name = "b"
 		}
 		d.do(t, append([]string{"server", "set", name}, test.args...)...)
-		s, err := stats.Server(t.Context(), test.want[:1])
+		s, err := stored.Server(t.Context(), test.want[:1])
 		if err != nil {
 			t.Fatal(err)
 		}

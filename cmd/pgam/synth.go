@@ -130,7 +130,7 @@ func (t *tool) synth(ctx context.Context, flags synthFlags) error {
 	if err != nil {
 		return misconfigured{err}
 	}
-	stats, err := t.openStore(ctx, false)
+	stats, err := t.openStatsDB(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (t *tool) synth(ctx context.Context, flags synthFlags) error {
 func (s *synthesis) from() time.Time { return s.today.AddDate(0, 0, -s.flags.days) }
 
 // prepare makes the servers, and room for their history.
-func (s *synthesis) prepare(ctx context.Context, stats *store.Store) error {
+func (s *synthesis) prepare(ctx context.Context, stats *statsDB) error {
 	listed, _, err := stats.ListServers(ctx)
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ func (s *synthesis) fill(ctx context.Context) error {
 
 // work fills servers on a store of its own, for one loads a day at a time.
 func (s *synthesis) work(ctx context.Context, servers <-chan target.ID) error {
-	stats, err := s.t.openStore(ctx, false)
+	stats, err := s.t.openStatsDB(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (s *synthesis) work(ctx context.Context, servers <-chan target.ID) error {
 	return nil
 }
 
-func (s *synthesis) server(ctx context.Context, stats *store.Store, id target.ID) error {
+func (s *synthesis) server(ctx context.Context, stats *statsDB, id target.ID) error {
 	first, last := s.packed.Dictionary(id, sample.Day(s.from()), sample.Day(s.until))
 	for _, e := range []sample.Entries{first, last} {
 		if err := stats.Append(ctx, sample.Batch{Visits: []*sample.Visit{{Server: id, Entries: e}}}); err != nil {
@@ -261,7 +261,7 @@ func (s *synthesis) server(ctx context.Context, stats *store.Store, id target.ID
 }
 
 // load stores a day and counts it.
-func (s *synthesis) load(ctx context.Context, stats *store.Store, id target.ID, day synth.Day) error {
+func (s *synthesis) load(ctx context.Context, stats *statsDB, id target.ID, day synth.Day) error {
 	if err := stats.LoadDay(ctx, id, store.LoadedDay{Sessions: day.Sessions, Windows: day.Windows, Minutes: day.Minutes}); err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (s *synthesis) count(windows []sample.Window) {
 
 // lastDay makes the day that is not over: full hours as all days, the rest as a
 // collector would.
-func (s *synthesis) lastDay(ctx context.Context, stats *store.Store, id target.ID) error {
+func (s *synthesis) lastDay(ctx context.Context, stats *statsDB, id target.ID) error {
 	day := s.recent.Day(id, s.today)
 	entries := sample.Entries{Sessions: day.Sessions}
 	windows, n := day.Windows, 0
@@ -309,14 +309,14 @@ func (s *synthesis) lastDay(ctx context.Context, stats *store.Store, id target.I
 	return s.appendCounted(ctx, stats, batch)
 }
 
-func (s *synthesis) appendCounted(ctx context.Context, stats *store.Store, batch sample.Batch) error {
+func (s *synthesis) appendCounted(ctx context.Context, stats *statsDB, batch sample.Batch) error {
 	s.count(batch.Windows)
 
 	return stats.Append(ctx, batch)
 }
 
 // visits stores what is beside sessions.
-func (s *synthesis) visits(ctx context.Context, stats *store.Store, id target.ID) error {
+func (s *synthesis) visits(ctx context.Context, stats *statsDB, id target.ID) error {
 	from := history.Floor(s.until.Add(-synthVisited), time.Hour)
 	if from.Before(s.from()) {
 		from = s.from()
@@ -334,7 +334,7 @@ func (s *synthesis) visits(ctx context.Context, stats *store.Store, id target.ID
 }
 
 // settle rolls up what was appended, and says which days need no packing.
-func (s *synthesis) settle(ctx context.Context, stats *store.Store) error {
+func (s *synthesis) settle(ctx context.Context, stats *statsDB) error {
 	for more := true; more; {
 		var err error
 		if _, more, err = stats.Roll(ctx, s.until, math.MaxInt16); err != nil {

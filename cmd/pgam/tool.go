@@ -12,10 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/stack"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 )
 
@@ -194,9 +196,16 @@ func (t *tool) statsConfig() (config.Tool, error) {
 	return cfg, nil
 }
 
-// openStore opens a stats_db that is at the version of this program. Without
+// statsDB is stats_db and all that commands ask of it.
+type statsDB struct {
+	*statsdb.DB
+	*catalog.Catalog
+	*store.Store
+}
+
+// openStatsDB opens a stats_db that is at the version of this program. Without
 // keyring no password of a server can be read or stored.
-func (t *tool) openStore(ctx context.Context, keyring bool) (*store.Store, error) {
+func (t *tool) openStatsDB(ctx context.Context, keyring bool) (*statsDB, error) {
 	cfg, err := t.statsConfig()
 	if err != nil {
 		return nil, err
@@ -207,20 +216,20 @@ func (t *tool) openStore(ctx context.Context, keyring bool) (*store.Store, error
 			return nil, misconfigured{err}
 		}
 	}
-	stats, err := store.New(store.Config{DSN: cfg.StatsDSN, Keyring: ring, Application: "pgam", MaxConns: 2}) //nolint:contextcheck // It connects later.
+	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam", MaxConns: 2}) //nolint:contextcheck // It connects later.
 	if err != nil {
 		return nil, misconfigured{err}
 	}
-	if err := stats.CheckSchema(ctx); err != nil {
-		stats.Close()
-		if store.MayPass(err) {
+	if err := db.CheckSchema(ctx); err != nil {
+		db.Close()
+		if statsdb.MayPass(err) {
 			return nil, explainStats(cfg.StatsDSN, err)
 		}
 
 		return nil, misconfigured{err}
 	}
 
-	return stats, nil
+	return &statsDB{db, catalog.New(db, ring), store.New(db)}, nil
 }
 
 // readLines returns the lines of a small file, "-" for standard input, without

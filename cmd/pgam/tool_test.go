@@ -17,10 +17,11 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/stack"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -101,18 +102,14 @@ func TestUsers(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.StatsDB(t)
 	d := deskOn(t, dsn)
-	stats, err := store.New(store.Config{DSN: secret.New(dsn)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	stored := catalog.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)}), nil)
 	hasher, err := auth.NewHasher(auth.HasherConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	expect := func(login, password string, role account.Role) {
 		t.Helper()
-		user, err := stats.Account(t.Context(), login)
+		user, err := stored.Account(t.Context(), login)
 		if err != nil {
 			t.Fatal(err)
 		}

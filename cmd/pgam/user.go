@@ -11,8 +11,8 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
 )
 
 func (t *tool) userCommand() *cobra.Command {
@@ -49,7 +49,7 @@ func (t *tool) createUser(ctx context.Context, login, role string, source passwo
 	if err = errors.Join(err, account.ValidateLogin(login)); err != nil {
 		return misconfigured{err}
 	}
-	stats, err := t.openStore(ctx, false)
+	stats, err := t.openStatsDB(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (t *tool) userPasswordCommand() *cobra.Command {
 }
 
 func (t *tool) setPassword(ctx context.Context, login string, source passwordSource) error {
-	stats, err := t.openStore(ctx, false)
+	stats, err := t.openStatsDB(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (t *tool) userListCommand() *cobra.Command {
 		Example: "  pgam user list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			stats, err := t.openStore(cmd.Context(), false)
+			stats, err := t.openStatsDB(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
@@ -172,12 +172,12 @@ func (t *tool) userDeleteCommand() *cobra.Command {
 		Example: "  pgam user delete ana",
 		Args:    one("LOGIN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			stats, err := t.openStore(cmd.Context(), false)
+			stats, err := t.openStatsDB(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
 			defer stats.Close()
-			if err := checkNotLast(cmd.Context(), stats, args[0]); err != nil && !force {
+			if err := checkNotLast(cmd.Context(), stats.Catalog, args[0]); err != nil && !force {
 				return err
 			}
 			if err := stats.DeleteAccount(cmd.Context(), args[0]); err != nil {
@@ -195,8 +195,8 @@ func (t *tool) userDeleteCommand() *cobra.Command {
 
 // checkNotLast keeps an installation from losing its last administrator by a
 // slip.
-func checkNotLast(ctx context.Context, stats *store.Store, login string) error {
-	users, err := stats.ListAccounts(ctx)
+func checkNotLast(ctx context.Context, stored *catalog.Catalog, login string) error {
+	users, err := stored.ListAccounts(ctx)
 	if err != nil {
 		return err
 	}

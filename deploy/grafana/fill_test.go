@@ -9,10 +9,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/synth"
 	"github.com/pgam/pgam/internal/target"
@@ -40,7 +42,8 @@ func fill(tb testing.TB, s size) filled {
 	tb.Helper()
 	dsn := pgtest.StatsDB(tb)
 	f := filled{from: lastMidnight.AddDate(0, 0, -s.days), to: lastMidnight}
-	stats := openStore(tb, dsn)
+	db := pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)})
+	stored, stats := catalog.New(db, nil), store.New(db)
 	if err := stats.EnsurePartitions(tb.Context(), f.from, f.to); err != nil {
 		tb.Fatal(err)
 	}
@@ -49,7 +52,7 @@ func fill(tb testing.TB, s size) filled {
 		tb.Fatal(err)
 	}
 	for n := range s.servers {
-		f.server(tb, stats, generator, fmt.Sprintf("db%d", n+1))
+		f.server(tb, stored, stats, generator, fmt.Sprintf("db%d", n+1))
 	}
 	if f.incident.IsZero() {
 		tb.Fatal("nobody waited for a lock in the whole of the history")
@@ -70,30 +73,12 @@ func fill(tb testing.TB, s size) filled {
 	return f
 }
 
-func openStore(tb testing.TB, dsn string) *store.Store {
-	tb.Helper()
-	data, err := secret.GenerateKeyring()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	keys, err := secret.ParseKeyring(data)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: keys, Application: "pgam-test"})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(stats.Close)
-	return stats
-}
-
 // server adds one with its activity.
-func (f *filled) server(tb testing.TB, stats *store.Store, generator *synth.Generator, name string) {
+func (f *filled) server(tb testing.TB, stored *catalog.Catalog, stats *store.Store, generator *synth.Generator, name string) {
 	tb.Helper()
-	made, err := stats.CreateServer(tb.Context(), target.Target{
+	made, err := stored.CreateServer(tb.Context(), target.Target{
 		Name: name, Enabled: true,
-		Endpoint: target.Endpoint{Host: name + ".example.org", Port: 5432, User: "mon", Password: secret.New("x")},
+		Endpoint: target.Endpoint{Host: name + ".example.org", Port: 5432, User: "mon"},
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -13,9 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -79,13 +80,11 @@ func register(tb testing.TB, dsn, dir string, server *pgtest.Server, n int) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: ring, Application: "pgam-bench"})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)})
+	defer db.Close()
+	stored := catalog.New(db, ring)
 	for i := range n {
-		if _, err := stats.CreateServer(tb.Context(), targetOf(server, target.ID(i+1))); err != nil {
+		if _, err := stored.CreateServer(tb.Context(), targetOf(server, target.ID(i+1))); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -23,9 +23,10 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 const (
@@ -127,11 +128,9 @@ func addAccount(tb testing.TB, dsn, dir string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: ring, Application: "pgam-bench"})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)})
+	defer db.Close()
+	stored := catalog.New(db, ring)
 	hasher, err := auth.NewHasher(auth.HasherConfig{})
 	if err != nil {
 		tb.Fatal(err)
@@ -140,7 +139,7 @@ func addAccount(tb testing.TB, dsn, dir string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := stats.CreateAccount(tb.Context(), account.User{Login: benchLogin, PasswordHash: hash, Role: account.Viewer, Active: true}); err != nil {
+	if _, err := stored.CreateAccount(tb.Context(), account.User{Login: benchLogin, PasswordHash: hash, Role: account.Viewer, Active: true}); err != nil {
 		tb.Fatal(err)
 	}
 }

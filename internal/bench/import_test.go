@@ -13,6 +13,7 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -60,11 +61,8 @@ func BenchmarkImport(b *testing.B) {
 	for sql := range strings.SplitSeq(june, ";") {
 		pgtest.Exec(b, source, sql) // each has its own time
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-bench", MaxConns: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
+	stats := store.New(db)
 	from := target.Target{Name: "june", Endpoint: endpointOf(b, source)}
 	round := func(id target.ID) (rows, written int64, took time.Duration) {
 		begun := time.Now()
@@ -94,7 +92,7 @@ func BenchmarkImport(b *testing.B) {
 		}
 		return series.Counts().Read, written, time.Since(begun)
 	}
-	backend := backendOf(b, stats.Pool())
+	backend := backendOf(b, db.Pool())
 	var first, again, client, server time.Duration
 	var rows int64
 	id := target.ID(0)

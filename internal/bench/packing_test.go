@@ -11,6 +11,7 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -52,11 +53,9 @@ func BenchmarkPacking(b *testing.B) {
 // its dictionaries.
 func loadBusyDay(tb testing.TB, dsn string, day time.Time) {
 	tb.Helper()
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-bench"})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)})
+	defer db.Close()
+	stats := store.New(db)
 	if err := stats.EnsurePartitions(tb.Context(), day, day.AddDate(0, 0, 4)); err != nil {
 		tb.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -17,11 +18,8 @@ import (
 // again. Answers from every sample are never given again.
 func BenchmarkTimeline(b *testing.B) {
 	dsn := pgtest.StatsDB(b)
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-bench", MaxConns: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
+	stats := store.New(db)
 	end := time.Now().UTC()
 	fillDatabases(b, dsn, filling{Server: 20, Databases: 20, Days: 91, RawDays: 2, End: end})
 	fillDatabases(b, dsn, filling{Server: 50, Databases: 50, Days: 366, End: end})
@@ -44,20 +42,20 @@ func BenchmarkTimeline(b *testing.B) {
 			return stats.DatabaseTimeline(b.Context(), c.server, c.name, r)
 		}
 		b.Run(name+"/read", func(b *testing.B) {
-			timeAnswers(b, stats, read, func() {
+			timeAnswers(b, db, read, func() {
 				pgtest.Exec(b, dsn, "update history.database_revision set revision = revision + 1")
 			})
 		})
 		if c.days > 2 {
-			b.Run(name+"/again", func(b *testing.B) { timeAnswers(b, stats, read, func() {}) })
+			b.Run(name+"/again", func(b *testing.B) { timeAnswers(b, db, read, func() {}) })
 		}
 	}
 }
 
 // timeAnswers reports what an answer costs, after a change each time.
-func timeAnswers(b *testing.B, stats *store.Store, read func() (history.Timeline, error), change func()) {
+func timeAnswers(b *testing.B, db *statsdb.DB, read func() (history.Timeline, error), change func()) {
 	b.Helper()
-	pid := backendOf(b, stats.Pool())
+	pid := backendOf(b, db.Pool())
 	var wall, client, server time.Duration
 	points, rounds := 0, 0
 	for b.Loop() {

@@ -7,6 +7,7 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -49,16 +50,13 @@ func (c *counters) visit(server target.ID, at time.Time) *sample.Visit {
 func BenchmarkWriteDatabases(b *testing.B) {
 	const servers, databases, flushes = 20, 50, 30
 	dsn := pgtest.StatsDB(b)
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-bench", MaxConns: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
+	stats := store.New(db)
 	at := time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Hour)
 	if err := stats.EnsurePartitions(b.Context(), at, at.Add(30*time.Hour)); err != nil {
 		b.Fatal(err)
 	}
-	pid := backendOf(b, stats.Pool())
+	pid := backendOf(b, db.Pool())
 	all := make([]*counters, servers)
 	for i := range all {
 		all[i] = newCounters(databases)

@@ -13,6 +13,7 @@ import (
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -97,16 +98,13 @@ func (l *load) tick(at, window time.Time) sample.Tick {
 func BenchmarkWrite(b *testing.B) {
 	const servers, windows, ticks = 100, 20, 15
 	dsn := pgtest.StatsDB(b)
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-bench", MaxConns: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
+	stats := store.New(db)
 	start := time.Now().UTC().Truncate(time.Hour).Add(-24 * time.Hour)
 	if err := stats.EnsurePartitions(b.Context(), start, start.Add(30*time.Hour)); err != nil {
 		b.Fatal(err)
 	}
-	pid := backendOf(b, stats.Pool())
+	pid := backendOf(b, db.Pool())
 	var samples int64
 	var wall, client, server time.Duration
 	round := 0

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/cluster"
+	"github.com/pgam/pgam/internal/faultnet"
 )
 
 // binaries returns the server programs of this machine.
@@ -250,13 +250,7 @@ func TestCluster_badSetting(t *testing.T) {
 func TestCluster_portTaken(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
-	var listen net.ListenConfig
-	l, err := listen.Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	cfg.Listen, cfg.Port = true, l.Addr().(*net.TCPAddr).Port
+	cfg.Listen, cfg.Port = true, faultnet.Listen(t, nil).Port()
 	c, err := cluster.New(cfg)
 	if err != nil {
 		t.Fatal(err)

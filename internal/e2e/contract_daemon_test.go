@@ -87,21 +87,6 @@ func launch(t, owner *testing.T, program string, settings []string) (p *process,
 	return p, said
 }
 
-// freePort is a port that nobody listens on now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err = errors.Join(err, listener.Close()); err != nil {
-		t.Fatal(err)
-	}
-
-	return port
-}
-
 // follow keeps the log, finds the line that says ready, and waits for the end.
 func (p *process) follow(stderr io.Reader, ready chan<- string) {
 	pattern := regexp.MustCompile(`msg"?[=:]"?ready\b.*\b(?:address|health)"?[=:]"?([^"\s,}]+)`)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -23,7 +24,7 @@ func (s *site) fleet(t *testing.T) {
 	here := names{fmt.Sprint(hung.Port()): "port of the hung server"}
 	maps.Copy(here, s.names)
 	for _, row := range []map[string]any{
-		with(s.row("t2 mute"), map[string]any{"port": s.mute.port()}),
+		with(s.row("t2 mute"), map[string]any{"port": s.mute.Port()}),
 		with(s.row("t3 wrong password"), map[string]any{"password": wrongPassword}),
 		with(s.row("t4 hung"), map[string]any{"port": hung.Port()}),
 	} {
@@ -132,8 +133,8 @@ func (s *site) everywhere(t *testing.T, second *client) {
 // singleFlight: many who ask at once make a server be asked once.
 func (s *site) singleFlight(t *testing.T) {
 	t.Helper()
-	s.operator.json(t, http.MethodPost, "/servers", with(s.row("mute"), map[string]any{"port": s.mute.port()})).want(t, http.StatusOK)
-	before := s.mute.accepted()
+	s.operator.json(t, http.MethodPost, "/servers", with(s.row("mute"), map[string]any{"port": s.mute.Port()})).want(t, http.StatusOK)
+	before := s.mute.Connections.Load()
 	var asking sync.WaitGroup
 	for range 20 {
 		request := s.operator.request(t, http.MethodGet, "/servers", "", "")
@@ -144,7 +145,7 @@ func (s *site) singleFlight(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if n := s.mute.accepted() - before; n > 5 {
+	if n := s.mute.Connections.Load() - before; n > 5 {
 		t.Errorf("twenty who asked at once made %d connections", n)
 	}
 	s.operator.send(t, http.MethodDelete, "/servers/mute", "", "").want(t, http.StatusOK)
@@ -152,10 +153,10 @@ func (s *site) singleFlight(t *testing.T) {
 
 // left: who goes away before he is answered is no fault of the server's.
 func (s *site) left(t *testing.T) {
-	mute := newRelay(t)
-	s.operator.json(t, http.MethodPost, "/servers", with(s.row("left"), map[string]any{"port": mute.port()})).want(t, http.StatusOK)
+	mute := faultnet.Listen(t, nil)
+	s.operator.json(t, http.MethodPost, "/servers", with(s.row("left"), map[string]any{"port": mute.Port()})).want(t, http.StatusOK)
 	failure := regexp.MustCompile(`(?m)^.*level=(WARN|ERROR).*activity of left`)
-	before, faults := mute.accepted(), len(failure.FindAllString(s.api.logged(), -1))
+	before, faults := mute.Connections.Load(), len(failure.FindAllString(s.api.logged(), -1))
 	conn, err := net.Dial("tcp", s.api.address)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +164,7 @@ func (s *site) left(t *testing.T) {
 	if _, err := fmt.Fprintf(conn, "GET /server_stats/left HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", s.viewer.token); err != nil {
 		t.Fatal(err)
 	}
-	pgtest.WaitFor(t, func() bool { return mute.accepted() > before }, "the server to be asked")
+	pgtest.WaitFor(t, func() bool { return mute.Connections.Load() > before }, "the server to be asked")
 	_ = conn.Close()
 	pgtest.WaitFor(t, func() bool {
 		return strings.Contains(s.api.logged(), "status=499") || len(failure.FindAllString(s.api.logged(), -1)) > faults

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sshtest"
 )
@@ -100,12 +100,11 @@ func (s *site) keyed(t *testing.T) {
 	made := s.operator.json(t, http.MethodPost, "/api/v1/ssh-keys", map[string]any{"name": "made here"}).want(t, http.StatusCreated).object(t)
 	server := sshtest.Start(t, sshtest.WithClientKey(made["public_key"].(string)))
 	s.hide(server.ClientKeyPEM)
-	door := newRelay(t)
-	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	door := faultnet.NewProxy(t, server.Host, server.Port)
 	s.operator.json(t, http.MethodPost, "/servers", s.row("keyed")).want(t, http.StatusOK)
 	const one = "/api/v1/servers/keyed"
 	s.operator.json(t, http.MethodPatch, one, map[string]any{"ssh": map[string]any{
-		"user": server.User, "port": door.port(), "key": "made here",
+		"user": server.User, "port": door.Port(), "key": "made here",
 	}}).want(t, http.StatusOK)
 
 	report := s.operator.send(t, http.MethodPost, one+"/test", "", "").want(t, http.StatusOK).object(t)
@@ -212,8 +211,9 @@ func (s *site) dead(t *testing.T, server *sshtest.Server) {
 }
 
 // hanging: an SSH server that hangs delays nobody.
-func (s *site) hanging(t *testing.T, door *relay, server *sshtest.Server) {
-	door.lead("")
+func (s *site) hanging(t *testing.T, door *faultnet.Proxy, server *sshtest.Server) {
+	door.Set(faultnet.Cut)
+	door.Set(faultnet.Dark)
 	seen := false
 	for begun := time.Now(); !seen && time.Since(begun) < pgtest.Patience; {
 		got := s.operator.get(t, "/servers").want(t, http.StatusOK)
@@ -227,15 +227,15 @@ func (s *site) hanging(t *testing.T, door *relay, server *sshtest.Server) {
 		t.Errorf("the SSH server that hangs is not shown as such: %s", s.status(t, "keyed"))
 	}
 	s.checkSpace(t, s.operator.get(t, "/servers").rows(t)["keyed"])
-	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	door.Set(faultnet.Pass)
 	pgtest.WaitFor(t, func() bool { return s.status(t, "keyed") == "ok" }, "the SSH server that hung to be well again")
 }
 
 // changedKey: a host that shows another key than was confirmed is not entered
 // (promise 21).
-func (s *site) changedKey(t *testing.T, door *relay, server *sshtest.Server) {
+func (s *site) changedKey(t *testing.T, door *faultnet.Proxy, server *sshtest.Server) {
 	impostor := sshtest.InProcess(t, sshtest.WithUser(server.User))
-	door.lead(net.JoinHostPort(impostor.Host, strconv.Itoa(impostor.Port)))
+	door.Lead(impostor.Host, impostor.Port)
 	report := s.operator.send(t, http.MethodPost, "/api/v1/servers/keyed/test", "", "").want(t, http.StatusOK).object(t)
 	detail := ""
 	for _, finding := range report["findings"].([]any) {
@@ -255,7 +255,7 @@ func (s *site) changedKey(t *testing.T, door *relay, server *sshtest.Server) {
 	if impostor.Accepted() == 0 {
 		t.Error("nobody has asked the host with another key")
 	}
-	door.lead(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	door.Lead(server.Host, server.Port)
 	pgtest.WaitFor(t, func() bool { return s.status(t, "keyed") == "ok" }, "the right host to be entered again")
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 )
 
@@ -37,7 +39,7 @@ func (s *site) settingNames(t *testing.T) {
 		t.Run(level, func(t *testing.T) {
 			t.Parallel()
 			// Ready is said at info, so a silent process must be found.
-			port := freePort(t)
+			port := strconv.Itoa(faultnet.FreePort(t))
 			settings := append([]string{level, "PGAM_TOKEN_KEY_FILE=" + file(level, tokenKey), "TOKEN_EXPIRATION=5"}, common...)
 			settings[len(settings)-3] = "PGAM_LISTEN=127.0.0.1:" + port
 			p := startSilent(t, "pgam-api", "127.0.0.1:"+port, settings...)

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,9 +16,12 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -46,21 +48,23 @@ const (
 // site is a whole installation, made as its operator would: a stats_db, users,
 // two API processes and a collector; and what is there to be watched.
 type site struct {
-	t          *testing.T // of all parts together
-	dir        string
-	dsn        string // of stats_db, to look into it
-	settings   []string
-	api        *process
-	second     *process
-	collector  *process
-	seen       *record
-	processes  []*process   // all that were ever started
-	stats      *store.Store // the same stats_db, for what takes too long otherwise
-	statements statements   // what was seen in pg_stat_activity
+	t         *testing.T // of all parts together
+	dir       string
+	dsn       string // of stats_db, to look into it
+	settings  []string
+	api       *process
+	second    *process
+	collector *process
+	seen      *record
+	processes []*process // all that were ever started
+	// The same stats_db, for what takes too long otherwise.
+	catalog    *catalog.Catalog
+	stats      *store.Store
+	statements statements // what was seen in pg_stat_activity
 
 	viewer, operator, admin *client // of the first API process
 	watched                 *pgtest.Server
-	mute                    *relay                   // accepts and never answers
+	mute                    *faultnet.Listener       // accepts and never answers
 	shell                   *sshtest.InProcessServer // of the host of watched, in known_hosts
 	names                   names
 
@@ -80,7 +84,7 @@ func startSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), dsn: pgtest.EmptyDB(t), seen: &record{statuses: map[string]map[int]int{}}, statements: statements{seen: map[string]bool{}}}
 	s.watched = pgtest.Target(t, pgtest.WithSettings(map[string]string{"log_connections": "on"}))
-	s.mute, s.shell = newRelay(t), sshtest.InProcess(t)
+	s.mute, s.shell = faultnet.Listen(t, nil), sshtest.InProcess(t)
 	s.hide(s.shell.ClientKeyPEM)
 	s.prepare(t)
 	known := fmt.Sprintf("[%s]:%d %s\n", s.shell.Host, s.shell.Port, s.shell.HostKeyLine)
@@ -106,7 +110,7 @@ func startSite(t *testing.T) *site {
 	s.processes = []*process{s.api, s.second, s.collector}
 	c := newClient(t, s.api.url(), s.seen)
 	s.viewer, s.operator, s.admin = c.as(c.login(t, "viewer", userPassword)), c.as(c.login(t, "operator", userPassword)), c.as(c.login(t, "admin", userPassword))
-	s.names = names{strconv.Itoa(s.watched.Port()): "port of the server", strconv.Itoa(s.mute.port()): "port of the mute server"}
+	s.names = names{strconv.Itoa(s.watched.Port()): "port of the server", strconv.Itoa(s.mute.Port()): "port of the mute server"}
 
 	return s
 }
@@ -142,10 +146,8 @@ func (s *site) prepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.stats, err = store.New(store.Config{DSN: secret.New(s.dsn), Keyring: ring, Application: "test"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.stats.Close)
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(s.dsn)})
+	s.catalog, s.stats = catalog.New(db, ring), store.New(db)
 }
 
 // start starts one process more, for all parts that follow.
@@ -228,118 +230,4 @@ func forge(t *testing.T, key, login string, at time.Time) string {
 	}
 
 	return token
-}
-
-// relay is an address that stays the same while what is behind it changes:
-// another server, one that accepts and never answers, or none at all.
-type relay struct {
-	listener net.Listener
-
-	mu     sync.Mutex
-	behind string // empty: accept and say nothing
-	open   map[net.Conn]bool
-	count  int // connections ever accepted
-	closed bool
-}
-
-// newRelay makes one that accepts and never answers.
-func newRelay(t *testing.T) *relay {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &relay{listener: listener, open: map[net.Conn]bool{}}
-	go r.accept()
-	t.Cleanup(func() {
-		r.mu.Lock()
-		r.closed = true
-		r.mu.Unlock()
-		_ = listener.Close()
-		r.cut()
-	})
-
-	return r
-}
-
-func (r *relay) port() int { return r.listener.Addr().(*net.TCPAddr).Port }
-
-// lead has new connections go to an address, and cuts those there are. Empty is
-// nowhere: they are accepted and never answered.
-func (r *relay) lead(address string) {
-	r.mu.Lock()
-	r.behind = address
-	r.mu.Unlock()
-	r.cut()
-}
-
-func (r *relay) cut() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for conn := range r.open {
-		_ = conn.Close()
-	}
-	clear(r.open)
-}
-
-// accepted counts the connections ever made.
-func (r *relay) accepted() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-
-	return r.count
-}
-
-func (r *relay) accept() {
-	for {
-		conn, err := r.listener.Accept()
-		if err != nil {
-			return
-		}
-		r.mu.Lock()
-		r.count++
-		behind := r.behind
-		r.mu.Unlock()
-		if !r.keep(conn) || behind == "" {
-			continue
-		}
-		onward, err := net.DialTimeout("tcp", behind, 10*time.Second)
-		if err != nil || !r.keep(onward) {
-			_ = conn.Close()
-
-			continue
-		}
-		go r.copy(conn, onward)
-		go r.copy(onward, conn)
-	}
-}
-
-// keep notes a connection, to cut it later.
-func (r *relay) keep(conn net.Conn) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		_ = conn.Close()
-
-		return false
-	}
-	r.open[conn] = true
-
-	return true
-}
-
-func (r *relay) copy(to, from net.Conn) {
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				break
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	_, _ = to.Close(), from.Close()
 }

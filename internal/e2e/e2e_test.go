@@ -81,7 +81,7 @@ func TestEverything(t *testing.T) {
 
 	awaitDatabase(t, e)
 	before := time.Now().UTC()
-	bench := target.runBench(t, 8*time.Second)
+	bench := target.runBench(t, 11*time.Second) // so that the period below ends with it
 	ended := time.Now().UTC().Truncate(time.Second)
 	awaitCommits(t, e, before, bench, 1)
 	// The collector finds a new server within two seconds; windows begin at
@@ -357,7 +357,7 @@ func checkGap(t *testing.T, e *everything, path string, stopped, started time.Ti
 	c.check(t)
 	// The collector is up somewhat before everything is; how long stopping and
 	// starting take is the machine's.
-	if n := c.SkippedBy["not_running"]; n < 1 || c.Gap < 1 || c.OK+c.Degraded < 1 {
+	if n := c.SkippedBy["not_running"]; n < 1 || c.Gap < 1 {
 		t.Errorf("coverage around a restart of %s is %+v, want its gap in it", started.Sub(stopped), c)
 	}
 }

@@ -1,13 +1,14 @@
 package e2e
 
 import (
-	"net"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 )
 
@@ -47,17 +48,6 @@ func setWrong(t *testing.T) wrong {
 	if err := os.WriteFile(w.file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = free.Close()
-
 	w.migrated, w.empty, w.newer = pgtest.StatsDB(t), pgtest.EmptyDB(t), pgtest.StatsDB(t)
 	pgtest.Exec(t, w.newer, "update public.pgam_schema_version set version = version + 1")
 	change := func(dsn string, change func(*url.URL)) string {
@@ -70,11 +60,11 @@ func setWrong(t *testing.T) wrong {
 		return u.String()
 	}
 	w.missing = change(w.empty, func(u *url.URL) { u.Path = "/no_such_db" })
-	w.unreachable = change(w.empty, func(u *url.URL) { u.Host = free.Addr().String() })
+	w.unreachable = change(w.empty, func(u *url.URL) { u.Host = fmt.Sprint("127.0.0.1:", faultnet.FreePort(t)) })
 	target := pgtest.Target(t)
 	w.refusing = pgtest.WithUser(t, target.DSN(pgtest.User), pgtest.User, canary)
 	w.powerless = target.DSN(pgtest.User)
-	w.listener = listener.Addr().String()
+	w.listener = faultnet.Listen(t, nil).Address()
 	for _, dsn := range []*string{&w.migrated, &w.empty, &w.newer, &w.missing, &w.unreachable, &w.refusing, &w.powerless} {
 		*dsn = "PGAM_STATS_DSN=" + *dsn
 	}

@@ -14,9 +14,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -45,24 +46,24 @@ func (c *collectorProcess) kill(t *testing.T) {
 	_ = c.cmd.Wait() // killed
 }
 
-// TestOutage: an outage of stats_db, with a kill -9 of the collector in the
-// middle of it, loses at most the second of the kill and doubles nothing.
-func TestOutage(t *testing.T) {
-	t.Parallel()
-	storage, watched := pgtest.Target(t), pgtest.Target(t)
+// outage has a collector watch a server until a window is stored, and then takes
+// stats_db away from it. open is the pid of a session that is open all the time.
+func outage(t *testing.T) (storage *pgtest.Server, dsn, dir string, c *collectorProcess, open uint32) {
+	t.Helper()
+	watched := pgtest.Target(t)
+	storage = pgtest.Target(t)
 	storage.Exec(t, "create database stats_db")
-	dsn := storage.DatabaseDSN(pgtest.Superuser, "stats_db")
+	dsn = storage.DatabaseDSN(pgtest.Superuser, "stats_db")
 	if out := runProgram(t, []string{"PGAM_STATS_DSN=" + dsn}, "pgam", "migrate"); out.code != 0 {
 		t.Fatalf("migrate: %s", out.stderr)
 	}
-	dir := t.TempDir()
-	c := &collectorProcess{env: []string{
+	dir = t.TempDir()
+	c = &collectorProcess{env: []string{
 		"PGAM_STATS_DSN=" + dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json"), "PGAM_DATA_DIR=" + dir,
 		"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_WINDOW=5s",
 	}}
 	register(t, dsn, filepath.Join(dir, "keyring.json"), watched)
-	open := holdOpen(t, watched)
-
+	open = holdOpen(t, watched)
 	c.start(t)
 	t.Cleanup(func() {
 		_ = c.cmd.Process.Kill()
@@ -72,6 +73,14 @@ func TestOutage(t *testing.T) {
 	})
 	pgtest.WaitFor(t, func() bool { return ticks(t, dsn) >= 5 }, "a first window")
 	storage.Stop(t)
+	return storage, dsn, dir, c, open
+}
+
+// TestOutage: an outage of stats_db, with a kill -9 of the collector in the
+// middle of it, loses at most the second of the kill and doubles nothing.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	storage, dsn, _, c, open := outage(t)
 	stopped := time.Now()
 	awaitClock(t, 8*time.Second)
 	c.kill(t)
@@ -138,29 +147,7 @@ func nothingDoubled(t *testing.T, dsn string, open uint32) {
 // has already and the journal still knows is not stored again.
 func TestDamagedJournal(t *testing.T) {
 	t.Parallel()
-	storage, watched := pgtest.Target(t), pgtest.Target(t)
-	storage.Exec(t, "create database stats_db")
-	dsn := storage.DatabaseDSN(pgtest.Superuser, "stats_db")
-	if out := runProgram(t, []string{"PGAM_STATS_DSN=" + dsn}, "pgam", "migrate"); out.code != 0 {
-		t.Fatalf("migrate: %s", out.stderr)
-	}
-	dir := t.TempDir()
-	c := &collectorProcess{env: []string{
-		"PGAM_STATS_DSN=" + dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json"), "PGAM_DATA_DIR=" + dir,
-		"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_WINDOW=5s",
-	}}
-	register(t, dsn, filepath.Join(dir, "keyring.json"), watched)
-	open := holdOpen(t, watched)
-
-	c.start(t)
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill()
-		if t.Failed() {
-			t.Log(c.log.String())
-		}
-	})
-	pgtest.WaitFor(t, func() bool { return ticks(t, dsn) >= 5 }, "a first window")
-	storage.Stop(t)
+	storage, dsn, dir, c, open := outage(t)
 	awaitClock(t, 8*time.Second)
 	c.kill(t)
 	killed := time.Now()
@@ -214,11 +201,9 @@ func register(t *testing.T, dsn, key string, watched ...*pgtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(dsn), Keyring: ring, Application: "pgam-test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)})
+	defer db.Close()
+	stored := catalog.New(db, ring)
 	for i, server := range watched {
 		tg := target.Target{Name: "watched", Enabled: true, Endpoint: target.Endpoint{
 			Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
@@ -227,7 +212,7 @@ func register(t *testing.T, dsn, key string, watched ...*pgtest.Server) {
 			tg.Name += fmt.Sprintf(" %d", i+1)
 		}
 		tg.Defaults()
-		if _, err := stats.CreateServer(t.Context(), tg); err != nil {
+		if _, err := stored.CreateServer(t.Context(), tg); err != nil {
 			t.Fatal(err)
 		}
 	}

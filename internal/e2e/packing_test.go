@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 )
 
@@ -51,12 +52,11 @@ func newPackings(t *testing.T) *packings {
 	if made.code != 0 {
 		t.Fatalf("synth: %s", made.stderr)
 	}
-	stats, err := store.New(store.Config{DSN: secret.New(p.dsn), Application: "pgam-test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(p.dsn)})
+	defer db.Close()
+	stats := store.New(db)
 	for made := 1; made > 0; { // what the collector would do meanwhile
+		var err error
 		if made, _, err = stats.Roll(t.Context(), time.Now(), 1000); err != nil {
 			t.Fatal(err)
 		}

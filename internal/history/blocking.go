@@ -32,7 +32,7 @@ func KindOf(s *Session) BlockerKind {
 		return PreparedBlocker
 	case strings.HasPrefix(s.State, "idle in transaction"):
 		return IdleInXact
-	case s.State == "disabled":
+	case s.State == sample.Untracked:
 		return NotTracked
 	case s.State == "idle" || s.State == "":
 		return IdleBlocker

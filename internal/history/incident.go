@@ -132,7 +132,7 @@ func (i *Incident) Missing() []string {
 	say(i.Instant.At.IsZero(), "no answered tick is near the instant: its sessions are not known")
 	untracked := 0
 	for n := range i.Instant.Sessions {
-		if i.Instant.Sessions[n].State == "disabled" {
+		if i.Instant.Sessions[n].State == sample.Untracked {
 			untracked++
 		}
 	}

@@ -125,12 +125,20 @@ func isLarge(route string) bool {
 	return strings.Contains(route, "/history/") || strings.HasSuffix(route, "/incident") || strings.HasSuffix(route, "/stats")
 }
 
-// enter waits for room, and tells the client where there is none in time.
+// enter waits for room, and tells the client where there is none in time. One that
+// has hung up meanwhile did not lack room, and is no 503 that pages somebody.
 func (a *answers) enter(c *gin.Context, room *semaphore.Weighted, bytes int64) bool {
+	if room.TryAcquire(bytes) {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), a.wait)
 	defer cancel()
 	if room.Acquire(ctx, bytes) == nil {
 		return true
+	}
+	if c.Request.Context().Err() != nil {
+		writeFault(c, clientLeft, "the client did not wait")
+		return false
 	}
 	a.refuse(c)
 	return false

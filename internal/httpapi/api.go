@@ -45,8 +45,8 @@ type Config struct {
 
 // New makes the API. It starts nothing.
 func New(cfg Config) (http.Handler, error) {
-	if cfg.Services.Logins == nil && cfg.Services.Accounts != nil && cfg.Services.Log != nil {
-		guard, err := auth.NewGuard(auth.GuardConfig{Ledger: cfg.Services.Accounts, PerMinute: cfg.LoginsPerMinute, Log: cfg.Services.Log})
+	if cfg.Services.Logins == nil && cfg.Services.Catalog != nil && cfg.Services.Log != nil {
+		guard, err := auth.NewGuard(auth.GuardConfig{Ledger: cfg.Services.Catalog, PerMinute: cfg.LoginsPerMinute, Log: cfg.Services.Log})
 		if err != nil {
 			return nil, fmt.Errorf("make API: %w", err)
 		}

@@ -113,11 +113,11 @@ func TestContract(t *testing.T) {
 // prepare adds or removes the server that comes and goes.
 func (c *contract) prepare(t *testing.T, route string) {
 	t.Helper()
-	if err := c.store.DeleteServer(t.Context(), "new", true); err != nil && !errors.Is(err, target.ErrNotFound) {
+	if err := c.stored.DeleteServer(t.Context(), "new", true); err != nil && !errors.Is(err, target.ErrNotFound) {
 		t.Fatal(err)
 	}
 	if strings.HasPrefix(route, "DELETE") {
-		must[target.Target](t)(c.store.CreateServer(t.Context(), target.Target{Name: "new", Endpoint: target.Endpoint{Host: "h", User: "u"}}))
+		must[target.Target](t)(c.stored.CreateServer(t.Context(), target.Target{Name: "new", Endpoint: target.Endpoint{Host: "h", User: "u"}}))
 	}
 	if err := c.live.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func (c *contract) request(method, path, contentType, body string) *http.Request
 // contract's table.
 func (c *contract) identities(t *testing.T) func(yield func(string, string) bool) {
 	t.Helper()
-	viewer := must[account.User](t)(c.store.Account(t.Context(), "viewer"))
+	viewer := must[account.User](t)(c.stored.Account(t.Context(), "viewer"))
 	issue := func(id int64, login string, at time.Time) string {
 		u := viewer
 		u.ID, u.Login = id, login
@@ -376,7 +376,7 @@ func startContract(t *testing.T) *contract {
 			Endpoint: target.Endpoint{Host: server.Host(), Port: server.Port(), User: pgtest.User, Password: secret.New(pgtest.Password)},
 		}
 		change(&one)
-		return must[target.Target](t)(a.store.CreateServer(t.Context(), one))
+		return must[target.Target](t)(a.stored.CreateServer(t.Context(), one))
 	}
 	watch("well", func(*target.Target) {})
 	watch("disks", func(s *target.Target) { s.DiskSource = target.DiskLocal })

@@ -128,7 +128,7 @@ func TestDisksOverSSH(t *testing.T) {
 // sampledDisk stores a sample of the file system of a server's data directory.
 func (a *api) sampledDisk(server string, at time.Time, total, free int64) {
 	a.t.Helper()
-	if err := a.store.EnsurePartitions(a.t.Context(), at, at); err != nil {
+	if err := a.past.EnsurePartitions(a.t.Context(), at, at); err != nil {
 		a.t.Fatal(err)
 	}
 	id := pgtest.Value[int64](a.t, a.dsn, "select id from pgam.server where name = $1 and deleted_at is null", server)
@@ -285,8 +285,8 @@ func TestFirstContact(t *testing.T) {
 	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: 5 * time.Second, Log: log}))
 	t.Cleanup(shells.Close)
 	trusting := must[*live.Live](t)(live.New(live.Config{
-		Catalog: a.store, Log: log, Application: "pgam-api", Deadline: 10 * time.Second, StatusTTL: time.Second, DiskTTL: time.Second,
-		Pools: map[target.PoolProfile]live.Size{target.PoolDefault: {Max: 1}}, Shells: shells, Disks: disk.New(shells), Pins: a.store,
+		Catalog: a.stored, Log: log, Application: "pgam-api", Deadline: 10 * time.Second, StatusTTL: time.Second, DiskTTL: time.Second,
+		Pools: map[target.PoolProfile]live.Size{target.PoolDefault: {Max: 1}}, Shells: shells, Disks: disk.New(shells), Pins: a.stored,
 	}))
 	body := bodyOf(server, "db1")
 	body["ssh_user"], body["ssh_password"], body["ssh_port"] = host.User, host.Password, host.Port

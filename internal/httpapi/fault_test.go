@@ -14,8 +14,9 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/httpapi"
+	"github.com/pgam/pgam/internal/httpapi/face"
 	"github.com/pgam/pgam/internal/pgtest"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -88,19 +89,15 @@ func TestAHostileRowCostsNoMoreThanItsAnswer(t *testing.T) {
 }
 
 // hostileDisks panics in the goroutine that reads for all who ask.
-type hostileDisks struct{}
+type hostileDisks struct{ face.History }
 
 func (hostileDisks) DisksNow(context.Context, target.ID) ([]history.Disk, error) {
 	panic("a canary beside a request")
 }
 
-func (hostileDisks) DiskTimeline(context.Context, target.Target, history.Range) (history.DiskTimeline, error) {
-	return history.DiskTimeline{}, errors.New("not asked")
-}
-
 func TestAPanicBesideARequestIsAnError(t *testing.T) {
 	t.Parallel()
-	a := startAPI(t, func(c *httpapi.Config) { c.Services.Disks = hostileDisks{} })
+	a := startAPI(t, func(c *httpapi.Config) { c.Services.History = hostileDisks{c.Services.History} })
 	a.watched("db1", pgtest.Target(t))
 	r := a.want(http.StatusInternalServerError, a.get("/api/v1/servers/db1/disks"))
 	if strings.Contains(string(r.Body), "canary") || !strings.Contains(a.log.String(), "a canary beside a request") || !strings.Contains(a.log.String(), "hostileDisks") {
@@ -116,11 +113,11 @@ func TestADeadConnectionToStatsDBCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	a := startAPI(t, func(c *httpapi.Config) { c.Deadline = 8 * time.Second })
 	for _, name := range []string{"db1", "db2"} {
-		must[target.Target](t)(a.store.CreateServer(t.Context(), target.Target{
+		must[target.Target](t)(a.stored.CreateServer(t.Context(), target.Target{
 			Name: name, Endpoint: target.Endpoint{Host: "db.invalid", User: "mon"}, Enabled: true,
 		}))
 	}
-	if err := errors.Join(a.store.EnsurePartitions(t.Context(), time.Now(), time.Now()), a.live.Refresh(t.Context())); err != nil {
+	if err := errors.Join(a.past.EnsurePartitions(t.Context(), time.Now(), time.Now()), a.live.Refresh(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	const list = "select array_agg(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgam-api'"
@@ -152,6 +149,8 @@ func TestADeadConnectionToStatsDBCostsOneRequest(t *testing.T) {
 // endingFleet ends each question with an error, or with whoever asks where that
 // is nil.
 type endingFleet struct {
+	face.History
+
 	end     error
 	waiting chan struct{}
 }
@@ -162,11 +161,7 @@ func (f *endingFleet) Fleet(ctx context.Context, _ time.Time) (map[target.ID]*hi
 	}
 	f.waiting <- struct{}{}
 	<-ctx.Done()
-	return nil, fmt.Errorf("read fleet: %w: %w", store.ErrUnavailable, ctx.Err()) // whatever it takes itself for
-}
-
-func (*endingFleet) FleetActivity(context.Context, history.ActivityPlan) (history.FleetActivity, error) {
-	return history.FleetActivity{}, errors.New("not asked")
+	return nil, fmt.Errorf("read fleet: %w: %w", statsdb.ErrUnavailable, ctx.Err()) // whatever it takes itself for
 }
 
 // Five ends of a request are five different things, to the client and in the
@@ -175,7 +170,7 @@ func (*endingFleet) FleetActivity(context.Context, history.ActivityPlan) (histor
 func TestEndsOfARequestAreTold(t *testing.T) {
 	t.Parallel()
 	fleet := &endingFleet{waiting: make(chan struct{}, 1)}
-	a := startAPI(t, func(c *httpapi.Config) { c.Services.Fleet = fleet })
+	a := startAPI(t, func(c *httpapi.Config) { fleet.History, c.Services.History = c.Services.History, fleet })
 	told := ""
 	since := func() string { return strings.TrimPrefix(a.log.String(), told) }
 	for _, c := range []struct {
@@ -183,9 +178,9 @@ func TestEndsOfARequestAreTold(t *testing.T) {
 		status             int
 		retry, says, level string
 	}{
-		{store.ErrUnavailable, http.StatusServiceUnavailable, "5", "not available", "WARN"},
-		{store.ErrLocked, http.StatusServiceUnavailable, "5", "lock", "WARN"},
-		{store.ErrTooSlow, http.StatusGatewayTimeout, "", "shorter range", "WARN"},
+		{statsdb.ErrUnavailable, http.StatusServiceUnavailable, "5", "not available", "WARN"},
+		{statsdb.ErrLocked, http.StatusServiceUnavailable, "5", "lock", "WARN"},
+		{statsdb.ErrTooSlow, http.StatusGatewayTimeout, "", "shorter range", "WARN"},
 		{errors.New("a bug in a scan"), http.StatusInternalServerError, "", "Internal Server Error", "ERROR"},
 	} {
 		told, fleet.end = a.log.String(), c.end
@@ -217,7 +212,9 @@ func TestEndsOfARequestAreTold(t *testing.T) {
 func TestEveryRequestHasADeadline(t *testing.T) {
 	t.Parallel()
 	fleet := &endingFleet{waiting: make(chan struct{}, 1)}
-	a := startAPI(t, func(c *httpapi.Config) { c.Deadline, c.Services.Fleet = 50*time.Millisecond, fleet })
+	a := startAPI(t, func(c *httpapi.Config) {
+		fleet.History, c.Deadline, c.Services.History = c.Services.History, 50*time.Millisecond, fleet
+	})
 	r := a.want(http.StatusGatewayTimeout, a.get("/api/v1/fleet"))
 	if said := r.detail(t); !strings.Contains(said, "within 50ms") || !strings.Contains(said, "shorter range") {
 		t.Errorf("it says %q", said)

@@ -44,10 +44,10 @@ func seedHistory(t *testing.T) *api {
 	t.Helper()
 	now := time.Date(2024, 11, 22, 13, 0, 0, 0, time.UTC)
 	a := startAPI(t, func(c *httpapi.Config) { c.Services.Now = func() time.Time { return now } })
-	must[target.Target](t)(a.store.CreateServer(t.Context(), target.Target{
+	must[target.Target](t)(a.stored.CreateServer(t.Context(), target.Target{
 		Name: "seeded", Endpoint: target.Endpoint{Host: "db.invalid", User: "mon"}, Enabled: true,
 	}))
-	if err := a.store.EnsurePartitions(t.Context(), now.AddDate(0, 0, -1), now); err != nil {
+	if err := a.past.EnsurePartitions(t.Context(), now.AddDate(0, 0, -1), now); err != nil {
 		t.Fatal(err)
 	}
 	id := pgtest.Value[int64](t, a.dsn, "update pgam.server set name = 'größe 2', created_at = '2024-11-22 11:00Z' returning id")
@@ -116,7 +116,7 @@ func (a *api) seedDatabases(id target.ID) {
 		}}})
 	}
 	slices.SortFunc(visits[1:], func(a, b *sample.Visit) int { return a.Disks.At.Compare(b.Disks.At) })
-	if err := a.store.Append(a.t.Context(), sample.Batch{Visits: visits}); err != nil {
+	if err := a.past.Append(a.t.Context(), sample.Batch{Visits: visits}); err != nil {
 		a.t.Fatal(err)
 	}
 }

@@ -24,7 +24,7 @@ func seedEvents(a *api) {
 	a.t.Helper()
 	id := target.ID(pgtest.Value[int64](a.t, a.dsn, "select id from pgam.server where name = 'größe 2'"))
 	at := func(minute int) time.Time { return time.Date(2024, 11, 22, 12, minute, 0, 0, time.UTC) }
-	err := a.store.Append(a.t.Context(), sample.Batch{Visits: []*sample.Visit{
+	err := a.past.Append(a.t.Context(), sample.Batch{Visits: []*sample.Visit{
 		{Server: id, Events: []sample.Event{
 			{At: at(0), Kind: sample.EventRestart, Detail: "the postmaster started at 11:59:58"},
 			{At: at(1), Kind: sample.EventSetting, Subject: "work_mem", Old: "4MB", New: "64MB"},

@@ -65,7 +65,7 @@ func TestALoginIsRenewedAndEnded(t *testing.T) {
 	}
 	a.want(200, a.as(other, http.MethodGet, "/servers"))
 	// Another process has read the user before.
-	user := must[account.User](t)(a.store.Account(t.Context(), "viewer"))
+	user := must[account.User](t)(a.stored.Account(t.Context(), "viewer"))
 	claims, err := a.tokens.Parse(first)
 	if err != nil || claims.Check(user) == nil {
 		t.Errorf("what another process reads leaves the token in force: %v", err)

@@ -56,7 +56,7 @@ func TestGuessersKeepNobodyFromLoggingIn(t *testing.T) {
 		c.TrustedProxies = []string{"127.0.0.1"}
 		c.Services.Passwords = must[*auth.Hasher](t)(auth.NewHasher(auth.HasherConfig{Cost: 6, Slots: 1, Queue: 64}))
 		c.Services.Logins = must[*auth.Guard](t)(auth.NewGuard(auth.GuardConfig{
-			Ledger: c.Services.Accounts, PerMinute: 30, Log: c.Services.Log,
+			Ledger: c.Services.Catalog, PerMinute: 30, Log: c.Services.Log,
 			Wait: func(context.Context, time.Duration) error { return nil },
 		}))
 	})
@@ -138,7 +138,7 @@ func TestLoginRate(t *testing.T) {
 	// test takes.
 	limited := func(c *httpapi.Config) {
 		c.Services.Logins = must[*auth.Guard](t)(auth.NewGuard(auth.GuardConfig{
-			Ledger: c.Services.Accounts, PerMinute: rate, Log: c.Services.Log, Now: func() time.Time { return time.Unix(1e9, 0) },
+			Ledger: c.Services.Catalog, PerMinute: rate, Log: c.Services.Log, Now: func() time.Time { return time.Unix(1e9, 0) },
 			Wait: func(context.Context, time.Duration) error { return nil },
 		}))
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/httpapi"
@@ -29,6 +30,7 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -45,7 +47,9 @@ type api struct {
 	*httptest.Server
 	t      *testing.T
 	dsn    string
-	store  *store.Store
+	db     *statsdb.DB
+	stored *catalog.Catalog
+	past   *store.Store
 	live   *live.Live
 	tokens *auth.Tokens
 	log    *lockedBuffer
@@ -89,12 +93,12 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 	a := &api{t: t, dsn: pgtest.StatsDB(t), log: new(lockedBuffer)}
 	log := slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := must[*secret.Keyring](t)(secret.ParseKeyring(must[[]byte](t)(secret.GenerateKeyring())))
-	a.store = must[*store.Store](t)(store.New(store.Config{DSN: secret.New(a.dsn), Keyring: keys, Application: "pgam-api", MaxConns: 4}))
-	t.Cleanup(a.store.Close)
+	a.db = pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(a.dsn), Application: "pgam-api", MaxConns: 4})
+	a.stored, a.past = catalog.New(a.db, keys), store.New(a.db)
 	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: 5 * time.Second, Log: log}))
 	t.Cleanup(shells.Close)
 	a.live = must[*live.Live](t)(live.New(live.Config{
-		Catalog: a.store, Log: log, Application: "pgam-api", Deadline: 3 * time.Second, StatusTTL: 5 * time.Second,
+		Catalog: a.stored, Log: log, Application: "pgam-api", Deadline: 3 * time.Second, StatusTTL: 5 * time.Second,
 		Pools:  map[target.PoolProfile]live.Size{target.PoolDefault: {Min: 1, Max: 5}, target.PoolStatsDB: {Min: 2, Max: 10}},
 		Shells: shells, Disks: disk.New(shells), DiskTTL: 5 * time.Second,
 	}))
@@ -114,15 +118,14 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 	}))
 	hash := must[string](t)(hasher.Hash(t.Context(), password))
 	for _, role := range account.Roles() {
-		must[account.User](t)(a.store.CreateAccount(t.Context(), account.User{Login: string(role), PasswordHash: hash, Role: role, Active: true}))
+		must[account.User](t)(a.stored.CreateAccount(t.Context(), account.User{Login: string(role), PasswordHash: hash, Role: role, Active: true}))
 	}
-	ready := must[*daemon.Readiness](t)(daemon.NewReadiness(log, daemon.Check{Name: "stats_db", Run: a.store.CheckSchema}))
+	ready := must[*daemon.Readiness](t)(daemon.NewReadiness(log, daemon.Check{Name: "stats_db", Run: a.db.CheckSchema}))
 	registry := prometheus.NewRegistry()
 	cfg := httpapi.Config{
 		Services: httpapi.Services{
-			Catalog: a.store, Roster: a.live, Live: a.live, Pools: a.live, History: a.store, Series: a.store, Fleet: a.store, Databases: a.store, Disks: a.store, Storage: a.store,
-			Keys: a.store, Keysmith: keysmith{}, Accounts: a.store, Settings: oneSetting{a.store},
-			Passwords: hasher, Tokens: a.tokens, Unavailable: store.ErrUnavailable, TooSlow: store.ErrTooSlow, Locked: store.ErrLocked, Unconfirmed: store.ErrUnconfirmed,
+			Catalog: a.stored, Live: a.live, History: a.past, Keysmith: keysmith{}, Settings: oneSetting{a.stored},
+			Passwords: hasher, Tokens: a.tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
 			Healthy: func(ctx context.Context) bool { return ready.Report(ctx).Ready }, Log: log, Version: "test",
 		},
 		CORSOrigins: []string{"https://ui.example.org"},
@@ -142,7 +145,7 @@ func startAPI(t *testing.T, change ...func(*httpapi.Config)) *api {
 
 func (a *api) tokenOf(role account.Role) string {
 	a.t.Helper()
-	user := must[account.User](a.t)(a.store.Account(a.t.Context(), string(role)))
+	user := must[account.User](a.t)(a.stored.Account(a.t.Context(), string(role)))
 	token, _, err := a.tokens.Issue(user, time.Now())
 	if err != nil {
 		a.t.Fatal(err)
@@ -246,7 +249,7 @@ func (a *api) want(status int, r answer) answer {
 // watched adds a running server under a name.
 func (a *api) watched(name string, s *pgtest.Server) target.Target {
 	a.t.Helper()
-	t := must[target.Target](a.t)(a.store.CreateServer(a.t.Context(), target.Target{
+	t := must[target.Target](a.t)(a.stored.CreateServer(a.t.Context(), target.Target{
 		Name: name, Enabled: true,
 		Endpoint: target.Endpoint{Host: s.Host(), Port: s.Port(), User: pgtest.User, Password: secret.New(pgtest.Password)},
 	}))

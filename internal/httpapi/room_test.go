@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -111,5 +112,31 @@ func TestAnswersThatGrowHaveRoom(t *testing.T) {
 	}
 	if !a.small.TryAcquire(smallRoom) || !a.grown.TryAcquire(grownRoom) {
 		t.Error("what was taken still has room")
+	}
+}
+
+// A client that hung up lacks no room: it is neither refused while there is some,
+// nor counted as an outage where there is none.
+func TestWhoHungUpLacksNoRoom(t *testing.T) {
+	t.Parallel()
+	a := newAnswers(largeAnswer, time.Minute)
+	engine := newRouter()
+	engine.Use(a.handle)
+	engine.GET("/history/large", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", []byte("{}")) })
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	ask := func() int {
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, httptest.NewRequestWithContext(gone, http.MethodGet, "/history/large", http.NoBody))
+		return w.Code
+	}
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("with room: %d, want what the handler says", got)
+	}
+	if !a.large.TryAcquire(largeAnswer) {
+		t.Fatal("the room was not given back")
+	}
+	if got := ask(); got != clientLeft {
+		t.Errorf("without room: %d, want %d", got, clientLeft)
 	}
 }

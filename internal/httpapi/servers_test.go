@@ -497,7 +497,7 @@ func TestWithoutStatsDB(t *testing.T) {
 	if r.detail(t) != "Internal Server Error" || !strings.Contains(a.log.String(), "42P01") {
 		t.Errorf("a driver's error: %s", r.Body)
 	}
-	a.store.Close()
+	a.db.Close()
 	if r := a.get("/server/db1/stats"); r.Status != 503 && r.Status != 500 || strings.Contains(string(r.Body), "pool") {
 		t.Errorf("a closed pool: %d %s", r.Status, r.Body)
 	}

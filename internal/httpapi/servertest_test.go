@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/httpapi"
 	"github.com/pgam/pgam/internal/pgtest"
 )
@@ -29,22 +29,9 @@ func TestATestOfAServerIsNoPortScanner(t *testing.T) {
 		t.Helper()
 		a.want(201, a.json(http.MethodPost, "/api/v1/servers", row{"name": name, "host": host, "port": port, "user": "u", "password": "p"}))
 	}
-	closed := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
-	closedPort := closed.Addr().(*net.TCPAddr).Port
-	_ = closed.Close()
-	silent := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) // it accepts, and closes at once: no PostgreSQL
-	go func() {
-		for {
-			conn, err := silent.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.Close()
-		}
-	}()
-	t.Cleanup(func() { _ = silent.Close() })
-	add("closed", "127.0.0.1", closedPort)
-	add("open", "127.0.0.1", silent.Addr().(*net.TCPAddr).Port)
+	silent := faultnet.Listen(t, func(*faultnet.Conn) {}) // it accepts, and closes at once: no PostgreSQL
+	add("closed", "127.0.0.1", faultnet.FreePort(t))
+	add("open", silent.Host(), silent.Port())
 	add("socket", "/var/run/postgresql", 5432)
 	add("own", "localhost", server.Port())
 	add("link-local", "169.254.169.254", 80)

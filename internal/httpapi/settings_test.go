@@ -8,17 +8,17 @@ import (
 	"testing"
 
 	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/httpapi/face"
-	"github.com/pgam/pgam/internal/store"
 )
 
 // oneSetting knows a single setting, that must not be bad.
-type oneSetting struct{ stats *store.Store }
+type oneSetting struct{ catalog *catalog.Catalog }
 
 const settingName = "PGAM_RETENTION_WINDOWS"
 
 func (s oneSetting) Settings(ctx context.Context) ([]face.Setting, error) {
-	stored, err := s.stats.Settings(ctx)
+	stored, err := s.catalog.Settings(ctx)
 	row := face.Setting{
 		Name: settingName, Value: "30d", Default: "30d", Source: face.SettingDefault, Description: "How long.", Limits: "1h to 36500d", Unit: "duration",
 	}
@@ -36,7 +36,7 @@ func (s oneSetting) ChangeSettings(ctx context.Context, changes map[string]*stri
 			return fmt.Errorf("%w: %s is not for this", face.ErrSetting, name)
 		}
 	}
-	return s.stats.ChangeSettings(ctx, changes, by)
+	return s.catalog.ChangeSettings(ctx, changes, by)
 }
 
 func TestSettings(t *testing.T) {

@@ -10,7 +10,7 @@ func TestStorage(t *testing.T) {
 	t.Parallel()
 	a := startAPI(t)
 	now := time.Now().UTC()
-	if err := a.store.EnsurePartitions(t.Context(), now, now.AddDate(0, 0, 3)); err != nil {
+	if err := a.past.EnsurePartitions(t.Context(), now, now.AddDate(0, 0, 3)); err != nil {
 		t.Fatal(err)
 	}
 	body := a.row(a.want(200, a.get("/api/v1/storage")))

@@ -100,7 +100,7 @@ func TestToken(t *testing.T) {
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
 	a := startAPI(t)
-	user, err := a.store.Account(t.Context(), "viewer")
+	user, err := a.stored.Account(t.Context(), "viewer")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +167,11 @@ func TestRevocation(t *testing.T) {
 	a := startAPI(t)
 	a.want(200, a.get("/servers"))
 	old := a.token
-	user, err := a.store.Account(t.Context(), "operator")
+	user, err := a.stored.Account(t.Context(), "operator")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.store.SetPassword(t.Context(), "operator", user.PasswordHash); err != nil {
+	if err := a.stored.SetPassword(t.Context(), "operator", user.PasswordHash); err != nil {
 		t.Fatal(err)
 	}
 	a.token = a.tokenOf(account.Operator)
@@ -197,7 +197,7 @@ func TestATokenOutlivesNoUser(t *testing.T) {
 	t.Cleanup(second.Close)
 	here := a.watched("here", pgtest.Target(t))
 	ghost := func(role account.Role) string {
-		u := must[account.User](t)(a.store.CreateAccount(t.Context(), account.User{Login: "ghost", PasswordHash: "$2a$hash", Role: role, Active: true}))
+		u := must[account.User](t)(a.stored.CreateAccount(t.Context(), account.User{Login: "ghost", PasswordHash: "$2a$hash", Role: role, Active: true}))
 		token, _, err := a.tokens.Issue(u, time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +224,7 @@ func TestATokenOutlivesNoUser(t *testing.T) {
 	}
 	streamed := make(chan int, 1)
 	go func() { streamed <- ask(a.URL, "/api/v1/servers/"+here.Name+"/stream?every=1", old) }()
-	if err := a.store.DeleteAccount(t.Context(), "ghost"); err != nil {
+	if err := a.stored.DeleteAccount(t.Context(), "ghost"); err != nil {
 		t.Fatal(err)
 	}
 	fresh := ghost(account.Admin)

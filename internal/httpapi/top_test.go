@@ -45,7 +45,7 @@ func TestActivityByDimension(t *testing.T) {
 		before[tt.name] = string(a.want(200, a.get(tt.path)).Body)
 	}
 	for range 3 {
-		if _, _, err := a.store.Roll(t.Context(), rolled, 100); err != nil {
+		if _, _, err := a.past.Roll(t.Context(), rolled, 100); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -184,12 +185,7 @@ func openSource(tb testing.TB, dsn string, layout Layout) *Source {
 
 func openStore(tb testing.TB, dsn string) *store.Store {
 	tb.Helper()
-	s, err := store.New(store.Config{DSN: secret.New(dsn), Application: "pgam-test"})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(s.Close)
-	return s
+	return store.New(pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)}))
 }
 
 // importAll is what pgam import does with one server. fail, if not nil, is asked before each chunk.

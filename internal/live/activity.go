@@ -110,7 +110,7 @@ func sessionsOn(ctx context.Context, conn *pgxpool.Conn, all bool) (sessions []S
 			unseen.Hidden++
 			continue
 		}
-		if s.State != nil && *s.State == "disabled" {
+		if s.State != nil && *s.State == sample.Untracked {
 			unseen.Untracked++
 			idle := unseen.version < 140000 || s.WaitEvent != nil && *s.WaitEvent == "ClientRead"
 			if idle && !all {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgam/pgam/internal/disk"
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
@@ -210,7 +209,7 @@ func TestLookGoesOn(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Target(t)
 	db1, db2 := local(1, "db1", server), local(2, "db2", server)
-	hold, ended := make(chan struct{}), make(chan struct{})
+	hold, ended := make(chan struct{}, 1), make(chan struct{}) // hold: a look may begin late
 	r := &reader{read: func(ctx context.Context, t target.Target, l []sample.Location) (sample.Disks, error) {
 		select {
 		case <-hold:
@@ -272,7 +271,7 @@ func TestViews(t *testing.T) {
 	t.Parallel()
 	const deadline = 6 * time.Second // what is well answers within it on a busy machine
 	hung, sound := pgtest.Target(t), pgtest.Target(t)
-	mute := muteListener(t)
+	mute := faultnet.Listen(t, nil).Port()
 	c := &catalog{servers: []target.Target{
 		local(1, "hung", hung), local(2, "well", sound),
 		overSSH(3, "mute", sound, target.Shell{Host: "127.0.0.1", Port: mute, User: "x", Password: secret.New("x")}),
@@ -320,44 +319,6 @@ func TestViews(t *testing.T) {
 			}
 		}
 	}
-}
-
-// muteListener accepts connections and never says a word.
-func muteListener(t *testing.T) (port int) {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var (
-		mu    sync.Mutex
-		conns []net.Conn
-	)
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			conns = append(conns, conn)
-			mu.Unlock()
-		}
-	}()
-	t.Cleanup(func() {
-		_ = listener.Close()
-		mu.Lock()
-		defer mu.Unlock()
-		for _, conn := range conns {
-			_ = conn.Close()
-		}
-	})
-	_, text, _ := net.SplitHostPort(listener.Addr().String())
-	port, err = strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // A look is never shown for longer than its time, nor a failure.

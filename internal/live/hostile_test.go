@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -17,16 +18,12 @@ import (
 func TestLiveAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Target(t)
-	rogue := pgtest.Flood(t, server, func(statement string, kind byte, body []byte, to io.Writer) bool {
+	rogue := faultnet.NewMessageProxy(t, server.Host(), server.Port(), func(statement string, kind byte, body []byte, to io.Writer) bool {
 		if kind != 'D' || !strings.HasPrefix(statement, "stmtcache") {
 			return false
 		}
-		message := pgtest.Message(kind, body)
-		for {
-			if _, err := to.Write(message); err != nil {
-				return true
-			}
-		}
+		faultnet.Pour(to, kind, body)
+		return true
 	})
 	tg := serverOf(1, "rogue", server)
 	tg.Endpoint.Port, tg.Endpoint.TLS = rogue.Port(), target.TLSDisable

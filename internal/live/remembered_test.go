@@ -1,14 +1,12 @@
 package live
 
 import (
-	"encoding/binary"
-	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -18,28 +16,13 @@ import (
 // asks anew.
 func TestFailuresAreRemembered(t *testing.T) {
 	t.Parallel()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
 	var attempts atomic.Int64
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			// The driver also asks to cancel what it has left; that is none.
-			const cancel = 80877102
-			message := make([]byte, 8) // length and code
-			if _, err := io.ReadFull(conn, message); err == nil && binary.BigEndian.Uint32(message[4:]) != cancel {
-				attempts.Add(1)
-			}
-			_ = conn.Close()
+	listener := faultnet.Listen(t, func(c *faultnet.Conn) {
+		if c.Startup() == nil { // the driver also asks to cancel what it has left; that is none
+			attempts.Add(1)
 		}
-	}()
-	dead := target.Target{ID: 1, Name: "dead", Endpoint: target.Endpoint{Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port, User: "x", TLS: target.TLSDisable}}
+	})
+	dead := target.Target{ID: 1, Name: "dead", Endpoint: target.Endpoint{Host: listener.Host(), Port: listener.Port(), User: "x", TLS: target.TLSDisable}}
 	dead.Defaults()
 	servers := []target.Target{dead}
 	l := startLive(t, &catalog{servers: servers}, 5*time.Second, func(cfg *Config) {

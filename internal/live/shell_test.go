@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/disk"
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
@@ -179,7 +180,7 @@ func TestFindingsOverSSH(t *testing.T) {
 	unpinned.Shell.HostKey = ""
 	wrong.Shell.Password = secret.New("wrong-canary")
 	_, changed.Shell.HostKey = sshtest.NewKey(t, "rsa", "")
-	gone.Shell.Port = sshtest.FreePort(t)
+	gone.Shell.Port = faultnet.FreePort(t)
 	shells := shellsFor(t)
 	l := startLive(t, &catalog{servers: []target.Target{db1}}, 10*time.Second, func(cfg *Config) { cfg.Shells, cfg.Disks = shells, disk.New(shells) })
 	for name, tt := range map[string]struct {

@@ -5,17 +5,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgam/pgam/internal/faultnet"
 )
 
 // A connection has probes, and a bound for what is not acknowledged.
 func TestDialer(t *testing.T) {
 	t.Parallel()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	conn, err := Dialer().DialContext(t.Context(), "tcp", listener.Addr().String())
+	conn, err := Dialer().DialContext(t.Context(), "tcp", faultnet.Listen(t, nil).Address())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/faultnet"
 )
 
 // Pooler starts PgBouncer before a server, in transaction mode, with more lines
@@ -35,14 +36,7 @@ func (s *Server) Pooler(tb testing.TB, lines ...string) (port int) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	listener, err := net.Listen("tcp", host+":0") //nolint:noctx // Returns at once.
-	if err != nil {
-		tb.Fatal(err)
-	}
-	port = listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		tb.Fatal(err)
-	}
+	port = faultnet.FreePort(tb)
 	config := fmt.Sprintf(`[databases]
 * = host=%s port=%d user=%s password='%s'
 [pgbouncer]

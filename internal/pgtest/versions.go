@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +44,18 @@ func Versions(tb testing.TB) []string {
 	}
 
 	return []string{Local(tb).Major}
+}
+
+// StatsVersions returns those of Versions that stats_db may be on.
+func StatsVersions(tb testing.TB) []string {
+	tb.Helper()
+	const oldest = 14
+
+	return slices.DeleteFunc(Versions(tb), func(version string) bool {
+		major, err := strconv.Atoi(version)
+
+		return err != nil || major < oldest
+	})
 }
 
 // Binaries returns the server programs of a major version: the installed ones,

@@ -168,7 +168,7 @@ func (r *reader) strangers(rr *answer) error {
 		}
 		pid := int32At(v[colPID])
 		r.locks.others[pid] = r.session(pid, v)
-		if string(v[colState]) == "disabled" {
+		if string(v[colState]) == sample.Untracked {
 			// Whether it is idle is not told: it is listed, so that this is.
 			s := sample.Session{Session: r.locks.others[pid]}
 			s.Wait, s.Class = r.wait(v)

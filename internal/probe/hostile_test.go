@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
@@ -20,7 +21,7 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-func behind(r *pgtest.Rogue) target.Target {
+func behind(r *faultnet.Proxy) target.Target {
 	tg := target.Target{ID: 1, Name: "rogue", Endpoint: target.Endpoint{
 		Host: r.Host(), Port: r.Port(), User: pgtest.User, Password: secret.New(pgtest.Password), TLS: target.TLSDisable,
 	}}
@@ -60,18 +61,14 @@ func TestRowsAreBounded(t *testing.T) {
 		t.Run(question, func(t *testing.T) {
 			t.Parallel()
 			var flooded atomic.Bool
-			rogue := pgtest.Flood(t, server, func(statement string, kind byte, body []byte, to io.Writer) bool {
+			rogue := faultnet.NewMessageProxy(t, server.Host(), server.Port(), func(statement string, kind byte, body []byte, to io.Writer) bool {
 				// The form of a question depends on the role.
 				if kind != 'D' || statement != "pgam_"+question && (question != "identity" || statement != "pgam_identity_plain") {
 					return false
 				}
 				flooded.Store(true)
-				message := pgtest.Message(kind, body)
-				for {
-					if _, err := to.Write(message); err != nil {
-						return true
-					}
-				}
+				faultnet.Pour(to, kind, body)
+				return true
 			})
 			conn, err := probe.Open(t.Context(), behind(rogue), limits())
 			if err == nil {
@@ -136,7 +133,7 @@ func TestLongStatementsComeOnce(t *testing.T) {
 				return pgtest.Value[int64](t, server.SuperuserDSN(), "select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == sessions
 			}, "all sessions to sleep")
 			var sent atomic.Int64
-			rogue := pgtest.Flood(t, server, func(_ string, _ byte, body []byte, _ io.Writer) bool {
+			rogue := faultnet.NewMessageProxy(t, server.Host(), server.Port(), func(_ string, _ byte, body []byte, _ io.Writer) bool {
 				sent.Add(int64(len(body)))
 				return false
 			})

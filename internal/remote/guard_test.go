@@ -1,18 +1,17 @@
 package remote_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
@@ -21,7 +20,7 @@ import (
 )
 
 // at gives a target where a rogue listens.
-func at(r *pgtest.Rogue, change ...func(*target.Target)) target.Target {
+func at(r *faultnet.Listener, change ...func(*target.Target)) target.Target {
 	t := target.Target{ID: 1, Name: "rogue", Endpoint: target.Endpoint{
 		Host: r.Host(), Port: r.Port(), User: pgtest.User, Password: secret.New(pgtest.Password),
 	}}
@@ -54,15 +53,15 @@ func TestAStartIsBounded(t *testing.T) {
 	parameter := func(i, length int) []byte {
 		return fmt.Appendf(nil, "p%d\x00%s\x00", i, strings.Repeat("v", length))
 	}
-	for name, endless := range map[string]func(c *pgtest.RogueConn, i int) error{
-		"parameters of a megabyte": func(c *pgtest.RogueConn, i int) error { return c.Send('S', parameter(i, 1<<20)) },
-		"parameters":               func(c *pgtest.RogueConn, i int) error { return c.Send('S', parameter(i, 4000)) },
-		"short parameters":         func(c *pgtest.RogueConn, i int) error { return c.Send('S', parameter(i, 1)) },
-		"one parameter":            func(c *pgtest.RogueConn, _ int) error { return c.Send('S', parameter(0, 1000)) },
-		"notices":                  func(c *pgtest.RogueConn, _ int) error { return c.Send('N', []byte("MWhat?\x00\x00")) },
-		"keys":                     func(c *pgtest.RogueConn, _ int) error { return c.Send('K', make([]byte, 8)) },
-		"yes":                      func(c *pgtest.RogueConn, _ int) error { return c.Ask(0) },
-		"an endless message": func(c *pgtest.RogueConn, i int) error {
+	for name, endless := range map[string]func(c *faultnet.Conn, i int) error{
+		"parameters of a megabyte": func(c *faultnet.Conn, i int) error { return c.Send('S', parameter(i, 1<<20)) },
+		"parameters":               func(c *faultnet.Conn, i int) error { return c.Send('S', parameter(i, 4000)) },
+		"short parameters":         func(c *faultnet.Conn, i int) error { return c.Send('S', parameter(i, 1)) },
+		"one parameter":            func(c *faultnet.Conn, _ int) error { return c.Send('S', parameter(0, 1000)) },
+		"notices":                  func(c *faultnet.Conn, _ int) error { return c.Send('N', []byte("MWhat?\x00\x00")) },
+		"keys":                     func(c *faultnet.Conn, _ int) error { return c.Send('K', make([]byte, 8)) },
+		"yes":                      func(c *faultnet.Conn, _ int) error { return c.Ask(0) },
+		"an endless message": func(c *faultnet.Conn, i int) error {
 			if i == 0 {
 				_, err := c.Write([]byte{'D', 0x7f, 0xff, 0xff, 0xff})
 				return err
@@ -74,7 +73,7 @@ func TestAStartIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sent := make(chan int, 8)
-			rogue := pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
+			rogue := faultnet.Listen(t, func(c *faultnet.Conn) {
 				n := 0
 				if c.Startup() == nil && c.Ask(0) == nil {
 					for endless(c, n) == nil {
@@ -100,18 +99,14 @@ func TestAStartIsBounded(t *testing.T) {
 func TestAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Target(t)
-	endless := func(kind byte, body []byte) *pgtest.Rogue {
-		return pgtest.Flood(t, server, func(statement string, k byte, _ []byte, to io.Writer) bool {
+	endless := func(kind byte, body []byte) *faultnet.Listener {
+		return faultnet.NewMessageProxy(t, server.Host(), server.Port(), func(statement string, k byte, _ []byte, to io.Writer) bool {
 			if statement != "flood" || k != 'D' {
 				return false
 			}
-			message := bytes.Repeat(pgtest.Message(kind, body), 64)
-			for {
-				if _, err := to.Write(message); err != nil {
-					return true
-				}
-			}
-		})
+			faultnet.Pour(to, kind, body)
+			return true
+		}).Listener
 	}
 	row := append([]byte{0, 1, 0, 0, 3, 0xe8}, make([]byte, 1000)...) // one column of 1000 bytes
 	ask := func(ctx context.Context, conn *pgconn.PgConn) error {
@@ -158,7 +153,7 @@ func TestAnswersAreBounded(t *testing.T) {
 				}
 				_ = conn.Close(t.Context())
 			}
-			conn, err := remote.Dial(t.Context(), at(pgtest.Flood(t, server, func(string, byte, []byte, io.Writer) bool { return false }),
+			conn, err := remote.Dial(t.Context(), at(faultnet.NewMessageProxy(t, server.Host(), server.Port(), nil).Listener,
 				tlsMode(target.TLSDisable)), lim)
 			if err != nil {
 				t.Fatal(err)
@@ -180,32 +175,26 @@ func TestAnswersAreBounded(t *testing.T) {
 func TestNothingIsSaidThatGivesThePasswordAway(t *testing.T) {
 	t.Parallel()
 	md5 := func(t *target.Target) { t.Endpoint.AllowMD5 = true }
-	rounds := func(n int) func(c *pgtest.RogueConn) error {
-		return func(c *pgtest.RogueConn) error { return c.AskSCRAM(n) }
+	rounds := func(n int) func(c *faultnet.Conn) error {
+		return func(c *faultnet.Conn) error { return c.AskSCRAM(n) }
 	}
-	askMD5 := func(c *pgtest.RogueConn) error {
-		if err := c.Ask(5, 1, 2, 3, 4); err != nil {
+	ask := func(method uint32, more ...byte) func(c *faultnet.Conn) error {
+		return func(c *faultnet.Conn) error {
+			if err := c.Ask(method, more...); err != nil {
+				return err
+			}
+			_, _, err := c.Receive()
 			return err
 		}
-		_, _, err := c.Receive()
-		return err
 	}
 	for name, tt := range map[string]struct {
-		ask    func(c *pgtest.RogueConn) error // nil when it was answered
+		ask    func(c *faultnet.Conn) error // nil when it was answered
 		change func(*target.Target)
 		told   string // "": it is answered
 	}{
-		"clear text": {
-			func(c *pgtest.RogueConn) error {
-				if err := c.Ask(3); err != nil {
-					return err
-				}
-				_, _, err := c.Receive()
-				return err
-			}, md5, "in the clear",
-		},
-		"md5":                    {askMD5, nil, "allow_md5"},
-		"md5, allowed":           {askMD5, md5, ""},
+		"clear text":             {ask(3), md5, "in the clear"},
+		"md5":                    {ask(5, 1, 2, 3, 4), nil, "allow_md5"},
+		"md5, allowed":           {ask(5, 1, 2, 3, 4), md5, ""},
 		"one round":              {rounds(1), nil, "fewer than 4096"},
 		"one round, allowed":     {rounds(1), md5, ""},
 		"PostgreSQL's rounds":    {rounds(4096), nil, ""},
@@ -218,7 +207,7 @@ func TestNothingIsSaidThatGivesThePasswordAway(t *testing.T) {
 			t.Run(name+" "+string(mode), func(t *testing.T) {
 				t.Parallel()
 				answered := make(chan bool, 8)
-				rogue := pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
+				rogue := faultnet.Listen(t, func(c *faultnet.Conn) {
 					if c.Startup() == nil {
 						answered <- tt.ask(c) == nil
 					}
@@ -253,7 +242,7 @@ func TestWithoutTLSNothingIsSaidWhereItIsRequired(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			ended := make(chan struct{})
-			rogue := pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
+			rogue := faultnet.Listen(t, func(c *faultnet.Conn) {
 				defer close(ended)
 				_ = c.Startup()
 			})
@@ -276,26 +265,22 @@ func TestTLSThatWasHadIsNotGivenUp(t *testing.T) {
 	server := pgtest.Target(t, pgtest.WithSettings(map[string]string{
 		"ssl": "on", "ssl_cert_file": ownedByServer(t, "server.crt"), "ssl_key_file": ownedByServer(t, "server.key"),
 	}))
-	var strip atomic.Bool
 	tapped := make(chan string, 8)
-	rogue := pgtest.NewRogue(t, func(c *pgtest.RogueConn) {
-		if strip.Load() {
-			if c.Startup() == nil {
-				tapped <- "a start in the clear"
-			}
-			return
+	rogue := faultnet.Listen(t, func(c *faultnet.Conn) {
+		if c.Startup() == nil {
+			tapped <- "a start in the clear"
 		}
-		c.Pass(server)
 	})
+	proxy := faultnet.NewProxy(t, server.Host(), server.Port())
 	lim := limits(nil)
 	lim.Guard = remote.NewGuard(1 << 20)
-	tg := at(rogue)
+	tg := at(proxy.Listener)
 	conn, err := remote.Dial(t.Context(), tg, lim)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.Close(t.Context())
-	strip.Store(true)
+	proxy.Lead(rogue.Host(), rogue.Port())
 	err = startless(t, tg, lim)
 	if got, said := remote.Classify(err), remote.Describe(err); got != sample.TLSFailed || !strings.Contains(said, "had TLS before") {
 		t.Errorf("%s: %q: %v", got, said, err)
@@ -306,7 +291,7 @@ func TestTLSThatWasHadIsNotGivenUp(t *testing.T) {
 	default:
 	}
 	// Who says that it is meant is heard.
-	_ = startless(t, at(rogue, tlsMode(target.TLSDisable)), lim)
+	_ = startless(t, at(proxy.Listener, tlsMode(target.TLSDisable)), lim)
 	if what := <-tapped; what == "" {
 		t.Error("nothing came")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/sshtest"
@@ -108,7 +109,7 @@ func TestScanHostKey(t *testing.T) {
 	if got, err := shells.ScanHostKey(t.Context(), w); err != nil || got.Type != "ssh-ed25519" {
 		t.Errorf("got %q, error %v", got.Type, err)
 	}
-	w.Shell.Port = sshtest.FreePort(t)
+	w.Shell.Port = faultnet.FreePort(t)
 	_, err = shells.ScanHostKey(t.Context(), w)
 	expect(t, err, sample.Refused)
 }

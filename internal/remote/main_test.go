@@ -10,15 +10,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sshtest"
@@ -121,71 +120,10 @@ func watched(shell target.Shell) target.Target {
 	return t
 }
 
-// blackHole is a way to a server that can be stopped up.
-type blackHole struct {
-	listener net.Listener
-	shell    target.Shell
-	stop     chan struct{} // closed: nothing passes any more
-	accepted chan struct{} // one for each connection
-}
-
-// newBlackHole passes limit bytes of each connection from the server, or all if
-// it is negative, until it is stopped up. Then it takes and gives nothing, but
-// stays open.
-func newBlackHole(t *testing.T, login sshtest.Login, limit int) *blackHole {
+// proxied gives a way to an SSH server that can go dark.
+func proxied(t *testing.T, login sshtest.Login) (*faultnet.Proxy, target.Shell) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &blackHole{listener: listener, shell: login.Shell(), stop: make(chan struct{}), accepted: make(chan struct{}, 1000)}
-	b.shell.Port = listener.Addr().(*net.TCPAddr).Port
-	ended := make(chan struct{})
-	t.Cleanup(func() {
-		close(ended)
-		_ = listener.Close()
-	})
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			b.accepted <- struct{}{}
-			far, err := net.Dial("tcp", net.JoinHostPort(login.Host, strconv.Itoa(login.Port)))
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			go b.pass(far, near, -1, ended)
-			go b.pass(near, far, limit, ended)
-		}
-	}()
-	return b
-}
-
-func (b *blackHole) pass(to, from net.Conn, limit int, ended <-chan struct{}) {
-	defer func() { _, _ = to.Close(), from.Close() }()
-	buf := make([]byte, 4096)
-	for {
-		n, err := from.Read(buf)
-		select {
-		case <-b.stop:
-			<-ended
-			return
-		default:
-		}
-		cut := limit >= 0 && n >= limit
-		if cut {
-			n = limit
-		}
-		if _, errTo := to.Write(buf[:n]); errTo != nil || err != nil {
-			return
-		}
-		if cut {
-			<-ended
-			return
-		}
-		limit -= max(0, min(n, limit))
-	}
+	proxy, shell := faultnet.NewProxy(t, login.Host, login.Port), login.Shell()
+	shell.Port = proxy.Port()
+	return proxy, shell
 }

@@ -47,10 +47,10 @@ func SessionOf(pg *pgconn.PgConn) Session {
 
 // beginSQL reads back whether the limits hold and, in a session that is ours
 // alone, sets what must not be in the start-up packet: read-only, because a
-// login event trigger (PostgreSQL 17) may write, and time limits that older
-// versions do not know and would end the connection for, and what has the server
-// notice that we have gone. In a session of a
-// pooler nothing is set: it would stay for whoever gets the session next.
+// login event trigger (PostgreSQL 17) may write; time limits that older versions
+// do not know and would end the connection for; and what has the server notice
+// that we have gone. In a session of a pooler nothing is set: it would stay for
+// whoever gets the session next.
 const beginSQL = `/* pgam:begin */
 select s.version_num, s.pid, s.own, s.held,
        case when s.own then pg_catalog.set_config('default_transaction_read_only', 'on', false) end,

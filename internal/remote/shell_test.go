@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
@@ -160,34 +161,20 @@ func rawServer(t *testing.T, change func(*ssh.ServerConfig), channel func(ssh.Ne
 		change(cfg)
 	}
 	cfg.AddHostKey(signer)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, channels, requests, err := ssh.NewServerConn(conn, cfg)
-				if err != nil {
-					_ = conn.Close()
-					return
-				}
-				go ssh.DiscardRequests(requests)
-				for newChannel := range channels {
-					if channel != nil {
-						go channel(newChannel)
-					}
-				}
-			}()
+	listener := faultnet.Listen(t, func(c *faultnet.Conn) {
+		_, channels, requests, err := ssh.NewServerConn(c, cfg)
+		if err != nil {
+			return
 		}
-	}()
+		go ssh.DiscardRequests(requests)
+		for newChannel := range channels {
+			if channel != nil {
+				go channel(newChannel)
+			}
+		}
+	})
 	return target.Shell{
-		Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port, User: "u", Password: secret.New("p"), HostKey: line,
+		Host: listener.Host(), Port: listener.Port(), User: "u", Password: secret.New("p"), HostKey: line,
 	}
 }
 
@@ -212,19 +199,18 @@ func TestStalls(t *testing.T) {
 				return 0
 			}))
 		// The whole conversation is about 2 kB.
-		for cut := 0; cut < 3000; cut += 75 {
-			hole := newBlackHole(t, server.Login, cut)
-			check(t, hole.shell)
+		for cut := int64(0); cut < 3000; cut += 75 {
+			proxy, shell := proxied(t, server.Login)
+			proxy.After(cut, faultnet.Dark)
+			check(t, shell)
 		}
 	})
 	for name, stall := range map[string]func(*testing.T) target.Shell{
 		"login": func(t *testing.T) target.Shell {
 			t.Helper()
-			ended := make(chan struct{})
-			t.Cleanup(func() { close(ended) })
 			return rawServer(t, func(cfg *ssh.ServerConfig) {
 				cfg.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) {
-					<-ended
+					<-t.Context().Done()
 					return nil, errors.New("no")
 				}
 			}, nil)
@@ -413,25 +399,25 @@ func TestDeadConnections(t *testing.T) {
 	t.Run("silent", func(t *testing.T) {
 		t.Parallel()
 		server := sshtest.InProcess(t)
-		hole := newBlackHole(t, server.Login, -1)
+		proxy, shell := proxied(t, server.Login)
 		shells := newShells(t, timeout(2*time.Second), func(c *remote.ShellsConfig) { c.KeepAlive = time.Hour })
-		w := watched(hole.shell)
+		w := watched(shell)
 		greet(t, shells, w)
-		close(hole.stop)
+		proxy.Set(faultnet.Dark)
 		// The command notices by itself that nobody answers, and the second
 		// connection finds the way stopped up too.
 		_, err := shells.Run(t.Context(), w, "true")
 		expect(t, err, sample.Timeout)
-		if n := len(hole.accepted); n != 2 {
+		if n := proxy.Connections.Load(); n != 2 {
 			t.Errorf("%d connections, want 2", n)
 		}
 	})
 	t.Run("silent and idle", func(t *testing.T) {
 		t.Parallel()
 		server := sshtest.InProcess(t)
-		hole := newBlackHole(t, server.Login, -1)
+		proxy, shell := proxied(t, server.Login)
 		shells := newShells(t, timeout(5*time.Second), func(c *remote.ShellsConfig) { c.KeepAlive = 20 * time.Millisecond })
-		w := watched(hole.shell)
+		w := watched(shell)
 		w.Shell.Tunnel = true
 		conn, err := shells.DialContext(t.Context(), w, "tcp", net.JoinHostPort(server.Host, portText(server.Port)))
 		if err != nil {
@@ -441,7 +427,7 @@ func TestDeadConnections(t *testing.T) {
 		if _, err := io.ReadFull(conn, make([]byte, 4)); err != nil { // Another "SSH-".
 			t.Fatal(err)
 		}
-		close(hole.stop)
+		proxy.Set(faultnet.Dark)
 		started := time.Now()
 		if _, err := io.Copy(io.Discard, conn); err != nil {
 			t.Error(err)

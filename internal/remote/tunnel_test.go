@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
@@ -177,7 +179,7 @@ func TestTunnelRefusals(t *testing.T) {
 		describe string
 	}{
 		"refused": {
-			open.Shell(), func(w *target.Target) { w.Endpoint.Port = sshtest.FreePort(t) },
+			open.Shell(), func(w *target.Target) { w.Endpoint.Port = faultnet.FreePort(t) },
 			sample.Refused, "connection refused by PostgreSQL's host and port as the SSH host sees them",
 		},
 		"no such name": {
@@ -290,35 +292,25 @@ func ownedByServer(t *testing.T, name string) string {
 // before Close arrives.
 func TestTunnelConn(t *testing.T) {
 	t.Parallel()
-	far, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	received := make(chan []byte, 1)
-	go func() {
-		defer func() { _ = far.Close() }()
-		silent, err := far.Accept() // Reads and says nothing.
-		if err != nil {
+	var later atomic.Bool
+	far := faultnet.Listen(t, func(c *faultnet.Conn) {
+		if !later.Swap(true) { // the first takes nothing and says nothing
+			<-t.Context().Done()
 			return
 		}
-		defer func() { _ = silent.Close() }()
-		reader, err := far.Accept()
-		if err != nil {
-			return
-		}
-		all, _ := io.ReadAll(reader)
-		_ = reader.Close()
+		all, _ := io.ReadAll(c)
 		received <- all
-	}()
+	})
 	host := sshtest.InProcess(t)
 	shells := newShells(t)
 	w := watched(host.Shell())
 
-	conn, err := shells.DialContext(t.Context(), w, "tcp", far.Addr().String())
+	conn, err := shells.DialContext(t.Context(), w, "tcp", far.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := conn.RemoteAddr(); got.Network() != "tcp" || got.String() != far.Addr().String() {
+	if got := conn.RemoteAddr(); got.Network() != "tcp" || got.String() != far.Address() {
 		t.Errorf("remote address %s %s", got.Network(), got)
 	}
 	for what, use := range map[string]func() error{
@@ -339,7 +331,7 @@ func TestTunnelConn(t *testing.T) {
 		}
 	}
 
-	second, err := shells.DialContext(t.Context(), w, "tcp", far.Addr().String())
+	second, err := shells.DialContext(t.Context(), w, "tcp", far.Address())
 	if err != nil {
 		t.Fatal(err)
 	}

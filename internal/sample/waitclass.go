@@ -52,8 +52,9 @@ const (
 	checkpointer  = "checkpointer"
 )
 
-// disabled is the state of sessions with track_activities off.
-const disabled = "disabled"
+// Untracked is the state that PostgreSQL shows of sessions with track_activities
+// off.
+const Untracked = "disabled"
 
 // WaitTypeOf gives the wait_event_type to store of a session of a server of
 // some version. PostgreSQL reports none of a session that is on the CPU, and
@@ -65,7 +66,7 @@ func WaitTypeOf(version int32, backendType, state, waitType string) string {
 	case waitType != "":
 		return waitType
 	case version < 150000 && backendType == checkpointer,
-		version < 140000 && state == disabled,
+		version < 140000 && state == Untracked,
 		version < 100000 && (state == "" || backendType == WALSender):
 		return ""
 	}
@@ -132,7 +133,7 @@ func isIdle(state, waitType, event string) bool {
 	case "Client":
 		switch event {
 		case "ClientRead":
-			return state == disabled // idle, in a transaction or not
+			return state == Untracked // idle, in a transaction or not
 		case "WalSenderWaitForWAL", "WalSenderWaitForWal", "WaitForStandbyConfirmation": // by versions
 			return true
 		}

@@ -123,10 +123,8 @@ func (s *Spool) loadDone(tx *bbolt.Tx) error {
 		return nil
 	}
 	return b.ForEach(func(k, v []byte) error {
-		if whole, ok := withoutSum(k, v); ok {
-			v = whole
-		}
-		if len(k) != 8 || len(v) != 8 { // older versions had no check sum
+		v, ok := withoutSum(k, v)
+		if !ok || len(k) != 8 || len(v) != 8 {
 			return nil // A mark that cannot be read is none: what is written twice is stored once.
 		}
 		seq := binary.BigEndian.Uint64(k)

@@ -60,13 +60,8 @@ func encodeIDs(server target.ID, n sample.NextIDs) []byte {
 
 // decodeIDs reads it, and reports false if it is not as it was written.
 func decodeIDs(k, v []byte) (n sample.NextIDs, ok bool) {
-	if whole, ok := withoutSum(k, v); ok {
-		v = whole
-	}
+	v, ok = withoutSum(k, v)
 	d := decoder{b: v}
-	n = sample.NextIDs{Session: d.int32(), Query: d.int32(), Wait: d.int16()}
-	if len(d.b) > 0 { // older versions had no locks, and no check sum
-		n.Lock = d.int32()
-	}
-	return n, !d.bad && len(d.b) == 0 && len(k) == 8
+	n = sample.NextIDs{Session: d.int32(), Query: d.int32(), Wait: d.int16(), Lock: d.int32()}
+	return n, ok && !d.bad && len(d.b) == 0 && len(k) == 8
 }

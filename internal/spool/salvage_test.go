@@ -3,7 +3,6 @@ package spool
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -311,44 +310,5 @@ func TestSalvageOnFullDisk(t *testing.T) {
 	}
 	if kept, _ := filepath.Glob(filepath.Join(dir, "journal*")); len(kept) != 2 {
 		t.Errorf("left in the folder: %v", kept)
-	}
-}
-
-// TestSalvageOfOlderVersions: they had no number in the check sum, no counts, and
-// nothing beside the journal.
-func TestSalvageOfOlderVersions(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := mustOpen(t, dir, plenty)
-	for n := range int64(3) {
-		s.Append(numbered(n))
-		mustSync(t, s)
-	}
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketRecords)
-		for seq := uint64(1); seq <= 3; seq++ {
-			v := slices.Clone(b.Get(key(seq)))
-			binary.BigEndian.PutUint32(v, crc32.Checksum(v[sumBytes:], castagnoli()))
-			if err := b.Put(key(seq), v); err != nil {
-				return err
-			}
-		}
-		return tx.Bucket(bucketMeta).Delete(keyCounts)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustClose(t, s)
-	if err := os.Remove(filepath.Join(dir, startFile)); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // as it is, and damaged
-		s = mustOpen(t, dir, plenty)
-		wantNumbers(t, s, []int64{0}, []int64{1}, []int64{2})
-		mustClose(t, s)
-		if err := os.Remove(filepath.Join(dir, startFile)); err != nil {
-			t.Fatal(err)
-		}
-		ruined(t, dir, bothMetas)
 	}
 }

@@ -194,19 +194,16 @@ func writeWhole(path string, data []byte) (err error) {
 	return nil
 }
 
-// readWhole reads what writeWhole wrote. Older versions wrote no check sum.
+// readWhole reads what writeWhole wrote.
 func readWhole(path string) ([]byte, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // in the data folder
 	if err != nil {
 		return nil, err
 	}
-	at := bytes.LastIndex(data, []byte(sumLine))
-	if at < 0 {
-		return data, nil
-	}
-	said, err := strconv.ParseUint(string(bytes.TrimSpace(data[at+len(sumLine):])), 16, 32)
-	if err != nil || uint32(said) != crc32.Checksum(data[:at], castagnoli()) {
+	data, end, found := bytes.Cut(data, []byte(sumLine))
+	said, err := strconv.ParseUint(string(bytes.TrimSpace(end)), 16, 32)
+	if !found || err != nil || uint32(said) != crc32.Checksum(data, castagnoli()) {
 		return nil, fmt.Errorf("%w: its check sum differs", errGarbled)
 	}
-	return data[:at], nil
+	return data, nil
 }

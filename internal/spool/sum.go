@@ -20,14 +20,9 @@ func sum(seq uint64, value []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key(seq), castagnoli()), castagnoli(), value[sumBytes:])
 }
 
-// whole tells whether a record is as it was written. Older versions had its number
-// not in the check sum.
+// whole tells whether a record is as it was written.
 func whole(seq uint64, value []byte) bool {
-	if len(value) < sumBytes {
-		return false
-	}
-	said := binary.BigEndian.Uint32(value)
-	return said == sum(seq, value) || said == crc32.Checksum(value[sumBytes:], castagnoli())
+	return len(value) >= sumBytes && binary.BigEndian.Uint32(value) == sum(seq, value)
 }
 
 // withSum ends a value with the check sum of its key and itself.
@@ -50,8 +45,8 @@ func putCounts(tx *bbolt.Tx, records int, aside int64) error {
 	return tx.Bucket(bucketMeta).Put(keyCounts, withSum(keyCounts, v))
 }
 
-// checkCounts compares what is there, keys by bucket, with what was noted; older
-// versions noted nothing.
+// checkCounts compares what is there, keys by bucket, with what was noted, if it
+// was: a new journal notes it with its first write.
 func checkCounts(tx *bbolt.Tx, keys map[string]int) error {
 	for _, name := range [][]byte{bucketRecords, bucketNext, bucketMeta} {
 		if _, there := keys[string(name)]; !there {

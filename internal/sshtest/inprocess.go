@@ -14,6 +14,8 @@ import (
 
 	gliderssh "github.com/gliderlabs/ssh"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pgam/pgam/internal/faultnet"
 )
 
 // Command is what InProcess does with the command of a session. The context
@@ -65,7 +67,7 @@ func InProcess(tb testing.TB, opts ...Option) *InProcessServer {
 		s.clients[string(key.Marshal())] = true
 	}
 	s.Login = Login{
-		Host: host, Port: FreePort(tb), User: o.user, Password: o.password,
+		Host: host, Port: faultnet.FreePort(tb), User: o.user, Password: o.password,
 		HostKeyLine: hostLine, ClientKeyPEM: clientPEM, ClientKeyLine: clientLine,
 	}
 	s.Start(tb)

@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,21 +188,6 @@ func gather(opts []Option) *options {
 	}
 
 	return o
-}
-
-// FreePort returns a port of loopback that nobody listens on now.
-func FreePort(tb testing.TB) int {
-	tb.Helper()
-	listener, err := net.Listen("tcp", host+":0") //nolint:noctx // Returns at once.
-	if err != nil {
-		tb.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		tb.Fatal(err)
-	}
-
-	return port
 }
 
 // missing ends a test for want of a program or a right.

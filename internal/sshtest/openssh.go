@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgam/pgam/internal/faultnet"
 )
 
 // Server is OpenSSH's sshd, with a configuration of its own.
@@ -50,7 +52,7 @@ func Start(tb testing.TB, opts ...Option) *Server {
 	hostPEM, hostLine := NewKey(tb, s.options.hostKey, "")
 	clientPEM, clientLine := NewKey(tb, "ed25519", "")
 	s.Login = Login{
-		Host: host, Port: FreePort(tb), User: me.Username, Password: s.options.password,
+		Host: host, Port: faultnet.FreePort(tb), User: me.Username, Password: s.options.password,
 		HostKeyLine: hostLine, ClientKeyPEM: clientPEM, ClientKeyLine: clientLine,
 	}
 	s.write(tb, "host_key", hostPEM)

@@ -9,8 +9,9 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -21,19 +22,20 @@ const (
 
 // register makes the first user and the servers, where they are missing.
 func (s *Stack) register(ctx context.Context) error {
-	stats, err := store.New(store.Config{DSN: s.statsDSN, Keyring: s.keys.ring, Application: "pgam-up", MaxConns: 2}) //nolint:contextcheck // It connects later.
+	db, err := statsdb.New(statsdb.Config{DSN: s.statsDSN, Application: "pgam-up", MaxConns: 2}) //nolint:contextcheck // It connects later.
 	if err != nil {
 		return err
 	}
-	defer stats.Close()
-	if err := s.registerUser(ctx, stats); err != nil {
+	defer db.Close()
+	stored := catalog.New(db, s.keys.ring)
+	if err := s.registerUser(ctx, stored); err != nil {
 		return err
 	}
-	if err := s.registerLocal(ctx, stats); err != nil {
+	if err := s.registerLocal(ctx, stored); err != nil {
 		return err
 	}
 	for _, t := range s.cfg.Targets {
-		name, err := registerTarget(ctx, stats, t)
+		name, err := registerTarget(ctx, stored, t)
 		if err != nil {
 			return err
 		}
@@ -44,8 +46,8 @@ func (s *Stack) register(ctx context.Context) error {
 }
 
 // registerUser makes an administrator where there is no user at all.
-func (s *Stack) registerUser(ctx context.Context, stats *store.Store) error {
-	count, err := stats.CountAccounts(ctx)
+func (s *Stack) registerUser(ctx context.Context, stored *catalog.Catalog) error {
+	count, err := stored.CountAccounts(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +62,7 @@ func (s *Stack) registerUser(ctx context.Context, stats *store.Store) error {
 			return err
 		}
 		user := account.User{Login: firstLogin, PasswordHash: hash, Role: account.Admin, Active: true}
-		if _, err := stats.CreateAccount(ctx, user); err != nil {
+		if _, err := stored.CreateAccount(ctx, user); err != nil {
 			return err
 		}
 		s.report.Password = password
@@ -80,11 +82,11 @@ func (s *Stack) registerUser(ctx context.Context, stats *store.Store) error {
 // registerLocal makes the cluster a server of its own, once, and follows its
 // port afterwards. Its disks are those of this machine, unless someone chose
 // otherwise. One that was deleted stays deleted.
-func (s *Stack) registerLocal(ctx context.Context, stats *store.Store) error {
+func (s *Stack) registerLocal(ctx context.Context, stored *catalog.Catalog) error {
 	endpoint := target.Endpoint{
 		Host: loopback, Port: s.cluster.Port(), User: monitorRole, Database: "postgres", TLS: target.TLSDisable, Password: s.keys.monitor,
 	}
-	servers, _, err := stats.ListServers(ctx)
+	servers, _, err := stored.ListServers(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,7 +103,7 @@ func (s *Stack) registerLocal(ctx context.Context, stats *store.Store) error {
 		moved := known.Endpoint.User == monitorRole && !known.SameEndpoint(target.Target{Endpoint: endpoint, Shell: known.Shell})
 		undecided := known.DiskSource == target.DiskAuto && known.Disks() == target.DiskNone
 		if moved || undecided {
-			_, err = stats.UpdateServer(ctx, known.Name, func(t *target.Target) error {
+			_, err = stored.UpdateServer(ctx, known.Name, func(t *target.Target) error {
 				if moved {
 					t.Endpoint = endpoint
 				}
@@ -118,7 +120,7 @@ func (s *Stack) registerLocal(ctx context.Context, stats *store.Store) error {
 	if s.folder.state.LocalServer != 0 {
 		return nil
 	}
-	made, err := stats.CreateServer(ctx, target.Target{Name: localServer, Endpoint: endpoint, DiskSource: target.DiskLocal, Enabled: true})
+	made, err := stored.CreateServer(ctx, target.Target{Name: localServer, Endpoint: endpoint, DiskSource: target.DiskLocal, Enabled: true})
 	if err != nil {
 		return fmt.Errorf("register server %s: %w", localServer, err)
 	}
@@ -131,9 +133,9 @@ func (s *Stack) registerLocal(ctx context.Context, stats *store.Store) error {
 // registerTarget stores a server under a name made from its address, or brings
 // the one at that address up to date, user and password included, and returns
 // its name.
-func registerTarget(ctx context.Context, stats *store.Store, t target.Target) (string, error) {
+func registerTarget(ctx context.Context, stored *catalog.Catalog, t target.Target) (string, error) {
 	t.Defaults()
-	servers, _, err := stats.ListServers(ctx)
+	servers, _, err := stored.ListServers(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -146,12 +148,12 @@ func registerTarget(ctx context.Context, stats *store.Store, t target.Target) (s
 		if known.SameEndpoint(target.Target{Endpoint: a, Shell: known.Shell}) {
 			return known.Name, nil
 		}
-		_, err := stats.UpdateServer(ctx, known.Name, func(stored *target.Target) error { stored.Endpoint = a; return nil })
+		_, err := stored.UpdateServer(ctx, known.Name, func(now *target.Target) error { now.Endpoint = a; return nil })
 
 		return known.Name, err
 	}
 	t.Name, t.Enabled = ServerName(a), true
-	if _, err := stats.CreateServer(ctx, t); err != nil {
+	if _, err := stored.CreateServer(ctx, t); err != nil {
 		return "", fmt.Errorf("register server %s: %w", t.Name, err)
 	}
 

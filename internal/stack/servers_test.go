@@ -8,10 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/cluster"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -49,15 +50,10 @@ func (s *Stack) again(t *testing.T, port int) *Stack {
 	return &Stack{cfg: s.cfg, folder: s.folder, keys: s.keys, cluster: private, statsDSN: s.statsDSN}
 }
 
-func (s *Stack) store(t *testing.T) *store.Store {
+func (s *Stack) catalog(t *testing.T) *catalog.Catalog {
 	t.Helper()
-	stats, err := store.New(store.Config{DSN: s.statsDSN, Keyring: s.keys.ring})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(stats.Close)
 
-	return stats
+	return catalog.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: s.statsDSN}), s.keys.ring)
 }
 
 func mustRegister(t *testing.T, s *Stack) Report {
@@ -77,8 +73,8 @@ func TestRegister(t *testing.T) {
 	if first.Login != "admin" || first.Password.IsZero() {
 		t.Fatalf("first start reports %q and a password: %t", first.Login, !first.Password.IsZero())
 	}
-	stats := s.store(t)
-	user, err := stats.Account(t.Context(), first.Login)
+	stored := s.catalog(t)
+	user, err := stored.Account(t.Context(), first.Login)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +89,7 @@ func TestRegister(t *testing.T) {
 		t.Error(diff)
 	}
 	for name, want := range map[string]target.DiskSource{"local": target.DiskLocal, "db1": target.DiskAuto} {
-		if server, err := stats.Server(t.Context(), name); err != nil || server.DiskSource != want {
+		if server, err := stored.Server(t.Context(), name); err != nil || server.DiskSource != want {
 			t.Errorf("disks of %s are looked at by %q, want %q: %v", name, server.DiskSource, want, err)
 		}
 	}
@@ -112,7 +108,7 @@ func TestRegister(t *testing.T) {
 		port     int
 		password secret.Value
 	}{"local": {6001, s.keys.monitor}, "db1": {5432, secret.New("two")}} {
-		server, err := stats.Server(t.Context(), name)
+		server, err := stored.Server(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,11 +124,11 @@ func TestRegister_disks(t *testing.T) {
 	t.Parallel()
 	s := stackOn(t, pgtest.StatsDB(t))
 	mustRegister(t, s)
-	stats := s.store(t)
+	stored := s.catalog(t)
 	for chosen, want := range map[target.DiskSource]target.DiskSource{
 		target.DiskAuto: target.DiskLocal, target.DiskNone: target.DiskNone, target.DiskSSH: target.DiskSSH,
 	} {
-		_, err := stats.UpdateServer(t.Context(), "local", func(t *target.Target) error {
+		_, err := stored.UpdateServer(t.Context(), "local", func(t *target.Target) error {
 			t.DiskSource, t.Shell.User = chosen, ""
 			if chosen == target.DiskSSH {
 				t.Shell.User = "watcher"
@@ -144,7 +140,7 @@ func TestRegister_disks(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustRegister(t, s.again(t, 5999))
-		if server, err := stats.Server(t.Context(), "local"); err != nil || server.DiskSource != want {
+		if server, err := stored.Server(t.Context(), "local"); err != nil || server.DiskSource != want {
 			t.Errorf("disks by %q become %q, want %q: %v", chosen, server.DiskSource, want, err)
 		}
 	}
@@ -154,18 +150,18 @@ func TestRegister_respects_changes(t *testing.T) {
 	t.Parallel()
 	s := stackOn(t, pgtest.StatsDB(t))
 	mustRegister(t, s)
-	stats := s.store(t)
-	if _, err := stats.UpdateServer(t.Context(), "local", func(t *target.Target) error { t.Name = "renamed"; return nil }); err != nil {
+	stored := s.catalog(t)
+	if _, err := stored.UpdateServer(t.Context(), "local", func(t *target.Target) error { t.Name = "renamed"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	renamed := s.again(t, 6002)
 	if got := mustRegister(t, renamed).Servers; !cmp.Equal(got, []string{"renamed"}) {
 		t.Errorf("servers after a rename are %q", got)
 	}
-	if server, err := stats.Server(t.Context(), "renamed"); err != nil || server.Endpoint.Port != 6002 {
+	if server, err := stored.Server(t.Context(), "renamed"); err != nil || server.Endpoint.Port != 6002 {
 		t.Errorf("the renamed server is at port %d, %v", server.Endpoint.Port, err)
 	}
-	if err := stats.DeleteServer(t.Context(), "renamed", false); err != nil {
+	if err := stored.DeleteServer(t.Context(), "renamed", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := mustRegister(t, s.again(t, 6003)).Servers; len(got) != 0 {
@@ -185,7 +181,7 @@ func TestRegister_after_kill(t *testing.T) {
 	if report.Login != "admin" || !cmp.Equal(report.Servers, []string{"local"}) || next.folder.state.LocalServer == 0 {
 		t.Errorf("report %+v, state %+v", report, next.folder.state)
 	}
-	servers, _, err := s.store(t).ListServers(t.Context())
+	servers, _, err := s.catalog(t).ListServers(t.Context())
 	if err != nil || len(servers) != 1 {
 		t.Errorf("%d servers, %v, want one", len(servers), err)
 	}
@@ -195,7 +191,7 @@ func TestRegister_name_taken(t *testing.T) {
 	t.Parallel()
 	s := stackOn(t, pgtest.StatsDB(t), target.Endpoint{Host: "db1", User: "u"})
 	other := target.Target{Name: "db1", Endpoint: target.Endpoint{Host: "elsewhere", User: "u"}}
-	if _, err := s.store(t).CreateServer(t.Context(), other); err != nil {
+	if _, err := s.catalog(t).CreateServer(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.register(t.Context()); !errors.Is(err, target.ErrConflict) {

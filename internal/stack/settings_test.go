@@ -2,12 +2,12 @@ package stack
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -33,13 +33,7 @@ func TestChooseListen(t *testing.T) {
 	t.Parallel()
 	var said []string
 	s := &Stack{cfg: Config{Say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}}
-	busy, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = busy.Close() }()
-
-	s.cfg.Listen = busy.Addr().String()
+	s.cfg.Listen = faultnet.Listen(t, nil).Address()
 	if got, err := s.chooseListen(t.Context()); err == nil || !strings.Contains(err.Error(), "--listen") {
 		t.Errorf("a taken port gives %q, %v", got, err)
 	}

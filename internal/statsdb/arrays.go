@@ -15,9 +15,9 @@ import (
 // A null element of an array of integers is the least number of its type, both
 // ways: nothing that is stored has that value.
 
-// RegisterArrays makes a connection's map of types use it for slices of integers
+// registerArrays makes a connection's map of types use it for slices of integers
 // in binary; pgx's codec does the rest.
-func RegisterArrays(m *pgtype.Map) {
+func registerArrays(m *pgtype.Map) {
 	for _, oid := range []uint32{pgtype.Int2ArrayOID, pgtype.Int4ArrayOID, pgtype.Int8ArrayOID} {
 		known, ok := m.TypeForOID(oid)
 		if !ok {
@@ -153,7 +153,7 @@ func (p scanPlan[T]) Scan(src []byte, target any) error {
 	if len(src) < 12 {
 		return errArray
 	}
-	if binary.BigEndian.Uint32(src) == 0 {
+	if binary.BigEndian.Uint32(src) == 0 && len(src) == 12 {
 		*to = (*to)[:0]
 		if *to == nil {
 			*to = []T{}
@@ -184,6 +184,9 @@ func (p scanPlan[T]) Scan(src []byte, target any) error {
 		default:
 			return errArray
 		}
+	}
+	if len(src) > 0 {
+		return errArray
 	}
 	*to = list
 	return nil

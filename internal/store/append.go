@@ -13,13 +13,14 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
 // Append writes a batch in one transaction. Doing it twice stores it once: the
 // rows' own keys say what is there already, and a window's share of its
 // minute, and a sample's of its rollups, is added only with it. An error is for
-// later, unless stats_db has Refused the data. A missing partition is made. With
+// later, unless stats_db refused the data. A missing partition is made. With
 // NewLease it writes only while the lease is in force, as the transaction itself
 // finds: who lost it adds nothing to what its successor has. It writes nothing to a
 // stats_db that is not the one of before: ErrReplaced.
@@ -31,17 +32,17 @@ func (s *Store) HandIn(ctx context.Context, b sample.Batch) error { return s.wri
 
 func (s *Store) write(ctx context.Context, b sample.Batch, handIn bool) error {
 	err := s.append(ctx, b, handIn)
-	if said, ok := errors.AsType[*pgconn.PgError](err); ok && said.Code == checkViolation && said.ConstraintName == "" {
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok && said.Code == statsdb.CheckViolation && said.ConstraintName == "" {
 		made := s.partitionsFor(ctx, b) // of all tables: one that this batch does not need may fail
 		if err = s.append(ctx, b, handIn); err != nil {
 			err = errors.Join(made, err) // why there is no partition, before that there is none
 		}
 	}
 	if errors.Is(err, ErrNotHeld) {
-		return fmt.Errorf("append history: %w: %w", ErrUnavailable, err)
+		return fmt.Errorf("append history: %w: %w", statsdb.ErrUnavailable, err)
 	}
 	if err != nil {
-		return fmt.Errorf("append history: %w", dbError(err))
+		return fmt.Errorf("append history: %w", statsdb.Classify(err))
 	}
 	return nil
 }
@@ -52,7 +53,7 @@ func (s *Store) append(ctx context.Context, b sample.Batch, handIn bool) (err er
 		return err
 	}
 	defer func() {
-		if err != nil && !Refused(err) {
+		if err != nil && !statsdb.Refused(err) {
 			_ = conn.Conn().Close(ctx) // what is prepared on it, or allowed to it, may be what is wrong
 		}
 		conn.Release()

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/pgtest"
-	"github.com/pgam/pgam/internal/secret"
 )
 
 // TestAppendNoticesAnotherStatsDB: a stats_db that was restored from an older dump,
@@ -44,11 +43,7 @@ func TestAppendNoticesAnotherStatsDB(t *testing.T) {
 	}
 
 	// Another writer makes it no other one, nor does a resume that knows it already.
-	other, err := New(Config{DSN: secret.New(dsn)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
+	other := openStoreAt(t, dsn)
 	if _, err := other.Resume(t.Context(), server); err != nil {
 		t.Fatal(err)
 	}

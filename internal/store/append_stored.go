@@ -88,6 +88,9 @@ func (w *writer) windowsUnlessStored(windows []sample.Window) ([]sample.Window, 
 }
 
 // selectCounted gives the samples whose counts are in a later one that is stored.
+// Instants are stored in microseconds and what they are apart in a float: some
+// microseconds make no difference here. No more, for two collectors look at a server
+// within a part of a millisecond, and something may be committed in between.
 const selectCounted = `/* pgam:append */
 select n.n::int4
   from unnest($1::int8[], $2::oid[], $3::timestamptz[]) with ordinality as n (server_id, database_oid, at, n)
@@ -98,7 +101,7 @@ select n.n::int4
                         and x.sampled_at > n.at
                       order by x.sampled_at
                       limit 1) l
- where l.since < n.at - interval '1 millisecond'`
+ where l.since < n.at - interval '10 microseconds'`
 
 // selectCountedWithin gives, for each sample, the newest stored one that counted a
 // part of what it counts.
@@ -110,7 +113,7 @@ select n.n::int4, e.*
                        from history.database_stat x
                       where x.server_id = n.server_id
                         and x.database_oid = n.database_oid
-                        and x.sampled_at > n.since + interval '1 millisecond'
+                        and x.sampled_at > n.since + interval '10 microseconds'
                         and x.sampled_at < n.at
                       order by x.sampled_at desc
                       limit 1) e`

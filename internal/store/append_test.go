@@ -13,13 +13,14 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
 // newServer makes a server to append history to.
 func newServer(t *testing.T, s *Store, name string) target.ID {
 	t.Helper()
-	made, err := s.CreateServer(t.Context(), exampleServer(name))
+	made, err := catalogOf(t, s).CreateServer(t.Context(), exampleServer(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func TestAppendConcurrently(t *testing.T) {
 				}
 				b := plainWindow(server, noon.Add(time.Duration(n)*15*time.Second))
 				err := s.Append(t.Context(), b)
-				for try := 0; MayPass(err) && try < 10; try++ {
+				for try := 0; statsdb.MayPass(err) && try < 10; try++ {
 					err = s.Append(t.Context(), b)
 				}
 				errs[w] = errors.Join(errs[w], err)
@@ -312,14 +313,14 @@ func TestAppendDataError(t *testing.T) {
 		b := plainWindow(server, noon)
 		b.Visits[0].Entries.Queries[0].Text = text
 		err := s.Append(t.Context(), b)
-		if err == nil || errors.Is(err, ErrUnavailable) {
+		if err == nil || errors.Is(err, statsdb.ErrUnavailable) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	b := plainWindow(server, noon)
 	b.Windows[0].Minute.Classes[0] = -1
 	pgtest.Exec(t, dsn, "alter table history.activity_minute add check (cpu >= 0)")
-	if err := s.Append(t.Context(), b); err == nil || errors.Is(err, ErrUnavailable) {
+	if err := s.Append(t.Context(), b); err == nil || errors.Is(err, statsdb.ErrUnavailable) {
 		t.Errorf("a check that the data breaks: error %v", err)
 	}
 	for _, table := range []string{"activity_window", "activity_minute", "session", "wait", "query"} {
@@ -338,7 +339,7 @@ func TestAppendUnavailable(t *testing.T) {
 	mustAppend(t, s, b)
 	server.Stop(t)
 	for range 2 {
-		if err := s.Append(t.Context(), b); !errors.Is(err, ErrUnavailable) {
+		if err := s.Append(t.Context(), b); !errors.Is(err, statsdb.ErrUnavailable) {
 			t.Errorf("stopped: error %v", err)
 		}
 	}
@@ -346,7 +347,7 @@ func TestAppendUnavailable(t *testing.T) {
 	mustAppend(t, s, b)
 	server.Exec(t, "alter system set default_transaction_read_only = on", "select pg_reload_conf()")
 	pgtest.WaitFor(t, func() bool {
-		return errors.Is(s.Append(t.Context(), b), ErrUnavailable)
+		return errors.Is(s.Append(t.Context(), b), statsdb.ErrUnavailable)
 	}, "Append to a read-only stats_db to be for later")
 	if n := pgtest.Value[int](t, server.SuperuserDSN(), "select count(*) from history.activity_window"); n != 1 {
 		t.Errorf("%d windows", n)

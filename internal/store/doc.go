@@ -1,7 +1,5 @@
-// Package store owns every statement on stats_db, one file a subject.
-//
-// Nouns of target, sample and account go in and out; driver errors stop here
-// and become the nouns' sentinels or an error of this package. Secrets are
-// sealed on the way in and opened on the way out, bound to the row they belong
-// to. The collector is the only writer of the schema history.
+// Package store owns every statement on the history in stats_db, one file a
+// subject. Nouns of target, sample and history go in and out; driver errors stop
+// here and become an error of statsdb or of this package. The collector is the
+// only writer of the schema history.
 package store

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -45,7 +46,7 @@ select i.since,
 	var since, own *time.Time
 	var listed bool
 	if err := s.pool.QueryRow(ctx, sql, id).Scan(&since, &own, &listed); err != nil {
-		return plan, fmt.Errorf("plan import: %w", dbError(err))
+		return plan, fmt.Errorf("plan import: %w", statsdb.Classify(err))
 	}
 	if own != nil {
 		plan.OwnFirst = own.UTC()
@@ -60,7 +61,7 @@ select i.since,
 
 // Import writes a chunk in one transaction. Doing it twice stores it once:
 // what is there already stays as it is, and the rollups grow only by what was
-// not. Partitions are made as needed. An error that MayPass is for later.
+// not. Partitions are made as needed. An error that may pass is for later.
 func (s *Store) Import(ctx context.Context, id target.ID, c history.ImportedChunk) (history.ImportCounts, error) {
 	var counts history.ImportCounts
 	for try := 1; ; try++ {
@@ -72,7 +73,7 @@ func (s *Store) Import(ctx context.Context, id target.ID, c history.ImportedChun
 			return counts, nil
 		}
 		if try == importTries || !inTheWay(err) {
-			return history.ImportCounts{}, fmt.Errorf("import history: %w", dbError(err))
+			return history.ImportCounts{}, fmt.Errorf("import history: %w", statsdb.Classify(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -86,7 +87,7 @@ func (s *Store) Import(ctx context.Context, id target.ID, c history.ImportedChun
 func (s *Store) WouldImport(ctx context.Context, id target.ID, c history.ImportedChunk) (history.ImportCounts, error) {
 	counts, err := s.importChunk(ctx, id, c, true)
 	if err != nil {
-		return counts, fmt.Errorf("look for imported history: %w", dbError(err))
+		return counts, fmt.Errorf("look for imported history: %w", statsdb.Classify(err))
 	}
 	return counts, nil
 }

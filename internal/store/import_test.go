@@ -13,6 +13,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -144,7 +145,7 @@ func TestImportBesideAppend(t *testing.T) {
 				if err == nil {
 					break
 				}
-				if !MayPass(err) { // a deadlock, which the collector retries
+				if !statsdb.MayPass(err) { // a deadlock, which the collector retries
 					t.Error(err)
 					return
 				}
@@ -268,13 +269,13 @@ func TestImportWhileAway(t *testing.T) {
 	server.Stop(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if _, err := s.Import(ctx, 7, c); !errors.Is(err, ErrUnavailable) {
+	if _, err := s.Import(ctx, 7, c); !errors.Is(err, statsdb.ErrUnavailable) {
 		t.Errorf("without stats_db: %v", err)
 	}
-	if _, err := s.WouldImport(ctx, 7, c); !errors.Is(err, ErrUnavailable) {
+	if _, err := s.WouldImport(ctx, 7, c); !errors.Is(err, statsdb.ErrUnavailable) {
 		t.Errorf("a dry run without stats_db: %v", err)
 	}
-	if _, err := s.ImportPlan(ctx, 7); !errors.Is(err, ErrUnavailable) {
+	if _, err := s.ImportPlan(ctx, 7); !errors.Is(err, statsdb.ErrUnavailable) {
 		t.Errorf("a plan without stats_db: %v", err)
 	}
 }

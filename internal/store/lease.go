@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // Errors of the lease.
@@ -124,16 +126,16 @@ func (l *Lease) try(ctx context.Context) (got bool, err error) {
 	conn, err := l.connected(ctx)
 	if err != nil {
 		l.since = time.Time{}
-		return false, fmt.Errorf("look at lease: %w", dbError(err))
+		return false, fmt.Errorf("look at lease: %w", statsdb.Classify(err))
 	}
-	if err := checkSchema(ctx, conn); err != nil { // it would sample into what it cannot write
+	if err := statsdb.CheckSchema(ctx, conn); err != nil { // it would sample into what it cannot write
 		l.since = time.Time{}
 		return false, err
 	}
 	now, err := l.look(ctx, conn)
 	if err != nil {
 		l.since = time.Time{} // it may have been renewed unseen
-		return false, fmt.Errorf("look at lease: %w", dbError(err))
+		return false, fmt.Errorf("look at lease: %w", statsdb.Classify(err))
 	}
 	stands := now.Sub(l.since) >= leaseLife
 	if l.seen.there && l.seen.holder != "" && l.seen.holder != l.cfg.Holder && !stands {
@@ -153,7 +155,7 @@ returning l.term`
 		return false, nil // somebody was faster
 	}
 	if err != nil {
-		return false, fmt.Errorf("take lease: %w", dbError(err))
+		return false, fmt.Errorf("take lease: %w", statsdb.Classify(err))
 	}
 	l.term.Store(term)
 	l.fresh.Store(true)
@@ -255,7 +257,7 @@ func (l *Lease) renew(ctx context.Context) (held bool, err error) {
 	defer cancel()
 	conn, err := l.connected(ctx)
 	if err != nil {
-		return false, fmt.Errorf("renew lease: %w", dbError(err))
+		return false, fmt.Errorf("renew lease: %w", statsdb.Classify(err))
 	}
 	const sql = `/* pgam:lease */
 update pgam.lease
@@ -270,7 +272,7 @@ returning clock_timestamp()`
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("renew lease: %w", dbError(err))
+		return false, fmt.Errorf("renew lease: %w", statsdb.Classify(err))
 	}
 	l.heard(said, time.Since(begun))
 	l.fresh.Store(true)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func TestASecondIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	id := newServer(t, s, "db1")
-	other := openStoreAt(t, dsn, nil)
+	other := openStoreAt(t, dsn)
 	partitionsAround(t, s, noon)
 
 	takeLease(t, s, "a")
@@ -79,7 +81,7 @@ func TestHandInStoresWhatNobodyHas(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	id := newServer(t, s, "db1")
-	other := openStoreAt(t, dsn, nil)
+	other := openStoreAt(t, dsn)
 	now := time.Now().UTC().Truncate(time.Minute)
 	minute := now.Add(10 * time.Minute) // long after who leads began to, as it finds
 	partitionsAround(t, s, minute)
@@ -138,5 +140,68 @@ select count(*) - count(distinct floor(extract(epoch from w.t0 + k.ms * interval
 	const commits = "select coalesce(sum(xact_commit), 0)::int8 from history."
 	if stat, hours := pgtest.Value[int64](t, dsn, commits+"database_stat"), pgtest.Value[int64](t, dsn, commits+"database_rollup where step_seconds = 3600"); stat != 440 || hours != 440 {
 		t.Errorf("%d commits, in the hours %d, of 440", stat, hours)
+	}
+}
+
+// Two collectors look at a server within a part of a millisecond, and something is
+// committed in between: in whatever order their samples come, each stored one
+// counts what the server did since the one that is stored before it.
+func TestCommitsBetweenTheLooksOfTwoAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	s, dsn := openStore(t)
+	other := openStoreAt(t, dsn)
+	minute := time.Now().UTC().Truncate(time.Minute)
+	if err := s.EnsurePartitions(t.Context(), minute, minute.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	takeLease(t, other, "b")
+	for seed := range uint64(20) {
+		rnd := rand.New(rand.NewPCG(seed, 31))
+		id := newServer(t, s, fmt.Sprint("db", seed))
+		first := sample.DatabaseStat{OID: 5, At: minute, Epoch: minute, Backends: sample.Int{V: 2, Known: true}}
+		first.Counters[sample.XactCommit] = sample.Int{V: 1000, Known: true}
+		mustAppend(t, other, sample.Batch{Visits: []*sample.Visit{{Server: id, Databases: []sample.DatabaseStat{first}}}})
+		// What each saw, the earlier one first; the last look is the one's that leads.
+		looks := [2][]sample.DatabaseStat{}
+		for who, behind := range []time.Duration{300 * time.Microsecond, 0} {
+			before := first
+			for second := range 8 {
+				at := minute.Add(time.Duration(second+1)*time.Second + behind)
+				next := sample.DatabaseStat{OID: 5, At: at, Backends: first.Backends}
+				next.Counters[sample.XactCommit] = sample.Int{V: 1000 + 10*int64(second+1) + behind.Microseconds()/100, Known: true}
+				next.Follow(&before)
+				looks[who], before = append(looks[who], next), next
+			}
+		}
+		for len(looks[0])+len(looks[1]) > 0 {
+			who := rnd.IntN(2)
+			n := min(1+rnd.IntN(3), len(looks[who]))
+			if n == 0 {
+				continue
+			}
+			b := sample.Batch{Visits: []*sample.Visit{}}
+			for i := range n {
+				b.Visits = append(b.Visits, &sample.Visit{Server: id, Databases: looks[who][i : i+1]})
+			}
+			looks[who] = looks[who][n:]
+			if who == 0 {
+				mustAppend(t, other, b)
+			} else if err := s.HandIn(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const wrong = `
+select coalesce(string_agg(format('%s: %s, the server says %s', sampled_at, xact_commit, said), '; '), '')
+  from (select sampled_at, xact_commit, xact_commit_total - lag(xact_commit_total) over (order by sampled_at) as said
+          from history.database_stat
+         where server_id = $1) d
+ where xact_commit is distinct from said`
+		if got := pgtest.Value[string](t, dsn, wrong, id); got != "" {
+			t.Errorf("seed %d: %s", seed, got)
+		}
+		const commits = "select coalesce(sum(xact_commit), 0)::int8 from history.database_rollup where step_seconds = 3600 and server_id = $1"
+		if got := pgtest.Value[int64](t, dsn, commits, id); got != 83 {
+			t.Errorf("seed %d: %d commits of 83 in the hour", seed, got)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // told is a log handler that counts its records.
@@ -81,7 +82,7 @@ func TestLeasePassesOn(t *testing.T) {
 			first := takeLease(t, s, "a")
 			_, stop := background(t, first.Keep)
 			log := newTold()
-			second := openStoreAt(t, dsn, nil).NewLease(LeaseConfig{Holder: "b", Log: slog.New(log)})
+			second := openStoreAt(t, dsn).NewLease(LeaseConfig{Holder: "b", Log: slog.New(log)})
 			t.Cleanup(func() { _ = second.Close(context.Background()) })
 			stands := make(chan error, 1)
 			done, _ := background(t, func(ctx context.Context) error {
@@ -107,7 +108,7 @@ func TestLeasePassesOn(t *testing.T) {
 				t.Errorf("it said %d times that it stands by", n)
 			}
 			if name == "frozen" { // and woken
-				if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) || !errors.Is(err, ErrUnavailable) {
+				if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) || !errors.Is(err, statsdb.ErrUnavailable) {
 					t.Errorf("the first writes before it knows: %v", err)
 				}
 				if err := first.Keep(t.Context()); !errors.Is(err, ErrLeaseTaken) || first.Held() {
@@ -130,7 +131,7 @@ func TestLeaseOfAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	takeLease(t, s, "a")
-	again := openStoreAt(t, dsn, nil)
+	again := openStoreAt(t, dsn)
 	takeLease(t, again, "a")
 	if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrNotHeld) {
 		t.Errorf("the earlier run writes: %v", err)
@@ -144,7 +145,7 @@ func TestLeaseGivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	takeLease(t, s, "a")
-	other := leaseOf(openStoreAt(t, dsn, nil), "b")
+	other := leaseOf(openStoreAt(t, dsn), "b")
 	stands := make(chan error, 1)
 	done, end := background(t, func(ctx context.Context) error { return other.Take(ctx, false, func() { stands <- nil }) })
 	_ = within(t, stands, "standing by")
@@ -165,7 +166,7 @@ func TestLeaseOverRestarts(t *testing.T) {
 	dsn := server.SuperuserDSN()
 	first := takeLease(t, s, "a")
 	kept, _ := background(t, first.Keep)
-	second := leaseOf(openStoreAt(t, dsn, nil), "b")
+	second := leaseOf(openStoreAt(t, dsn), "b")
 	taken, _ := background(t, func(ctx context.Context) error { return second.Take(ctx, false, func() {}) })
 	beats := func() int64 { return pgtest.Value[int64](t, dsn, "select beats from pgam.lease") }
 	for _, away := range []func(){
@@ -189,7 +190,7 @@ func TestLeaseWithoutStatsDB(t *testing.T) {
 	server, s := storeOn(t, pgtest.Local(t).Major)
 	dsn := server.SuperuserDSN()
 	server.Stop(t)
-	never := leaseOf(openStoreAt(t, dsn, nil), "b")
+	never := leaseOf(openStoreAt(t, dsn), "b")
 	stands := make(chan error, 1)
 	waits, end := background(t, func(ctx context.Context) error { return never.Take(ctx, false, func() { stands <- nil }) })
 	_ = within(t, stands, "standing by")
@@ -197,7 +198,7 @@ func TestLeaseWithoutStatsDB(t *testing.T) {
 	if err := l.Take(t.Context(), true, func() { t.Error("it stands by") }); err != nil || l.Held() {
 		t.Fatalf("held %t, %v", l.Held(), err)
 	}
-	if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, ErrUnavailable) {
+	if err := s.Append(t.Context(), sample.Batch{}); !errors.Is(err, statsdb.ErrUnavailable) {
 		t.Errorf("append: %v", err)
 	}
 	if len(waits) != 0 {

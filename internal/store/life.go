@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -41,7 +42,7 @@ select greatest(e.at, w.at), coalesce(e.kind = $3 and (w.at is null or w.at <= e
 	err = s.pool.QueryRow(ctx, sql, before, int64(sample.TheMonitor), string(sample.EventCollectorStopped), lifeDays,
 		string(sample.EventCollectorStarted)).Scan(&found, &stopped)
 	if err != nil {
-		return time.Time{}, false, fmt.Errorf("look for the last sign of life: %w", dbError(err))
+		return time.Time{}, false, fmt.Errorf("look for the last sign of life: %w", statsdb.Classify(err))
 	}
 	if found == nil {
 		return time.Time{}, false, nil
@@ -61,7 +62,7 @@ select s.id, n.t0 + n.span_ms * interval '1 millisecond'
                       limit 1) n`
 	rows, err := s.pool.Query(ctx, sql)
 	if err != nil {
-		return nil, fmt.Errorf("look how far the history goes: %w", dbError(err))
+		return nil, fmt.Errorf("look how far the history goes: %w", statsdb.Classify(err))
 	}
 	upTo := make(map[target.ID]time.Time)
 	var (
@@ -69,7 +70,7 @@ select s.id, n.t0 + n.span_ms * interval '1 millisecond'
 		at time.Time
 	)
 	if _, err := pgx.ForEachRow(rows, []any{&id, &at}, func() error { upTo[id] = at.UTC(); return nil }); err != nil {
-		return nil, fmt.Errorf("look how far the history goes: %w", dbError(err))
+		return nil, fmt.Errorf("look how far the history goes: %w", statsdb.Classify(err))
 	}
 	return upTo, nil
 }
@@ -89,7 +90,7 @@ select deleted_at
 		return time.Time{}, target.ErrNotFound
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read removed server: %w", dbError(err))
+		return time.Time{}, fmt.Errorf("read removed server: %w", statsdb.Classify(err))
 	}
 	return at.UTC(), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/rollup"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -44,7 +45,7 @@ func (s *Store) LoadDay(ctx context.Context, id target.ID, day LoadedDay) error 
 		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return loadDay(ctx, tx, id, &day, rows) })
 	}
 	if err != nil {
-		return fmt.Errorf("load a day of server %d: %w", id, dbError(err))
+		return fmt.Errorf("load a day of server %d: %w", id, statsdb.Classify(err))
 	}
 	return nil
 }
@@ -262,24 +263,6 @@ func (r *copyReader[T]) row(row *T) {
 	}
 }
 
-// Backdate says that a server was added at an instant, if it was not added
-// before: what is loaded of an earlier time was promised.
-func (s *Store) Backdate(ctx context.Context, id target.ID, at time.Time) error {
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
-		const sql = `/* pgam:server_backdate */
-update pgam.server
-   set created_at = $2, revision = nextval('pgam.revision')
- where id = $1
-   and created_at > $2`
-		_, err := tx.Exec(ctx, sql, id, at)
-		return err
-	})
-	if err != nil {
-		return serverChangeError("backdate server", err)
-	}
-	return nil
-}
-
 // NotePacked says that the days from one up to another are packed, whose windows
 // were loaded as long as Pack would make them.
 func (s *Store) NotePacked(ctx context.Context, from, to time.Time) error {
@@ -298,7 +281,7 @@ on conflict (day) do nothing`, day, table)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("note that %s is packed: %w", day.Format(time.DateOnly), dbError(err))
+			return fmt.Errorf("note that %s is packed: %w", day.Format(time.DateOnly), statsdb.Classify(err))
 		}
 	}
 	return nil

@@ -18,10 +18,10 @@ import (
 func loadedServer(t *testing.T, s *Store, name string) target.Target {
 	t.Helper()
 	id := newServer(t, s, name)
-	if err := s.Backdate(t.Context(), id, noon.AddDate(0, 0, -2)); err != nil {
+	if err := catalogOf(t, s).Backdate(t.Context(), id, noon.AddDate(0, 0, -2)); err != nil {
 		t.Fatal(err)
 	}
-	made, err := s.Server(t.Context(), name)
+	made, err := catalogOf(t, s).Server(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}

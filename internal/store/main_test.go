@@ -7,42 +7,43 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
+	"github.com/pgam/pgam/internal/target"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// openStore gives a store on a database of the test's own, with a new keyring,
-// and the DSN.
+// openStore gives a store on a database of the test's own, and the DSN.
 func openStore(t *testing.T) (*Store, string) {
 	t.Helper()
 	dsn := statsDB(t)
-	return openStoreAt(t, dsn, newKeyring(t)), dsn
+	return openStoreAt(t, dsn), dsn
 }
 
-func openStoreAt(tb testing.TB, dsn string, keys *secret.Keyring) *Store {
+func openStoreAt(tb testing.TB, dsn string) *Store {
 	tb.Helper()
-	s, err := New(Config{DSN: secret.New(dsn), Keyring: keys, Application: "pgam-test"})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(s.Close)
-	return s
+	return New(pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)}))
 }
 
-func newKeyring(t *testing.T) *secret.Keyring {
+// catalogOf is the catalog beside a store: its servers have no secrets.
+func catalogOf(t *testing.T, s *Store) *catalog.Catalog {
 	t.Helper()
-	data, err := secret.GenerateKeyring()
-	if err != nil {
-		t.Fatal(err)
+	return catalog.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsnOf(s)), MaxConns: 1}), nil)
+}
+
+func exampleServer(name string) target.Target {
+	return target.Target{
+		Name:       name,
+		Endpoint:   target.Endpoint{Host: "db.example.org", Port: 5433, User: "mon"},
+		StatsDB:    "stats_db",
+		DiskSource: target.DiskNone,
+		Intervals:  target.Intervals{Activity: 2 * time.Second, Sizes: time.Hour, Disks: time.Minute},
+		Enabled:    true,
 	}
-	keys, err := secret.ParseKeyring(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
 }
 
 // partitionsAround makes the partitions for history at these instants.
@@ -68,5 +69,5 @@ func storeOn(t *testing.T, version string) (*pgtest.Server, *Store) {
 	if err := schema.Up(t.Context(), conn, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	return server, openStoreAt(t, server.SuperuserDSN(), newKeyring(t))
+	return server, openStoreAt(t, server.SuperuserDSN())
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -73,7 +74,7 @@ type packer struct {
 func (p *packer) run(ctx context.Context, now time.Time, done func(PackedDay)) error {
 	days, err := p.s.unpacked(ctx, now)
 	if err != nil {
-		return fmt.Errorf("list days to pack: %w", dbError(err))
+		return fmt.Errorf("list days to pack: %w", statsdb.Classify(err))
 	}
 	var faults []error
 	for _, day := range days {
@@ -82,7 +83,7 @@ func (p *packer) run(ctx context.Context, now time.Time, done func(PackedDay)) e
 		case ctx.Err() != nil:
 			return fmt.Errorf("pack %s: %w", day.Format(time.DateOnly), context.Cause(ctx))
 		case err != nil:
-			faults = append(faults, fmt.Errorf("pack %s: %w", day.Format(time.DateOnly), dbError(err)))
+			faults = append(faults, fmt.Errorf("pack %s: %w", day.Format(time.DateOnly), statsdb.Classify(err)))
 		case packed.Windows > 0:
 			done(packed)
 		}

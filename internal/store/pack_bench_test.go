@@ -107,7 +107,7 @@ func seedBusyDay(tb testing.TB, s *Store, server target.ID, begin time.Time, hou
 // second, and says what a session sample takes with all that belongs to it.
 func BenchmarkPack(b *testing.B) {
 	dsn := pgtest.StatsDB(b)
-	s := openStoreAt(b, dsn, nil)
+	s := openStoreAt(b, dsn)
 	const hours = 24
 	day := noon.Truncate(24 * time.Hour)
 	for i := range target.ID(b.N) {

@@ -15,6 +15,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -25,7 +26,7 @@ var packNow = time.Date(2024, 11, 23, 3, 0, 0, 0, time.UTC)
 // of the collector, with gaps, and gives what was stored.
 func seedDay(t *testing.T, s *Store, name string, seed uint64) (target.Target, []sample.Batch) {
 	t.Helper()
-	made, err := s.CreateServer(t.Context(), exampleServer(name))
+	made, err := catalogOf(t, s).CreateServer(t.Context(), exampleServer(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +331,7 @@ func TestPackSeesChanges(t *testing.T) {
 		},
 		"vacuumed": func() {
 			mustAppend(t, s, plainWindow(kept, noon.Add(75*time.Second)))
-			if err := s.DeleteServer(t.Context(), "db2", true); err != nil {
+			if err := catalogOf(t, s).DeleteServer(t.Context(), "db2", true); err != nil {
 				t.Error(err)
 			}
 			if _, err := s.PurgeDeleted(t.Context()); err != nil {
@@ -410,7 +411,7 @@ func TestConformancePackBesideReader(t *testing.T) {
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
-		if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "2024-11-22") {
+		if !errors.Is(err, statsdb.ErrLocked) || !strings.Contains(err.Error(), "2024-11-22") {
 			t.Errorf("beside a reader: %v", err)
 		}
 		end()

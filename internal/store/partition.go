@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // span is the length of a table's partitions.
@@ -148,12 +149,12 @@ const expiredComment = "pgam: expired, being dropped"
 func (s *Store) EnsurePartitions(ctx context.Context, from, to time.Time) error {
 	existing, err := s.partitions(ctx)
 	if err != nil {
-		return fmt.Errorf("list partitions: %w", dbError(err))
+		return fmt.Errorf("list partitions: %w", statsdb.Classify(err))
 	}
 	var faults []error
 	for _, t := range partitionedTables() {
 		if err := s.ensurePartitions(ctx, t, existing, from, to); err != nil {
-			faults = append(faults, fmt.Errorf("create partitions of %s: %w", t.table+t.part, dbError(err)))
+			faults = append(faults, fmt.Errorf("create partitions of %s: %w", t.table+t.part, statsdb.Classify(err)))
 		}
 		if ctx.Err() != nil {
 			break
@@ -345,7 +346,7 @@ func (s *Store) ddl(ctx context.Context, f func(pgx.Tx) error) error {
 func (s *Store) dropExpired(ctx context.Context, now time.Time, r Retention) (dropped []string, err error) {
 	existing, err := s.partitions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list partitions: %w", dbError(err))
+		return nil, fmt.Errorf("list partitions: %w", statsdb.Classify(err))
 	}
 	if err := tooMuch(existing, now, r); err != nil {
 		return nil, err
@@ -365,7 +366,7 @@ func (s *Store) dropExpired(ctx context.Context, now time.Time, r Retention) (dr
 			continue
 		}
 		if err := s.dropPartition(ctx, t.table, name, existing[name], r.DetachConcurrently); err != nil {
-			faults = append(faults, fmt.Errorf("drop partition %s: %w", name, dbError(err)))
+			faults = append(faults, fmt.Errorf("drop partition %s: %w", name, statsdb.Classify(err)))
 			continue
 		}
 		dropped = append(dropped, name)
@@ -377,10 +378,10 @@ func (s *Store) dropExpired(ctx context.Context, now time.Time, r Retention) (dr
 func (s *Store) forget(ctx context.Context, now time.Time, r Retention) (faults []error) {
 	kept, err := s.partitions(ctx)
 	if err != nil {
-		return []error{fmt.Errorf("list partitions: %w", dbError(err))}
+		return []error{fmt.Errorf("list partitions: %w", statsdb.Classify(err))}
 	}
 	if err := s.dropUnfinished(ctx, kept, now, r); err != nil {
-		faults = append(faults, fmt.Errorf("drop what was being packed: %w", dbError(err)))
+		faults = append(faults, fmt.Errorf("drop what was being packed: %w", statsdb.Classify(err)))
 	}
 	var disks time.Time
 	if r.Disks > 0 {
@@ -401,7 +402,7 @@ func (s *Store) forget(ctx context.Context, now time.Time, r Retention) (faults 
 			continue
 		}
 		if _, err := s.pool.Exec(ctx, "/* pgam:expire */ "+d.sql, d.before); err != nil {
-			faults = append(faults, fmt.Errorf("expire %s: %w", d.what, dbError(err)))
+			faults = append(faults, fmt.Errorf("expire %s: %w", d.what, statsdb.Classify(err)))
 		}
 	}
 	return faults

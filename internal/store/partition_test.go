@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,19 +16,14 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 )
-
-// oldestPostgres is the oldest version that stats_db may be on.
-const oldestPostgres = 14
 
 // eachVersion runs a test on a stats_db of every version that was asked for
 // and that stats_db may be on.
 func eachVersion(t *testing.T, test func(t *testing.T, s *Store, dsn string)) {
 	t.Helper()
-	for _, version := range pgtest.Versions(t) {
-		if major, err := strconv.Atoi(version); err != nil || major < oldestPostgres {
-			continue
-		}
+	for _, version := range pgtest.StatsVersions(t) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			if version == pgtest.Local(t).Major {
@@ -66,11 +60,7 @@ select coalesce(array_agg(c.relname::text order by c.relname), '{}')
 func oddSession(t *testing.T, dsn string) *Store {
 	t.Helper()
 	pgtest.Exec(t, dsn, "do $$ begin execute format('alter database %I set timezone = ''Pacific/Chatham''', current_database()); end $$")
-	s, err := New(Config{DSN: secret.New(dsn), Keyring: newKeyring(t), Application: "pgam-test", MaxConns: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
+	s := New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1}))
 	if _, err := s.pool.Exec(t.Context(), "set timezone = 'Pacific/Chatham'"); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +149,7 @@ func TestEnsurePartitionsConcurrently(t *testing.T) {
 	_, dsn := openStore(t)
 	errs := make(chan error, 6)
 	for range cap(errs) {
-		s := openStoreAt(t, dsn, nil)
+		s := openStoreAt(t, dsn)
 		go func() { errs <- s.EnsurePartitions(t.Context(), noon, noon.AddDate(0, 0, 4)) }()
 	}
 	for range cap(errs) {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -43,7 +44,7 @@ func (s *Store) PurgeDeleted(ctx context.Context) (rows int64, err error) {
 			n, err := s.purgeTable(ctx, table, id)
 			rows += n
 			if err != nil {
-				return rows, fmt.Errorf("purge %s of server %d: %w", table, id, dbError(err))
+				return rows, fmt.Errorf("purge %s of server %d: %w", table, id, statsdb.Classify(err))
 			}
 		}
 		if rows > before {
@@ -55,7 +56,7 @@ delete from pgam.server
    and purge
    and deleted_at < now() - $2::interval`
 		if _, err := s.pool.Exec(ctx, sql, id, purgeGrace); err != nil {
-			return rows, fmt.Errorf("purge server %d: %w", id, dbError(err))
+			return rows, fmt.Errorf("purge server %d: %w", id, statsdb.Classify(err))
 		}
 	}
 	return rows, nil
@@ -64,11 +65,11 @@ delete from pgam.server
 func (s *Store) purgedServers(ctx context.Context) ([]target.ID, error) {
 	rows, err := s.pool.Query(ctx, "/* pgam:purge */ select id from pgam.server where purge and deleted_at is not null order by id")
 	if err != nil {
-		return nil, fmt.Errorf("list servers to purge: %w", dbError(err))
+		return nil, fmt.Errorf("list servers to purge: %w", statsdb.Classify(err))
 	}
 	servers, err := pgx.CollectRows(rows, pgx.RowTo[target.ID])
 	if err != nil {
-		return nil, fmt.Errorf("list servers to purge: %w", dbError(err))
+		return nil, fmt.Errorf("list servers to purge: %w", statsdb.Classify(err))
 	}
 	return servers, nil
 }
@@ -88,11 +89,11 @@ select c.relname
  order by c.relname`
 	rows, err := s.pool.Query(ctx, sql)
 	if err != nil {
-		return nil, fmt.Errorf("list tables of history: %w", dbError(err))
+		return nil, fmt.Errorf("list tables of history: %w", statsdb.Classify(err))
 	}
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("list tables of history: %w", dbError(err))
+		return nil, fmt.Errorf("list tables of history: %w", statsdb.Classify(err))
 	}
 	return tables, nil
 }

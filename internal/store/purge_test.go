@@ -123,7 +123,7 @@ func TestPurgeDeleted(t *testing.T) {
 		t.Fatalf("purged %d rows of nobody, %v", n, err)
 	}
 	for name, purge := range map[string]bool{"doomed": true, "kept": false} {
-		if err := s.DeleteServer(ctx, name, purge); err != nil {
+		if err := catalogOf(t, s).DeleteServer(ctx, name, purge); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -165,7 +165,7 @@ func TestPurgeDeleted(t *testing.T) {
 	if !hidden(t, dsn, kept) {
 		t.Error("a server whose history stays has lost its row")
 	}
-	if got, err := s.Server(ctx, "doomed"); err != nil || got.ID != heir {
+	if got, err := catalogOf(t, s).Server(ctx, "doomed"); err != nil || got.ID != heir {
 		t.Errorf("the heir is %+v, %v", got, err)
 	}
 }
@@ -218,7 +218,7 @@ func TestPurgeResumes(t *testing.T) {
 	s, dsn := openHistory(t)
 	doomed, alive := newServer(t, s, "doomed"), newServer(t, s, "alive")
 	fill(t, dsn, doomed, 10)
-	if err := s.DeleteServer(t.Context(), "doomed", true); err != nil {
+	if err := catalogOf(t, s).DeleteServer(t.Context(), "doomed", true); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(t.Context(), dsn)

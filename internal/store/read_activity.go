@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -31,7 +32,7 @@ func (s *Store) ActivityByWaitClass(ctx context.Context, t target.Target, plan h
 	}
 	covered, err := s.covered(ctx, t, plan.Range, func(ctx context.Context) error { return read(ctx, t, &a) })
 	if err != nil {
-		return history.Activity{}, fmt.Errorf("read activity: %w", dbError(err))
+		return history.Activity{}, fmt.Errorf("read activity: %w", statsdb.Classify(err))
 	}
 	a.Coverage = covered
 	return a, nil

@@ -20,12 +20,12 @@ var noon = time.Date(2024, 11, 22, 12, 0, 0, 0, time.UTC)
 // partitions of that day.
 func historyServer(t *testing.T, s *Store, dsn string) target.Target {
 	t.Helper()
-	if _, err := s.CreateServer(t.Context(), exampleServer("db1")); err != nil {
+	if _, err := catalogOf(t, s).CreateServer(t.Context(), exampleServer("db1")); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Exec(t, dsn, "update pgam.server set created_at = '2024-11-22 11:00Z', activity_interval_seconds = null")
 	partitionsAround(t, s, noon)
-	server, err := s.Server(t.Context(), "db1")
+	server, err := catalogOf(t, s).Server(t.Context(), "db1")
 	if err != nil {
 		t.Fatal(err)
 	}

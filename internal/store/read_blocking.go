@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -19,7 +20,7 @@ import (
 func (s *Store) Blockers(ctx context.Context, id target.ID, r history.Range, limit int) ([]history.Blocker, error) {
 	sums := blockerSums{byRoot: make(map[int64]*blockerSum)}
 	if err := s.eachEdgeWindow(ctx, id, r, func(w *edgeWindow) { sums.window(w, r) }); err != nil {
-		return nil, fmt.Errorf("read blockers: %w", dbError(err))
+		return nil, fmt.Errorf("read blockers: %w", statsdb.Classify(err))
 	}
 	list := slices.SortedFunc(maps.Values(sums.byRoot), func(a, b *blockerSum) int {
 		return cmp.Or(cmp.Compare(b.SessionTime, a.SessionTime), a.First.Compare(b.First), cmp.Compare(a.root, b.root))
@@ -27,7 +28,7 @@ func (s *Store) Blockers(ctx context.Context, id target.ID, r history.Range, lim
 	blockers := make([]history.Blocker, min(limit, len(list)))
 	for i := range blockers {
 		if err := s.nameBlocker(ctx, id, list[i]); err != nil {
-			return nil, fmt.Errorf("read blockers: %w", dbError(err))
+			return nil, fmt.Errorf("read blockers: %w", statsdb.Classify(err))
 		}
 		blockers[i] = list[i].Blocker
 	}

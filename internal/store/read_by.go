@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -15,7 +16,7 @@ import (
 // is at fault.
 func (s *Store) ActivityBy(ctx context.Context, t target.Target, q history.ActivityQuestion) (history.ActivityBy, error) {
 	fail := func(err error) (history.ActivityBy, error) {
-		return history.ActivityBy{}, fmt.Errorf("read activity: %w", dbError(err))
+		return history.ActivityBy{}, fmt.Errorf("read activity: %w", statsdb.Classify(err))
 	}
 	q, err := q.Complete()
 	if err != nil {

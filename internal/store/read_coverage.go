@@ -9,6 +9,7 @@ import (
 	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -27,11 +28,11 @@ const (
 func (s *Store) Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error) {
 	g, err := s.ground(ctx, t, r, true)
 	if err != nil {
-		return history.Coverage{}, fmt.Errorf("read coverage: %w", dbError(err))
+		return history.Coverage{}, fmt.Errorf("read coverage: %w", statsdb.Classify(err))
 	}
 	ledger := history.NewLedger(g.r, g.cadence)
 	if err := s.enter(ctx, t.ID, g, ledger); err != nil {
-		return history.Coverage{}, fmt.Errorf("read coverage: %w", dbError(err))
+		return history.Coverage{}, fmt.Errorf("read coverage: %w", statsdb.Classify(err))
 	}
 	return ledger.Coverage(), nil
 }
@@ -79,11 +80,11 @@ func (s *Store) CoverageSeries(ctx context.Context, t target.Target, r history.R
 	}
 	g, err := s.ground(ctx, t, r, step%time.Hour == 0) // then an hour lies in one step
 	if err != nil {
-		return history.CoverageSeries{}, fmt.Errorf("read coverage: %w", dbError(err))
+		return history.CoverageSeries{}, fmt.Errorf("read coverage: %w", statsdb.Classify(err))
 	}
 	whole, each := history.NewLedger(g.r, g.cadence), history.NewLedgers(r, g.r, step, g.cadence)
 	if err := s.enter(ctx, t.ID, g, tee{whole, each}); err != nil {
-		return history.CoverageSeries{}, fmt.Errorf("read coverage: %w", dbError(err))
+		return history.CoverageSeries{}, fmt.Errorf("read coverage: %w", statsdb.Classify(err))
 	}
 	series := each.Series()
 	series.Coverage = whole.Coverage()

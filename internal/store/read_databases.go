@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -45,7 +46,7 @@ select oid, name, is_template, allow_connect, encoding, created_at, first_seen_a
 func (s *Store) Inventory(ctx context.Context, id target.ID) ([]history.Database, error) {
 	list := []history.Database{}
 	if err := s.ask(ctx, inventory(id, nil, &list)); err != nil {
-		return nil, fmt.Errorf("read inventory: %w", dbError(err))
+		return nil, fmt.Errorf("read inventory: %w", statsdb.Classify(err))
 	}
 	return list, nil
 }
@@ -59,7 +60,7 @@ func (s *Store) DatabaseNow(ctx context.Context, id target.ID, name string) (his
 		list []history.Database
 	)
 	if err := s.ask(ctx, inventory(id, &name, &list)); err != nil {
-		return now, fmt.Errorf("read database: %w", dbError(err))
+		return now, fmt.Errorf("read database: %w", statsdb.Classify(err))
 	}
 	for _, d := range list {
 		if d.Name == name && (now.Database.Name == "" || d.LastSeenAt.After(now.Database.LastSeenAt)) {
@@ -70,7 +71,7 @@ func (s *Store) DatabaseNow(ctx context.Context, id target.ID, name string) (his
 		return now, history.ErrNoDatabase
 	}
 	if err := s.ask(ctx, newestStat(id, &now), newestSize(id, &now)); err != nil {
-		return now, fmt.Errorf("read database: %w", dbError(err))
+		return now, fmt.Errorf("read database: %w", statsdb.Classify(err))
 	}
 	return now, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -76,7 +77,7 @@ func (s *Store) DisksNow(ctx context.Context, id target.ID) ([]history.Disk, err
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read disks: %w", dbError(err))
+		return nil, fmt.Errorf("read disks: %w", statsdb.Classify(err))
 	}
 	return disks, nil
 }
@@ -162,7 +163,7 @@ func (s *Store) diskTimeline(ctx context.Context, id target.ID, r history.Range)
 		},
 	}, asked)
 	if err != nil {
-		return line, fmt.Errorf("read disk timeline: %w", dbError(err))
+		return line, fmt.Errorf("read disk timeline: %w", statsdb.Classify(err))
 	}
 	for mount, list := range points {
 		series := known[mount]

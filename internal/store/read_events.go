@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -48,7 +49,7 @@ select at, monitor, kind, subject, old, new, detail
 	}
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read events: %w", dbError(err))
+		return nil, fmt.Errorf("read events: %w", statsdb.Classify(err))
 	}
 	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e history.Event, err error) {
 		var kind string
@@ -57,7 +58,7 @@ select at, monitor, kind, subject, old, new, detail
 		return e, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read events: %w", dbError(err))
+		return nil, fmt.Errorf("read events: %w", statsdb.Classify(err))
 	}
 	return events, nil
 }

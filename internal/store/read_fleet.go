@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -28,7 +29,7 @@ func (s *Store) Fleet(ctx context.Context, now time.Time) (map[target.ID]*histor
 		err = q.fault
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read fleet: %w", dbError(err))
+		return nil, fmt.Errorf("read fleet: %w", statsdb.Classify(err))
 	}
 	for id, f := range q.servers {
 		q.summarize(f, q.promised[id], q.minutes[id])
@@ -397,7 +398,7 @@ func (s *Store) fleetKept(ctx context.Context, plan history.ActivityPlan) error 
 func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (history.FleetActivity, error) {
 	a := history.FleetActivity{Plan: plan}
 	if err := s.fleetKept(ctx, plan); err != nil {
-		return a, fmt.Errorf("read activity of the fleet: %w", dbError(err))
+		return a, fmt.Errorf("read activity of the fleet: %w", statsdb.Classify(err))
 	}
 	shape := history.NewActivity(plan)
 	a.Times = shape.Times
@@ -426,7 +427,7 @@ func (s *Store) FleetActivity(ctx context.Context, plan history.ActivityPlan) (h
 		},
 	})
 	if err != nil {
-		return a, fmt.Errorf("read activity of the fleet: %w", dbError(err))
+		return a, fmt.Errorf("read activity of the fleet: %w", statsdb.Classify(err))
 	}
 	return a, nil
 }

@@ -16,7 +16,7 @@ func TestFleet(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	busy := historyServer(t, s, dsn)
-	silent, err := s.CreateServer(t.Context(), exampleServer("silent"))
+	silent, err := catalogOf(t, s).CreateServer(t.Context(), exampleServer("silent"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestFleetActivity(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
 	one := historyServer(t, s, dsn)
-	other, err := s.CreateServer(t.Context(), exampleServer("other"))
+	other, err := catalogOf(t, s).CreateServer(t.Context(), exampleServer("other"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -152,7 +153,7 @@ select (select max(max_backends)
            and value ~ '^[0-9]{1,9}$')`
 	r := i.Question.Range.Widen(time.Minute)
 	if err := s.pool.QueryRow(ctx, sql, id, r.From, r.To).Scan(&i.MaxBackends, &i.MaxConnections); err != nil {
-		return dbError(err)
+		return statsdb.Classify(err)
 	}
 	return nil
 }
@@ -162,7 +163,7 @@ select (select max(max_backends)
 func (s *Store) ticksKept(ctx context.Context, t target.Target, at time.Time) error {
 	since, err := s.keptSince(ctx)
 	if err != nil {
-		return dbError(err)
+		return statsdb.Classify(err)
 	}
 	if oldest, there := since["activity_window"]; there && at.Before(oldest) && t.CreatedAt.Before(oldest) {
 		return fmt.Errorf("%w: single ticks are kept since %s: ask for a later instant, or /history/activity and /history/top for what is summed up",

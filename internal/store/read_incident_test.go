@@ -93,7 +93,7 @@ func TestIncident(t *testing.T) {
 	}
 	// One that is kept no longer is refused.
 	pgtest.Exec(t, dsn, "update pgam.server set created_at = '2023-01-01'")
-	old, err := s.Server(t.Context(), "db1")
+	old, err := catalogOf(t, s).Server(t.Context(), "db1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -41,7 +42,7 @@ func (s *Store) At(ctx context.Context, t target.Target, instant time.Time) (his
 		answer, err = s.instant(ctx, t, instant) // no day is packed twice in a moment
 	}
 	if err != nil {
-		return history.Instant{}, fmt.Errorf("read instant: %w", dbError(err))
+		return history.Instant{}, fmt.Errorf("read instant: %w", statsdb.Classify(err))
 	}
 	return answer, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgam/pgam/internal/guard"
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -38,7 +39,7 @@ type keptList struct {
 func (s *Store) Kept(ctx context.Context, t target.Target, by history.Dimension, f history.Filter) (history.Kept, error) {
 	since, err := s.keptSince(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read what is kept: %w", dbError(err))
+		return nil, fmt.Errorf("read what is kept: %w", statsdb.Classify(err))
 	}
 	sources := map[history.Grain]string{
 		history.GrainWindow: "activity_window", history.GrainMinute: "activity_rollup_minute", history.GrainTenMinutes: "activity_rollup_10minute",
@@ -64,7 +65,7 @@ func (s *Store) Kept(ctx context.Context, t target.Target, by history.Dimension,
 func (s *Store) stillKept(ctx context.Context, t target.Target, table, what string, r history.Range) error {
 	since, err := s.keptSince(ctx)
 	if err != nil {
-		return fmt.Errorf("read what is kept: %w", dbError(err))
+		return fmt.Errorf("read what is kept: %w", statsdb.Classify(err))
 	}
 	if oldest, there := since[table]; there && r.From.Before(oldest) && t.CreatedAt.Before(oldest) {
 		return fmt.Errorf("%w: %s are kept since %s: begin there", history.ErrGone, what, oldest.UTC().Format(time.RFC3339))

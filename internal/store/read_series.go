@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -34,7 +35,7 @@ func (s *Store) databaseRates(ctx context.Context, id target.ID, plan history.Se
 		read = q.samples(id)
 	}
 	if err := s.ask(ctx, inventory(id, nil, &q.list), read); err != nil {
-		return q.answer, fmt.Errorf("read databases over time: %w", dbError(err))
+		return q.answer, fmt.Errorf("read databases over time: %w", statsdb.Classify(err))
 	}
 	q.finish()
 	return q.answer, nil
@@ -307,7 +308,7 @@ select bucket, database_oid, size_bytes
 		}
 	}
 	if err := s.ask(ctx, inventory(id, nil, &list), read); err != nil {
-		return answer, fmt.Errorf("read sizes: %w", dbError(err))
+		return answer, fmt.Errorf("read sizes: %w", statsdb.Classify(err))
 	}
 	names := newNaming(list, nil)
 	for i, d := range list {

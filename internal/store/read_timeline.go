@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) timeline(ctx context.Context, id target.ID, r history.Range, onl
 		answer = q.kept
 	}
 	if err := answer(ctx); err != nil {
-		return q.line, fmt.Errorf("read timeline: %w", dbError(err))
+		return q.line, fmt.Errorf("read timeline: %w", statsdb.Classify(err))
 	}
 	return q.line, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/rollup"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -33,7 +34,7 @@ func (s *Store) Top(ctx context.Context, t target.Target, q history.TopQuestion)
 // top also gives all groups, the most frequent first.
 func (s *Store) top(ctx context.Context, t target.Target, q history.TopQuestion) (history.Top, []*group, error) {
 	fail := func(err error) (history.Top, []*group, error) {
-		return history.Top{}, nil, fmt.Errorf("read top: %w", dbError(err))
+		return history.Top{}, nil, fmt.Errorf("read top: %w", statsdb.Classify(err))
 	}
 	q, err := q.Complete()
 	if err != nil {

@@ -3,17 +3,14 @@ package store
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/guard"
+	"github.com/pgam/pgam/internal/statsdb"
 )
-
-// errNoAnswer says that the server ended a pipeline before its time.
-var errNoAnswer = errors.New("no answer to a statement")
 
 // question is one prepared statement of several that are asked in one round
 // trip.
@@ -63,7 +60,7 @@ func readAnswer(pipe *pgconn.Pipeline, row func(v values)) error {
 	}
 	reader, ok := results.(*pgconn.ResultReader)
 	if !ok {
-		return errNoAnswer
+		return statsdb.ErrNoAnswer
 	}
 	// A row that is not as it was written must not cost more than its answer.
 	fault := guard.Run(func() error {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -20,13 +21,13 @@ const maxKnownQueries = 20_000
 func (s *Store) Resume(ctx context.Context, server target.ID) (sample.Resume, error) {
 	var r sample.Resume
 	if err := s.mark.learn(ctx, s.pool); err != nil { // before what is read, so that it is not older
-		return sample.Resume{}, fmt.Errorf("resume server %d: %w", server, dbError(err))
+		return sample.Resume{}, fmt.Errorf("resume server %d: %w", server, statsdb.Classify(err))
 	}
 	for _, read := range []func(context.Context, target.ID, *sample.Resume) error{
 		s.resumeNext, s.resumeWaits, s.resumeQueries, s.resumeLocks, s.resumeIdentity, s.resumeDatabases, s.resumeSized, s.resumeMemory,
 	} {
 		if err := read(ctx, server, &r); err != nil {
-			return sample.Resume{}, fmt.Errorf("resume server %d: %w", server, dbError(err))
+			return sample.Resume{}, fmt.Errorf("resume server %d: %w", server, statsdb.Classify(err))
 		}
 	}
 	return r, nil

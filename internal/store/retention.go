@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // Errors that say why nothing is deleted by time.
@@ -35,7 +37,7 @@ const (
 func (s *Store) Now(ctx context.Context, local func() time.Time) (now time.Time, ahead time.Duration, err error) {
 	before := local()
 	if err := s.pool.QueryRow(ctx, "/* pgam:clock */ select clock_timestamp()").Scan(&now); err != nil {
-		return now, 0, fmt.Errorf("ask stats_db for the time: %w", dbError(err))
+		return now, 0, fmt.Errorf("ask stats_db for the time: %w", statsdb.Classify(err))
 	}
 	after := local()
 	return now.UTC(), before.Add(after.Sub(before) / 2).Sub(now), nil
@@ -80,7 +82,7 @@ func (s *Store) Expiring(ctx context.Context, r Retention) ([]Expiring, error) {
 	}
 	existing, err := s.partitions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list partitions: %w", dbError(err))
+		return nil, fmt.Errorf("list partitions: %w", statsdb.Classify(err))
 	}
 	return expiring(existing, now, r), nil
 }
@@ -130,7 +132,7 @@ func tooMuch(existing map[string]partitionState, now time.Time, r Retention) err
 func (s *Store) RetentionInForce(ctx context.Context) (Retention, error) {
 	kept, err := s.retentionInForce(ctx)
 	if err != nil {
-		return Retention{}, fmt.Errorf("read retention: %w", dbError(err))
+		return Retention{}, fmt.Errorf("read retention: %w", statsdb.Classify(err))
 	}
 	var r Retention
 	for name, to := range map[string]*time.Duration{

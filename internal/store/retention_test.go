@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 const countPartitions = "select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid where c.relnamespace = 'history'::regnamespace and c.relkind = 'r'"
@@ -114,7 +115,7 @@ func TestPartitionsOfOneTableFail(t *testing.T) {
 	name := "activity_window_p" + tomorrow.Format("20060102")
 	pgtest.Exec(t, dsn, fmt.Sprintf("create view history.%s as select 1 as a", name))
 	err := s.EnsurePartitions(t.Context(), noon, noon.AddDate(0, 0, 4))
-	if err == nil || !strings.Contains(err.Error(), "create partitions of activity_window: ") || !strings.Contains(err.Error(), name) || errors.Is(err, ErrUnavailable) {
+	if err == nil || !strings.Contains(err.Error(), "create partitions of activity_window: ") || !strings.Contains(err.Error(), name) || errors.Is(err, statsdb.ErrUnavailable) {
 		t.Errorf("error %v", err)
 	}
 	for table, want := range map[string]int64{"activity_window": 4, "session": 5, "event": 1, "database_rollup": 3} {

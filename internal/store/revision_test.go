@@ -19,7 +19,7 @@ import (
 func TestTimelineIsNeverOlderThanWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	s, dsn := openStore(t)
-	other := openStoreAt(t, dsn, nil) // another process, such as the collector
+	other := openStoreAt(t, dsn) // another process, such as the collector
 	server := newServer(t, s, "db1")
 	r := history.Range{From: noon.AddDate(0, 0, -5), To: noon.AddDate(0, 0, 1)}
 	var commits int64

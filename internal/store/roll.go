@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/rollup"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -57,7 +58,7 @@ func (d dueBucket) coarser() time.Duration {
 func (s *Store) Roll(ctx context.Context, now time.Time, limit int) (made int, more bool, err error) {
 	due, err := s.due(ctx, now.Add(-rollGrace), limit)
 	if err != nil {
-		return 0, false, fmt.Errorf("list rollups that are due: %w", dbError(err))
+		return 0, false, fmt.Errorf("list rollups that are due: %w", statsdb.Classify(err))
 	}
 	var faults []error
 	for _, d := range due {
@@ -66,9 +67,9 @@ func (s *Store) Roll(ctx context.Context, now time.Time, limit int) (made int, m
 			made++
 		}
 		if err != nil {
-			faults = append(faults, s.rollFailed(ctx, d, dbError(err)))
+			faults = append(faults, s.rollFailed(ctx, d, statsdb.Classify(err)))
 		}
-		if ctx.Err() != nil || len(faults) >= rollFaults || errors.Is(errors.Join(faults...), ErrUnavailable) {
+		if ctx.Err() != nil || len(faults) >= rollFaults || errors.Is(errors.Join(faults...), statsdb.ErrUnavailable) {
 			break
 		}
 	}
@@ -79,7 +80,7 @@ func (s *Store) Roll(ctx context.Context, now time.Time, limit int) (made int, m
 // next time and costs nobody but itself; it gives the fault with its name.
 func (s *Store) rollFailed(ctx context.Context, d dueBucket, fault error) error {
 	fault = fmt.Errorf("roll up %s of server %d from %s on: %w", d.step, d.server, d.bucket.Format(time.RFC3339), fault)
-	if ctx.Err() != nil || errors.Is(fault, ErrUnavailable) {
+	if ctx.Err() != nil || errors.Is(fault, statsdb.ErrUnavailable) {
 		return fault // it was not for the bucket
 	}
 	const sql = `/* pgam:roll */
@@ -89,7 +90,7 @@ update history.rollup_due
    and step_seconds = $2
    and bucket = $3`
 	if _, err := s.pool.Exec(ctx, sql, d.server, seconds(d.step), d.bucket); err != nil {
-		return errors.Join(fault, fmt.Errorf("note that it failed: %w", dbError(err)))
+		return errors.Join(fault, fmt.Errorf("note that it failed: %w", statsdb.Classify(err)))
 	}
 	return fault
 }

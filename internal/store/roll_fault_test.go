@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/rollup"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // A window that is not as it was written keeps its own bucket from being made,
@@ -24,7 +25,7 @@ func TestRollGoesOnAfterAFault(t *testing.T) {
 		"update history.activity_window set sample_wait = '{}' where t0 = (select min(t0) from history.activity_window where samples > 0)")
 	due := pgtest.Value[int](t, dsn, "select count(*)::int from history.rollup_due where step_seconds = 600")
 	made, _, err := s.Roll(t.Context(), c.from.AddDate(0, 0, 3), 50)
-	if err == nil || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "another form") {
+	if err == nil || errors.Is(err, statsdb.ErrUnavailable) || !strings.Contains(err.Error(), "another form") {
 		t.Errorf("fault %v", err)
 	}
 	if made < due-1 || due < 5 {
@@ -53,7 +54,7 @@ func TestPoisonedBucketsCostThemselvesOnly(t *testing.T) {
 		if turn > 3 {
 			t.Fatalf("%d buckets wait for those that cannot be made", pgtest.Value[int](t, dsn, left))
 		}
-		if _, _, err := s.Roll(t.Context(), c.from.AddDate(0, 0, 3), 50); err == nil || MayPass(err) {
+		if _, _, err := s.Roll(t.Context(), c.from.AddDate(0, 0, 3), 50); err == nil || statsdb.MayPass(err) {
 			t.Errorf("fault %v", err)
 		}
 	}

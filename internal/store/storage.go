@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // mostPackedDays bounds how many are listed.
@@ -21,7 +22,7 @@ const mostPackedDays = 400
 func (s *Store) Storage(ctx context.Context, now time.Time) (history.Storage, error) {
 	answer := history.Storage{At: now.UTC()}
 	fail := func(err error) (history.Storage, error) {
-		return history.Storage{}, fmt.Errorf("read storage: %w", dbError(err))
+		return history.Storage{}, fmt.Errorf("read storage: %w", statsdb.Classify(err))
 	}
 	retention, err := s.retentionInForce(ctx)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -41,7 +42,7 @@ func (s *Store) ForgetTexts(ctx context.Context) (texts int64, err error) {
 	const sql = "/* pgam:forget */ select id, query_texts from pgam.server where query_texts <> 'full' order by id"
 	rows, err := s.pool.Query(ctx, sql)
 	if err != nil {
-		return 0, fmt.Errorf("list servers that keep no full texts: %w", dbError(err))
+		return 0, fmt.Errorf("list servers that keep no full texts: %w", statsdb.Classify(err))
 	}
 	type server struct {
 		ID    target.ID
@@ -49,13 +50,13 @@ func (s *Store) ForgetTexts(ctx context.Context) (texts int64, err error) {
 	}
 	servers, err := pgx.CollectRows(rows, pgx.RowToStructByPos[server])
 	if err != nil {
-		return 0, fmt.Errorf("list servers that keep no full texts: %w", dbError(err))
+		return 0, fmt.Errorf("list servers that keep no full texts: %w", statsdb.Classify(err))
 	}
 	for _, srv := range servers {
 		n, err := s.forgetTexts(ctx, srv.ID, srv.Texts)
 		texts += n
 		if err != nil {
-			return texts, fmt.Errorf("take away texts of server %d: %w", srv.ID, dbError(err))
+			return texts, fmt.Errorf("take away texts of server %d: %w", srv.ID, statsdb.Classify(err))
 		}
 	}
 	return texts, nil

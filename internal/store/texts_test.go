@@ -15,7 +15,7 @@ import (
 
 func keepTexts(t *testing.T, s *Store, name string, texts target.QueryTexts) {
 	t.Helper()
-	if _, err := s.UpdateServer(t.Context(), name, func(t *target.Target) error { t.QueryTexts = texts; return nil }); err != nil {
+	if _, err := catalogOf(t, s).UpdateServer(t.Context(), name, func(t *target.Target) error { t.QueryTexts = texts; return nil }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // Upkeep says how far the care for the history has come.
@@ -27,7 +29,7 @@ type Upkeep struct {
 func (s *Store) Upkeep(ctx context.Context, now time.Time) (Upkeep, error) {
 	existing, err := s.partitions(ctx)
 	if err != nil {
-		return Upkeep{}, fmt.Errorf("list partitions: %w", dbError(err))
+		return Upkeep{}, fmt.Errorf("list partitions: %w", statsdb.Classify(err))
 	}
 	out := Upkeep{PartitionsUntil: partitionsUntil(existing)}
 	const sql = `/* pgam:upkeep */
@@ -38,13 +40,13 @@ select (select min(d.bucket + d.step_seconds * interval '1 second')
        pg_catalog.pg_database_size(pg_catalog.current_database())`
 	var due *time.Time
 	if err := s.pool.QueryRow(ctx, sql, now).Scan(&due, &out.Bytes); err != nil {
-		return Upkeep{}, fmt.Errorf("look at rollups that are due: %w", dbError(err))
+		return Upkeep{}, fmt.Errorf("look at rollups that are due: %w", statsdb.Classify(err))
 	}
 	if due != nil {
 		out.RollupDue = due.UTC()
 	}
 	if out.PackDue, err = s.packDue(ctx, now); err != nil {
-		return Upkeep{}, fmt.Errorf("look at days to pack: %w", dbError(err))
+		return Upkeep{}, fmt.Errorf("look at days to pack: %w", statsdb.Classify(err))
 	}
 	return out, nil
 }

@@ -113,7 +113,7 @@ type healthOutput struct {
 // health tells the truth: without stats_db nothing but live questions works.
 func (r routes) health(ctx context.Context, _ *struct{}) (*healthOutput, error) {
 	out := &healthOutput{Status: http.StatusOK, Body: healthBody{
-		Status: "ok", Timestamp: isoTime(r.Now()), PoolsCount: len(r.Pools.Pools()), Version: r.Version,
+		Status: "ok", Timestamp: isoTime(r.Now()), PoolsCount: len(r.Live.Pools()), Version: r.Version,
 	}}
 	if !r.Healthy(ctx) {
 		out.Status, out.Body.Status = http.StatusServiceUnavailable, "error"
@@ -134,7 +134,7 @@ type poolBody struct {
 
 func (r routes) poolsStatus(context.Context, *struct{}) (*output[map[string]poolBody], error) {
 	body := make(map[string]poolBody)
-	for _, p := range r.Pools.Pools() {
+	for _, p := range r.Live.Pools() {
 		key := p.Key
 		for _, taken := body[key]; taken; _, taken = body[key] {
 			key += "'" // another server at the same address

@@ -60,7 +60,7 @@ func kindOfKey(algorithm string) string {
 }
 
 func (r routes) listKeys(ctx context.Context, _ *struct{}) (*output[[]keyBody], error) {
-	keys, err := r.Keys.SSHKeys(ctx)
+	keys, err := r.Catalog.SSHKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (r routes) listKeys(ctx context.Context, _ *struct{}) (*output[[]keyBody], 
 
 // keyOf finds a key by its number.
 func (r routes) keyOf(ctx context.Context, id int64) (target.ManagedKey, error) {
-	keys, err := r.Keys.SSHKeys(ctx)
+	keys, err := r.Catalog.SSHKeys(ctx)
 	if err != nil {
 		return target.ManagedKey{}, err
 	}
@@ -137,7 +137,7 @@ func (r routes) createKey(ctx context.Context, k target.ManagedKey, fill func(*t
 	if err := fill(&k); err != nil {
 		return nil, err
 	}
-	made, err := r.Keys.CreateSSHKey(ctx, k)
+	made, err := r.Catalog.CreateSSHKey(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (r routes) updateKey(ctx context.Context, in *updateKeyInput) (*output[keyB
 	if err != nil {
 		return nil, err
 	}
-	changed, err := r.Keys.UpdateSSHKey(ctx, k.Name, func(k *target.ManagedKey) error {
+	changed, err := r.Catalog.UpdateSSHKey(ctx, k.Name, func(k *target.ManagedKey) error {
 		if in.Body.Name != nil {
 			k.Name = *in.Body.Name
 		}
@@ -181,7 +181,7 @@ func (r routes) deleteKey(ctx context.Context, in *KeyPath) (*output[messageBody
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Keys.DeleteSSHKey(ctx, k.Name); err != nil {
+	if err := r.Catalog.DeleteSSHKey(ctx, k.Name); err != nil {
 		return nil, err
 	}
 	return say(messageBody{"SSH key " + k.Name + " deleted"}), nil

@@ -117,7 +117,7 @@ func (r routes) testSSH(ctx context.Context, in *struct{ ServerPath }) (*output[
 }
 
 func (r routes) test(ctx context.Context, name string) (target.Target, live.Report, error) {
-	t, err := r.Roster.Server(name)
+	t, err := r.Live.Server(name)
 	if err != nil {
 		return target.Target{}, live.Report{}, err
 	}

@@ -150,7 +150,7 @@ func (serverRow) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 // row shapes a server. sampled is what history knows of the disks where they
 // could not be seen.
 func (r routes) row(t target.Target, v live.View, sampled []history.Disk) serverRow {
-	passwordBroken, shellBroken := r.Roster.SecretsBroken(t.ID)
+	passwordBroken, shellBroken := r.Live.SecretsBroken(t.ID)
 	row := serverRow{
 		Name: t.Name, Host: t.Endpoint.Host, User: t.Endpoint.User, Port: t.Endpoint.Port,
 		SSHUser: t.Shell.User, SSHPort: t.Shell.Port,
@@ -202,7 +202,7 @@ func (r routes) rows(ctx context.Context, servers []target.Target) ([]serverRow,
 // listServers gives the servers in the order in which they were added, as the
 // Python version's file had them.
 func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[serverRows], error) {
-	servers := r.Roster.Servers() // by name
+	servers := r.Live.Servers() // by name
 	order := make([]int, len(servers))
 	for i := range order {
 		order[i] = i
@@ -297,7 +297,7 @@ type sessionsBody struct {
 }
 
 func (r routes) serverSessions(ctx context.Context, in *struct{ ServerPath }) (*output[sessionsBody], error) {
-	t, err := r.Roster.Server(in.ServerName)
+	t, err := r.Live.Server(in.ServerName)
 	if err != nil {
 		return nil, err
 	}

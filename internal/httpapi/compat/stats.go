@@ -90,13 +90,13 @@ func (r routes) serverStats(ctx context.Context, in *statsInput) (*output[server
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.ServerName)
+	t, err := r.Live.Server(in.ServerName)
 	if err != nil {
 		return nil, err
 	}
 	line := history.Timeline{Aggregation: history.Raw}
 	if ok {
-		if line, err = r.Databases.ServerTimeline(ctx, t.ID, span); err != nil {
+		if line, err = r.History.ServerTimeline(ctx, t.ID, span); err != nil {
 			return nil, err
 		}
 	}
@@ -146,11 +146,11 @@ type databaseNowBody struct {
 }
 
 func (r routes) databaseNow(ctx context.Context, in *DatabasePath) (*output[databaseNowBody], error) {
-	t, err := r.Roster.Server(in.ServerName)
+	t, err := r.Live.Server(in.ServerName)
 	if err != nil {
 		return nil, err
 	}
-	now, err := r.Databases.DatabaseNow(ctx, t.ID, in.DBName)
+	now, err := r.History.DatabaseNow(ctx, t.ID, in.DBName)
 	unknown := errors.Is(err, history.ErrNoDatabase)
 	if err != nil && !unknown {
 		return nil, err
@@ -214,13 +214,13 @@ func (r routes) databaseStats(ctx context.Context, in *databaseStatsInput) (*out
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.ServerName)
+	t, err := r.Live.Server(in.ServerName)
 	if err != nil {
 		return nil, err
 	}
 	line := history.Timeline{Aggregation: history.Raw}
 	if ok {
-		if line, err = r.Databases.DatabaseTimeline(ctx, t.ID, in.DBName, span); err != nil {
+		if line, err = r.History.DatabaseTimeline(ctx, t.ID, in.DBName, span); err != nil {
 			return nil, err
 		}
 	}

@@ -60,7 +60,7 @@ func (r routes) token(ctx context.Context, in *tokenInput) (*output[tokenBody], 
 	if err != nil {
 		return nil, r.refuse(ctx, attempt, err)
 	}
-	user, err := r.Accounts.Account(ctx, attempt.Login)
+	user, err := r.Catalog.Account(ctx, attempt.Login)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (r routes) token(ctx context.Context, in *tokenInput) (*output[tokenBody], 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Accounts.NoteLogin(ctx, user.ID, attempt, from.Known); err != nil {
+	if err := r.Catalog.NoteLogin(ctx, user.ID, attempt, from.Known); err != nil {
 		r.Log.WarnContext(ctx, "login was not noted", "login", user.Login, "error", err)
 	}
 	return say(tokenBody{token, "bearer"}), nil

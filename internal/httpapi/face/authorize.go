@@ -21,11 +21,11 @@ const userTTL = 3 * time.Second
 
 // userCache reads each user at most once in userTTL.
 type userCache struct {
-	accounts Accounts
+	accounts Catalog
 	cache    *otter.Cache[int64, account.User]
 }
 
-func newUserCache(accounts Accounts) (*userCache, error) {
+func newUserCache(accounts Catalog) (*userCache, error) {
 	cache, err := otter.New(&otter.Options[int64, account.User]{
 		MaximumSize: 10_000, ExpiryCalculator: otter.ExpiryWriting[int64, account.User](userTTL), Logger: &otter.NoopLogger{},
 	})
@@ -113,7 +113,7 @@ func (f *Face) RenewToken(ctx context.Context) (token string, err error) {
 // once, in other processes within userTTL.
 func (f *Face) EndSession(ctx context.Context) error {
 	claims, _ := ctx.Value(claimsKey{}).(auth.Claims)
-	if err := f.Accounts.EndSession(ctx, claims.UserID, claims.Session, claims.SessionEnd()); err != nil {
+	if err := f.Catalog.EndSession(ctx, claims.UserID, claims.Session, claims.SessionEnd()); err != nil {
 		return err
 	}
 	f.users.cache.Invalidate(claims.UserID)

@@ -28,18 +28,18 @@ const (
 // diskCache reads the newest samples of a server's disks at most once in
 // samplesTTL.
 type diskCache struct {
-	disks Disks
+	past  History
 	cache *otter.Cache[target.ID, []history.Disk]
 }
 
-func newDiskCache(disks Disks) (*diskCache, error) {
+func newDiskCache(past History) (*diskCache, error) {
 	cache, err := otter.New(&otter.Options[target.ID, []history.Disk]{
 		MaximumSize: 100_000, ExpiryCalculator: otter.ExpiryWriting[target.ID, []history.Disk](samplesTTL), Logger: &otter.NoopLogger{},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache of disk samples: %w", err)
 	}
-	return &diskCache{disks, cache}, nil
+	return &diskCache{past, cache}, nil
 }
 
 // NewestDisks gives the newest samples of the file systems of a server's host,
@@ -71,7 +71,7 @@ func (f *Face) NewestDisks(ctx context.Context, id target.ID) ([]history.Disk, e
 func (c *diskCache) read(ctx context.Context, id target.ID) ([]history.Disk, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, samplesTimeout, fmt.Errorf("read disks: deadline %s", samplesTimeout))
 	defer cancel()
-	return c.disks.DisksNow(ctx, id)
+	return c.past.DisksNow(ctx, id)
 }
 
 // DataSpace gives the bytes of the file system that holds the data directory:

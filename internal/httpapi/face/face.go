@@ -33,11 +33,11 @@ type Face struct {
 // and v1. It asks nothing of the services, which may be blank where only the
 // document is wanted.
 func NewFaces(api huma.API, services *Services) (compat, v1 *Face, err error) {
-	users, err := newUserCache(services.Accounts)
+	users, err := newUserCache(services.Catalog)
 	if err != nil {
 		return nil, nil, err
 	}
-	samples, err := newDiskCache(services.Disks)
+	samples, err := newDiskCache(services.History)
 	if err != nil {
 		return nil, nil, err
 	}

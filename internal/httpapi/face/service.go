@@ -13,21 +13,29 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// Catalog changes servers.
+// Catalog keeps what people tell pgam: servers, SSH keys, and who may ask. What it
+// gives of a key never holds the private part.
 type Catalog interface {
 	CreateServer(ctx context.Context, t target.Target) (target.Target, error)
 	UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error)
 	// DeleteServer leaves the history to retention, or has it removed too.
 	DeleteServer(ctx context.Context, name string, purge bool) error
-}
 
-// Keys keeps SSH keys. What it gives never holds a private part.
-type Keys interface {
 	SSHKeys(ctx context.Context) ([]target.ManagedKey, error)
 	SSHKey(ctx context.Context, name string) (target.ManagedKey, error)
 	CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.ManagedKey, error)
 	UpdateSSHKey(ctx context.Context, name string, change func(*target.ManagedKey) error) (target.ManagedKey, error)
 	DeleteSSHKey(ctx context.Context, name string) error
+
+	auth.Ledger
+	Account(ctx context.Context, login string) (account.User, error)
+	AccountByID(ctx context.Context, id int64) (account.User, error)
+	// NoteLogin notes a login that was good; known says that its network was
+	// known before.
+	NoteLogin(ctx context.Context, id int64, attempt account.LoginAttempt, known bool) error
+	// EndSession ends the tokens of one login, the last of which expires at
+	// expiresAt.
+	EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error
 }
 
 // Keysmith makes SSH keys. Its errors wrap target.ErrKeyInvalid.
@@ -39,18 +47,17 @@ type Keysmith interface {
 	ReadKey(k *target.ManagedKey) error
 }
 
-// Roster knows which servers there are; after a change it is refreshed.
-type Roster interface {
+// Live knows the servers, and answers questions about now. The errors of these are
+// *live.Error.
+type Live interface {
 	Servers() []target.Target
 	Server(name string) (target.Target, error)
 	// SecretsBroken reports which stored secrets do not open: the password of
 	// PostgreSQL, and what logs in over SSH.
 	SecretsBroken(id target.ID) (password, shell bool)
+	// Refresh reads the servers anew, after a change.
 	Refresh(ctx context.Context) error
-}
 
-// Live answers questions about now. Its errors are *live.Error.
-type Live interface {
 	Activity(ctx context.Context, t target.Target, all bool) (live.Activity, error)
 	Locks(ctx context.Context, t target.Target) (live.Locks, error)
 	// Listen gives the ticks of a server; its error is live.ErrTooManyListeners,
@@ -64,14 +71,12 @@ type Live interface {
 	Test(ctx context.Context, t target.Target) live.Report
 	// HostKey reads a host's public key; the error wraps target.ErrInvalid.
 	HostKey(line string) (live.HostKey, error)
-}
-
-// Pools says what is known of the pools of live questions.
-type Pools interface {
+	// Pools says what is known of the pools of these questions.
 	Pools() []live.PoolStatus
 }
 
-// History answers questions about the past of a server.
+// History answers questions about the past: of a server, of its databases and
+// disks, of all servers, and of what all that takes.
 type History interface {
 	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.ActivityPlan) (history.Activity, error)
 	ActivityBy(ctx context.Context, t target.Target, q history.ActivityQuestion) (history.ActivityBy, error)
@@ -81,67 +86,28 @@ type History interface {
 	Incident(ctx context.Context, t target.Target, q history.IncidentQuestion) (history.Incident, error)
 	Events(ctx context.Context, t target.Target, q history.EventQuestion) ([]history.Event, error)
 	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
-}
-
-// Series answers questions about the past of a server that give series.
-type Series interface {
 	CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error)
+
 	DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseRates, error)
 	DatabaseSizes(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseSizes, error)
-}
-
-// Fleet answers questions about the past of all servers.
-type Fleet interface {
-	Fleet(ctx context.Context, now time.Time) (map[target.ID]*history.FleetServer, error)
-	FleetActivity(ctx context.Context, plan history.ActivityPlan) (history.FleetActivity, error)
-}
-
-// Disks answers questions about the file systems of a server's host.
-type Disks interface {
-	DisksNow(ctx context.Context, id target.ID) ([]history.Disk, error)
-	DiskTimeline(ctx context.Context, t target.Target, r history.Range) (history.DiskTimeline, error)
-}
-
-// Databases answers questions about the databases of a server.
-type Databases interface {
 	ServerTimeline(ctx context.Context, id target.ID, r history.Range) (history.Timeline, error)
 	DatabaseTimeline(ctx context.Context, id target.ID, name string, r history.Range) (history.Timeline, error)
 	DatabaseNow(ctx context.Context, id target.ID, name string) (history.DatabaseNow, error)
-}
 
-// Storage says what the history takes.
-type Storage interface {
+	DisksNow(ctx context.Context, id target.ID) ([]history.Disk, error)
+	DiskTimeline(ctx context.Context, t target.Target, r history.Range) (history.DiskTimeline, error)
+
+	Fleet(ctx context.Context, now time.Time) (map[target.ID]*history.FleetServer, error)
+	FleetActivity(ctx context.Context, plan history.ActivityPlan) (history.FleetActivity, error)
 	Storage(ctx context.Context, now time.Time) (history.Storage, error)
-}
-
-// Accounts knows who may ask, and who has logged in from where.
-type Accounts interface {
-	auth.Ledger
-	Account(ctx context.Context, login string) (account.User, error)
-	AccountByID(ctx context.Context, id int64) (account.User, error)
-	// NoteLogin notes a login that was good; known says that its network was
-	// known before.
-	NoteLogin(ctx context.Context, id int64, attempt account.LoginAttempt, known bool) error
-	// EndSession ends the tokens of one login, the last of which expires at
-	// expiresAt.
-	EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error
 }
 
 // Services is what the faces ask. Everything but Now must be there.
 type Services struct {
 	Catalog   Catalog
-	Roster    Roster
 	Live      Live
-	Pools     Pools
 	History   History
-	Series    Series
-	Fleet     Fleet
-	Databases Databases
-	Disks     Disks
-	Storage   Storage
-	Keys      Keys
 	Keysmith  Keysmith
-	Accounts  Accounts
 	Settings  Settings
 	Passwords *auth.Hasher
 	Tokens    *auth.Tokens
@@ -164,8 +130,7 @@ type Services struct {
 // Check reports what is missing.
 func (s *Services) Check() error {
 	switch {
-	case s.Catalog == nil, s.Roster == nil, s.Live == nil, s.Pools == nil, s.History == nil, s.Series == nil, s.Fleet == nil, s.Databases == nil, s.Disks == nil, s.Storage == nil,
-		s.Keys == nil, s.Keysmith == nil, s.Accounts == nil, s.Settings == nil:
+	case s.Catalog == nil, s.Live == nil, s.History == nil, s.Keysmith == nil, s.Settings == nil:
 		return errors.New("API without all of its services")
 	case s.Passwords == nil, s.Tokens == nil, s.Logins == nil, s.Healthy == nil, s.Log == nil,
 		s.Unavailable == nil, s.TooSlow == nil, s.Locked == nil, s.Unconfirmed == nil:
@@ -181,7 +146,7 @@ func (s *Services) Check() error {
 // next request sees it. Should that fail, the change is followed a moment
 // later.
 func (s *Services) Changed(ctx context.Context) {
-	if err := s.Roster.Refresh(ctx); err != nil {
+	if err := s.Live.Refresh(ctx); err != nil {
 		s.Log.WarnContext(ctx, "list of servers was not read after a change", "error", err)
 	}
 }

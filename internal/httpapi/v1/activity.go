@@ -45,7 +45,7 @@ type activityInput struct {
 }
 
 func (r routes) activity(ctx context.Context, in *activityInput) (*output[activityBody], error) {
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -140,7 +140,7 @@ type locksBody struct {
 }
 
 func (r routes) locks(ctx context.Context, in *ServerPath) (*output[locksBody], error) {
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

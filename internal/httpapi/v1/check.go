@@ -39,7 +39,7 @@ func (testBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 }
 
 func (r routes) testServer(ctx context.Context, in *ServerPath) (*output[testBody], error) {
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ type disksBody struct {
 }
 
 func (r routes) disks(ctx context.Context, in *ServerPath) (*output[disksBody], error) {
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +152,11 @@ func (r routes) historyDisks(ctx context.Context, in *diskHistoryInput) (*output
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}
-	line, err1 := r.Disks.DiskTimeline(ctx, t, span)
+	line, err1 := r.History.DiskTimeline(ctx, t, span)
 	covered, err2 := r.History.Coverage(ctx, t, span)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func (r routes) historyEvents(ctx context.Context, in *eventsInput) (*output[eve
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

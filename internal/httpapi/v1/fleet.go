@@ -85,8 +85,8 @@ type fleetInput struct {
 }
 
 func (r routes) fleet(ctx context.Context, in *fleetInput) (*output[fleetBody], error) {
-	now, servers := r.Now(), r.Roster.Servers()
-	known, err := r.Fleet.Fleet(ctx, now)
+	now, servers := r.Now(), r.Live.Servers()
+	known, err := r.History.Fleet(ctx, now)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (r routes) fleetActivity(ctx context.Context, in *fleetActivityInput) (*out
 	if err != nil {
 		return nil, err
 	}
-	a, err := r.Fleet.FleetActivity(ctx, plan)
+	a, err := r.History.FleetActivity(ctx, plan)
 	if err != nil {
 		return nil, err
 	}

@@ -174,7 +174,7 @@ func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*outpu
 	if _, err := q.Plan(nil); err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

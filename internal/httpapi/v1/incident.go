@@ -80,7 +80,7 @@ func (r routes) incident(ctx context.Context, in *incidentInput) (*output[incide
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

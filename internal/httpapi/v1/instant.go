@@ -83,7 +83,7 @@ func (r routes) historyAt(ctx context.Context, in *atInput) (*output[instantBody
 	if later {
 		at = place.At
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func (r routes) createKey(ctx context.Context, in *struct{ Body keyNew }) (*outp
 	if err != nil {
 		return nil, err
 	}
-	made, err := r.Keys.CreateSSHKey(ctx, k)
+	made, err := r.Catalog.CreateSSHKey(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (r routes) listKeys(ctx context.Context, in *listInput) (*output[keyPage], 
 	if err != nil {
 		return nil, err
 	}
-	keys, err := r.Keys.SSHKeys(ctx) // by name
+	keys, err := r.Catalog.SSHKeys(ctx) // by name
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (r routes) listKeys(ctx context.Context, in *listInput) (*output[keyPage], 
 }
 
 func (r routes) getKey(ctx context.Context, in *KeyPath) (*output[keyRow], error) {
-	k, err := r.Keys.SSHKey(ctx, in.Key)
+	k, err := r.Catalog.SSHKey(ctx, in.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -148,11 +148,11 @@ func (r routes) mine(ctx context.Context, name string) error {
 	if isAdmin(ctx) {
 		return nil
 	}
-	k, err := r.Keys.SSHKey(ctx, name)
+	k, err := r.Catalog.SSHKey(ctx, name)
 	if err != nil {
 		return err
 	}
-	maker, err := r.Accounts.Account(ctx, k.CreatedBy)
+	maker, err := r.Catalog.Account(ctx, k.CreatedBy)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return err
 	}
@@ -164,7 +164,7 @@ func (r routes) changeKey(ctx context.Context, in *keyChangeInput) (*output[keyR
 	if err := r.mine(ctx, in.Key); err != nil {
 		return nil, err
 	}
-	changed, err := r.Keys.UpdateSSHKey(ctx, in.Key, func(k *target.ManagedKey) error {
+	changed, err := r.Catalog.UpdateSSHKey(ctx, in.Key, func(k *target.ManagedKey) error {
 		set(&k.Name, in.Body.Name)
 		set(&k.Description, in.Body.Description)
 		return nil
@@ -180,5 +180,5 @@ func (r routes) deleteKey(ctx context.Context, in *KeyPath) (*struct{}, error) {
 	if err := r.mine(ctx, in.Key); err != nil {
 		return nil, err
 	}
-	return nil, r.Keys.DeleteSSHKey(ctx, in.Key)
+	return nil, r.Catalog.DeleteSSHKey(ctx, in.Key)
 }

@@ -68,11 +68,11 @@ func (r routes) historyDatabases(ctx context.Context, in *seriesInput) (*output[
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}
-	rates, err1 := r.Series.DatabaseRates(ctx, t, plan)
+	rates, err1 := r.History.DatabaseRates(ctx, t, plan)
 	covered, err2 := r.History.Coverage(ctx, t, plan.Range)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
@@ -131,11 +131,11 @@ func (r routes) historySizes(ctx context.Context, in *seriesInput) (*output[data
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}
-	sizes, err1 := r.Series.DatabaseSizes(ctx, t, plan)
+	sizes, err1 := r.History.DatabaseSizes(ctx, t, plan)
 	covered, err2 := r.History.Coverage(ctx, t, plan.Range)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (r routes) historyCoverage(ctx context.Context, in *coverageInput) (*output
 	if err := history.PlanCoverage(span, step); err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (r routes) historyCoverage(ctx context.Context, in *coverageInput) (*output
 
 func (r routes) coverageOf(ctx context.Context, t target.Target, span history.Range, step time.Duration) (coverageBody, error) {
 	body := coverageBody{Server: t.Name, From: utc(span.From), To: utc(span.To)}
-	line, err := r.Series.CoverageSeries(ctx, t, span, step)
+	line, err := r.History.CoverageSeries(ctx, t, span, step)
 	if err != nil {
 		return body, err
 	}

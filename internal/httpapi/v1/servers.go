@@ -70,7 +70,7 @@ type serverRow struct {
 }
 
 func (r routes) row(t target.Target) serverRow {
-	broken, _ := r.Roster.SecretsBroken(t.ID)
+	broken, _ := r.Live.SecretsBroken(t.ID)
 	row := serverRow{
 		ID: int64(t.ID), Name: t.Name, Host: t.Endpoint.Host, Port: t.Endpoint.Port, User: t.Endpoint.User,
 		Database: t.Endpoint.Database, TLSMode: string(t.Endpoint.TLS), AllowMD5: t.Endpoint.AllowMD5,
@@ -91,7 +91,7 @@ func (r routes) row(t target.Target) serverRow {
 }
 
 func (r routes) shellRow(t target.Target) shellRow {
-	_, broken := r.Roster.SecretsBroken(t.ID)
+	_, broken := r.Live.SecretsBroken(t.ID)
 	row := shellRow{
 		Host: textOrNull(t.Shell.Host), User: t.Shell.User, Port: t.Shell.Port, Key: textOrNull(t.Shell.Key.Name),
 		HasPassword: !t.Shell.Password.IsZero() || broken && t.Shell.Key.ID == 0, SecretBroken: broken,
@@ -333,7 +333,7 @@ func (r routes) knownKey(ctx context.Context, s *ShellOptions) error {
 	if s == nil || s.Key.text == "" {
 		return nil
 	}
-	_, err := r.Keys.SSHKey(ctx, s.Key.text)
+	_, err := r.Catalog.SSHKey(ctx, s.Key.text)
 	if errors.Is(err, target.ErrKeyNotFound) {
 		return face.NewError(http.StatusBadRequest, "ssh.key is not the name of an SSH key: make or import it first")
 	}
@@ -379,7 +379,7 @@ func (r routes) listServers(_ context.Context, in *listInput) (*output[serverPag
 	if err != nil {
 		return nil, err
 	}
-	servers, next := pageOf(r.Roster.Servers(), func(t target.Target) string { return t.Name }, after, in.Limit)
+	servers, next := pageOf(r.Live.Servers(), func(t target.Target) string { return t.Name }, after, in.Limit)
 	page := serverPage{Items: make([]serverRow, len(servers)), NextCursor: next}
 	for i, t := range servers {
 		page.Items[i] = r.row(t)
@@ -405,7 +405,7 @@ func (r routes) createServer(ctx context.Context, in *struct{ Body serverNew }) 
 }
 
 func (r routes) getServer(_ context.Context, in *ServerPath) (*output[serverRow], error) {
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ type storageBody struct {
 }
 
 func (r routes) storage(ctx context.Context, _ *struct{}) (*output[storageBody], error) {
-	s, err := r.Storage.Storage(ctx, r.Now())
+	s, err := r.History.Storage(ctx, r.Now())
 	if err != nil {
 		return nil, err
 	}

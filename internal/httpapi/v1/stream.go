@@ -101,7 +101,7 @@ func (r routes) describeStream(op huma.Operation) huma.Operation {
 }
 
 func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse, error) {
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target
 			if !open {
 				return out.end(listener.Err())
 			}
-			if now, err := r.Roster.Server(t.Name); err == nil {
+			if now, err := r.Live.Server(t.Name); err == nil {
 				t = now // who may see what may have changed
 			}
 			var err error

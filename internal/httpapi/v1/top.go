@@ -108,7 +108,7 @@ func (r routes) historyTop(ctx context.Context, in *TopQuery) (*output[topBody],
 	if _, err := q.Plan(nil); err != nil {
 		return nil, err
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (r routes) historyCompare(ctx context.Context, in *compareInputs) (*output[
 			return nil, err
 		}
 	}
-	t, err := r.Roster.Server(in.Name)
+	t, err := r.Live.Server(in.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package store
+package statsdb
 
 import (
 	"errors"
@@ -22,12 +22,12 @@ func SQLState(err error) string {
 func Refused(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (strings.HasPrefix(said.Code, "22") || strings.HasPrefix(said.Code, "23")) &&
-		said.Severity != "FATAL" && (said.Code != checkViolation || said.ConstraintName != "")
+		said.Severity != "FATAL" && (said.Code != CheckViolation || said.ConstraintName != "")
 }
 
-// checkViolation is also the SQLSTATE of a row for which there is no partition;
+// CheckViolation is also the SQLSTATE of a row for which there is no partition;
 // that names no constraint.
-const checkViolation = "23514"
+const CheckViolation = "23514"
 
 // advice is what to do about an SQLSTATE, or its class.
 //
@@ -57,7 +57,7 @@ var advice = map[string]string{
 // Advice says what may be done about an error of stats_db.
 func Advice(err error) string {
 	state := SQLState(err)
-	if said, ok := advice[state]; ok && (state != checkViolation || !Refused(err)) {
+	if said, ok := advice[state]; ok && (state != CheckViolation || !Refused(err)) {
 		return said
 	}
 	if errors.Is(err, ErrTooSlow) {

@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -36,6 +37,11 @@ func (r keyRow) key() target.ManagedKey {
 	}
 }
 
+func collectKey(row pgx.CollectableRow) (target.ManagedKey, error) {
+	r, err := pgx.RowToStructByName[keyRow](row)
+	return r.key(), err
+}
+
 const selectKeys = `
 select k.id, k.name, k.key_type, k.bits, k.public_key, k.fingerprint, k.passphrase_sealed is not null as has_passphrase,
        k.description, k.created_by, k.created_at, k.updated_at,
@@ -47,48 +53,39 @@ select k.id, k.name, k.key_type, k.bits, k.public_key, k.fingerprint, k.passphra
   from pgam.ssh_key k`
 
 // SSHKeys gives every managed SSH key, by name, without the private parts.
-func (s *Store) SSHKeys(ctx context.Context) ([]target.ManagedKey, error) {
-	rows, err := s.pool.Query(ctx, "/* pgam:ssh_keys */"+selectKeys+` order by k.name collate "C"`)
+func (c *Catalog) SSHKeys(ctx context.Context) ([]target.ManagedKey, error) {
+	rows, _ := c.pool.Query(ctx, "/* pgam:ssh_keys */"+selectKeys+` order by k.name collate "C"`) // its error is in rows
+	keys, err := pgx.CollectRows(rows, collectKey)
 	if err != nil {
-		return nil, fmt.Errorf("list SSH keys: %w", dbError(err))
-	}
-	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (target.ManagedKey, error) {
-		r, err := pgx.RowToStructByName[keyRow](row)
-		return r.key(), err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list SSH keys: %w", dbError(err))
+		return nil, fmt.Errorf("list SSH keys: %w", statsdb.Classify(err))
 	}
 	return keys, nil
 }
 
 // SSHKey gives the SSH key of this name without its private part, or
 // target.ErrKeyNotFound.
-func (s *Store) SSHKey(ctx context.Context, name string) (target.ManagedKey, error) {
-	return keyNamed(ctx, s.pool, name)
+func (c *Catalog) SSHKey(ctx context.Context, name string) (target.ManagedKey, error) {
+	return keyNamed(ctx, c.pool, name)
 }
 
 func keyNamed(ctx context.Context, q rowQuerier, name string) (target.ManagedKey, error) {
 	if target.ValidateName(name) != nil {
 		return target.ManagedKey{}, target.ErrKeyNotFound
 	}
-	rows, err := q.Query(ctx, "/* pgam:ssh_key */"+selectKeys+` where k.name = $1`, name)
-	if err != nil {
-		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", dbError(err))
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[keyRow])
+	rows, _ := q.Query(ctx, "/* pgam:ssh_key */"+selectKeys+` where k.name = $1`, name) // its error is in rows
+	key, err := pgx.CollectExactlyOneRow(rows, collectKey)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return target.ManagedKey{}, target.ErrKeyNotFound
 	}
 	if err != nil {
-		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", dbError(err))
+		return target.ManagedKey{}, fmt.Errorf("read SSH key: %w", statsdb.Classify(err))
 	}
-	return row.key(), nil
+	return key, nil
 }
 
 // CreateSSHKey stores a new key, its private part sealed, and gives it as
 // stored. The error wraps target.ErrKeyInvalid or target.ErrKeyConflict.
-func (s *Store) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.ManagedKey, error) {
+func (c *Catalog) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.ManagedKey, error) {
 	if k.Private.IsZero() {
 		return target.ManagedKey{}, fmt.Errorf("%w: the private key is missing", target.ErrKeyInvalid)
 	}
@@ -96,13 +93,13 @@ func (s *Store) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.M
 		return target.ManagedKey{}, err
 	}
 	var made target.ManagedKey
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		// The id first: the seal is bound to it.
 		const next = `/* pgam:ssh_key_create */ select nextval(pg_get_serial_sequence('pgam.ssh_key', 'id'))`
 		if err := tx.QueryRow(ctx, next).Scan(&k.ID); err != nil {
 			return err
 		}
-		private, passphrase, err := s.sealKey(k)
+		private, passphrase, err := c.sealKey(k)
 		if err != nil {
 			return err
 		}
@@ -112,8 +109,10 @@ func (s *Store) CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.M
 		const sql = `/* pgam:ssh_key_create */
 insert into pgam.ssh_key (id, name, key_type, bits, public_key, fingerprint, private_sealed, passphrase_sealed, description, created_by)
 overriding system value
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
-		if _, err := tx.Exec(ctx, sql, k.ID, k.Name, k.Type, k.Bits, k.PublicKey, k.Fingerprint, private, passphrase, k.Description, k.CreatedBy); err != nil {
+values (@id, @name, @key_type, @bits, @public_key, @fingerprint, @private, @passphrase, @description, @created_by)`
+		columns := keyArguments(k, private, passphrase)
+		columns["created_by"] = k.CreatedBy
+		if _, err := tx.Exec(ctx, sql, columns); err != nil {
 			return err
 		}
 		made, err = keyNamed(ctx, tx, k.Name)
@@ -131,9 +130,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 // passphrase. The servers it is bound to follow. The error is
 // target.ErrKeyNotFound, wraps target.ErrKeyInvalid or target.ErrKeyConflict, or
 // is what change returns.
-func (s *Store) UpdateSSHKey(ctx context.Context, name string, change func(*target.ManagedKey) error) (target.ManagedKey, error) {
+func (c *Catalog) UpdateSSHKey(ctx context.Context, name string, change func(*target.ManagedKey) error) (target.ManagedKey, error) {
 	var made target.ManagedKey
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		old, err := keyNamed(ctx, tx, name)
 		if err != nil {
 			return err
@@ -153,18 +152,18 @@ func (s *Store) UpdateSSHKey(ctx context.Context, name string, change func(*targ
 		if err := keyConflict(ctx, tx, k); err != nil {
 			return err
 		}
-		private, passphrase, err := s.sealKey(k)
+		private, passphrase, err := c.sealKey(k)
 		if err != nil {
 			return err
 		}
 		const sql = `/* pgam:ssh_key_update */
 update pgam.ssh_key
-   set name = $2, key_type = $3, bits = $4, public_key = $5, fingerprint = $6,
-       private_sealed = coalesce($7, private_sealed),
-       passphrase_sealed = case when $7::bytea is null then passphrase_sealed else $8 end,
-       description = $9, updated_at = now()
- where id = $1`
-		if _, err := tx.Exec(ctx, sql, k.ID, k.Name, k.Type, k.Bits, k.PublicKey, k.Fingerprint, private, passphrase, k.Description); err != nil {
+   set name = @name, key_type = @key_type, bits = @bits, public_key = @public_key, fingerprint = @fingerprint,
+       private_sealed = coalesce(@private, private_sealed),
+       passphrase_sealed = case when @private::bytea is null then passphrase_sealed else @passphrase end,
+       description = @description, updated_at = now()
+ where id = @id`
+		if _, err := tx.Exec(ctx, sql, keyArguments(k, private, passphrase)); err != nil {
 			return err
 		}
 		const follow = `/* pgam:ssh_key_update */
@@ -186,8 +185,8 @@ update pgam.server
 
 // DeleteSSHKey forgets the key of this name. The error is target.ErrKeyNotFound,
 // or a *target.KeyInUseError that names the servers it is bound to.
-func (s *Store) DeleteSSHKey(ctx context.Context, name string) error {
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+func (c *Catalog) DeleteSSHKey(ctx context.Context, name string) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		k, err := keyNamed(ctx, tx, name)
 		if err != nil {
 			return err
@@ -213,7 +212,7 @@ func keyChangeError(what string, err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", what, dbError(err))
+	return fmt.Errorf("%s: %w", what, statsdb.Classify(err))
 }
 
 // keyConflict says which other key is in the way. Changes of keys are made one
@@ -241,7 +240,7 @@ select name
 
 // bindKey finds the key to bind where want differs from what is bound: by ID or
 // by Name, whichever was given anew. The zero ShellKey is none.
-func (s *Store) bindKey(ctx context.Context, tx pgx.Tx, bound, want target.ShellKey) (target.ShellKey, error) {
+func (c *Catalog) bindKey(ctx context.Context, tx pgx.Tx, bound, want target.ShellKey) (target.ShellKey, error) {
 	if want.ID == 0 && want.Name == "" {
 		return target.ShellKey{}, nil
 	}
@@ -261,33 +260,40 @@ select id, name, private_sealed, passphrase_sealed
 	case err != nil:
 		return key, err
 	}
-	key, _ = s.openKey(key, private, passphrase) // One that does not open stays out: the roster says so.
+	key, _ = c.openKey(key, private, passphrase) // One that does not open stays out: the roster says so.
 	return key, nil
+}
+
+func keyArguments(k target.ManagedKey, private, passphrase []byte) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"id": k.ID, "name": k.Name, "key_type": k.Type, "bits": k.Bits, "public_key": k.PublicKey, "fingerprint": k.Fingerprint,
+		"private": private, "passphrase": passphrase, "description": k.Description,
+	}
 }
 
 func keyBinding(column string, id target.KeyID) secret.Binding {
 	return secret.Binding{Purpose: "pgam.ssh_key." + column, RowID: int64(id)}
 }
 
-func (s *Store) sealKey(k target.ManagedKey) (private, passphrase []byte, err error) {
-	if private, err = s.seal(k.Private, keyBinding("private", k.ID)); err != nil {
+func (c *Catalog) sealKey(k target.ManagedKey) (private, passphrase []byte, err error) {
+	if private, err = c.seal(k.Private, keyBinding("private", k.ID)); err != nil {
 		return nil, nil, err
 	}
-	passphrase, err = s.seal(k.Passphrase, keyBinding("passphrase", k.ID))
+	passphrase, err = c.seal(k.Passphrase, keyBinding("passphrase", k.ID))
 	return private, passphrase, err
 }
 
 // openKey gives a bound key with its secrets; with an error, which wraps
 // secret.ErrSealBroken, without them.
-func (s *Store) openKey(k target.ShellKey, private, passphrase []byte) (target.ShellKey, error) {
+func (c *Catalog) openKey(k target.ShellKey, private, passphrase []byte) (target.ShellKey, error) {
 	if k.ID == 0 {
 		return k, nil
 	}
 	if k.Name == "" || len(private) == 0 {
 		return k, fmt.Errorf("SSH key %d is missing, bind another: %w", k.ID, secret.ErrSealBroken)
 	}
-	opened, err1 := s.open(private, keyBinding("private", k.ID))
-	with, err2 := s.open(passphrase, keyBinding("passphrase", k.ID))
+	opened, err1 := c.open(private, keyBinding("private", k.ID))
+	with, err2 := c.open(passphrase, keyBinding("passphrase", k.ID))
 	if err := errors.Join(err1, err2); err != nil {
 		return k, fmt.Errorf("SSH key %q: %w", k.Name, err)
 	}

@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"crypto/sha256"
@@ -37,9 +37,9 @@ func exampleKey(name string) target.ManagedKey {
 	}
 }
 
-func newKey(t *testing.T, s *Store, name string) target.ManagedKey {
+func newKey(t *testing.T, c *Catalog, name string) target.ManagedKey {
 	t.Helper()
-	made, err := s.CreateSSHKey(t.Context(), exampleKey(name))
+	made, err := c.CreateSSHKey(t.Context(), exampleKey(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,23 +59,23 @@ func diffKeys(a, b target.ManagedKey) string {
 
 func TestSSHKeyLife(t *testing.T) {
 	t.Parallel()
-	s, dsn := openStore(t)
+	c, dsn := openCatalog(t)
 	ctx := t.Context()
-	made := newKey(t, s, "größe 100%")
+	made := newKey(t, c, "größe 100%")
 	if diff := diffKeys(shown(exampleKey("größe 100%")), made); diff != "" || made.ID == 0 || made.CreatedAt.IsZero() {
 		t.Errorf("made %+v (-want +got):\n%s", made, diff)
 	}
 	bare := exampleKey("bare")
 	bare.Passphrase = secret.Value{}
-	if _, err := s.CreateSSHKey(ctx, bare); err != nil {
+	if _, err := c.CreateSSHKey(ctx, bare); err != nil {
 		t.Fatal(err)
 	}
 	server := exampleServer("a")
 	server.Shell.Key.Name = made.Name
-	if _, err := s.CreateServer(ctx, server); err != nil {
+	if _, err := c.CreateServer(ctx, server); err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.SSHKeys(ctx)
+	list, err := c.SSHKeys(ctx)
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%d keys, %v", len(list), err)
 	}
@@ -84,7 +84,7 @@ func TestSSHKeyLife(t *testing.T) {
 			t.Errorf("listed (-want +got):\n%s", diff)
 		}
 	}
-	if got, err := s.SSHKey(ctx, made.Name); err != nil || diffKeys(list[1], got) != "" {
+	if got, err := c.SSHKey(ctx, made.Name); err != nil || diffKeys(list[1], got) != "" {
 		t.Errorf("read %+v, %v", got, err)
 	}
 	dump := pgtest.Value[string](t, dsn, "select string_agg(row_to_json(k)::text, '') from pgam.ssh_key k")
@@ -94,25 +94,25 @@ func TestSSHKeyLife(t *testing.T) {
 		}
 	}
 
-	err = s.DeleteSSHKey(ctx, made.Name)
+	err = c.DeleteSSHKey(ctx, made.Name)
 	inUse, ok := errors.AsType[*target.KeyInUseError](err)
 	if !ok || !errors.Is(err, target.ErrKeyInUse) || !slices.Equal(inUse.Servers, []string{"a"}) {
 		t.Errorf("deleted in use: %v", err)
 	}
-	if err := s.DeleteServer(ctx, "a", false); err != nil {
+	if err := c.DeleteServer(ctx, "a", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.DeleteSSHKey(ctx, made.Name); err != nil {
+	if err := c.DeleteSSHKey(ctx, made.Name); err != nil {
 		t.Errorf("deleted when its server was: %v", err)
 	}
 	for _, name := range []string{made.Name, "", "a/b", "nul\x00"} {
-		if _, err := s.SSHKey(ctx, name); !errors.Is(err, target.ErrKeyNotFound) {
+		if _, err := c.SSHKey(ctx, name); !errors.Is(err, target.ErrKeyNotFound) {
 			t.Errorf("read %q: %v", name, err)
 		}
-		if _, err := s.UpdateSSHKey(ctx, name, func(*target.ManagedKey) error { return nil }); !errors.Is(err, target.ErrKeyNotFound) {
+		if _, err := c.UpdateSSHKey(ctx, name, func(*target.ManagedKey) error { return nil }); !errors.Is(err, target.ErrKeyNotFound) {
 			t.Errorf("updated %q: %v", name, err)
 		}
-		if err := s.DeleteSSHKey(ctx, name); !errors.Is(err, target.ErrKeyNotFound) {
+		if err := c.DeleteSSHKey(ctx, name); !errors.Is(err, target.ErrKeyNotFound) {
 			t.Errorf("deleted %q: %v", name, err)
 		}
 	}
@@ -120,10 +120,10 @@ func TestSSHKeyLife(t *testing.T) {
 
 func TestSSHKeyConflicts(t *testing.T) {
 	t.Parallel()
-	s, _ := openStore(t)
+	c, _ := openCatalog(t)
 	ctx := t.Context()
-	newKey(t, s, "a")
-	newKey(t, s, "b")
+	newKey(t, c, "a")
+	newKey(t, c, "b")
 	twin := exampleKey("a")
 	twin.Name = "c"
 	for what, test := range map[string]struct {
@@ -136,7 +136,7 @@ func TestSSHKeyConflicts(t *testing.T) {
 		"no private part": {shown(exampleKey("d")), target.ErrKeyInvalid, "private key is missing"},
 		"no name":         {exampleKey(""), target.ErrKeyInvalid, "name is empty"},
 	} {
-		if _, err := s.CreateSSHKey(ctx, test.key); !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
+		if _, err := c.CreateSSHKey(ctx, test.key); !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -151,14 +151,14 @@ func TestSSHKeyConflicts(t *testing.T) {
 		"passphrase alone":          {func(k *target.ManagedKey) { k.Passphrase = secret.New("x") }, target.ErrKeyInvalid},
 		"bad name":                  {func(k *target.ManagedKey) { k.Name = "a/b" }, target.ErrKeyInvalid},
 	} {
-		before, err := s.SSHKey(ctx, "b")
+		before, err := c.SSHKey(ctx, "b")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.UpdateSSHKey(ctx, "b", func(k *target.ManagedKey) error { test.change(k); return nil }); !errors.Is(err, test.want) {
+		if _, err := c.UpdateSSHKey(ctx, "b", func(k *target.ManagedKey) error { test.change(k); return nil }); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if after, err := s.SSHKey(ctx, "b"); err != nil || !after.UpdatedAt.Equal(before.UpdatedAt) {
+		if after, err := c.SSHKey(ctx, "b"); err != nil || !after.UpdatedAt.Equal(before.UpdatedAt) {
 			t.Errorf("%s left its mark: %+v, %v", what, after, err)
 		}
 	}
@@ -167,19 +167,19 @@ func TestSSHKeyConflicts(t *testing.T) {
 // Whoever follows revisions learns of every change of a bound key.
 func TestServersFollowTheirKey(t *testing.T) {
 	t.Parallel()
-	s, _ := openStore(t)
+	c, _ := openCatalog(t)
 	ctx := t.Context()
-	newKey(t, s, "fleet")
+	newKey(t, c, "fleet")
 	bound, free := exampleServer("bound"), exampleServer("free")
 	bound.Shell.Key.Name = "fleet"
-	made, err := s.CreateServer(ctx, bound)
+	made, err := c.CreateServer(ctx, bound)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if made.Shell.Key.Private.Reveal() != "s3cret-pem" {
 		t.Error("a new server is given without its key")
 	}
-	other, err := s.CreateServer(ctx, free)
+	other, err := c.CreateServer(ctx, free)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,11 +200,11 @@ func TestServersFollowTheirKey(t *testing.T) {
 		}, "all", "same, sealed", "words", "for tests"},
 	} {
 		name := made.Shell.Key.Name
-		before, err := s.ServersRevision(ctx)
+		before, err := c.ServersRevision(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		updated, err := s.UpdateSSHKey(ctx, name, func(k *target.ManagedKey) error {
+		updated, err := c.UpdateSSHKey(ctx, name, func(k *target.ManagedKey) error {
 			if !k.Private.IsZero() || !k.Passphrase.IsZero() {
 				t.Error("the change is shown the private part")
 			}
@@ -214,7 +214,7 @@ func TestServersFollowTheirKey(t *testing.T) {
 		if err != nil || updated.Name != test.name || updated.Description != test.description || updated.HasPassphrase != (test.passphrase != "") || updated.CreatedBy != "ann" {
 			t.Fatalf("%s: %+v, %v", test.what, updated, err)
 		}
-		if made, err = s.Server(ctx, "bound"); err != nil {
+		if made, err = c.Server(ctx, "bound"); err != nil {
 			t.Fatal(err)
 		}
 		if key := made.Shell.Key; key.Name != test.name || key.Private.Reveal() != test.private || key.Passphrase.Reveal() != test.passphrase {
@@ -224,17 +224,17 @@ func TestServersFollowTheirKey(t *testing.T) {
 			t.Errorf("%s: nobody will see it", test.what)
 		}
 	}
-	if now, err := s.Server(ctx, "free"); err != nil || now.Revision != other.Revision {
+	if now, err := c.Server(ctx, "free"); err != nil || now.Revision != other.Revision {
 		t.Errorf("a server without the key has changed: %v", err)
 	}
 }
 
 func TestBindSSHKey(t *testing.T) {
 	t.Parallel()
-	s, _ := openStore(t)
+	c, _ := openCatalog(t)
 	ctx := t.Context()
-	a, b := newKey(t, s, "a"), newKey(t, s, "b")
-	if _, err := s.CreateServer(ctx, exampleServer("db")); err != nil {
+	a, b := newKey(t, c, "a"), newKey(t, c, "b")
+	if _, err := c.CreateServer(ctx, exampleServer("db")); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -249,23 +249,23 @@ func TestBindSSHKey(t *testing.T) {
 		{"by id", func(k *target.ShellKey) { *k = target.ShellKey{ID: b.ID} }, "b"},
 		{"none", func(k *target.ShellKey) { *k = target.ShellKey{} }, ""},
 	} {
-		updated, err := s.UpdateServer(ctx, "db", func(n *target.Target) error { test.change(&n.Shell.Key); return nil })
+		updated, err := c.UpdateServer(ctx, "db", func(n *target.Target) error { test.change(&n.Shell.Key); return nil })
 		if err != nil || updated.Shell.Key.Name != test.want || updated.Shell.Key.Private.IsZero() != (test.want == "") {
 			t.Errorf("bound %s: %+v, %v", test.what, updated.Shell.Key, err)
 		}
-		if now, err := s.Server(ctx, "db"); err != nil || !now.SameShell(updated) {
+		if now, err := c.Server(ctx, "db"); err != nil || !now.SameShell(updated) {
 			t.Errorf("bound %s: stored %+v, %v", test.what, now.Shell, err)
 		}
 	}
 	for what, key := range map[string]target.ShellKey{"name": {Name: "nobody's"}, "id": {ID: 1 << 40}} {
-		_, err := s.UpdateServer(ctx, "db", func(n *target.Target) error { n.Shell.Key = key; return nil })
+		_, err := c.UpdateServer(ctx, "db", func(n *target.Target) error { n.Shell.Key = key; return nil })
 		if !errors.Is(err, target.ErrInvalid) || !strings.Contains(err.Error(), "ssh_key") {
 			t.Errorf("an unknown %s: %v", what, err)
 		}
 	}
 	missing := exampleServer("other")
 	missing.Shell.Key.Name = "nobody's"
-	if _, err := s.CreateServer(ctx, missing); !errors.Is(err, target.ErrInvalid) {
+	if _, err := c.CreateServer(ctx, missing); !errors.Is(err, target.ErrInvalid) {
 		t.Errorf("created with an unknown key: %v", err)
 	}
 }
@@ -283,17 +283,17 @@ func TestBrokenSSHKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, dsn := openStore(t)
+			c, dsn := openCatalog(t)
 			for _, n := range []string{"a", "b"} {
-				newKey(t, s, n)
+				newKey(t, c, n)
 				server := exampleServer(n)
 				server.Shell.Key.Name = n
-				if _, err := s.CreateServer(t.Context(), server); err != nil {
+				if _, err := c.CreateServer(t.Context(), server); err != nil {
 					t.Fatal(err)
 				}
 			}
 			pgtest.Exec(t, dsn, tamper)
-			list, faults, err := s.ListServers(t.Context())
+			list, faults, err := c.ListServers(t.Context())
 			if err != nil || len(list) != 2 {
 				t.Fatalf("%d servers, %v", len(list), err)
 			}
@@ -312,10 +312,10 @@ func TestBrokenSSHKey(t *testing.T) {
 				t.Errorf("the other server suffers: %v", faults[whole.ID])
 			}
 			// Another key heals it.
-			if _, err := s.UpdateServer(t.Context(), "a", func(n *target.Target) error { n.Shell.Key = target.ShellKey{Name: "b"}; return nil }); err != nil {
+			if _, err := c.UpdateServer(t.Context(), "a", func(n *target.Target) error { n.Shell.Key = target.ShellKey{Name: "b"}; return nil }); err != nil {
 				t.Error(err)
 			}
-			if _, err := s.Server(t.Context(), "a"); err != nil {
+			if _, err := c.Server(t.Context(), "a"); err != nil {
 				t.Errorf("after another key: %v", err)
 			}
 		})

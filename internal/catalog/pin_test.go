@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -16,11 +16,11 @@ import (
 // nobody changes it.
 func TestAStoredPasswordIsForTheKeyThatWasPinned(t *testing.T) {
 	t.Parallel()
-	s, dsn := openStore(t)
+	c, dsn := openCatalog(t)
 	_, first := sshtest.NewKey(t, "ed25519", "")
 	_, other := sshtest.NewKey(t, "ed25519", "")
 	for name, tunnel := range map[string]bool{"direct": false, "tunnel": true} {
-		made, err := s.CreateServer(t.Context(), target.Target{
+		made, err := c.CreateServer(t.Context(), target.Target{
 			Name: name, Endpoint: target.Endpoint{Host: "db.example.org", User: "mon", Password: secret.New("pw")},
 			Shell: target.Shell{Host: "jump.example.org", User: "watch", Password: secret.New("sshpw"), Tunnel: tunnel},
 		})
@@ -28,7 +28,7 @@ func TestAStoredPasswordIsForTheKeyThatWasPinned(t *testing.T) {
 			t.Fatal(err)
 		}
 		pin := func(line string, vouched bool, more func(*target.Target)) error {
-			_, err := s.UpdateServer(t.Context(), name, func(now *target.Target) error {
+			_, err := c.UpdateServer(t.Context(), name, func(now *target.Target) error {
 				now.Shell.HostKey, now.Shell.HostKeyVouched = line, vouched
 				if more != nil {
 					more(now)
@@ -39,7 +39,7 @@ func TestAStoredPasswordIsForTheKeyThatWasPinned(t *testing.T) {
 		}
 		opens := func(what string) {
 			t.Helper()
-			got, err := s.Server(t.Context(), name)
+			got, err := c.Server(t.Context(), name)
 			if err != nil || got.Endpoint.Password.Reveal() != "pw" || got.Shell.Password.Reveal() != "sshpw" || got.Shell.HostKeyVouched {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
@@ -52,7 +52,7 @@ func TestAStoredPasswordIsForTheKeyThatWasPinned(t *testing.T) {
 			opens(what)
 		}
 		refused("a first pin", pin(first, false, nil))
-		if pinned, err := s.PinHostKey(t.Context(), made, first); err != nil || !pinned {
+		if pinned, err := c.PinHostKey(t.Context(), made, first); err != nil || !pinned {
 			t.Fatalf("%s: pinned %t, %v", name, pinned, err)
 		}
 		opens("pinned at first contact")
@@ -74,7 +74,7 @@ func TestAStoredPasswordIsForTheKeyThatWasPinned(t *testing.T) {
 		}
 		for column, broken := range map[string]bool{"ssh_host_key": true, "database_name": false} {
 			pgtest.Exec(t, dsn, "update pgam.server set "+column+" = $$"+map[string]string{"ssh_host_key": other, "database_name": "else"}[column]+"$$ where name = '"+name+"'")
-			got, err := s.Server(t.Context(), name)
+			got, err := c.Server(t.Context(), name)
 			fault, ok := errors.AsType[*target.SecretsError](err)
 			if !ok || !got.Shell.Password.IsZero() && broken || (fault.Shell != nil) != broken || (fault.Password != nil) != (!broken || tunnel) {
 				t.Errorf("%s, %s changed in SQL: %v", name, column, err)
@@ -83,7 +83,7 @@ func TestAStoredPasswordIsForTheKeyThatWasPinned(t *testing.T) {
 			opens("set back in SQL")
 		}
 	}
-	if _, err := s.PinHostKey(context.Background(), target.Target{ID: 1 << 40}, first); err != nil {
+	if _, err := c.PinHostKey(context.Background(), target.Target{ID: 1 << 40}, first); err != nil {
 		t.Errorf("a server that is gone: %v", err)
 	}
 }

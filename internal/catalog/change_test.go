@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -15,8 +16,8 @@ import (
 // change is answered with what became of it, and sending it again does no harm.
 func TestChangesAreAnsweredWithoutTheSynchronousStandby(t *testing.T) {
 	t.Parallel()
-	server, s := storeOn(t, pgtest.Local(t).Major)
-	eve, err := s.CreateAccount(t.Context(), account.User{Login: "eve", PasswordHash: "x", Role: account.Admin, Active: true})
+	server, c := catalogOn(t, pgtest.Local(t).Major)
+	eve, err := c.CreateAccount(t.Context(), account.User{Login: "eve", PasswordHash: "x", Role: account.Admin, Active: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,25 +28,25 @@ func TestChangesAreAnsweredWithoutTheSynchronousStandby(t *testing.T) {
 	}, "the standby to be needed")
 
 	attempt := account.NewLoginAttempt(netip.MustParseAddr("192.0.2.1"), "eve")
-	_, err = s.CountLogin(t.Context(), attempt, loginLimits(4, 10))
-	if err := errors.Join(err, s.NoteLogin(t.Context(), eve.ID, attempt, false)); err != nil {
+	_, err = c.CountLogin(t.Context(), attempt, loginLimits(4, 10))
+	if err := errors.Join(err, c.NoteLogin(t.Context(), eve.ID, attempt, false)); err != nil {
 		t.Errorf("a login: %v", err)
 	}
 	db1 := target.Target{Name: "db1", Endpoint: target.Endpoint{Host: "db.invalid", User: "mon"}, Enabled: true}
-	_, err = s.CreateServer(t.Context(), db1)
-	if !errors.Is(err, ErrUnconfirmed) || MayPass(err) || !strings.Contains(err.Error(), "stored and in force") {
+	_, err = c.CreateServer(t.Context(), db1)
+	if !errors.Is(err, statsdb.ErrUnconfirmed) || statsdb.MayPass(err) || !strings.Contains(err.Error(), "stored and in force") {
 		t.Errorf("a server that is added: %v", err)
 	}
-	if stored, err := s.Server(t.Context(), "db1"); err != nil || stored.ID == 0 {
+	if stored, err := c.Server(t.Context(), "db1"); err != nil || stored.ID == 0 {
 		t.Errorf("it is not there: %v", err)
 	}
-	if _, err := s.CreateServer(t.Context(), db1); !errors.Is(err, target.ErrConflict) {
+	if _, err := c.CreateServer(t.Context(), db1); !errors.Is(err, target.ErrConflict) {
 		t.Errorf("added again: %v", err)
 	}
-	if err := s.SetPassword(t.Context(), "eve", "y"); !errors.Is(err, ErrUnconfirmed) {
+	if err := c.SetPassword(t.Context(), "eve", "y"); !errors.Is(err, statsdb.ErrUnconfirmed) {
 		t.Errorf("a password that is changed: %v", err)
 	}
-	if u, err := s.Account(t.Context(), "eve"); err != nil || u.PasswordHash != "y" || u.LastLoginAt == nil {
+	if u, err := c.Account(t.Context(), "eve"); err != nil || u.PasswordHash != "y" || u.LastLoginAt == nil {
 		t.Errorf("%+v, %v", u, err)
 	}
 }

@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/statsdb"
 )
 
 // Setting is a setting of the collector that can be changed while it runs, as
@@ -23,18 +25,15 @@ type Setting struct {
 }
 
 // Settings gives what is stored, by name.
-func (s *Store) Settings(ctx context.Context) ([]Setting, error) {
+func (c *Catalog) Settings(ctx context.Context) ([]Setting, error) {
 	const sql = `/* pgam:settings */
 select name, value, environment, updated_at, updated_by
   from pgam.setting
  order by name`
-	rows, err := s.pool.Query(ctx, sql)
-	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", dbError(err))
-	}
+	rows, _ := c.pool.Query(ctx, sql) // its error is in rows
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Setting])
 	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", dbError(err))
+		return nil, fmt.Errorf("read settings: %w", statsdb.Classify(err))
 	}
 	for i := range list {
 		list[i].UpdatedAt = list[i].UpdatedAt.UTC()
@@ -44,14 +43,14 @@ select name, value, environment, updated_at, updated_by
 
 // ChangeSettings stores values, nil for none, all or nothing. Who follows
 // ServersRevision sees that there is something new.
-func (s *Store) ChangeSettings(ctx context.Context, changes map[string]*string, by string) error {
+func (c *Catalog) ChangeSettings(ctx context.Context, changes map[string]*string, by string) error {
 	const sql = `/* pgam:setting_change */
 insert into pgam.setting (name, value, updated_by)
 values ($1, $2, $3)
 on conflict (name) do update
    set value = excluded.value, updated_by = excluded.updated_by, updated_at = now(), revision = nextval('pgam.revision')
  where setting.value is distinct from excluded.value`
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		for _, name := range slices.Sorted(maps.Keys(changes)) {
 			if _, err := tx.Exec(ctx, sql, name, changes[name], by); err != nil {
 				return err
@@ -60,14 +59,14 @@ on conflict (name) do update
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("change settings: %w", dbError(err))
+		return fmt.Errorf("change settings: %w", statsdb.Classify(err))
 	}
 	return nil
 }
 
 // PublishSettings notes what the collector was started with, so that others can
 // tell what is in force.
-func (s *Store) PublishSettings(ctx context.Context, environment map[string]string) error {
+func (c *Catalog) PublishSettings(ctx context.Context, environment map[string]string) error {
 	const sql = `/* pgam:setting_publish */
 insert into pgam.setting as s (name, environment)
 select n.name, n.value
@@ -80,12 +79,12 @@ on conflict (name) do update
 	for i, name := range names {
 		values[i] = environment[name]
 	}
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sql, names, values)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("publish settings: %w", dbError(err))
+		return fmt.Errorf("publish settings: %w", statsdb.Classify(err))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package store
+package statsdb
 
 import (
 	"context"
@@ -11,10 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ErrUnconfirmed says that stats_db was told to commit a change, and did not say
-// that it has: what is known of it follows in the text.
-var ErrUnconfirmed = errors.New("a change is not confirmed")
-
 const (
 	// confirmLimit is how long a change waits for stats_db's synchronous standby.
 	confirmLimit = 8 * time.Second
@@ -22,12 +18,12 @@ const (
 	commitLimit = 12 * time.Second
 )
 
-// change runs a transaction, for what people change. Its commit is answered in
+// Change runs a transaction, for what people change. Its commit is answered in
 // time: where the synchronous standby is away, the server is asked to wait for it
 // no longer, and then has committed without it. The error wraps ErrUnconfirmed
 // then, and where nothing is known of a commit that was sent.
-func (s *Store) change(ctx context.Context, do func(pgx.Tx) error) error {
-	conn, err := s.pool.Acquire(ctx)
+func (d *DB) Change(ctx context.Context, do func(pgx.Tx) error) error {
+	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}

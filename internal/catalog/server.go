@@ -1,7 +1,8 @@
-package store
+package catalog
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -76,41 +78,44 @@ const serverSQL = `/* pgam:server */` + selectServers + `
  where s.name = $1
    and s.deleted_at is null`
 
-// Changes of servers and of SSH keys are made one at a time, so that revisions become visible
-// in the order in which they were drawn: a reader that has seen one has seen
-// all before it.
+//go:embed sql/server_create.sql
+var createServerSQL string
+
+//go:embed sql/server_update.sql
+var updateServerSQL string
+
+// Changes of servers and of SSH keys are made one at a time, so that revisions
+// become visible in the order in which they were drawn: a reader that has seen one
+// has seen all before it.
 const lockServersSQL = `/* pgam:server_lock */ lock table pgam.server in share row exclusive mode`
 
 // ListServers gives every server that was not deleted, by name, with its
 // secrets and its SSH key opened. A server of which one does not open is listed
 // without that one, and its fault, a *target.SecretsError that wraps
 // secret.ErrSealBroken, is in faults.
-func (s *Store) ListServers(ctx context.Context) (targets []target.Target, faults map[target.ID]error, err error) {
-	rows, err := s.serverRows(ctx)
+func (c *Catalog) ListServers(ctx context.Context) (targets []target.Target, faults map[target.ID]error, err error) {
+	rows, err := c.serverRows(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	targets, faults = s.openRows(rows)
+	targets, faults = c.openRows(rows)
 	return targets, faults, nil
 }
 
-func (s *Store) serverRows(ctx context.Context) ([]serverRow, error) {
-	rows, err := s.pool.Query(ctx, serversSQL)
-	if err != nil {
-		return nil, fmt.Errorf("list servers: %w", dbError(err))
-	}
+func (c *Catalog) serverRows(ctx context.Context) ([]serverRow, error) {
+	rows, _ := c.pool.Query(ctx, serversSQL) // its error is in rows
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[serverRow])
 	if err != nil {
-		return nil, fmt.Errorf("list servers: %w", dbError(err))
+		return nil, fmt.Errorf("list servers: %w", statsdb.Classify(err))
 	}
 	return list, nil
 }
 
-func (s *Store) openRows(rows []serverRow) ([]target.Target, map[target.ID]error) {
+func (c *Catalog) openRows(rows []serverRow) ([]target.Target, map[target.ID]error) {
 	targets := make([]target.Target, 0, len(rows))
 	faults := map[target.ID]error{}
 	for _, row := range rows {
-		t, err := s.openRow(row)
+		t, err := c.openRow(row)
 		if err != nil {
 			faults[t.ID] = err
 		}
@@ -122,14 +127,15 @@ func (s *Store) openRows(rows []serverRow) ([]target.Target, map[target.ID]error
 // Server gives the server of this name. The error is target.ErrNotFound, or
 // is a *target.SecretsError that wraps secret.ErrSealBroken, and then the server
 // is given without the secrets that do not open.
-func (s *Store) Server(ctx context.Context, name string) (target.Target, error) {
-	row, err := serverNamed(ctx, s.pool, name)
+func (c *Catalog) Server(ctx context.Context, name string) (target.Target, error) {
+	row, err := serverNamed(ctx, c.pool, name)
 	if err != nil {
 		return target.Target{}, err
 	}
-	return s.openRow(row)
+	return c.openRow(row)
 }
 
+// rowQuerier is a pool or a transaction.
 type rowQuerier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
@@ -146,16 +152,13 @@ func serverByID(ctx context.Context, q rowQuerier, id target.ID) (serverRow, err
 }
 
 func oneServer(ctx context.Context, q rowQuerier, sql string, key any) (serverRow, error) {
-	rows, err := q.Query(ctx, sql, key)
-	if err != nil {
-		return serverRow{}, fmt.Errorf("read server: %w", dbError(err))
-	}
+	rows, _ := q.Query(ctx, sql, key) // its error is in rows
 	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[serverRow])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return serverRow{}, target.ErrNotFound
 	}
 	if err != nil {
-		return serverRow{}, fmt.Errorf("read server: %w", dbError(err))
+		return serverRow{}, fmt.Errorf("read server: %w", statsdb.Classify(err))
 	}
 	return row, nil
 }
@@ -163,28 +166,21 @@ func oneServer(ctx context.Context, q rowQuerier, sql string, key any) (serverRo
 // CreateServer stores a new server and gives it as stored. An SSH key is bound
 // by its ID or its Name. The error wraps target.ErrInvalid or is
 // target.ErrConflict.
-func (s *Store) CreateServer(ctx context.Context, t target.Target) (target.Target, error) {
+func (c *Catalog) CreateServer(ctx context.Context, t target.Target) (target.Target, error) {
 	t.Defaults()
 	if err := t.Validate(); err != nil {
 		return target.Target{}, err
 	}
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		var err error
-		if t.Shell.Key, err = s.bindKey(ctx, tx, target.ShellKey{}, t.Shell.Key); err != nil {
+		if t.Shell.Key, err = c.bindKey(ctx, tx, target.ShellKey{}, t.Shell.Key); err != nil {
 			return err
 		}
-		const sql = `/* pgam:server_create */
-insert into pgam.server (name, host, port, user_name, database_name, tls_mode, ssh_host, ssh_user, ssh_port, ssh_key_id,
-       ssh_host_key, ssh_tunnel, stats_db, pool_profile, disk_source, activity_interval_seconds, databases_interval_seconds,
-       inventory_interval_seconds, sizes_interval_seconds, disks_interval_seconds, enabled, query_texts, burst_active,
-       burst_lock_waits, burst_connections_percent, allow_md5)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
-returning id, revision, created_at, updated_at`
-		err = tx.QueryRow(ctx, sql, serverArguments(t)...).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
+		err = tx.QueryRow(ctx, createServerSQL, serverArguments(t)).Scan(&t.ID, &t.Revision, &t.CreatedAt, &t.UpdatedAt)
 		if err != nil {
 			return err
 		}
-		return s.sealSecrets(ctx, tx, t, false)
+		return c.sealSecrets(ctx, tx, t, false)
 	})
 	if err != nil {
 		return target.Target{}, serverChangeError("create server", err)
@@ -204,9 +200,9 @@ returning id, revision, created_at, updated_at`
 // is bound by its ID or its Name; the zero ShellKey unbinds. The other errors are
 // target.ErrNotFound, target.ErrConflict for a new name that is taken, and what
 // change returns.
-func (s *Store) UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error) {
+func (c *Catalog) UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error) {
 	var t target.Target
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		row, err := serverNamed(ctx, tx, name)
 		if err != nil {
 			return err
@@ -222,32 +218,24 @@ func (s *Store) UpdateServer(ctx context.Context, name string, change func(*targ
 			t.Shell.HostKey = ""
 		}
 		if t.Shell.HostKeyVouched {
-			s.carry(row, old, &t)
+			c.carry(row, old, &t)
 			t.Shell.HostKeyVouched = false
 		}
 		if err := errors.Join(t.Validate(), row.keeps(old, t)); err != nil {
 			return err
 		}
-		if t.Shell.Key, err = s.bindKey(ctx, tx, old.Shell.Key, t.Shell.Key); err != nil {
+		if t.Shell.Key, err = c.bindKey(ctx, tx, old.Shell.Key, t.Shell.Key); err != nil {
 			return err
 		}
-		const sql = `/* pgam:server_update */
-update pgam.server
-   set name = $1, host = $2, port = $3, user_name = $4, database_name = $5, tls_mode = $6, ssh_host = $7, ssh_user = $8,
-       ssh_port = $9, ssh_key_id = $10, ssh_host_key = $11, ssh_tunnel = $12, stats_db = $13, pool_profile = $14,
-       disk_source = $15, activity_interval_seconds = $16, databases_interval_seconds = $17,
-       inventory_interval_seconds = $18, sizes_interval_seconds = $19, disks_interval_seconds = $20, enabled = $21,
-       query_texts = $22, burst_active = $23, burst_lock_waits = $24, burst_connections_percent = $25,
-       allow_md5 = $26, revision = nextval('pgam.revision'), updated_at = now()
- where id = $27
-returning revision, updated_at`
-		if err := tx.QueryRow(ctx, sql, append(serverArguments(t), t.ID)...).Scan(&t.Revision, &t.UpdatedAt); err != nil {
+		columns := serverArguments(t)
+		columns["id"] = t.ID
+		if err := tx.QueryRow(ctx, updateServerSQL, columns).Scan(&t.Revision, &t.UpdatedAt); err != nil {
 			return err
 		}
-		if err := s.sealSecrets(ctx, tx, t, forgetsShell(old, t)); err != nil {
+		if err := c.sealSecrets(ctx, tx, t, forgetsShell(old, t)); err != nil {
 			return err
 		}
-		s.keepSecrets(&t, row)
+		c.keepSecrets(&t, row)
 		return nil
 	})
 	if err != nil {
@@ -261,11 +249,11 @@ returning revision, updated_at`
 // pinned already, or where SSH goes to another host or port than it did for t,
 // which is the server as it was when it was asked. The stored passwords are sealed
 // anew for a host that shows the key: whoever calls answers for it.
-func (s *Store) PinHostKey(ctx context.Context, t target.Target, hostKey string) (pinned bool, err error) {
+func (c *Catalog) PinHostKey(ctx context.Context, t target.Target, hostKey string) (pinned bool, err error) {
 	if err := target.ValidateHostKey(hostKey); err != nil {
 		return false, err
 	}
-	err = s.changeServers(ctx, func(tx pgx.Tx) error {
+	err = c.changeServers(ctx, func(tx pgx.Tx) error {
 		const sql = `/* pgam:server_pin */
 update pgam.server
    set ssh_host_key = $2, revision = nextval('pgam.revision'), updated_at = now()
@@ -285,8 +273,8 @@ update pgam.server
 		now := row.target()
 		was := now
 		was.Shell.HostKey = ""
-		s.carry(row, was, &now)
-		return s.sealSecrets(ctx, tx, now, false)
+		c.carry(row, was, &now)
+		return c.sealSecrets(ctx, tx, now, false)
 	})
 	if err != nil {
 		return false, serverChangeError("pin host key", err)
@@ -297,11 +285,11 @@ update pgam.server
 // DeleteServer hides the server of this name, forgets its secrets and unbinds its
 // SSH key; the name is free at once. Its history is left to retention or, with
 // purge, to PurgeDeleted. The error is target.ErrNotFound if there is none.
-func (s *Store) DeleteServer(ctx context.Context, name string, purge bool) error {
+func (c *Catalog) DeleteServer(ctx context.Context, name string, purge bool) error {
 	if target.ValidateName(name) != nil {
 		return target.ErrNotFound
 	}
-	err := s.changeServers(ctx, func(tx pgx.Tx) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
 		const sql = `/* pgam:server_delete */
 update pgam.server
    set deleted_at = now(), updated_at = now(), revision = nextval('pgam.revision'), purge = $2,
@@ -322,25 +310,25 @@ update pgam.server
 
 // ServersRevision gives a number that grows with every change of any server or
 // setting; zero when there never was one. It is cheap enough to be asked every second.
-func (s *Store) ServersRevision(ctx context.Context) (int64, error) {
+func (c *Catalog) ServersRevision(ctx context.Context) (int64, error) {
 	var revision int64
 	const sql = `/* pgam:servers_revision */
 select coalesce(greatest((select max(revision) from pgam.server), (select max(revision) from pgam.setting)), 0)`
-	err := s.pool.QueryRow(ctx, sql).Scan(&revision)
+	err := c.pool.QueryRow(ctx, sql).Scan(&revision)
 	if err != nil {
-		return 0, fmt.Errorf("read revision of servers: %w", dbError(err))
+		return 0, fmt.Errorf("read revision of servers: %w", statsdb.Classify(err))
 	}
 	return revision, nil
 }
 
 // SealedServers gives all servers as one opaque text for OpenServers, with
 // their secrets still sealed, and the revision it stands for or an earlier one.
-func (s *Store) SealedServers(ctx context.Context) (data []byte, revision int64, err error) {
+func (c *Catalog) SealedServers(ctx context.Context) (data []byte, revision int64, err error) {
 	// The revision first: a change in between is then only read again.
-	if revision, err = s.ServersRevision(ctx); err != nil {
+	if revision, err = c.ServersRevision(ctx); err != nil {
 		return nil, 0, err
 	}
-	rows, err := s.serverRows(ctx)
+	rows, err := c.serverRows(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -353,19 +341,19 @@ func (s *Store) SealedServers(ctx context.Context) (data []byte, revision int64,
 
 // OpenServers reads what SealedServers gave, as ListServers does. It needs the
 // keyring, not stats_db.
-func (s *Store) OpenServers(data []byte) (targets []target.Target, faults map[target.ID]error, err error) {
+func (c *Catalog) OpenServers(data []byte) (targets []target.Target, faults map[target.ID]error, err error) {
 	var rows []serverRow
 	if err := json.Unmarshal(data, &rows); err != nil {
 		return nil, nil, errors.New("decode servers: the copy is damaged")
 	}
-	targets, faults = s.openRows(rows)
+	targets, faults = c.openRows(rows)
 	return targets, faults, nil
 }
 
 // changeServers runs change in a transaction that no other change of servers
 // runs beside.
-func (s *Store) changeServers(ctx context.Context, change func(pgx.Tx) error) error {
-	return s.change(ctx, func(tx pgx.Tx) error {
+func (c *Catalog) changeServers(ctx context.Context, change func(pgx.Tx) error) error {
+	return c.db.Change(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockServersSQL); err != nil {
 			return err
 		}
@@ -382,22 +370,30 @@ func serverChangeError(what string, err error) error {
 		return refused.error
 	}
 	switch {
-	case isUnique(err, "server_name_key"):
+	case statsdb.IsUnique(err, "server_name_key"):
 		return target.ErrConflict
 	case errors.Is(err, target.ErrNotFound), errors.Is(err, target.ErrInvalid), errors.Is(err, target.ErrConflict):
 		return err
 	}
-	return fmt.Errorf("%s: %w", what, dbError(err))
+	return fmt.Errorf("%s: %w", what, statsdb.Classify(err))
 }
 
-func serverArguments(t target.Target) []any {
-	return []any{
-		t.Name, t.Endpoint.Host, t.Endpoint.Port, t.Endpoint.User, t.Endpoint.Database, string(t.Endpoint.TLS),
-		t.Shell.Host, t.Shell.User, t.Shell.Port, orNil(int64(t.Shell.Key.ID)), t.Shell.HostKey, t.Shell.Tunnel,
-		orNil(t.StatsDB), string(t.Pool), string(t.DiskSource),
-		wholeSeconds(t.Intervals.Activity), wholeSeconds(t.Intervals.Databases), wholeSeconds(t.Intervals.Inventory),
-		wholeSeconds(t.Intervals.Sizes), wholeSeconds(t.Intervals.Disks), t.Enabled,
-		string(t.QueryTexts), t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent, t.Endpoint.AllowMD5,
+// serverArguments gives the columns that people set, but for the secrets.
+func serverArguments(t target.Target) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"name": t.Name, "host": t.Endpoint.Host, "port": t.Endpoint.Port, "user_name": t.Endpoint.User, "database_name": t.Endpoint.Database,
+		"tls_mode": string(t.Endpoint.TLS), "allow_md5": t.Endpoint.AllowMD5,
+		"ssh_host": t.Shell.Host, "ssh_user": t.Shell.User, "ssh_port": t.Shell.Port, "ssh_key_id": orNil(int64(t.Shell.Key.ID)),
+		"ssh_host_key": t.Shell.HostKey, "ssh_tunnel": t.Shell.Tunnel,
+		"stats_db": orNil(t.StatsDB), "pool_profile": string(t.Pool), "disk_source": string(t.DiskSource),
+		"activity_interval_seconds":  wholeSeconds(t.Intervals.Activity),
+		"databases_interval_seconds": wholeSeconds(t.Intervals.Databases),
+		"inventory_interval_seconds": wholeSeconds(t.Intervals.Inventory),
+		"sizes_interval_seconds":     wholeSeconds(t.Intervals.Sizes),
+		"disks_interval_seconds":     wholeSeconds(t.Intervals.Disks),
+		"query_texts":                string(t.QueryTexts),
+		"burst_active":               t.Burst.Active, "burst_lock_waits": t.Burst.LockWaits, "burst_connections_percent": t.Burst.ConnectionsPercent,
+		"enabled": t.Enabled,
 	}
 }
 
@@ -461,4 +457,22 @@ func (r serverRow) target() target.Target {
 		t.StatsDB = *r.StatsDB
 	}
 	return inUTC(t)
+}
+
+// Backdate says that a server was added at an instant, if it was not added
+// before: what is loaded of an earlier time was promised.
+func (c *Catalog) Backdate(ctx context.Context, id target.ID, at time.Time) error {
+	err := c.changeServers(ctx, func(tx pgx.Tx) error {
+		const sql = `/* pgam:server_backdate */
+update pgam.server
+   set created_at = $2, revision = nextval('pgam.revision')
+ where id = $1
+   and created_at > $2`
+		_, err := tx.Exec(ctx, sql, id, at)
+		return err
+	})
+	if err != nil {
+		return serverChangeError("backdate server", err)
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"fmt"
@@ -18,16 +18,16 @@ func loginLimits(source, network float64) account.LoginLimits {
 
 func TestLoginsAreCountedForAllProcesses(t *testing.T) {
 	t.Parallel()
-	one, dsn := openStore(t)
-	two := openStoreAt(t, dsn, newKeyring(t))
+	one, dsn := openCatalog(t)
+	two := openCatalogAt(t, dsn, newKeyring(t))
 	limits := loginLimits(4, 10)
 	count := func(i int, client, login string) account.LoginStanding {
 		t.Helper()
-		s := one
+		c := one
 		if i%2 == 1 {
-			s = two
+			c = two
 		}
-		at, err := s.CountLogin(t.Context(), account.NewLoginAttempt(netip.MustParseAddr(client), login), limits)
+		at, err := c.CountLogin(t.Context(), account.NewLoginAttempt(netip.MustParseAddr(client), login), limits)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,8 +69,8 @@ func TestLoginsAreCountedForAllProcesses(t *testing.T) {
 // elsewhere does not count there.
 func TestLoginsKnowWhereTheyCameFrom(t *testing.T) {
 	t.Parallel()
-	s, dsn := openStore(t)
-	ann, err := s.CreateAccount(t.Context(), account.User{Login: "ann", PasswordHash: "$2a$hash", Role: account.Viewer, Active: true})
+	c, dsn := openCatalog(t)
+	ann, err := c.CreateAccount(t.Context(), account.User{Login: "ann", PasswordHash: "$2a$hash", Role: account.Viewer, Active: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestLoginsKnowWhereTheyCameFrom(t *testing.T) {
 	}
 	count := func(a account.LoginAttempt) account.LoginStanding {
 		t.Helper()
-		standing, err := s.CountLogin(t.Context(), a, loginLimits(100, 100))
+		standing, err := c.CountLogin(t.Context(), a, loginLimits(100, 100))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestLoginsKnowWhereTheyCameFrom(t *testing.T) {
 	if got := count(home); got.Known || got.Failures != 1 {
 		t.Errorf("at first: %+v", got)
 	}
-	if err := s.NoteLogin(t.Context(), ann.ID, home, false); err != nil {
+	if err := c.NoteLogin(t.Context(), ann.ID, home, false); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 {
@@ -101,7 +101,7 @@ func TestLoginsKnowWhereTheyCameFrom(t *testing.T) {
 		if got := count(home); !got.Known || got.Failures != 1 {
 			t.Errorf("once known: %+v", got)
 		}
-		if err := s.NoteLogin(t.Context(), ann.ID, home, true); err != nil {
+		if err := c.NoteLogin(t.Context(), ann.ID, home, true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,14 +112,14 @@ func TestLoginsKnowWhereTheyCameFrom(t *testing.T) {
 		}
 	}
 	for i := range 60 {
-		if err := s.NoteLogin(t.Context(), ann.ID, at(fmt.Sprintf("10.0.%d.1", i), "ann"), true); err != nil {
+		if err := c.NoteLogin(t.Context(), ann.ID, at(fmt.Sprintf("10.0.%d.1", i), "ann"), true); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := pgtest.Value[int64](t, dsn, "select count(*) from pgam.login_origin"); n < 50 || n > 52 {
 		t.Errorf("%d places are kept", n)
 	}
-	if err := s.DeleteAccount(t.Context(), "ann"); err != nil {
+	if err := c.DeleteAccount(t.Context(), "ann"); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(home); got.Known {

@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"bytes"
@@ -33,11 +33,11 @@ func sameServer(a, b target.Target) bool {
 
 func TestServerLife(t *testing.T) {
 	t.Parallel()
-	s, dsn := openStore(t)
+	c, dsn := openCatalog(t)
 	ctx := t.Context()
 
 	const name = `größe "quoted" it's 100% ok`
-	made, err := s.CreateServer(ctx, exampleServer(name))
+	made, err := c.CreateServer(ctx, exampleServer(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +46,11 @@ func TestServerLife(t *testing.T) {
 	if !sameServer(made, want) || made.ID == 0 || made.Revision == 0 || made.CreatedAt.Location() != time.UTC {
 		t.Errorf("created %+v", made)
 	}
-	read, err := s.Server(ctx, name)
+	read, err := c.Server(ctx, name)
 	if err != nil || !sameServer(read, want) || read.ID != made.ID {
 		t.Fatalf("read %+v, %v", read, err)
 	}
-	list, faults, err := s.ListServers(ctx)
+	list, faults, err := c.ListServers(ctx)
 	if err != nil || len(faults) != 0 || len(list) != 1 || !sameServer(list[0], want) {
 		t.Fatalf("listed %+v, %v, %v", list, faults, err)
 	}
@@ -60,27 +60,27 @@ func TestServerLife(t *testing.T) {
 			t.Errorf("the row holds %s in clear", canary)
 		}
 	}
-	before, err := s.ServersRevision(ctx)
+	before, err := c.ServersRevision(ctx)
 	if err != nil || before != made.Revision {
 		t.Fatalf("revision %d, %v; want %d", before, err, made.Revision)
 	}
-	if err := s.DeleteServer(ctx, name, false); err != nil {
+	if err := c.DeleteServer(ctx, name, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Server(ctx, name); !errors.Is(err, target.ErrNotFound) {
+	if _, err := c.Server(ctx, name); !errors.Is(err, target.ErrNotFound) {
 		t.Errorf("deleted server: %v", err)
 	}
-	if err := s.DeleteServer(ctx, name, false); !errors.Is(err, target.ErrNotFound) {
+	if err := c.DeleteServer(ctx, name, false); !errors.Is(err, target.ErrNotFound) {
 		t.Errorf("deleted twice: %v", err)
 	}
-	after, err := s.ServersRevision(ctx)
+	after, err := c.ServersRevision(ctx)
 	if err != nil || after <= before {
 		t.Errorf("revision after the deletion is %d, %v; before %d", after, err, before)
 	}
 	if n := pgtest.Value[int64](t, dsn, "select count(*) from pgam.server where deleted_at is not null and password_sealed is null"); n != 1 {
 		t.Errorf("%d hidden rows without a password, want 1", n)
 	}
-	again, err := s.CreateServer(ctx, exampleServer(name))
+	again, err := c.CreateServer(ctx, exampleServer(name))
 	if err != nil || again.ID == made.ID {
 		t.Errorf("created again: id %d after %d, %v", again.ID, made.ID, err)
 	}
@@ -98,32 +98,32 @@ func hexOf(text string) string {
 
 func TestServerNames(t *testing.T) {
 	t.Parallel()
-	s, _ := openStore(t)
+	c, _ := openCatalog(t)
 	ctx := t.Context()
 	for _, name := range []string{"a", "b"} {
-		if _, err := s.CreateServer(ctx, exampleServer(name)); err != nil {
+		if _, err := c.CreateServer(ctx, exampleServer(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.CreateServer(ctx, exampleServer("a")); !errors.Is(err, target.ErrConflict) {
+	if _, err := c.CreateServer(ctx, exampleServer("a")); !errors.Is(err, target.ErrConflict) {
 		t.Errorf("created twice: %v", err)
 	}
-	if _, err := s.UpdateServer(ctx, "a", func(t *target.Target) error { t.Name = "b"; return nil }); !errors.Is(err, target.ErrConflict) {
+	if _, err := c.UpdateServer(ctx, "a", func(t *target.Target) error { t.Name = "b"; return nil }); !errors.Is(err, target.ErrConflict) {
 		t.Errorf("renamed to a taken name: %v", err)
 	}
-	renamed, err := s.UpdateServer(ctx, "a", func(t *target.Target) error { t.Name = "c"; return nil })
+	renamed, err := c.UpdateServer(ctx, "a", func(t *target.Target) error { t.Name = "c"; return nil })
 	if err != nil || renamed.Name != "c" || renamed.Endpoint.Password.Reveal() != "s3cret-pg" {
 		t.Errorf("renamed: %+v, %v", renamed, err)
 	}
 	for _, name := range []string{"", "nobody", "nul\x00", "bad\xff"} {
-		if _, err := s.Server(ctx, name); !errors.Is(err, target.ErrNotFound) {
+		if _, err := c.Server(ctx, name); !errors.Is(err, target.ErrNotFound) {
 			t.Errorf("%q: %v", name, err)
 		}
-		if _, err := s.UpdateServer(ctx, name, func(*target.Target) error { return nil }); !errors.Is(err, target.ErrNotFound) {
+		if _, err := c.UpdateServer(ctx, name, func(*target.Target) error { return nil }); !errors.Is(err, target.ErrNotFound) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, err := s.CreateServer(ctx, target.Target{Name: "x/y"}); !errors.Is(err, target.ErrInvalid) {
+	if _, err := c.CreateServer(ctx, target.Target{Name: "x/y"}); !errors.Is(err, target.ErrInvalid) {
 		t.Errorf("an invalid server: %v", err)
 	}
 }
@@ -160,20 +160,20 @@ func TestUpdateServerPasswords(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, _ := openStore(t)
+			c, _ := openCatalog(t)
 			ctx := t.Context()
-			old, err := s.CreateServer(ctx, exampleServer("a"))
+			old, err := c.CreateServer(ctx, exampleServer("a"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			updated, err := s.UpdateServer(ctx, "a", func(n *target.Target) error {
+			updated, err := c.UpdateServer(ctx, "a", func(n *target.Target) error {
 				if !n.Endpoint.Password.IsZero() || !n.Shell.Password.IsZero() {
 					t.Error("the change is shown a stored password")
 				}
 				tt.change(n)
 				return nil
 			})
-			now, readErr := s.Server(ctx, "a")
+			now, readErr := c.Server(ctx, "a")
 			if readErr != nil {
 				t.Fatal(readErr)
 			}
@@ -209,14 +209,14 @@ func TestSecretsAreBound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, dsn := openStore(t)
+			c, dsn := openCatalog(t)
 			for _, n := range []string{"a", "b"} {
-				if _, err := s.CreateServer(t.Context(), exampleServer(n)); err != nil {
+				if _, err := c.CreateServer(t.Context(), exampleServer(n)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			pgtest.Exec(t, dsn, tamper)
-			list, faults, err := s.ListServers(t.Context())
+			list, faults, err := c.ListServers(t.Context())
 			if err != nil || len(list) != 2 {
 				t.Fatalf("%d servers, %v", len(list), err)
 			}
@@ -227,14 +227,14 @@ func TestSecretsAreBound(t *testing.T) {
 				t.Errorf("the other server suffers: %v", faults[list[1].ID])
 			}
 			// A new password heals it.
-			healed, err := s.UpdateServer(t.Context(), "a", func(n *target.Target) error {
+			healed, err := c.UpdateServer(t.Context(), "a", func(n *target.Target) error {
 				n.Endpoint.Password, n.Shell.Password = secret.New("new"), secret.New("new")
 				return nil
 			})
 			if err != nil || healed.Endpoint.Password.Reveal() != "new" {
 				t.Errorf("set again: %v", err)
 			}
-			if _, err := s.Server(t.Context(), "a"); err != nil {
+			if _, err := c.Server(t.Context(), "a"); err != nil {
 				t.Errorf("after a new password: %v", err)
 			}
 		})
@@ -244,33 +244,33 @@ func TestSecretsAreBound(t *testing.T) {
 func TestSealedServers(t *testing.T) {
 	t.Parallel()
 	dsn, keys := pgtest.StatsDB(t), newKeyring(t)
-	s := openStoreAt(t, dsn, keys)
-	key := newKey(t, s, "fleet")
+	c := openCatalogAt(t, dsn, keys)
+	key := newKey(t, c, "fleet")
 	for _, n := range []string{"a", "b"} {
 		server := exampleServer(n)
 		server.Shell.Key.ID, server.Shell.HostKey, server.Shell.Host, server.Shell.Tunnel = key.ID, pin(n), "jump.example.org", true
-		if _, err := s.CreateServer(t.Context(), server); err != nil {
+		if _, err := c.CreateServer(t.Context(), server); err != nil {
 			t.Fatal(err)
 		}
 	}
-	data, revision, err := s.SealedServers(t.Context())
+	data, revision, err := c.SealedServers(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want, _ := s.ServersRevision(t.Context()); revision != want {
+	if want, _ := c.ServersRevision(t.Context()); revision != want {
 		t.Errorf("revision %d, want %d", revision, want)
 	}
 	if bytes.Contains(data, []byte("s3cret")) {
 		t.Error("the copy holds a secret")
 	}
-	list, faults, err := s.OpenServers(data)
+	list, faults, err := c.OpenServers(data)
 	if err != nil || len(faults) != 0 || len(list) != 2 {
 		t.Fatalf("%d servers, %v, %v", len(list), faults, err)
 	}
 	if list[0].Shell.Key.Private.Reveal() != "s3cret-pem" || list[0].Shell.Key.Passphrase.Reveal() != "s3cret-words" || list[0].Shell.HostKey == "" {
 		t.Errorf("the copy opens to %+v", list[0].Shell)
 	}
-	stored, _, err := s.ListServers(t.Context())
+	stored, _, err := c.ListServers(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,17 +279,17 @@ func TestSealedServers(t *testing.T) {
 			t.Errorf("copy %+v, stored %+v", list[i], stored[i])
 		}
 	}
-	stranger := openStoreAt(t, dsn, newKeyring(t))
+	stranger := openCatalogAt(t, dsn, newKeyring(t))
 	if _, faults, err := stranger.OpenServers(data); err != nil || len(faults) != 2 {
 		t.Errorf("with another key: %d faults, %v", len(faults), err)
 	}
-	if _, _, err := s.OpenServers(data[:len(data)/2]); err == nil {
+	if _, _, err := c.OpenServers(data[:len(data)/2]); err == nil {
 		t.Error("half of a copy was accepted")
 	}
 	// A copy of a version that knew no SSH keys.
 	old := []byte(`[{"id": 7, "name": "old", "host": "h", "port": 5432, "user_name": "u", "database_name": "postgres", "tls_mode": "prefer",
 		"ssh_user": "", "ssh_port": 22, "pool_profile": "default", "enabled": true, "revision": 3}]`)
-	if list, faults, err := s.OpenServers(old); err != nil || len(faults) != 0 || len(list) != 1 || list[0].Validate() != nil {
+	if list, faults, err := c.OpenServers(old); err != nil || len(faults) != 0 || len(list) != 1 || list[0].Validate() != nil {
 		t.Errorf("an old copy: %+v, %v, %v", list, faults, err)
 	}
 }
@@ -297,10 +297,10 @@ func TestSealedServers(t *testing.T) {
 // A tunnel leads the password elsewhere: it is bound to where SSH goes.
 func TestTunnelKeepsThePassword(t *testing.T) {
 	t.Parallel()
-	s, dsn := openStore(t)
+	c, dsn := openCatalog(t)
 	server := exampleServer("a")
 	server.Shell.Tunnel, server.Endpoint.Host, server.Shell.Host = true, "127.0.0.1", "db.example.org"
-	if _, err := s.CreateServer(t.Context(), server); err != nil {
+	if _, err := c.CreateServer(t.Context(), server); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*target.Target){
@@ -308,16 +308,16 @@ func TestTunnelKeepsThePassword(t *testing.T) {
 		"other SSH port": func(n *target.Target) { n.Shell.Port, n.Shell.Password = 2222, secret.New("mine") },
 		"no tunnel":      func(n *target.Target) { n.Shell.Tunnel = false },
 	} {
-		_, err := s.UpdateServer(t.Context(), "a", func(n *target.Target) error { change(n); return nil })
+		_, err := c.UpdateServer(t.Context(), "a", func(n *target.Target) error { change(n); return nil })
 		if !errors.Is(err, target.ErrInvalid) || !strings.Contains(err.Error(), "SSH tunnel") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := s.UpdateServer(t.Context(), "a", func(n *target.Target) error { n.StatsDB = ""; return nil }); err != nil {
+	if _, err := c.UpdateServer(t.Context(), "a", func(n *target.Target) error { n.StatsDB = ""; return nil }); err != nil {
 		t.Error(err)
 	}
 	pgtest.Exec(t, dsn, "update pgam.server set ssh_host = 'evil.example.org'")
-	if got, err := s.Server(t.Context(), "a"); !errors.Is(err, secret.ErrSealBroken) || !got.Endpoint.Password.IsZero() {
+	if got, err := c.Server(t.Context(), "a"); !errors.Is(err, secret.ErrSealBroken) || !got.Endpoint.Password.IsZero() {
 		t.Errorf("behind our back: %v", err)
 	}
 }
@@ -325,12 +325,12 @@ func TestTunnelKeepsThePassword(t *testing.T) {
 // A secret of SSH that is broken does not stop the watching of PostgreSQL.
 func TestBrokenShellSecretLeavesThePassword(t *testing.T) {
 	t.Parallel()
-	s, dsn := openStore(t)
-	if _, err := s.CreateServer(t.Context(), exampleServer("a")); err != nil {
+	c, dsn := openCatalog(t)
+	if _, err := c.CreateServer(t.Context(), exampleServer("a")); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Exec(t, dsn, "update pgam.server set ssh_password_sealed = set_byte(ssh_password_sealed, 20, get_byte(ssh_password_sealed, 20) # 1)")
-	got, err := s.Server(t.Context(), "a")
+	got, err := c.Server(t.Context(), "a")
 	broken, ok := errors.AsType[*target.SecretsError](err)
 	if !ok || !errors.Is(err, secret.ErrSealBroken) || broken.Password != nil || broken.Shell == nil {
 		t.Fatalf("the fault is %v", err)
@@ -342,15 +342,15 @@ func TestBrokenShellSecretLeavesThePassword(t *testing.T) {
 
 func TestPinHostKey(t *testing.T) {
 	t.Parallel()
-	s, _ := openStore(t)
+	c, _ := openCatalog(t)
 	ctx := t.Context()
-	made, err := s.CreateServer(ctx, exampleServer("a"))
+	made, err := c.CreateServer(ctx, exampleServer("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	expect := func(what, key string) target.Target {
 		t.Helper()
-		got, err := s.Server(ctx, "a")
+		got, err := c.Server(ctx, "a")
 		if err != nil || got.Shell.HostKey != key {
 			t.Errorf("%s: pinned %q, %v", what, got.Shell.HostKey, err)
 		}
@@ -358,11 +358,11 @@ func TestPinHostKey(t *testing.T) {
 	}
 	try := func(what string, n target.Target, key string, want bool) {
 		t.Helper()
-		if pinned, err := s.PinHostKey(ctx, n, key); err != nil || pinned != want {
+		if pinned, err := c.PinHostKey(ctx, n, key); err != nil || pinned != want {
 			t.Errorf("%s: %t, %v", what, pinned, err)
 		}
 	}
-	if _, err := s.PinHostKey(ctx, made, "ssh-ed25519 nonsense"); !errors.Is(err, target.ErrInvalid) {
+	if _, err := c.PinHostKey(ctx, made, "ssh-ed25519 nonsense"); !errors.Is(err, target.ErrInvalid) {
 		t.Errorf("what is no key: %v", err)
 	}
 	elsewhere, port := made, made
@@ -379,7 +379,7 @@ func TestPinHostKey(t *testing.T) {
 
 	update := func(change func(*target.Target)) {
 		t.Helper()
-		if _, err := s.UpdateServer(ctx, "a", func(n *target.Target) error { change(n); return nil }); err != nil {
+		if _, err := c.UpdateServer(ctx, "a", func(n *target.Target) error { change(n); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -395,7 +395,7 @@ func TestPinHostKey(t *testing.T) {
 	expect("another host and its key", pin("d"))
 	update(func(n *target.Target) { n.Endpoint.Host, n.Endpoint.Password = "newer.example.org", secret.New("x") })
 	expect("another host of PostgreSQL alone", pin("d"))
-	if err := s.DeleteServer(ctx, "a", false); err != nil {
+	if err := c.DeleteServer(ctx, "a", false); err != nil {
 		t.Fatal(err)
 	}
 	try("deleted", made, pin("a"), false)
@@ -404,14 +404,14 @@ func TestPinHostKey(t *testing.T) {
 // What a change itself returns is the caller's, not a fault of stats_db.
 func TestChangeErrors(t *testing.T) {
 	t.Parallel()
-	s, _ := openStore(t)
-	if _, err := s.CreateServer(t.Context(), exampleServer("a")); err != nil {
+	c, _ := openCatalog(t)
+	if _, err := c.CreateServer(t.Context(), exampleServer("a")); err != nil {
 		t.Fatal(err)
 	}
-	newKey(t, s, "fleet")
+	newKey(t, c, "fleet")
 	refused := errors.New("refused")
-	_, err1 := s.UpdateServer(t.Context(), "a", func(*target.Target) error { return refused })
-	_, err2 := s.UpdateSSHKey(t.Context(), "fleet", func(*target.ManagedKey) error { return refused })
+	_, err1 := c.UpdateServer(t.Context(), "a", func(*target.Target) error { return refused })
+	_, err2 := c.UpdateSSHKey(t.Context(), "fleet", func(*target.ManagedKey) error { return refused })
 	for _, err := range []error{err1, err2} {
 		if err != refused { //nolint:errorlint // as it is
 			t.Errorf("%v", err)
@@ -422,16 +422,16 @@ func TestChangeErrors(t *testing.T) {
 // Whoever has seen a revision has seen every change before it.
 func TestRevisionsAreVisibleInOrder(t *testing.T) {
 	t.Parallel()
-	s, _ := openStore(t)
+	c, _ := openCatalog(t)
 	ctx := t.Context()
 	var writers sync.WaitGroup
 	for _, name := range []string{"a", "b", "c", "d"} {
-		if _, err := s.CreateServer(ctx, exampleServer(name)); err != nil {
+		if _, err := c.CreateServer(ctx, exampleServer(name)); err != nil {
 			t.Fatal(err)
 		}
 		writers.Go(func() {
 			for range 10 {
-				if _, err := s.UpdateServer(ctx, name, func(n *target.Target) error { n.Enabled = !n.Enabled; return nil }); err != nil {
+				if _, err := c.UpdateServer(ctx, name, func(n *target.Target) error { n.Enabled = !n.Enabled; return nil }); err != nil {
 					t.Error(err)
 				}
 			}
@@ -446,11 +446,11 @@ func TestRevisionsAreVisibleInOrder(t *testing.T) {
 			running = false
 		default:
 		}
-		newest, err := s.ServersRevision(ctx)
+		newest, err := c.ServersRevision(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, _, err := s.ListServers(ctx)
+		list, _, err := c.ListServers(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

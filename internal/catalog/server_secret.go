@@ -1,4 +1,4 @@
-package store
+package catalog
 
 import (
 	"context"
@@ -45,14 +45,14 @@ func repinned(was, t target.Target) target.Target {
 // carry opens the stored secrets that nothing but another host key would break,
 // so that they are sealed anew for a host that shows that. One that does not open
 // stays out.
-func (s *Store) carry(r serverRow, was target.Target, t *target.Target) {
+func (c *Catalog) carry(r serverRow, was target.Target, t *target.Target) {
 	before, after := passwordBinding(was), passwordBinding(*t)
 	if t.Endpoint.Password.IsZero() && before != after && passwordBinding(repinned(was, *t)) == after {
-		t.Endpoint.Password, _ = s.open(r.Password, before)
+		t.Endpoint.Password, _ = c.open(r.Password, before)
 	}
 	before, after = shellPasswordBinding(was), shellPasswordBinding(*t)
 	if t.Shell.Password.IsZero() && before != after && shellPasswordBinding(repinned(was, *t)) == after && !forgetsShell(was, *t) {
-		t.Shell.Password, _ = s.open(r.SSHPassword, before)
+		t.Shell.Password, _ = c.open(r.SSHPassword, before)
 	}
 }
 
@@ -97,34 +97,34 @@ func shellPasswordBinding(t target.Target) secret.Binding {
 }
 
 // seal gives null for nothing.
-func (s *Store) seal(plain secret.Value, binding secret.Binding) ([]byte, error) {
+func (c *Catalog) seal(plain secret.Value, binding secret.Binding) ([]byte, error) {
 	switch {
 	case plain.IsZero():
 		return nil, nil
-	case s.keyring == nil:
+	case c.keyring == nil:
 		return nil, errors.New("no keyring to seal a secret with")
 	}
-	return s.keyring.Seal(plain, binding)
+	return c.keyring.Seal(plain, binding)
 }
 
-func (s *Store) open(sealed []byte, binding secret.Binding) (secret.Value, error) {
+func (c *Catalog) open(sealed []byte, binding secret.Binding) (secret.Value, error) {
 	switch {
 	case len(sealed) == 0:
 		return secret.Value{}, nil
-	case s.keyring == nil:
+	case c.keyring == nil:
 		return secret.Value{}, secret.ErrSealBroken
 	}
-	return s.keyring.Open(sealed, binding)
+	return c.keyring.Open(sealed, binding)
 }
 
 // sealSecrets stores the passwords that t holds; others stay as they are, but
 // for an SSH password that is to be forgotten.
-func (s *Store) sealSecrets(ctx context.Context, tx pgx.Tx, t target.Target, forgetShell bool) error {
-	password, err := s.seal(t.Endpoint.Password, passwordBinding(t))
+func (c *Catalog) sealSecrets(ctx context.Context, tx pgx.Tx, t target.Target, forgetShell bool) error {
+	password, err := c.seal(t.Endpoint.Password, passwordBinding(t))
 	if err != nil {
 		return err
 	}
-	shellPassword, err := s.seal(t.Shell.Password, shellPasswordBinding(t))
+	shellPassword, err := c.seal(t.Shell.Password, shellPasswordBinding(t))
 	if err != nil {
 		return err
 	}
@@ -139,12 +139,12 @@ update pgam.server
 
 // openRow gives the row with its secrets. With an error, a *target.SecretsError,
 // the target is complete but for those that do not open.
-func (s *Store) openRow(r serverRow) (target.Target, error) {
+func (c *Catalog) openRow(r serverRow) (target.Target, error) {
 	t := r.target()
 	var err1, err2, err3 error
-	t.Endpoint.Password, err1 = s.open(r.Password, passwordBinding(t))
-	t.Shell.Password, err2 = s.open(r.SSHPassword, shellPasswordBinding(t))
-	t.Shell.Key, err3 = s.openKey(t.Shell.Key, r.Private, r.Passphrase)
+	t.Endpoint.Password, err1 = c.open(r.Password, passwordBinding(t))
+	t.Shell.Password, err2 = c.open(r.SSHPassword, shellPasswordBinding(t))
+	t.Shell.Key, err3 = c.openKey(t.Shell.Key, r.Private, r.Passphrase)
 	if shell := errors.Join(err2, err3); err1 != nil || shell != nil {
 		return t, &target.SecretsError{Server: t.Name, Password: err1, Shell: shell}
 	}
@@ -153,11 +153,11 @@ func (s *Store) openRow(r serverRow) (target.Target, error) {
 
 // keepSecrets fills what the change left out from the row it kept. One that
 // does not open stays out.
-func (s *Store) keepSecrets(t *target.Target, r serverRow) {
+func (c *Catalog) keepSecrets(t *target.Target, r serverRow) {
 	if t.Endpoint.Password.IsZero() {
-		t.Endpoint.Password, _ = s.open(r.Password, passwordBinding(*t))
+		t.Endpoint.Password, _ = c.open(r.Password, passwordBinding(*t))
 	}
 	if t.Shell.Password.IsZero() {
-		t.Shell.Password, _ = s.open(r.SSHPassword, shellPasswordBinding(*t))
+		t.Shell.Password, _ = c.open(r.SSHPassword, shellPasswordBinding(*t))
 	}
 }

@@ -1,0 +1,32 @@
+/* pgam:server_update */
+update pgam.server
+   set name = @name,
+       host = @host,
+       port = @port,
+       user_name = @user_name,
+       database_name = @database_name,
+       tls_mode = @tls_mode,
+       allow_md5 = @allow_md5,
+       ssh_host = @ssh_host,
+       ssh_user = @ssh_user,
+       ssh_port = @ssh_port,
+       ssh_key_id = @ssh_key_id,
+       ssh_host_key = @ssh_host_key,
+       ssh_tunnel = @ssh_tunnel,
+       stats_db = @stats_db,
+       pool_profile = @pool_profile,
+       disk_source = @disk_source,
+       activity_interval_seconds = @activity_interval_seconds,
+       databases_interval_seconds = @databases_interval_seconds,
+       inventory_interval_seconds = @inventory_interval_seconds,
+       sizes_interval_seconds = @sizes_interval_seconds,
+       disks_interval_seconds = @disks_interval_seconds,
+       query_texts = @query_texts,
+       burst_active = @burst_active,
+       burst_lock_waits = @burst_lock_waits,
+       burst_connections_percent = @burst_connections_percent,
+       enabled = @enabled,
+       revision = nextval('pgam.revision'),
+       updated_at = now()
+ where id = @id
+returning revision, updated_at
