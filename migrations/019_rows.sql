@@ -4,16 +4,21 @@
 
 create table history.progress (
     server_id bigint primary key,
+    flushes bigint not null default 0,
     flushed_at timestamptz,
-    compacted_until timestamptz
+    compacted_until timestamptz,
+    databases_from timestamptz
 );
 comment on table history.progress is 'one row a server: whoever writes its samples, or compacts them, locks this row first';
+comment on column history.progress.flushes is 'how often samples of the server were written: fewer than before tells of an older stats_db';
+comment on column history.progress.databases_from is 'the oldest look at databases that is not in the rollups; null where all are';
 comment on column history.progress.flushed_at is 'when samples were last written, by this database''s clock';
 comment on column history.progress.compacted_until is 'end of the newest bucket that was compacted; older slots may have come since';
 
 create table history.activity_recent (
     server_id bigint not null,
     slot timestamptz not null check (slot = date_bin('15 seconds', slot, timestamptz 'epoch')),
+    written_at timestamptz not null default now(),
     first_planned_ms integer not null,
     last_planned_ms integer not null,
     first_cadence_ms integer not null,

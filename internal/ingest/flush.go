@@ -11,35 +11,54 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
-// Writer writes samples. It is safe for concurrent use.
+// Writer writes the history. It is safe for concurrent use.
 type Writer struct {
 	pool *pgxpool.Pool
 	hash sample.Hash
 }
 
-// New makes a Writer on a pool of stats_db. The hash names labels: it is that of
-// all collectors.
-func New(pool *pgxpool.Pool, hash sample.Hash) *Writer { return &Writer{pool, hash} }
+// New makes a Writer on stats_db. The hash names labels: it is that of all
+// collectors.
+func New(db *statsdb.DB, hash sample.Hash) *Writer { return &Writer{db.Pool(), hash} }
 
 var errMalformed = errors.New("a row of samples does not fit itself")
 
-// Flush writes ticks of one server, and what they name, in one transaction: rows
-// of any of its buckets, which may overlap each other and what is stored. Each is
-// one tick or several. Writing twice stores once.
-func (w *Writer) Flush(ctx context.Context, server target.ID, rows []*sample.Row, names ...*sample.Entries) error {
+// Append writes visits of one server, of any time and in any order, in one
+// transaction. Writing them twice stores them once.
+func (w *Writer) Append(ctx context.Context, server target.ID, visits []*sample.Visit) error {
+	var rows []*sample.Row
+	for _, v := range visits {
+		if v.Tick != nil {
+			row := sample.NewRow(server, v.Tick)
+			rows = append(rows, &row)
+		}
+	}
+	err := w.flush(ctx, server, rows, func(b *pgx.Batch) {
+		for _, v := range visits {
+			queueVisit(b, server, v)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("write samples of server %d: %w", server, statsdb.Classify(err))
+	}
+	return nil
+}
+
+// flush writes rows of any of a server's buckets, which may overlap each other and
+// what is stored, after what queue adds. Each is one tick or several.
+func (w *Writer) flush(ctx context.Context, server target.ID, rows []*sample.Row, queue func(*pgx.Batch)) error {
 	slots, order := bySlot(rows)
-	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		stored, err := lockServer(ctx, tx, server, order)
 		if err != nil {
 			return err
 		}
 		b := &pgx.Batch{}
-		for _, n := range names {
-			queueEntries(b, server, n)
-		}
+		queue(b)
 		for i := range stored {
 			slot := stored[i].slot
 			slots[slot] = append(slots[slot], &stored[i].Row)
@@ -54,13 +73,9 @@ func (w *Writer) Flush(ctx context.Context, server target.ID, rows []*sample.Row
 			args["slot"] = slot
 			b.Queue(sql("insert_slot"), args)
 		}
-		b.Queue("/* pgam:flush */ update history.progress set flushed_at = now() where server_id = $1", server)
+		b.Queue("/* pgam:flush */ update history.progress set flushed_at = now(), flushes = flushes + 1 where server_id = $1", server)
 		return tx.SendBatch(ctx, b).Close()
 	})
-	if err != nil {
-		return fmt.Errorf("write samples of server %d: %w", server, err)
-	}
-	return nil
 }
 
 // bySlot cuts rows into slots, and gives those in the order of time.

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
+	"github.com/pgam/pgam/internal/target"
 )
 
 var testHash = sample.NewHash([16]byte{4, 2}) //nolint:gochecknoglobals // constant
@@ -24,19 +25,14 @@ func open(tb testing.TB) (*Writer, string) {
 		pgtest.Exec(tb, dsn, "create table history."+table+"_all partition of history."+table+" default")
 	}
 	pgtest.Exec(tb, dsn, "create table history.activity_rollup_all partition of history.activity_rollup default")
-	cfg, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cfg.ConnConfig.RuntimeParams["application_name"] = "writer"
-	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-		statsdb.RegisterArrays(conn.TypeMap())
-		return nil
-	}
-	pool, err := pgxpool.NewWithConfig(tb.Context(), cfg)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(pool.Close)
-	return New(pool, testHash), dsn
+	return New(pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn), Application: "writer"}), testHash), dsn
+}
+
+// flush writes rows of samples, and what they name.
+func flush(ctx context.Context, w *Writer, server target.ID, rows []*sample.Row, names ...*sample.Entries) error {
+	return w.flush(ctx, server, rows, func(b *pgx.Batch) {
+		for _, n := range names {
+			queueEntries(b, server, n)
+		}
+	})
 }

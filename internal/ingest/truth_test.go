@@ -236,7 +236,7 @@ func TestEverySecondIsThereOnce(t *testing.T) {
 					one := sample.Merge(rows...)
 					rows = []*sample.Row{&one}
 				}
-				if err := w.Flush(t.Context(), server, rows); err != nil {
+				if err := flush(t.Context(), w, server, rows); err != nil {
 					t.Fatalf("seed %d, step %d: flush: %v", seed, step, err)
 				}
 				written[bucket] = append(written[bucket], rows...)
@@ -311,7 +311,7 @@ select (count(*) - count(distinct (server_id, second)))::int from seen`)
 			rnd.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
 			for len(mine) > 0 {
 				n := min(1+rnd.IntN(60), len(mine))
-				for err := w.Flush(ctx, server, mine[:n]); err != nil; err = w.Flush(ctx, server, mine[:n]) {
+				for err := flush(ctx, w, server, mine[:n]); err != nil; err = flush(ctx, w, server, mine[:n]) {
 					said, told := errors.AsType[*pgconn.PgError](err)
 					if told && said.Code != "57P01" && said.Code != "55P03" { // neither cut nor locked by the other one
 						t.Errorf("flush: %v", err)
