@@ -96,13 +96,13 @@ check-packages: ## install, set up, upgrade, remove and purge the .deb in a Debi
 
 .PHONY: golden
 golden: ## write the golden files anew
-	$(GO_TEST) ./internal/httpapi ./internal/config -update
+	$(GO_TEST) ./internal/api ./internal/config -update
 
 # The checksums that the test compares say whether it is the right thing that came.
 .PHONY: docs-assets
 docs-assets: ## fetch anew what /docs and /redoc are made of; needs npm
 	cd web/apidocs && npm ci
-	$(GO_TEST) ./internal/httpapi/apidocs -run TestAssets -update -from $(CURDIR)/web/apidocs/node_modules
+	$(GO_TEST) ./internal/api/docs -run TestAssets -update -from $(CURDIR)/web/apidocs/node_modules
 	rm -rf web/apidocs/node_modules
 
 .PHONY: schema-dump

@@ -12,7 +12,7 @@ import (
 // keysmith makes SSH keys for the API, which itself knows nothing of SSH.
 type keysmith struct{}
 
-// GenerateKey implements face.Keysmith.
+// GenerateKey implements route.Keysmith.
 func (keysmith) GenerateKey(k *target.ManagedKey, kind string, bits int) error {
 	pair, err := remote.GenerateKey(kind, bits, k.Name)
 	if err != nil {
@@ -22,7 +22,7 @@ func (keysmith) GenerateKey(k *target.ManagedKey, kind string, bits int) error {
 	return nil
 }
 
-// ReadKey implements face.Keysmith.
+// ReadKey implements route.Keysmith.
 func (keysmith) ReadKey(k *target.ManagedKey) error {
 	pair, err := remote.ParseKey(k.Private, k.Passphrase)
 	if err != nil {

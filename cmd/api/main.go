@@ -17,12 +17,12 @@ import (
 	"github.com/IBM/pgxpoolprometheus"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pgam/pgam/internal/api"
 	"github.com/pgam/pgam/internal/auth"
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/disk"
-	"github.com/pgam/pgam/internal/httpapi"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
@@ -172,8 +172,8 @@ func newHandler(cfg config.API, log *slog.Logger, db *statsdb.DB, stored *catalo
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.New(httpapi.Config{
-		Services: httpapi.Services{
+	return api.New(api.Config{
+		Services: api.Services{
 			Catalog: stored, Live: now, History: store.New(db), Keysmith: keysmith{}, Settings: settings{stored},
 			Passwords: hasher, Tokens: tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, db),

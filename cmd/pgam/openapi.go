@@ -3,8 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/pgam/pgam/internal/api"
 	"github.com/pgam/pgam/internal/daemon"
-	"github.com/pgam/pgam/internal/httpapi"
 )
 
 func (t *tool) openapiCommand() *cobra.Command {
@@ -14,7 +14,7 @@ func (t *tool) openapiCommand() *cobra.Command {
 		Example: "  pgam openapi > openapi.json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			document, err := httpapi.OpenAPI(daemon.Build().Version)
+			document, err := api.OpenAPI(daemon.Build().Version)
 			if err != nil {
 				return err
 			}

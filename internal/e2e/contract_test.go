@@ -287,7 +287,7 @@ func (s *site) operations() []operation {
 	var list []operation
 	for path, item := range s.operator.document.Paths.Map() {
 		for method, op := range item.Operations() {
-			later := slices.Contains(op.Tags, "Later Python version") // internal/httpapi asks for them: one of them ends the token
+			later := slices.Contains(op.Tags, "Later Python version") // internal/api asks for them: one of them ends the token
 			if !strings.HasPrefix(path, "/api/v1/") && !later {
 				list = append(list, operation{op, method, path})
 			}

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/pgam/pgam/internal/api/docs"
+)
+
+// servePages adds /docs and /redoc with all that they load.
+func servePages(engine *gin.Engine) error {
+	files, err := docs.Files()
+	if err != nil {
+		return fmt.Errorf("serve pages: %w", err)
+	}
+	for _, f := range files {
+		engine.GET(f.Path, func(c *gin.Context) { servePage(c, f) })
+	}
+	return nil
+}
+
+// servePage sends the file as it is kept, compressed, to all that can read it.
+func servePage(c *gin.Context, f docs.File) {
+	header := c.Writer.Header()
+	header.Set("Content-Type", f.Media)
+	header.Set("Cache-Control", "no-cache")
+	if f.Fixed {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	if f.Policy != "" {
+		header.Set("Content-Security-Policy", f.Policy)
+	}
+	header.Add("Vary", "Accept-Encoding")
+	var content io.Reader = bytes.NewReader(f.Gzip)
+	if acceptsGzip(c.Request.Header["Accept-Encoding"]) {
+		header.Set("Content-Encoding", "gzip")
+		header.Set("Content-Length", strconv.Itoa(len(f.Gzip)))
+	} else {
+		plain, err := f.Plain()
+		if err != nil {
+			writeFault(c, http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
+			return
+		}
+		content = plain
+	}
+	c.Status(http.StatusOK)
+	_, _ = io.Copy(c.Writer, content) // an error means that the client has gone
+}
+
+// shown are the routes of servePages.
+func shown(route string) bool {
+	return route == "/docs" || route == "/redoc" || strings.HasPrefix(route, "/docs/")
+}

@@ -1,0 +1,220 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/pgam/pgam/internal/account"
+	"github.com/pgam/pgam/internal/auth"
+)
+
+// scheme names the security scheme in the OpenAPI document.
+const scheme = "token"
+
+// Group registers the operations of one form of the API.
+type Group struct {
+	*Services
+	api     huma.API
+	users   *userCache
+	samples *diskCache
+	tests   *userTests
+	compat  bool
+}
+
+// NewGroups makes the groups of both forms over the same services: the Python contract,
+// and v1. It asks nothing of the services, which may be blank where only the
+// document is wanted.
+func NewGroups(api huma.API, services *Services) (compat, v1 *Group, err error) {
+	users, err := newUserCache(services.Catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	samples, err := newDiskCache(services.History)
+	if err != nil {
+		return nil, nil, err
+	}
+	installFaults()
+	doc := api.OpenAPI()
+	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{scheme: {
+		Type: "oauth2", Description: "A token of POST /token, sent as Authorization: Bearer.",
+		Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: "/token", Scopes: map[string]string{
+			string(account.Viewer):   "reads",
+			string(account.Operator): "also manages servers",
+			string(account.Admin):    "also manages users, keys and settings",
+		}}},
+	}}
+	tests := new(userTests)
+	compat = &Group{Services: services, api: api, users: users, samples: samples, tests: tests, compat: true}
+	v1 = &Group{Services: services, api: api, users: users, samples: samples, tests: tests}
+	return compat, v1, nil
+}
+
+// Register adds an operation. least is who may call it; empty is anybody.
+// faults are the statuses it may end with beside those of its role.
+func Register[I, O any](f *Group, op huma.Operation, least account.Role, faults []int, handle func(context.Context, *I) (*O, error)) {
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[metaCompat] = f.compat
+	if least != "" {
+		op.Security = []map[string][]string{{scheme: {string(least)}}}
+		op.Middlewares = append(huma.Middlewares{f.authorize}, op.Middlewares...)
+		faults = append([]int{http.StatusUnauthorized, http.StatusServiceUnavailable}, faults...)
+		if least != account.Viewer {
+			faults = append(faults, http.StatusForbidden)
+		}
+	}
+	faults = append(faults, refusals[I](f, op)...)
+	f.document(&op, append(faults, http.StatusInternalServerError, http.StatusGatewayTimeout))
+	huma.Register(f.api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, f.answer(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+}
+
+// refusals are the statuses with which the framework itself ends a request
+// that does not fit.
+func refusals[I any](f *Group, op huma.Operation) []int {
+	var list []int
+	if op.RejectUnknownQueryParameters {
+		list = append(list, http.StatusUnprocessableEntity)
+	}
+	in := reflect.TypeFor[I]()
+	_, parsed := in.FieldByName("Body")
+	if _, raw := in.FieldByName("RawBody"); raw || parsed {
+		list = append(list, http.StatusRequestEntityTooLarge)
+	}
+	if parsed && !f.compat { // in the contract it is 422
+		list = append(list, http.StatusUnsupportedMediaType)
+	}
+	return list
+}
+
+// Document gives the entry of a path in the OpenAPI document, to correct what
+// the framework cannot know.
+func (f *Group) Document(path string) *huma.PathItem { return f.api.OpenAPI().Paths[path] }
+
+// Schema gives the schema of a type that no operation answers as a whole.
+func (f *Group) Schema(t reflect.Type) *huma.Schema {
+	return f.api.OpenAPI().Components.Schemas.Schema(t, true, "")
+}
+
+// Marshal writes JSON as answers are written.
+func (f *Group) Marshal(w io.Writer, v any) error { return f.api.Marshal(w, "application/json", v) }
+
+// document lists the faults of an operation in the form of the route.
+func (f *Group) document(op *huma.Operation, faults []int) {
+	media, body := "application/problem+json", reflect.TypeFor[huma.ErrorModel]()
+	if f.compat {
+		media, body = "application/json", reflect.TypeFor[DetailError]()
+	}
+	schema := f.api.OpenAPI().Components.Schemas.Schema(body, true, "")
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
+	for _, status := range faults {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: http.StatusText(status),
+			Content:     map[string]*huma.MediaType{media: {Schema: schema}},
+		}
+	}
+	op.Responses["default"] = &huma.Response{
+		Description: "Any other error", Content: map[string]*huma.MediaType{media: {Schema: schema}},
+	}
+}
+
+// answer turns an error into what the client is told; what it is not told is
+// logged.
+func (f *Group) answer(ctx context.Context, operation string, err error) error {
+	fault := f.faultOf(ctx, err)
+	f.logFault(ctx, operation, fault, err)
+	said := error(statusError(f.compat, fault.Status, fault.Detail))
+	if fault.Header != nil {
+		said = huma.ErrorWithHeaders(said, fault.Header)
+	}
+	return said
+}
+
+// write ends a request from a middleware with an error.
+func (f *Group) write(ctx huma.Context, err error) {
+	fault := f.faultOf(ctx.Context(), err)
+	f.logFault(ctx.Context(), ctx.Operation().OperationID, fault, err)
+	for name := range fault.Header {
+		ctx.SetHeader(name, fault.Header.Get(name))
+	}
+	body := statusError(f.compat, fault.Status, fault.Detail)
+	media := "application/json"
+	if !f.compat {
+		media = "application/problem+json"
+	}
+	ctx.SetHeader("Content-Type", media)
+	ctx.SetStatus(fault.Status)
+	if err := f.api.Marshal(ctx.BodyWriter(), "application/json", body); err != nil {
+		f.Log.DebugContext(ctx.Context(), "answer was not written", "error", err)
+	}
+}
+
+// logFault writes what the client is not told. Only a bug is an error of ours:
+// what is slow, locked or away is somebody's to look at, and who hung up nobody's.
+func (f *Group) logFault(ctx context.Context, operation string, fault *Error, err error) {
+	level := slog.LevelDebug
+	switch {
+	case errors.Is(err, auth.ErrBusy): // logged by who refuses the login, in bounds
+		return
+	case fault.Status == http.StatusInternalServerError:
+		level = slog.LevelError
+	case fault.Status > http.StatusInternalServerError:
+		level = slog.LevelWarn
+	case fault.Status != statusClientGone:
+		return
+	}
+	f.Log.Log(ctx, level, "request failed", "request_id", RequestID(ctx), "operation", operation, "status", fault.Status, "error", err)
+}
+
+type headKey struct{}
+
+// WithHead notes that nothing but headers is asked for.
+func WithHead(ctx context.Context) context.Context { return context.WithValue(ctx, headKey{}, true) }
+
+// IsHead says whether nothing but headers is asked for.
+func IsHead(ctx context.Context) bool {
+	head, _ := ctx.Value(headKey{}).(bool)
+	return head
+}
+
+type requestIDKey struct{}
+
+// WithRequestID notes the id of a request.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+type clientKey struct{}
+
+// WithClient notes the address of the client of a login.
+func WithClient(ctx context.Context, client netip.Addr) context.Context {
+	return context.WithValue(ctx, clientKey{}, client)
+}
+
+// Client gives the address of the client, the zero one if it is not known.
+func Client(ctx context.Context) netip.Addr {
+	client, _ := ctx.Value(clientKey{}).(netip.Addr)
+	return client
+}
+
+// RequestID gives the id of the request, empty if there is none.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}

@@ -1,9 +1,0 @@
-// Package face owns what the faces of the API have in common: the services
-// they ask, how an operation is registered and authorized, and the one table
-// that turns errors into answers.
-//
-// Handlers of the faces bind, call and shape; they return errors as they are.
-// What must hold: an operation without a role is one that anybody may call,
-// and says so; no answer holds a driver's text, what a client sent, or a
-// secret; what a client is not told is in the log, under the request's id.
-package face
