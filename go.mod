@@ -37,7 +37,12 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
-require github.com/dchest/siphash v1.2.3 // indirect
+require (
+	github.com/dchest/siphash v1.2.3 // indirect
+	github.com/fxamacker/cbor/v2 v2.9.2 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
+	github.com/x448/float16 v0.8.4 // indirect
+)
 
 require (
 	dario.cat/mergo v1.0.1 // indirect
