@@ -58,7 +58,10 @@ type Catalog interface {
 
 // History is where visits end up.
 type History interface {
-	Append(ctx context.Context, b sample.Batch) error
+	// Append writes visits of one server, of any time and in any order, all of them
+	// or none. Writing them twice stores them once. It may be called for several
+	// servers at once.
+	Append(ctx context.Context, server target.ID, visits []*sample.Visit) error
 	// Explain says what an error of Append is about.
 	Explain(err error) Refusal
 	// Resume gives what is remembered of a server.
@@ -68,11 +71,15 @@ type History interface {
 	LastLife(ctx context.Context, before time.Time) (at time.Time, stopped bool, err error)
 }
 
-// Journal is where visits wait until the history has them.
+// Journal is where visits wait until the history has them. A record is the visits
+// of one Sync.
 type Journal interface {
 	Append(v *sample.Visit)
 	Sync() error
+	// Next gives the records after seq in their order, until they take about
+	// maxBytes of memory.
 	Next(seq uint64, maxBytes int64) ([]sample.Record, error)
+	// Done lets records go.
 	Done(seqs ...uint64)
 	// Again brings back what was Done in the last minutes.
 	Again()
@@ -83,8 +90,6 @@ type Journal interface {
 	// Quarantine keeps copies of what is of a server in these records, to be
 	// looked at and replayed.
 	Quarantine(server target.ID, why string, seqs ...uint64) error
-	NextIDs(server target.ID) sample.NextIDs
-	Ahead(server target.ID, n sample.NextIDs)
 	PutTargets(sealed []byte) error
 	Targets() ([]byte, error)
 }
@@ -102,8 +107,8 @@ type Config struct {
 	// Meter is nil where nobody measures.
 	Meter     Meter
 	Intervals target.Intervals
-	// Window is the length of a window, a divisor of a minute.
-	Window time.Duration
+	// Hash names what servers show; it is that of all collectors.
+	Hash sample.Hash
 	// MaxConnecting bounds the attempts to connect under way at once.
 	MaxConnecting int
 	// Burst is when servers are looked at in full detail, until Settings says
@@ -117,15 +122,6 @@ type Config struct {
 	// ForgetTexts takes away the texts that servers' histories may not hold any
 	// more; called when a server becomes stricter. Nil for never.
 	ForgetTexts func(ctx context.Context) (texts int64, err error)
-	// Maintain is called at the start and every five minutes, one call at a time, to
-	// do the chores of the history that are due; nil for never.
-	Maintain func(ctx context.Context) error
-	// Roll is called every half minute, one call at a time, to sum up what is over;
-	// nil for never.
-	Roll func(ctx context.Context) error
-	// Pack is called a window after the start and every ten minutes, beside
-	// everything else, to pack the windows of days that are over; nil for never.
-	Pack func(ctx context.Context) error
 	// Clock counts planned seconds; nil for one of its own.
 	Clock *Clock
 	// Away says that stats_db is known to be away: what is watched comes from the

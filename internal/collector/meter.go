@@ -23,8 +23,9 @@ type Meter interface {
 
 // Flush is one transaction that writes to the history.
 type Flush struct {
-	Windows int
-	Visits  int // parts of visits besides ticks
+	Server  target.ID
+	Ticks   int
+	Visits  int // without a tick
 	Took    time.Duration
 	Failed  bool
 }
