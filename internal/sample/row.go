@@ -213,6 +213,11 @@ func (r *Row) Fits() bool {
 		return false
 	}
 	in := func(i int32, least, most int) bool { return int(i) >= least && int(i) <= most }
+	for i, at := range r.Planned {
+		if !in(at, 0, int(BucketLength/time.Millisecond)-1) || i > 0 && at/1000 <= r.Planned[i-1]/1000 || r.Outcome != nil && !in(int32(r.Outcome[i]), int(OK), int(Skipped)) {
+			return false
+		}
+	}
 	for i := range r.Tick {
 		if !in(int32(r.Tick[i]), 1, ticks) || !in(int32(r.Wait[i]), 1, len(r.WaitKeys)) || !in(r.Session[i], 1, len(r.SessionKeys)) ||
 			!in(r.Query[i], 0, len(r.QueryKeys)) || r.Blocker != nil && r.Blocker[i] != Unset && !in(r.Blocker[i], 0, len(r.SessionKeys)) {
