@@ -19,6 +19,7 @@ create table history.activity_recent (
     server_id bigint not null,
     slot timestamptz not null check (slot = date_bin('15 seconds', slot, timestamptz 'epoch')),
     written_at timestamptz not null default now(),
+    late boolean not null default false, -- its bucket was compacted before it came: nobody looks at it before it is merged in
     first_planned_ms integer not null,
     last_planned_ms integer not null,
     first_cadence_ms integer not null,
