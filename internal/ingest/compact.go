@@ -20,7 +20,7 @@ var ErrNothing = errors.New("there is nothing to compact")
 // them: minutes, rollups of ten minutes, and the hour and the day above.
 func (w *Writer) Compact(ctx context.Context, server target.ID, bucket time.Time) error {
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if _, err := lockServer(ctx, tx, server, nil); err != nil {
+		if _, _, err := lockServer(ctx, tx, server, nil); err != nil {
 			return err
 		}
 		c := compaction{tx: tx, server: server, bucket: bucket, labels: newLabels(w.hash, server, bucket)}

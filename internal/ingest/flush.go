@@ -17,18 +17,25 @@ import (
 
 // Writer writes the history. It is safe for concurrent use.
 type Writer struct {
-	pool *pgxpool.Pool
-	hash sample.Hash
+	db      *statsdb.DB
+	pool    *pgxpool.Pool
+	hash    sample.Hash
+	written written
+	failed  failed
 }
 
 // New makes a Writer on stats_db. The hash names labels: it is that of all
 // collectors.
-func New(db *statsdb.DB, hash sample.Hash) *Writer { return &Writer{db.Pool(), hash} }
+func New(db *statsdb.DB, hash sample.Hash) *Writer {
+	return &Writer{db: db, pool: db.Pool(), hash: hash}
+}
 
 var errMalformed = errors.New("a row of samples does not fit itself")
 
 // Append writes visits of one server, of any time and in any order, in one
-// transaction. Writing them twice stores them once.
+// transaction. Writing them twice stores them once; a partition that is missing
+// is made. It writes nothing to a stats_db that is not the one of before:
+// ErrReplaced.
 func (w *Writer) Append(ctx context.Context, server target.ID, visits []*sample.Visit) error {
 	var rows []*sample.Row
 	for _, v := range visits {
@@ -37,11 +44,14 @@ func (w *Writer) Append(ctx context.Context, server target.ID, visits []*sample.
 			rows = append(rows, &row)
 		}
 	}
-	err := w.flush(ctx, server, rows, func(b *pgx.Batch) {
-		for _, v := range visits {
-			queueVisit(b, server, v)
-		}
-	})
+	flush := func() error {
+		return w.flush(ctx, server, rows, func(b *pgx.Batch) {
+			for _, v := range visits {
+				queueVisit(b, server, v)
+			}
+		})
+	}
+	err := w.withPartitions(ctx, flush, func() []time.Time { return instants(visits) })
 	if err != nil {
 		return fmt.Errorf("write samples of server %d: %w", server, statsdb.Classify(err))
 	}
@@ -52,11 +62,16 @@ func (w *Writer) Append(ctx context.Context, server target.ID, visits []*sample.
 // what is stored, after what queue adds. Each is one tick or several.
 func (w *Writer) flush(ctx context.Context, server target.ID, rows []*sample.Row, queue func(*pgx.Batch)) error {
 	slots, order := bySlot(rows)
-	return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		stored, err := lockServer(ctx, tx, server, order)
+	var is progress
+	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		stored, found, err := lockServer(ctx, tx, server, order)
 		if err != nil {
 			return err
 		}
+		if err := w.written.check(server, found.statsDB, found.flushes); err != nil {
+			return err
+		}
+		is = found
 		b := &pgx.Batch{}
 		queue(b)
 		for i := range stored {
@@ -76,6 +91,10 @@ func (w *Writer) flush(ctx context.Context, server target.ID, rows []*sample.Row
 		b.Queue("/* pgam:flush */ update history.progress set flushed_at = now(), flushes = flushes + 1 where server_id = $1", server)
 		return tx.SendBatch(ctx, b).Close()
 	})
+	if err == nil {
+		w.written.note(server, is.statsDB, is.flushes+1)
+	}
+	return err
 }
 
 // bySlot cuts rows into slots, and gives those in the order of time.
@@ -109,13 +128,23 @@ func starts(rows []stored) []time.Time {
 	return all
 }
 
+// progress is what is known of a server whose row is locked, and which stats_db
+// that is.
+type progress struct {
+	statsDB string
+	flushes int64
+}
+
 // lockServer keeps others from writing or compacting the server's samples until
 // the end of the transaction, and reads some of its slots after that.
-func lockServer(ctx context.Context, tx pgx.Tx, server target.ID, slots []time.Time) (rows []stored, err error) {
+func lockServer(ctx context.Context, tx pgx.Tx, server target.ID, slots []time.Time) (rows []stored, p progress, err error) {
 	b := &pgx.Batch{}
 	b.Queue("/* pgam:lock */ set local lock_timeout = '2s'")
 	b.Queue("/* pgam:lock */ insert into history.progress (server_id) values ($1) on conflict do nothing", server)
-	b.Queue("/* pgam:lock */ select from history.progress where server_id = $1 for update", server)
+	b.Queue("/* pgam:lock */ select flushes from history.progress where server_id = $1 for update", server).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&p.flushes)
+	})
+	b.Queue("/* pgam:lock */ select id from pgam.instance").QueryRow(func(row pgx.Row) error { return row.Scan(&p.statsDB) })
 	// A statement sees what was committed before it began: the row is locked by then.
 	b.Queue(sql("read_slots"), pgx.NamedArgs{"server_id": server, "slots": slots}).Query(func(r pgx.Rows) error {
 		rows, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (s stored, err error) {
@@ -129,5 +158,5 @@ func lockServer(ctx context.Context, tx pgx.Tx, server target.ID, slots []time.T
 		})
 		return err
 	})
-	return rows, tx.SendBatch(ctx, b).Close()
+	return rows, p, tx.SendBatch(ctx, b).Close()
 }

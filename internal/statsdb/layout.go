@@ -32,7 +32,9 @@ const (
 )
 
 // AllKept gives them all.
-func AllKept() []Kept { return []Kept{KeptActivity, KeptMinutes, KeptDatabases, KeptDisks, KeptRollups} }
+func AllKept() []Kept {
+	return []Kept{KeptActivity, KeptMinutes, KeptDatabases, KeptDisks, KeptRollups}
+}
 
 // Partitioned is a table of the schema history that is partitioned by time, or
 // the part of one with one step.

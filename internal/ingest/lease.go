@@ -1,4 +1,4 @@
-package store
+package ingest
 
 import (
 	"context"
@@ -10,18 +10,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgam/pgam/internal/statsdb"
 )
 
-// Errors of the lease.
-var (
-	// ErrLeaseTaken says that another collector writes to this stats_db.
-	ErrLeaseTaken = errors.New("another collector took over this stats_db")
-	// ErrNotHeld says that Append was refused because the lease is not held; what
-	// was to be written may be offered again when it is.
-	ErrNotHeld = errors.New("this collector does not hold the lease on stats_db")
-)
+// ErrLeaseTaken says that another collector samples for this stats_db.
+var ErrLeaseTaken = errors.New("another collector took over this stats_db")
 
 const (
 	// leaseBeat is how often the holder renews the lease, leaseLook how often who
@@ -46,17 +41,17 @@ type LeaseConfig struct {
 	Heard func(at time.Time)
 }
 
-// Lease is the right to sample and to write the history: a row of pgam.lease that
-// its holder renews. Nobody's clock decides: another takes it when it has itself
-// seen it stand still for leaseLife, on its own monotonic clock and without once
-// losing sight of stats_db. It is for one goroutine at a time, but for Held and
-// for Append.
+// Lease names the one collector that samples: a row of pgam.lease that its holder
+// renews. It spares targets a second visitor and stats_db work that is done twice;
+// what is written is right without it, for rows are merged by tick. Nobody's clock
+// decides: another takes it when it has itself seen it stand still for leaseLife,
+// on its own monotonic clock and without once losing sight of stats_db. It is for
+// one goroutine at a time, but for Held.
 type Lease struct {
-	s    *Store
+	pool *pgxpool.Pool
 	cfg  LeaseConfig
 	conn *pgx.Conn
-	// term is the one held, 0 for none. It stays while stats_db is away: each write
-	// asks whether it is still in force.
+	// term is the one held, 0 for none. It stays while stats_db is away.
 	term   atomic.Int64
 	fresh  atomic.Bool // the last beat was answered
 	seen   leaseRow
@@ -73,13 +68,8 @@ type leaseRow struct {
 	there       bool
 }
 
-// NewLease makes the store's lease, which is not held yet. From then on Append
-// writes only while it is.
-func (s *Store) NewLease(cfg LeaseConfig) *Lease {
-	l := &Lease{s: s, cfg: cfg}
-	s.lease.Store(l)
-	return l
-}
+// NewLease makes a lease on stats_db, which is not held yet.
+func NewLease(db *statsdb.DB, cfg LeaseConfig) *Lease { return &Lease{pool: db.Pool(), cfg: cfg} }
 
 // Take waits until no other collector is active, or ctx ends. Whenever it has to
 // wait it says so once a minute at most, and calls standBy the first time. Only
@@ -141,16 +131,8 @@ func (l *Lease) try(ctx context.Context) (got bool, err error) {
 	if l.seen.there && l.seen.holder != "" && l.seen.holder != l.cfg.Holder && !stands {
 		return false, nil
 	}
-	const sql = `/* pgam:lease */
-insert into pgam.lease as l (holder, term)
-values ($1, 1)
-on conflict (one) do update
-   set holder = excluded.holder, term = l.term + 1, beats = 0, renewed_at = clock_timestamp()
- where l.term = $2
-   and l.beats = $3
-returning l.term`
 	var term int64
-	err = conn.QueryRow(ctx, sql, l.cfg.Holder, l.seen.term, l.seen.beats).Scan(&term)
+	err = conn.QueryRow(ctx, sql("take_lease"), pgx.NamedArgs{"holder": l.cfg.Holder, "term": l.seen.term, "beats": l.seen.beats}).Scan(&term)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil // somebody was faster
 	}
@@ -165,18 +147,12 @@ returning l.term`
 // look notes the lease as it is, and since when it has been. The error is the
 // driver's.
 func (l *Lease) look(ctx context.Context, conn *pgx.Conn) (now time.Time, err error) {
-	const sql = `/* pgam:lease */
-select coalesce(l.holder, ''), l.term, l.beats, true, clock_timestamp()
-  from pgam.lease l
- union all
-select '', 0, 0, false, clock_timestamp()
- where not exists (select from pgam.lease)`
 	var (
 		row  leaseRow
 		said time.Time
 	)
 	begun := time.Now()
-	if err := conn.QueryRow(ctx, sql).Scan(&row.holder, &row.term, &row.beats, &row.there, &said); err != nil {
+	if err := conn.QueryRow(ctx, sql("read_lease")).Scan(&row.holder, &row.term, &row.beats, &row.there, &said); err != nil {
 		return begun, err
 	}
 	now = time.Now()
@@ -203,7 +179,7 @@ func (l *Lease) connected(ctx context.Context) (*pgx.Conn, error) {
 	if l.conn != nil && !l.conn.IsClosed() {
 		return l.conn, nil
 	}
-	cfg := l.s.pool.Config().ConnConfig.Copy()
+	cfg := l.pool.Config().ConnConfig.Copy()
 	cfg.RuntimeParams["application_name"] += "-lease"
 	// A synchronous standby that is away must not cost the lease.
 	cfg.RuntimeParams["synchronous_commit"] = "local"
@@ -259,15 +235,9 @@ func (l *Lease) renew(ctx context.Context) (held bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("renew lease: %w", statsdb.Classify(err))
 	}
-	const sql = `/* pgam:lease */
-update pgam.lease
-   set beats = beats + 1, renewed_at = clock_timestamp()
- where holder = $1
-   and term = $2
-returning clock_timestamp()`
 	var said time.Time
 	begun := time.Now()
-	err = conn.QueryRow(ctx, sql, l.cfg.Holder, term).Scan(&said)
+	err = conn.QueryRow(ctx, sql("renew_lease"), pgx.NamedArgs{"holder": l.cfg.Holder, "term": term}).Scan(&said)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
@@ -292,41 +262,14 @@ func (l *Lease) Close(ctx context.Context) error {
 	if conn == nil {
 		return nil
 	}
-	const sql = "/* pgam:lease */ update pgam.lease set holder = null where holder = $1 and term = $2"
+	const give = "/* pgam:lease */ update pgam.lease set holder = null where holder = $1 and term = $2"
 	if term != 0 && !conn.IsClosed() {
-		if _, err := conn.Exec(ctx, sql, l.cfg.Holder, term); err != nil {
+		if _, err := conn.Exec(ctx, give, l.cfg.Holder, term); err != nil {
 			l.cfg.Log.DebugContext(ctx, "lease was not given back; another collector takes it when it has stood still", "error", err)
 		}
 	}
 	return conn.Close(ctx)
 }
-
-// leaseInForce reports, in the transaction that w has begun, whether this
-// store's lease is the one in force. A store without a lease writes as it likes:
-// tools have none.
-func (s *Store) leaseInForce(w *writer) error {
-	l := s.lease.Load()
-	if l == nil {
-		return nil
-	}
-	term := l.term.Load()
-	if term != 0 {
-		w.p.text(l.cfg.Holder)
-		w.p.int8(term)
-		if found, err := ask(w, "pgam_lease_held", pgx.RowTo[bool]); err != nil {
-			return err
-		} else if len(found) > 0 {
-			return nil
-		}
-	}
-	return ErrNotHeld
-}
-
-const leaseHeld = `/* pgam:append */
-select true
-  from pgam.lease
- where holder = $1
-   and term = $2`
 
 func pause(ctx context.Context, d time.Duration) error {
 	select {

@@ -1,4 +1,4 @@
-package store
+package ingest
 
 import (
 	"context"
@@ -18,8 +18,7 @@ const (
 	// tens of milliseconds.
 	purgeChunk = 2000
 	// purgeGrace is how long the row of a purged server stays. Until then
-	// windows that were open when it was deleted, or waited in the journal, may
-	// still come; a later purge finds them by it.
+	// what was seen when it was deleted, or waited in the journal, may still come; a later purge finds them by it.
 	purgeGrace = time.Hour
 )
 
@@ -29,19 +28,19 @@ const (
 // lock that a writer or a reader would wait for. It returns how many rows of
 // history it deleted, also with an error; what is left is for the next call, as is
 // what a collector writes of such a server afterwards.
-func (s *Store) PurgeDeleted(ctx context.Context) (rows int64, err error) {
-	servers, err := s.purgedServers(ctx)
+func (w *Writer) PurgeDeleted(ctx context.Context) (rows int64, err error) {
+	servers, err := w.purgedServers(ctx)
 	if err != nil || len(servers) == 0 {
 		return 0, err
 	}
-	tables, err := s.historyTables(ctx)
+	tables, err := w.historyTables(ctx)
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range servers {
 		before := rows
 		for _, table := range tables {
-			n, err := s.purgeTable(ctx, table, id)
+			n, err := w.purgeTable(ctx, table, id)
 			rows += n
 			if err != nil {
 				return rows, fmt.Errorf("purge %s of server %d: %w", table, id, statsdb.Classify(err))
@@ -50,20 +49,16 @@ func (s *Store) PurgeDeleted(ctx context.Context) (rows int64, err error) {
 		if rows > before {
 			continue // More may be on its way.
 		}
-		const sql = `/* pgam:purge */
-delete from pgam.server
- where id = $1
-   and purge
-   and deleted_at < now() - $2::interval`
-		if _, err := s.pool.Exec(ctx, sql, id, purgeGrace); err != nil {
+		const gone = "/* pgam:purge */ delete from pgam.server where id = $1 and purge and deleted_at < now() - $2::interval"
+		if _, err := w.pool.Exec(ctx, gone, id, purgeGrace); err != nil {
 			return rows, fmt.Errorf("purge server %d: %w", id, statsdb.Classify(err))
 		}
 	}
 	return rows, nil
 }
 
-func (s *Store) purgedServers(ctx context.Context) ([]target.ID, error) {
-	rows, err := s.pool.Query(ctx, "/* pgam:purge */ select id from pgam.server where purge and deleted_at is not null order by id")
+func (w *Writer) purgedServers(ctx context.Context) ([]target.ID, error) {
+	rows, err := w.pool.Query(ctx, "/* pgam:purge */ select id from pgam.server where purge and deleted_at is not null order by id")
 	if err != nil {
 		return nil, fmt.Errorf("list servers to purge: %w", statsdb.Classify(err))
 	}
@@ -77,17 +72,8 @@ func (s *Store) purgedServers(ctx context.Context) ([]target.ID, error) {
 // historyTables gives every table that holds rows of servers: partitions rather
 // than what they are partitions of, those that are detached and not dropped yet
 // included. The catalog says which: a table that is added later is in it.
-func (s *Store) historyTables(ctx context.Context) ([]string, error) {
-	const sql = `/* pgam:purge */
-select c.relname
-  from pg_catalog.pg_class c
-  join pg_catalog.pg_attribute a on a.attrelid = c.oid
- where c.relnamespace = 'history'::regnamespace
-   and c.relkind = 'r'
-   and a.attname = 'server_id'
-   and not a.attisdropped
- order by c.relname`
-	rows, err := s.pool.Query(ctx, sql)
+func (w *Writer) historyTables(ctx context.Context) ([]string, error) {
+	rows, err := w.pool.Query(ctx, sql("list_history"))
 	if err != nil {
 		return nil, fmt.Errorf("list tables of history: %w", statsdb.Classify(err))
 	}
@@ -100,16 +86,16 @@ select c.relname
 
 // purgeTable deletes the rows of a server from one table. One that is gone by now
 // had none.
-func (s *Store) purgeTable(ctx context.Context, table string, id target.ID) (rows int64, err error) {
+func (w *Writer) purgeTable(ctx context.Context, table string, id target.ID) (rows int64, err error) {
 	name := pgx.Identifier{"history", table}.Sanitize()
 	// The rows are found by the table's key, which begins with the server.
-	sql := `/* pgam:purge */
+	chunk := `/* pgam:purge */
 delete from ` + name + `
  where server_id = $1
    and ctid = any (array(select ctid from ` + name + ` where server_id = $1 limit $2))`
 	for {
 		begun := time.Now()
-		n, err := s.deleteChunk(ctx, sql, id)
+		n, err := w.deleteChunk(ctx, chunk, id)
 		rows += n
 		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42P01" {
 			return rows, nil
@@ -127,13 +113,13 @@ delete from ` + name + `
 
 // deleteChunk runs one delete of at most purgeChunk rows. A crash may undo it
 // after it was reported: it is then only done again.
-func (s *Store) deleteChunk(ctx context.Context, sql string, id target.ID) (rows int64, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+func (w *Writer) deleteChunk(ctx context.Context, chunk string, id target.ID) (rows int64, err error) {
+	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		// Never a scan of all servers' rows for one's.
 		if _, err := tx.Exec(ctx, "set local synchronous_commit = off; set local enable_seqscan = off"); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, sql, id, purgeChunk)
+		tag, err := tx.Exec(ctx, chunk, id, purgeChunk)
 		rows = tag.RowsAffected()
 		return err
 	})
