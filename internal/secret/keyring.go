@@ -2,6 +2,8 @@ package secret
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
@@ -33,6 +36,7 @@ var ErrSealBroken = errors.New("sealed secret does not open: it was moved from a
 type Keyring struct {
 	primitive tink.AEAD
 	primaryID uint32
+	content   [16]byte
 }
 
 // GenerateKeyring makes a keyring of one new key and returns it as a cleartext
@@ -76,8 +80,38 @@ func ParseKeyring(data []byte) (*Keyring, error) {
 	if err != nil {
 		return nil, errors.New("keyset with an unusable key")
 	}
-	return &Keyring{primitive: primitive, primaryID: primary.KeyID()}, nil
+	content, err := contentKey(handle)
+	if err != nil {
+		return nil, err
+	}
+	return &Keyring{primitive: primitive, primaryID: primary.KeyID(), content: content}, nil
 }
+
+// contentKey derives what ContentKey gives from the first key of the file, which
+// stays the first when others are added.
+func contentKey(handle *keyset.Handle) (derived [16]byte, err error) {
+	for i := range handle.Len() {
+		entry, err := handle.Entry(i)
+		if err != nil {
+			return derived, errors.New("keyset with an unreadable key")
+		}
+		key, ok := entry.Key().(*aesgcm.Key)
+		if !ok {
+			continue
+		}
+		secret, err := hkdf.Key(sha256.New, key.KeyBytes().Data(insecuresecretdataaccess.Token{}), nil, "pgam content keys", len(derived))
+		if err != nil {
+			return derived, errors.New("keyset with an unusable key")
+		}
+		copy(derived[:], secret)
+		return derived, nil
+	}
+	return derived, errors.New("keyset without a key")
+}
+
+// ContentKey is a secret that history is named by: the same in every process that
+// has the key file. It opens nothing.
+func (k *Keyring) ContentKey() [16]byte { return k.content }
 
 func acceptable(entry *keyset.Entry) bool {
 	params, ok := entry.Key().Parameters().(*aesgcm.Parameters)

@@ -191,6 +191,9 @@ func TestKeyring_OlderKeysStillOpen(t *testing.T) {
 	if got, err := rotated.Open(sealed, binding()); err != nil || got.Reveal() != canary {
 		t.Errorf("sealed before the rotation: %v", err)
 	}
+	if rotated.ContentKey() != old.ContentKey() || old.ContentKey() == newKeyring(t).ContentKey() || old.ContentKey() == [16]byte{} {
+		t.Error("content is named by the first key of the file, whatever is added")
+	}
 	if rotated.PrimaryKeyID() == old.PrimaryKeyID() {
 		t.Error("the primary key is the same")
 	}
