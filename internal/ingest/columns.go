@@ -21,16 +21,6 @@ func sql(name string) string {
 	return string(text)
 }
 
-// rowFields are the arrays of a row, in the order in which sql/ lists them.
-func rowFields(r *sample.Row) []any {
-	return []any{
-		&r.Planned, &r.Delay, &r.Cadence, &r.Outcome, &r.Reason, &r.Duration, &r.Backends, &r.NextXID, &r.Burst, &r.EdgesCut,
-		&r.SessionKeys, &r.WaitKeys, &r.WaitClass, &r.QueryKeys, &r.LockKeys,
-		&r.Tick, &r.Session, &r.Wait, &r.Query, &r.QueryStart, &r.XactLead, &r.StateLag, &r.Xmin, &r.Blocker,
-		&r.EdgeTick, &r.EdgeBlocked, &r.EdgeBlocker, &r.EdgeLock,
-	}
-}
-
 func rowArgs(r *sample.Row) pgx.NamedArgs {
 	return pgx.NamedArgs{
 		"server_id":       r.Server,
@@ -83,40 +73,8 @@ func summaryArgs(args pgx.NamedArgs, start time.Time, s *sample.Summary) pgx.Nam
 
 // scanSummary reads a stretch's start and its summary, in the order in which
 // sql/ lists the columns.
-func scanSummary(row pgx.CollectableRow) (s sample.Summary, err error) {
-	var (
-		start                                   time.Time
-		first, last, firstCadence, cadence, gap int32
-		missing, ok, degraded, failed, skipped  int32
-		firstSeen, lastSeen, backends           *int32
-		outcomes, reasons                       []int16
-		ticks                                   []int32
-	)
-	fields := []any{
-		&start, &first, &last, &firstCadence, &cadence, &ok, &degraded, &failed, &skipped, &missing, &firstSeen, &lastSeen, &gap,
-		&outcomes, &reasons, &ticks, &s.Samples, &s.MaxSessions, &backends,
-	}
-	for class := range s.Classes {
-		fields = append(fields, &s.Classes[class])
-	}
-	if err := row.Scan(fields...); err != nil {
-		return s, err
-	}
-	at := func(ms int32) time.Time { return start.UTC().Add(time.Duration(ms) * time.Millisecond) }
-	s.First, s.Last, s.FirstCadence, s.Cadence = at(first), at(last), time.Duration(firstCadence)*time.Millisecond, time.Duration(cadence)*time.Millisecond
-	s.Outcomes = [4]int64{sample.OK: int64(ok), sample.Degraded: int64(degraded), sample.Failed: int64(failed), sample.Skipped: int64(skipped)}
-	s.Missing, s.Gap, s.MaxBackends = int64(missing), time.Duration(gap)*time.Millisecond, sample.Unset
-	if firstSeen != nil && lastSeen != nil {
-		s.FirstSeen, s.LastSeen = at(*firstSeen), at(*lastSeen)
-	}
-	if backends != nil {
-		s.MaxBackends = *backends
-	}
-	for i := range outcomes {
-		if s.Faults == nil {
-			s.Faults = make(map[sample.Fault]int64, len(outcomes))
-		}
-		s.Faults[sample.Fault{Outcome: sample.Outcome(outcomes[i]), Reason: sample.Reason(reasons[i])}] = int64(ticks[i])
-	}
-	return s, nil
+func scanSummary(row pgx.CollectableRow) (sample.Summary, error) {
+	var stored sample.StoredSummary
+	err := row.Scan(stored.Fields()...)
+	return stored.Summary(), err
 }

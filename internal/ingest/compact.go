@@ -167,7 +167,7 @@ func (c *compaction) read(ctx context.Context, sources []source) (rows []*sample
 		}
 		list, err := pgx.CollectRows(found, func(row pgx.CollectableRow) (*sample.Row, error) {
 			r, key := &sample.Row{Server: c.server, Bucket: c.bucket}, any(nil)
-			if err := row.Scan(append([]any{&key}, rowFields(r)...)...); err != nil {
+			if err := row.Scan(append([]any{&key}, r.Fields()...)...); err != nil {
 				return nil, err
 			}
 			if !r.Fits() {

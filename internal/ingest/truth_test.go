@@ -53,7 +53,7 @@ select bucket, tick_planned_ms, tick_delay_ms, tick_cadence_ms, tick_outcome, ti
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*sample.Row, error) {
 		r := &sample.Row{Server: server}
-		err := row.Scan(append([]any{&r.Bucket}, rowFields(r)...)...)
+		err := row.Scan(append([]any{&r.Bucket}, r.Fields()...)...)
 		r.Bucket = r.Bucket.UTC()
 		return r, err
 	})

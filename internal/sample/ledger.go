@@ -28,8 +28,7 @@ type Ledger struct {
 	// are not there: no collector was running.
 	Missing int64
 	// FirstSeen and LastSeen are when the first and the last answered tick were
-	// begun; zero where none was. Gap is the longest time between two of them, if
-	// a tick is missing or unanswered in it.
+	// begun; zero where none was. Gap is the longest time from one to the next.
 	FirstSeen, LastSeen time.Time
 	Gap                 time.Duration
 }
@@ -56,7 +55,7 @@ func (l *Ledger) Add(o *Ledger) {
 	if l.FirstSeen.IsZero() {
 		l.FirstSeen = o.FirstSeen
 	} else if !o.FirstSeen.IsZero() {
-		l.Gap = max(l.Gap, gap(l.LastSeen, o.FirstSeen, l.Cadence))
+		l.Gap = max(l.Gap, o.FirstSeen.Sub(l.LastSeen))
 	}
 	if !o.LastSeen.IsZero() {
 		l.LastSeen = o.LastSeen
@@ -93,15 +92,6 @@ func Promised(tick, until time.Time, cadence time.Duration) int64 {
 	return int64((until.Sub(tick) - 1) / cadence)
 }
 
-// gap is the time between two answered ticks where it is more than late starts
-// make of a cadence.
-func gap(before, after time.Time, cadence time.Duration) time.Duration {
-	if d := after.Sub(before); d > cadence+cadence/2 {
-		return d
-	}
-	return 0
-}
-
 // Summary is a stretch of ticks in numbers: what is stored of a slot, a minute,
 // an hour and a day. Those of stretches that follow each other add up.
 type Summary struct {
@@ -135,26 +125,43 @@ func (s *Summary) Add(o *Summary) {
 // before another.
 func (r *Row) Summary(from, to time.Time) Summary {
 	s := Summary{MaxBackends: Unset}
+	r.Summarize(func(tick int) *Summary {
+		if r.within(tick, from, to) {
+			return &s
+		}
+		return nil
+	})
+	return s
+}
+
+// Summarize adds each tick, from 0, to the summary that is given for it, which
+// must be of ticks before it; nil leaves it out.
+func (r *Row) Summarize(of func(tick int) *Summary) {
+	to := make([]*Summary, len(r.Planned))
+	for tick := range to {
+		to[tick] = of(tick)
+	}
 	load := make([]int32, len(r.Planned)) // sessions that are load, of each tick
 	for i, tick := range r.Tick {
 		class := WaitClass(r.WaitClass[r.Wait[i]-1]) //nolint:gosec // a class
-		if !class.Load() || !r.within(int(tick-1), from, to) {
+		if s := to[tick-1]; s != nil && class.Load() {
+			s.Classes[class]++
+			s.Samples++
+			load[tick-1]++
+		}
+	}
+	for i, s := range to {
+		if s == nil {
 			continue
 		}
-		s.Classes[class]++
-		s.Samples++
-		load[tick-1]++
-	}
-	for i := range r.Planned {
-		if !r.within(i, from, to) {
-			continue
+		if s.First.IsZero() {
+			s.MaxBackends = Unset
 		}
 		one := r.tick(i)
 		s.Ledger.Add(&one)
 		s.MaxSessions = max(s.MaxSessions, load[i])
 		s.MaxBackends = max(s.MaxBackends, r.Backends[i])
 	}
-	return s
 }
 
 // PlannedAt is when a tick of the row, from 0, was planned.

@@ -63,33 +63,14 @@ type count struct {
 // Add counts the answered ticks of a row. Rows are those of one bucket, none of
 // them with a tick of another. A session that labels does not know has none.
 func (c *Tally) Add(r *Row, labels func(session Key) Labels) {
-	ticks := len(r.Planned)
-	answered := make([]bool, ticks)
-	for i := range answered {
-		if answered[i] = Outcome(orSame(r.Outcome, i, 0)).Answered(); answered[i] {
+	l := r.Load()
+	for _, answered := range l.answered {
+		if answered {
 			c.ticks++
 		}
 	}
-	// Samples by tick: a peak is counted tick by tick.
-	starts := make([]int32, ticks+1)
-	for i, tick := range r.Tick {
-		if r.load(i) && answered[tick-1] {
-			starts[tick]++
-		}
-	}
-	for i := range ticks {
-		starts[i+1] += starts[i]
-	}
-	order, next := make([]int32, starts[ticks]), slices.Clone(starts[:ticks])
-	for i, tick := range r.Tick {
-		if r.load(i) && answered[tick-1] {
-			order[next[tick-1]] = int32(i) //nolint:gosec // bounded by MaxPart
-			next[tick-1]++
-		}
-	}
-	keys := append([]Key{0}, r.WaitKeys...)
-	c.count(ByWait, keys, starts, order, func(sample int32) int32 { return int32(r.Wait[sample]) })
-	c.count(ByQuery, append([]Key{0}, r.QueryKeys...), starts, order, func(sample int32) int32 { return r.Query[sample] })
+	c.count(ByWait, append([]Key{0}, r.WaitKeys...), l, func(sample int32) int32 { return int32(r.Wait[sample]) })
+	c.count(ByQuery, append([]Key{0}, r.QueryKeys...), l, func(sample int32) int32 { return r.Query[sample] })
 	of := make([]Labels, len(r.SessionKeys))
 	for i, k := range r.SessionKeys {
 		of[i] = labels(k)
@@ -105,33 +86,19 @@ func (c *Tally) Add(r *Row, labels func(session Key) Labels) {
 			}
 			label[i+1] = known[k]
 		}
-		c.count(d, keys, starts, order, func(sample int32) int32 { return label[r.Session[sample]] })
+		c.count(d, keys, l, func(sample int32) int32 { return label[r.Session[sample]] })
 	}
-}
-
-func (r *Row) load(sample int) bool {
-	return WaitClass(r.WaitClass[r.Wait[sample]-1]).Load() //nolint:gosec // a class
 }
 
 // count counts the samples of each tick by an index into keys.
-func (c *Tally) count(d Dimension, keys []Key, starts, order []int32, index func(sample int32) int32) {
-	var (
-		samples = make([]int64, len(keys))
-		peaks   = make([]int32, len(keys))
-		now     = make([]int32, len(keys))
-	)
-	for tick := range len(starts) - 1 {
-		mine := order[starts[tick]:starts[tick+1]]
-		for _, sample := range mine {
-			i := index(sample)
-			now[i]++
-			samples[i]++
-			peaks[i] = max(peaks[i], now[i])
+func (c *Tally) count(d Dimension, keys []Key, l *Samples, index func(sample int32) int32) {
+	samples, peaks := make([]int64, len(keys)), make([]int32, len(keys))
+	l.Count(len(keys), index, func(_ int, counted []Counted) {
+		for _, n := range counted {
+			samples[n.Index] += int64(n.Samples)
+			peaks[n.Index] = max(peaks[n.Index], n.Samples)
 		}
-		for _, sample := range mine {
-			now[index(sample)] = 0
-		}
-	}
+	})
 	if c.by[d] == nil {
 		c.by[d] = make(counts)
 	}

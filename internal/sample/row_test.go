@@ -171,8 +171,8 @@ func recount(ticks []sample.Tick, from, to time.Time) sample.Summary {
 		if n.Outcome.Answered() {
 			if answered = n.Started; seen.IsZero() {
 				s.FirstSeen = answered
-			} else if d := answered.Sub(seen); d > before.Cadence*3/2 {
-				s.Gap = max(s.Gap, d)
+			} else {
+				s.Gap = max(s.Gap, answered.Sub(seen))
 			}
 			seen, s.LastSeen = answered, answered
 		}
