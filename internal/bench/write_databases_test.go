@@ -20,7 +20,7 @@ type counters struct {
 }
 
 func newCounters(databases int) *counters {
-	c := &counters{series: sample.NewSeries(nil, nil, time.Time{}), stats: make([]sample.DatabaseStat, databases)}
+	c := &counters{series: new(sample.Resume).Series(), stats: make([]sample.DatabaseStat, databases)}
 	for i := range c.stats {
 		c.stats[i].OID = uint32(20000 + i)
 	}

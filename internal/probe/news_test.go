@@ -37,7 +37,7 @@ type follower struct {
 
 func follow(t *testing.T, server *pgtest.Server) *follower {
 	t.Helper()
-	f := &follower{t: t, server: server, series: sample.NewSeries(nil, nil, time.Time{})}
+	f := &follower{t: t, server: server, series: new(sample.Resume).Series()}
 	t.Cleanup(f.leave)
 	return f
 }

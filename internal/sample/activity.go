@@ -123,10 +123,13 @@ func (e *Entries) Empty() bool {
 // Visit is everything one visit to a server yielded. Tick is nil for a visit
 // of the slow connection, the others are nil when they were not asked.
 type Visit struct {
-	Server    target.ID
-	Tick      *Tick
-	Entries   Entries
-	Identity  *Identity
+	Server   target.ID
+	Tick     *Tick
+	Entries  Entries
+	Identity *Identity
+	// Look is that at Databases; nil where they were not asked, or did not answer.
+	// Those that are as before are left out.
+	Look      *Look
 	Databases []DatabaseStat
 	Inventory *Inventory
 	Sizes     []DatabaseSize

@@ -1,6 +1,10 @@
 package sample
 
-import "time"
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"time"
+)
 
 // Identity says which instance answered. A change of any field starts a new
 // epoch for all counters.
@@ -33,6 +37,29 @@ func (a Identity) crashed(b Identity) bool {
 func (a Identity) Same(b Identity) bool {
 	return a.SameInstance(b) && a.VersionNum == b.VersionNum && a.Version == b.Version && a.TimelineID == b.TimelineID &&
 		a.CheckpointerStart.Equal(b.CheckpointerStart)
+}
+
+// Instance is a number that differs where counters do not go on from each other;
+// it is the same whoever looks, and 0 for who is not known.
+func (a *Identity) Instance() int64 {
+	if a == nil {
+		return 0
+	}
+	micros := func(t time.Time) int64 {
+		if t.IsZero() {
+			return 0
+		}
+		return t.UnixMicro()
+	}
+	recovery := int64(0)
+	if a.InRecovery {
+		recovery = 1
+	}
+	h := fnv.New64a()
+	for _, v := range []int64{a.SystemIdentifier, micros(a.PostmasterStart), micros(a.CheckpointerStart), recovery} {
+		_ = binary.Write(h, binary.BigEndian, v)
+	}
+	return int64(max(1, h.Sum64())) //nolint:gosec // bits
 }
 
 // Counter is one cumulative column of pg_stat_database.
@@ -88,86 +115,85 @@ type Float struct {
 	Known bool
 }
 
-// DatabaseStat is one row of pg_stat_database with what was added since the
-// row before. Columns the server's version does not have are unknown.
+// DatabaseStat is one row of pg_stat_database as PostgreSQL said it. Columns the
+// server's version does not have are unknown.
 type DatabaseStat struct {
-	At  time.Time
-	OID uint32 // 0 for shared objects
+	// Planned is the instant that the look belongs to, At when it was taken.
+	Planned, At time.Time
+	// PreviousAt is when the look before was taken, in which all was still as in the
+	// row of the database that was kept last; zero: there was none in this instance.
+	PreviousAt time.Time
+	// Instance tells which counters go on from each other: see Identity.Instance.
+	Instance int64
+	OID      uint32 // 0 for shared objects
 	// Backends is unknown for shared objects.
 	Backends            Int
 	StatsReset          int64 // microseconds since the Unix epoch, 0 never or unknown
 	ChecksumLastFailure int64 // as StatsReset
 	Counters            [NumCounters]Int
 	Timers              [NumTimers]Float
-
-	// Epoch is the instant of the first sample of this series of counters.
-	Epoch time.Time
-	// Interval is what the deltas cover, 0 for the first sample of an epoch.
-	Interval      time.Duration
-	CounterDeltas [NumCounters]Int
-	TimerDeltas   [NumTimers]Float
-
-	// Held is the time since the stored sample before: the deltas cover its end,
-	// and nothing was counted in the rest. BackendSeconds is the integral of that
-	// sample's Backends over the time, as far as it stands, which is at most
-	// MaxHeld. Both are 0 for the first sample of an epoch, and where Backends is
-	// unknown.
-	Held           time.Duration
-	BackendSeconds float64
 }
 
-// MaxHeld is how long a stored sample stands for what follows when no newer
-// one is stored: a little more than a quiet database goes without.
-const MaxHeld = 330 * time.Second
-
-// Since computes the deltas of cur against prev, the sample before of the
-// same database. sameInstance is false when the server restarted or is
-// another one in between. The rules: another instance, another oid, another
-// stats_reset, an integer counter that went back, or time that did not pass
-// start a new epoch, whose first sample has no deltas; otherwise the epoch
-// goes on and no delta is negative. A timer that went back by itself (they
-// are floating point, and rounded by some versions) counts as unchanged.
-func (cur *DatabaseStat) Since(prev *DatabaseStat, sameInstance bool) {
-	cur.Epoch, cur.Interval = cur.At, 0
-	cur.CounterDeltas, cur.TimerDeltas = [NumCounters]Int{}, [NumTimers]Float{}
-	if prev == nil || !sameInstance || prev.OID != cur.OID || prev.StatsReset != cur.StatsReset || !cur.At.After(prev.At) {
-		return
-	}
-	for i, c := range cur.Counters {
-		if p := prev.Counters[i]; p.Known && c.Known && c.V < p.V {
-			return
-		}
-	}
-	cur.Epoch, cur.Interval = prev.Epoch, cur.At.Sub(prev.At)
-	for i, c := range cur.Counters {
-		if p := prev.Counters[i]; p.Known && c.Known {
-			cur.CounterDeltas[i] = Int{c.V - p.V, true}
-		}
-	}
-	for i, c := range cur.Timers {
-		if p := prev.Timers[i]; p.Known && c.Known {
-			cur.TimerDeltas[i] = Float{max(0, c.V-p.V), true}
-		}
-	}
+// Look says that pg_stat_database was read: a database without a row of the look
+// was as in its row before.
+type Look struct {
+	Planned, At time.Time
+	// Databases is how many there were, shared objects too.
+	Databases int
 }
 
-// Unchanged reports whether the sample says nothing new: same epoch, no
-// delta, as many backends as before.
-func (cur *DatabaseStat) Unchanged(prev *DatabaseStat) bool {
-	if cur.Interval == 0 || prev == nil || cur.Backends != prev.Backends || cur.ChecksumLastFailure != prev.ChecksumLastFailure {
-		return false
+const (
+	// MaxHeld is how long a row stands for what follows when no newer one is kept:
+	// a little more than a quiet database goes without.
+	MaxHeld = 330 * time.Second
+	// LongestDelta is how far two rows may be apart for what was added between them
+	// to be known.
+	LongestDelta = 24 * time.Hour
+)
+
+// Delta is what was added between two rows of a database that follow each other.
+type Delta struct {
+	// Since is when the earlier row was taken, Until when the later one was: the
+	// time that was counted. All was added after From, and before it nothing was.
+	Since, From, Until time.Time
+	Counters           [NumCounters]Int
+	Timers             [NumTimers]Float
+}
+
+// Delta gives what was added since a row of the same database that was planned
+// before; ok is false where that cannot be known: another instance or a reset of
+// statistics lies between them, an integer counter went down, or too much time
+// passed, or none. So none is negative. A timer that went down by itself (they are
+// floating point, and rounded by some versions) counts as unchanged.
+func (d *DatabaseStat) Delta(before *DatabaseStat) (delta Delta, ok bool) {
+	if d.OID != before.OID || d.Instance != before.Instance || d.StatsReset != before.StatsReset || !d.At.After(before.At) ||
+		d.Planned.Sub(before.Planned) > LongestDelta {
+		return Delta{}, false
 	}
-	for _, d := range cur.CounterDeltas {
-		if d.V != 0 {
-			return false
+	delta = Delta{Since: before.At, From: before.At, Until: d.At}
+	if d.PreviousAt.After(before.At) && d.PreviousAt.Before(d.At) {
+		delta.From = d.PreviousAt
+	}
+	for i, c := range d.Counters {
+		if b := before.Counters[i]; b.Known && c.Known {
+			if c.V < b.V {
+				return Delta{}, false
+			}
+			delta.Counters[i] = Int{c.V - b.V, true}
 		}
 	}
-	for _, d := range cur.TimerDeltas {
-		if d.V != 0 {
-			return false
+	for i, c := range d.Timers {
+		if b := before.Timers[i]; b.Known && c.Known {
+			delta.Timers[i] = Float{max(0, c.V-b.V), true}
 		}
 	}
-	return true
+	return delta, true
+}
+
+// Same reports whether a later look says nothing new.
+func (d *DatabaseStat) Same(later *DatabaseStat) bool {
+	return d.OID == later.OID && d.Instance == later.Instance && d.Backends == later.Backends && d.StatsReset == later.StatsReset &&
+		d.ChecksumLastFailure == later.ChecksumLastFailure && d.Counters == later.Counters && d.Timers == later.Timers
 }
 
 // Database is one row of pg_database.

@@ -1,7 +1,9 @@
 package sample
 
 import (
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -9,9 +11,10 @@ import (
 // start is the instant that tests count from.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// stat is a sample of database 5 at start plus seconds.
+// stat is a row of database 5 at start plus seconds.
 func stat(seconds int, commits int64, change ...func(*DatabaseStat)) *DatabaseStat {
-	d := &DatabaseStat{At: start.Add(time.Duration(seconds) * time.Second), OID: 5, StatsReset: 77, Backends: Int{3, true}}
+	at := start.Add(time.Duration(seconds) * time.Second)
+	d := &DatabaseStat{Planned: at, At: at, OID: 5, StatsReset: 77, Backends: Int{3, true}}
 	d.Counters[XactCommit] = Int{commits, true}
 	d.Timers[SessionTime] = Float{float64(commits) / 2, true}
 	for _, c := range change {
@@ -20,138 +23,187 @@ func stat(seconds int, commits int64, change ...func(*DatabaseStat)) *DatabaseSt
 	return d
 }
 
-func TestSince(t *testing.T) {
+func TestDelta(t *testing.T) {
 	t.Parallel()
 	before := stat(0, 100)
-	before.Epoch = start.Add(-time.Hour)
 	for _, c := range []struct {
-		name     string
-		prev     *DatabaseStat
-		cur      *DatabaseStat
-		restart  bool
-		newEpoch bool
-		commits  Int
-		session  Float
+		name    string
+		cur     *DatabaseStat
+		unknown bool
+		since   int // seconds before which nothing was added
+		commits Int
+		session Float
 	}{
-		{name: "goes on", prev: before, cur: stat(10, 130), commits: Int{30, true}, session: Float{15, true}},
-		{name: "nothing happened", prev: before, cur: stat(10, 100), commits: Int{0, true}, session: Float{0, true}},
-		{name: "first sample", cur: stat(10, 130), newEpoch: true},
-		{name: "restart", prev: before, cur: stat(10, 130), restart: true, newEpoch: true},
-		{name: "stats_reset", prev: before, cur: stat(10, 130, func(d *DatabaseStat) { d.StatsReset++ }), newEpoch: true},
-		{name: "counter went back", prev: before, cur: stat(10, 99), newEpoch: true},
-		{name: "other oid", prev: before, cur: stat(10, 130, func(d *DatabaseStat) { d.OID++ }), newEpoch: true},
-		{name: "no time passed", prev: before, cur: stat(0, 130), newEpoch: true},
-		{name: "time went back", prev: before, cur: stat(-1, 130), newEpoch: true},
+		{name: "goes on", cur: stat(10, 130), commits: Int{30, true}, session: Float{15, true}},
+		{name: "nothing happened", cur: stat(10, 100), commits: Int{0, true}, session: Float{0, true}},
 		{
-			name: "timer went back by itself", prev: before,
-			cur:     stat(10, 130, func(d *DatabaseStat) { d.Timers[SessionTime].V = 1 }),
+			name: "quiet before", since: 7, cur: stat(10, 130, func(d *DatabaseStat) { d.PreviousAt = start.Add(7 * time.Second) }),
+			commits: Int{30, true}, session: Float{15, true},
+		},
+		{
+			name: "another's look before", cur: stat(10, 130, func(d *DatabaseStat) { d.PreviousAt = start.Add(-time.Second) }),
+			commits: Int{30, true}, session: Float{15, true},
+		},
+		{name: "restart", cur: stat(10, 130, func(d *DatabaseStat) { d.Instance++ }), unknown: true},
+		{name: "stats_reset", cur: stat(10, 130, func(d *DatabaseStat) { d.StatsReset++ }), unknown: true},
+		{name: "counter went back", cur: stat(10, 99), unknown: true},
+		{name: "other oid", cur: stat(10, 130, func(d *DatabaseStat) { d.OID++ }), unknown: true},
+		{name: "no time passed", cur: stat(0, 130), unknown: true},
+		{name: "time went back", cur: stat(-1, 130), unknown: true},
+		{name: "a day passed", cur: stat(86400, 130), commits: Int{30, true}, session: Float{15, true}},
+		{name: "more than a day passed", cur: stat(86401, 130), unknown: true},
+		{
+			name: "timer went back by itself", cur: stat(10, 130, func(d *DatabaseStat) { d.Timers[SessionTime].V = 1 }),
 			commits: Int{30, true}, session: Float{0, true},
 		},
 		{
-			name: "column became unknown", prev: before,
-			cur:     stat(10, 130, func(d *DatabaseStat) { d.Counters[XactCommit] = Int{} }),
+			name: "column became unknown", cur: stat(10, 130, func(d *DatabaseStat) { d.Counters[XactCommit] = Int{} }),
 			session: Float{15, true},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.cur.Since(c.prev, !c.restart)
-			wantEpoch, wantInterval := start.Add(-time.Hour), 10*time.Second
-			if c.newEpoch {
-				wantEpoch, wantInterval = c.cur.At, 0
+			got, ok := c.cur.Delta(before)
+			if ok == c.unknown {
+				t.Fatalf("known: %t", ok)
 			}
-			if !c.cur.Epoch.Equal(wantEpoch) || c.cur.Interval != wantInterval {
-				t.Errorf("epoch %s, interval %s; want %s, %s", c.cur.Epoch, c.cur.Interval, wantEpoch, wantInterval)
+			if ok && (!got.Since.Equal(before.At) || !got.Until.Equal(c.cur.At) || !got.From.Equal(start.Add(time.Duration(c.since)*time.Second))) {
+				t.Errorf("since %s, from %s, until %s", got.Since, got.From, got.Until)
 			}
-			if got := c.cur.CounterDeltas[XactCommit]; got != c.commits {
-				t.Errorf("commits: got %v, want %v", got, c.commits)
-			}
-			if got := c.cur.TimerDeltas[SessionTime]; got != c.session {
-				t.Errorf("session time: got %v, want %v", got, c.session)
-			}
-			if got := c.cur.CounterDeltas[Deadlocks]; got.Known {
-				t.Errorf("a column that the server does not have has the delta %v", got)
+			if got.Counters[XactCommit] != c.commits || got.Timers[SessionTime] != c.session || got.Counters[Deadlocks].Known {
+				t.Errorf("commits %v, session time %v, deadlocks %v", got.Counters[XactCommit], got.Timers[SessionTime], got.Counters[Deadlocks])
 			}
 		})
 	}
 }
 
-// TestSinceForgetsItself says that deltas computed before do not shine
-// through.
-func TestSinceForgetsItself(t *testing.T) {
-	t.Parallel()
-	cur := stat(10, 130)
-	cur.Since(stat(0, 100), true)
-	cur.Since(nil, true)
-	if cur.CounterDeltas[XactCommit].Known || cur.Interval != 0 || !cur.Epoch.Equal(cur.At) {
-		t.Errorf("deltas of an earlier call are left: %v over %s", cur.CounterDeltas[XactCommit], cur.Interval)
-	}
-}
-
-// TestDeltasAddUp drives random counters with all kinds of resets: no delta
-// is negative, and in each epoch they add up to last minus first.
+// TestDeltasAddUp drives random counters with all kinds of resets: no delta is
+// negative, and between two resets they add up to last minus first, whatever
+// buckets they are shared out to.
 func TestDeltasAddUp(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
+	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		var prev *DatabaseStat
-		first, sum, epochs := [NumCounters]int64{}, [NumCounters]int64{}, 0
-		at := start
-		cur := DatabaseStat{OID: 5}
+		var rows []DatabaseStat
+		var grown [NumCounters]int64 // what was added that can be known
+		at, resets := start, 0
+		cur := DatabaseStat{OID: 5, Instance: 1}
 		for i := range cur.Counters {
 			cur.Counters[i] = Int{r.Int64N(1 << 40), true}
 		}
-		for step := range 200 {
-			at = at.Add(time.Duration(1+r.IntN(20)) * time.Second)
-			cur.At = at
-			same := true
+		for range 200 {
+			at = at.Add(time.Duration(1+r.IntN(400)) * time.Second)
+			cur.At, cur.Planned, cur.PreviousAt = at.Add(time.Duration(r.IntN(1000))*time.Millisecond), at, time.Time{}
+			if r.IntN(2) == 0 {
+				cur.PreviousAt = cur.At.Add(-time.Duration(1+r.IntN(1000)) * time.Second)
+			}
+			var added [NumCounters]int64
 			for i := range cur.Counters {
-				cur.Counters[i].V += r.Int64N(1000)
+				added[i] = r.Int64N(1000)
+				cur.Counters[i].V += added[i]
 			}
 			for i := range cur.Timers {
 				cur.Timers[i] = Float{cur.Timers[i].V + r.Float64() - 0.01, true}
 			}
+			known := len(rows) > 0
 			switch r.IntN(20) {
 			case 0: // restart that keeps the counters, as after a clean stop
-				same = false
+				cur.Instance++
+				known = false
 			case 1: // reset
 				cur.StatsReset++
-				cur.Counters = [NumCounters]Int{}
 				for i := range cur.Counters {
-					cur.Counters[i].Known = true
+					cur.Counters[i].V = 0
 				}
+				known = false
 			case 2: // one that nothing announces
-				cur.Counters[r.IntN(len(cur.Counters))].V = 0
+				cur.Counters[r.IntN(len(cur.Counters))].V = -1 - int64(len(rows))
+				known = false
 			}
-			next := cur
-			next.Since(prev, same)
-			if next.Interval == 0 {
-				epochs++
-				sum = [NumCounters]int64{}
-				for i, c := range next.Counters {
-					first[i] = c.V
+			if known {
+				for i := range grown {
+					grown[i] += added[i]
 				}
-			} else if !next.Epoch.Equal(prev.Epoch) {
-				t.Fatalf("seed %d, step %d: an epoch with an interval begins", seed, step)
+			} else {
+				resets++
 			}
-			for i, d := range next.CounterDeltas {
-				sum[i] += d.V
-				if d.V < 0 {
-					t.Fatalf("seed %d, step %d: delta %d of counter %d", seed, step, d.V, i)
-				}
-				if got := next.Counters[i].V - first[i]; got != sum[i] {
-					t.Fatalf("seed %d, step %d: deltas of counter %d add up to %d, it grew by %d", seed, step, i, sum[i], got)
-				}
-			}
-			for i, d := range next.TimerDeltas {
-				if d.V < 0 {
-					t.Fatalf("seed %d, step %d: delta %f of timer %d", seed, step, d.V, i)
-				}
-			}
-			prev = &next
+			rows = append(rows, cur)
 		}
-		if epochs < 5 {
-			t.Fatalf("seed %d: only %d epochs: the test does not reset enough", seed, epochs)
+		step := []time.Duration{time.Second, time.Minute, 10 * time.Minute}[r.IntN(3)]
+		var got [NumCounters]int64
+		counted := 0.0
+		for i, s := range SumDatabase(rows, nil, start.Truncate(step), at.Add(time.Hour).Truncate(step), step) {
+			for c, v := range s.Counters {
+				if got[c] += v.V; v.V < 0 {
+					t.Fatalf("seed %d, bucket %d: %d of counter %d", seed, i, v.V, c)
+				}
+			}
+			for c, v := range s.Timers {
+				if v.V < 0 {
+					t.Fatalf("seed %d, bucket %d: %f of timer %d", seed, i, v.V, c)
+				}
+			}
+			if counted += s.CountedSeconds; s.CountedSeconds > step.Seconds()+1e-6 || s.Seconds > step.Seconds()+1e-6 {
+				t.Fatalf("seed %d, bucket %d: counted %g s of %s", seed, i, s.CountedSeconds, step)
+			}
 		}
+		if got != grown || resets < 10 {
+			t.Fatalf("seed %d, %d resets: counted %v, was %v", seed, resets, got, grown)
+		}
+	}
+}
+
+// TestStretches says for how long a row stands and counts, and what looks add to
+// that.
+func TestStretches(t *testing.T) {
+	t.Parallel()
+	seconds := func(at time.Time) int { return int(at.Sub(start) / time.Second) }
+	looks := func(all ...int) (times []time.Time) {
+		for _, s := range all {
+			times = append(times, start.Add(time.Duration(s)*time.Second))
+		}
+		return times
+	}
+	restarted := func(d *DatabaseStat) { d.Instance++ }
+	for _, c := range []struct {
+		name    string
+		rows    []DatabaseStat
+		looks   []time.Time
+		stands  []int
+		counted []int // from each row on, until
+	}{
+		{"one row", []DatabaseStat{*stat(0, 1)}, nil, []int{0}, []int{0}},
+		{"looks without another", []DatabaseStat{*stat(0, 1)}, looks(0, 10, 320), []int{320}, []int{320}},
+		{"looks go on, but it is gone", []DatabaseStat{*stat(0, 1)}, looks(0, 10, 320, 330, 340, 350), []int{330}, []int{330}},
+		{"another row", []DatabaseStat{*stat(0, 1), *stat(10, 2)}, looks(0, 10, 20), []int{10, 20}, []int{10, 20}},
+		{"nobody looked for an hour", []DatabaseStat{*stat(0, 1), *stat(3600, 2)}, looks(0, 10, 3600), []int{330, 3600}, []int{3600, 3600}},
+		{"restart", []DatabaseStat{*stat(0, 1), *stat(100, 2, restarted)}, looks(0, 10, 80, 100, 110), []int{100, 110}, []int{80, 110}},
+	} {
+		var stands, counted []int
+		for _, s := range Stretches(c.rows, c.looks) {
+			stands, counted = append(stands, seconds(s.Stands)), append(counted, seconds(s.Delta.Until))
+		}
+		if !slices.Equal(stands, c.stands) || !slices.Equal(counted, c.counted) {
+			t.Errorf("%s: stands until %v, counted until %v; want %v, %v", c.name, stands, counted, c.stands, c.counted)
+		}
+	}
+}
+
+// A database that was quiet for most of the time did all that it did at the end.
+func TestQuietTimeIsCounted(t *testing.T) {
+	t.Parallel()
+	rows := []DatabaseStat{*stat(0, 0), *stat(290, 1000, func(d *DatabaseStat) { d.PreviousAt = start.Add(280 * time.Second) })}
+	sums := SumDatabase(rows, nil, start, start.Add(5*time.Minute), 10*time.Second)
+	for i, s := range sums {
+		want := Int{0, true}
+		if i == 28 {
+			want.V = 1000
+		}
+		if i < 29 && (s.CountedSeconds != 10 || s.Counters[XactCommit] != want || math.Abs(s.BackendSeconds-30) > 1e-9) {
+			t.Errorf("bucket %d: %+v", i, s)
+		}
+	}
+	if !sums[29].LastAt.Equal(rows[1].At) || sums[29].CountedSeconds != 0 || sums[0].MaxBackends != (Int{3, true}) {
+		t.Errorf("the last bucket: %+v", sums[29])
 	}
 }

@@ -1,7 +1,7 @@
 // Package sample owns what one visit to a server yields: the tick with its
 // outcome and sessions, database counters, the inventory and sizes; the
-// dictionaries that turn texts into ids; and, as pure functions, how counters
-// become deltas and ticks become windows.
+// dictionaries that turn texts into ids; and, as pure functions, what counters
+// grew by between two rows.
 //
 // Nothing here talks to anything. What must hold: every planned tick has
 // exactly one outcome; an id never changes its meaning; no delta is negative

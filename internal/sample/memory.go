@@ -182,8 +182,8 @@ func (m *Memory) reset(d *DatabaseStat) []Event {
 	return []Event{e}
 }
 
-func (cur *DatabaseStat) counted() bool {
-	return slices.ContainsFunc(cur.Counters[:], func(c Int) bool { return c.V != 0 })
+func (d *DatabaseStat) counted() bool {
+	return slices.ContainsFunc(d.Counters[:], func(c Int) bool { return c.V != 0 })
 }
 
 // settings leaves in s what changed, and says which of it are events. A name

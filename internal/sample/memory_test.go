@@ -97,7 +97,7 @@ func TestEvents(t *testing.T) {
 	for _, restless := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restless=%t", restless), func(t *testing.T) {
 			t.Parallel()
-			l := &life{t: t, s: NewSeries(nil, nil, time.Time{})}
+			l := &life{t: t, s: new(Resume).Series()}
 			look := func(v *Visit, want ...string) {
 				t.Helper()
 				if restless {
@@ -159,7 +159,7 @@ func TestEvents(t *testing.T) {
 // read who the instance is.
 func TestEventsOfMajorUpgrade(t *testing.T) {
 	t.Parallel()
-	l := &life{t: t, s: NewSeries(nil, nil, time.Time{})}
+	l := &life{t: t, s: new(Resume).Series()}
 	unknown := func(i *Identity) { i.SystemIdentifier = 0 }
 	l.look(seen(0, unknown))
 	l.look(listed(0, "5=postgres", "6=shop"))
@@ -200,7 +200,7 @@ func TestEventsOfStatisticsReset(t *testing.T) {
 		return func(d *DatabaseStat) { d.StatsReset = at(sec).UnixMicro() }
 	}
 	stats := func(s ...*DatabaseStat) *Visit { return look(nil, s...) }
-	l := &life{t: t, s: NewSeries(nil, nil, time.Time{})}
+	l := &life{t: t, s: new(Resume).Series()}
 	v := listed(0, "5=postgres", "6=shop")
 	v.Databases = []DatabaseStat{*stat(0, 100, reset(-50)), *stat(0, 9, func(d *DatabaseStat) { d.OID = 0 }), *stat(0, 0, func(d *DatabaseStat) { d.OID = 6 })}
 	l.look(v)
@@ -222,7 +222,7 @@ func TestEventsOfStatisticsReset(t *testing.T) {
 // TestSettingsKeepsWhatChanged says what goes on to the history.
 func TestSettingsKeepsWhatChanged(t *testing.T) {
 	t.Parallel()
-	s := NewSeries(nil, nil, time.Time{})
+	s := new(Resume).Series()
 	v := advance(s, set(0, 0, "a=1", "b=2", "c=3", "d"))
 	if diff := cmp.Diff(&Settings{At: at(0), Set: []Setting{{"a", "1"}, {"b", "2"}, {"c", "3"}}}, v.Settings); diff != "" {
 		t.Error(diff)
@@ -242,7 +242,7 @@ func TestSettingsKeepsWhatChanged(t *testing.T) {
 
 func TestSeriesHorizon(t *testing.T) {
 	t.Parallel()
-	s := NewSeries(nil, nil, time.Time{})
+	s := new(Resume).Series()
 	hold := func(sec float64, age int64, names ...string) []string {
 		v := &Visit{Horizon: []Horizon{}}
 		for _, n := range names {

@@ -9,63 +9,71 @@ const horizonEvery = 5 * time.Minute
 // stored sample.
 const quietFor = 5 * time.Minute
 
-// Series follows one server from look to look: the counters of its databases,
-// and what is told of it as events. It is for one goroutine at a time.
+// Series follows one server from look to look, and decides what of a look is kept:
+// what is new, and what is told of it as events. It is for one goroutine at a time.
+//
+// Nothing that is kept depends on what it remembers of counters: it only leaves out
+// what the rows that are kept say already. A Series that begins anew keeps a row of
+// every database once more.
 type Series struct {
 	memory   Memory
 	identity *Identity
-	prev     map[uint32]*DatabaseStat
-	stored   map[uint32]standing
+	kept     map[uint32]keptStat
 	listed   time.Time
 	holders  map[Holder]Horizon // as last stored
 	again    bool               // the identity is wanted although it is the same
 }
 
-// standing is what the newest stored sample of a database says until the next.
-type standing struct {
-	at       time.Time
-	backends Int
+// keptStat is the row of a database that was kept last, and when the newest look
+// was taken that said the same.
+type keptStat struct {
+	DatabaseStat
+
+	sameAt time.Time
 }
 
-// NewSeries starts with what is known of the server from before, which may be
-// nothing.
-func NewSeries(identity *Identity, last []DatabaseStat, listed time.Time) *Series {
-	s := &Series{
-		identity: identity, prev: make(map[uint32]*DatabaseStat), stored: make(map[uint32]standing), listed: listed,
-		holders: make(map[Holder]Horizon),
+// Resume is what the history remembers of a server, to go on from after a
+// restart.
+type Resume struct {
+	Identity *Identity
+	// Listed is when the databases were last listed, Sized when a size was last
+	// asked for; zero: not lately.
+	Listed, Sized time.Time
+	// Memory is what events are told against. It may know more than the fields
+	// above.
+	Memory Memory
+}
+
+// Series starts following the server; with nothing in r, everything is new.
+func (r *Resume) Series() *Series {
+	return &Series{
+		memory: r.Memory, identity: r.Identity, listed: r.Listed,
+		kept: make(map[uint32]keptStat), holders: make(map[Holder]Horizon),
 	}
-	for i := range last {
-		s.prev[last[i].OID] = &last[i]
-		s.stored[last[i].OID] = standing{last[i].At, last[i].Backends}
-	}
-	return s
 }
 
 // OfferAgain leaves in the next visits what was left out because the store has
 // it: it may have lost it. Events are not told again.
 func (s *Series) OfferAgain() {
 	s.again = true
-	clear(s.stored)
+	clear(s.kept)
 	clear(s.holders)
 	s.memory.Settings = nil
 }
 
-// Advance computes the deltas of v's databases against the sample before, adds
-// the events that v tells, and leaves in v only what is new: the identity if it
-// changed, the databases in which something happened or that were quiet for five
-// minutes, the settings that changed, the horizons that are not stored yet.
-// Inventories learn when the one before was.
+// Advance adds the events that v tells, and leaves in v only what is new: the
+// identity if it changed, the databases in which something happened or that were
+// quiet for five minutes, the settings that changed, the horizons that are not
+// stored yet. Databases learn what they belong to and when the look before was,
+// inventories when the one before was.
 func (s *Series) Advance(v *Visit) {
 	s.tell(v)
-	same := true
 	if v.Identity != nil {
-		same = s.identity != nil && s.identity.SameInstance(*v.Identity)
-		if !same {
-			// What was known is of another epoch, also for samples that a later
-			// visit brings because this one could not.
+		if s.identity == nil || !s.identity.SameInstance(*v.Identity) {
 			s.listed = time.Time{}
-			clear(s.prev)
-			clear(s.stored)
+		}
+		if s.identity.Instance() != v.Identity.Instance() {
+			clear(s.kept) // also for what a later visit brings because this one could not
 		}
 		if s.identity != nil && s.identity.Same(*v.Identity) && !s.again {
 			v.Identity = nil
@@ -77,29 +85,37 @@ func (s *Series) Advance(v *Visit) {
 		v.Inventory.Since = s.listed
 		s.listed = v.Inventory.At
 	}
-	if len(v.Databases) == 0 {
-		return
+	if len(v.Databases) > 0 {
+		s.databases(v)
 	}
-	kept := make([]DatabaseStat, 0, len(v.Databases))
-	next := make(map[uint32]*DatabaseStat, len(v.Databases))
+}
+
+func (s *Series) databases(v *Visit) {
+	at := v.Databases[0].At
+	v.Look = &Look{Planned: planned(v, at), At: at, Databases: len(v.Databases)}
+	kept, next := make([]DatabaseStat, 0, len(v.Databases)), make(map[uint32]keptStat, len(v.Databases))
 	for i := range v.Databases {
-		cur := &v.Databases[i]
-		before := s.prev[cur.OID]
-		cur.Since(before, same)
-		next[cur.OID] = cur
-		if !cur.Unchanged(before) || cur.At.Sub(s.stored[cur.OID].at) >= quietFor {
-			cur.hold(s.stored[cur.OID])
-			s.stored[cur.OID] = standing{cur.At, cur.Backends}
-			kept = append(kept, *cur)
+		d := v.Databases[i]
+		before, known := s.kept[d.OID]
+		d.Planned, d.Instance, d.PreviousAt = v.Look.Planned, s.identity.Instance(), before.sameAt
+		if known && before.Same(&d) && d.At.Sub(before.At) < quietFor {
+			before.sameAt = d.At
+			next[d.OID] = before
+			continue
 		}
+		next[d.OID] = keptStat{d, d.At}
+		kept = append(kept, d)
 	}
-	for oid := range s.stored {
-		if next[oid] == nil {
-			delete(s.stored, oid) // dropped
-		}
+	s.kept, v.Databases = next, kept
+}
+
+// planned is the instant that a visit belongs to; one without a tick belongs to
+// when it was begun.
+func planned(v *Visit, at time.Time) time.Time {
+	if v.Tick != nil {
+		return v.Tick.Planned
 	}
-	s.prev = next
-	v.Databases = kept
+	return at
 }
 
 // tell adds the events of a look, in the order in which they explain each
@@ -123,18 +139,19 @@ func (s *Series) tell(v *Visit) {
 		}
 	}
 	if v.Horizon != nil {
-		v.Horizon = s.horizons(v.Horizon)
+		v.Horizon = s.horizons(v)
 	}
 }
 
 // horizons keeps those that are new, are held by another now, or were not
 // stored for five minutes.
-func (s *Series) horizons(all []Horizon) (kept []Horizon) {
-	next := make(map[Holder]Horizon, len(all))
-	for _, h := range all {
+func (s *Series) horizons(v *Visit) (kept []Horizon) {
+	next := make(map[Holder]Horizon, len(v.Horizon))
+	for _, h := range v.Horizon {
 		if h.Age <= 0 {
 			continue
 		}
+		h.At = planned(v, h.At)
 		before, known := s.holders[h.Holder]
 		if known && before.Name == h.Name && h.At.Sub(before.At) < horizonEvery {
 			next[h.Holder] = before
@@ -145,41 +162,4 @@ func (s *Series) horizons(all []Horizon) (kept []Horizon) {
 	}
 	s.holders = next
 	return kept
-}
-
-// Follow computes the deltas of cur anew, against a sample of the same instance
-// that is stored and later than the one they were of.
-func (cur *DatabaseStat) Follow(stored *DatabaseStat) {
-	cur.Since(stored, true)
-	cur.hold(standing{stored.At, stored.Backends})
-}
-
-// hold says what the stored sample before stood for until cur.
-func (cur *DatabaseStat) hold(before standing) {
-	cur.Held, cur.BackendSeconds = 0, 0
-	if cur.Interval == 0 || !before.backends.Known || !cur.At.After(before.at) {
-		return
-	}
-	cur.Held = cur.At.Sub(before.at)
-	cur.BackendSeconds = min(cur.Held, MaxHeld).Seconds() * float64(before.backends.V)
-}
-
-// Resume is what the history remembers of a server, to go on from after a
-// restart: without it everything starts anew, correctly but with an epoch.
-type Resume struct {
-	Identity  *Identity
-	Databases []DatabaseStat
-	Listed    time.Time
-	// Memory is what events are told against. It may know more than the fields
-	// above, which counters go on from.
-	Memory Memory
-	// Sized is when a database's size was last asked for; zero: not lately.
-	Sized time.Time
-}
-
-// Series starts following the server.
-func (r *Resume) Series() *Series {
-	s := NewSeries(r.Identity, r.Databases, r.Listed)
-	s.memory = r.Memory
-	return s
 }

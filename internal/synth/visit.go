@@ -43,7 +43,7 @@ func (g *Generator) Visits(id target.ID, from, until time.Time) []*sample.Visit 
 	for i := range sh.bytes {
 		sh.bytes[i] = int64(1+d.IntN(400)) << 28
 	}
-	series := sample.NewSeries(nil, nil, time.Time{})
+	series := new(sample.Resume).Series()
 	var visits []*sample.Visit
 	for at := from; at.Before(until); at = at.Add(visitEvery) {
 		v := sh.visit(at, at.Equal(from) || at.Truncate(time.Hour).Equal(at))
