@@ -23,11 +23,11 @@ import (
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/disk"
+	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -174,8 +174,8 @@ func newHandler(cfg config.API, log *slog.Logger, db *statsdb.DB, stored *catalo
 	}
 	return api.New(api.Config{
 		Services: api.Services{
-			Catalog: stored, Live: now, History: store.New(db), Keysmith: keysmith{}, Settings: settings{stored},
-			Passwords: hasher, Tokens: tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
+			Catalog: stored, Live: now, History: history.New(db), Settings: settings{stored},
+			Passwords: hasher, Tokens: tokens,
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, db),
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/semaphore"
 
@@ -137,7 +135,7 @@ func (a *answers) enter(c *gin.Context, room *semaphore.Weighted, bytes int64) b
 		return true
 	}
 	if c.Request.Context().Err() != nil {
-		writeFault(c, clientLeft, "the client did not wait")
+		writeError(c, clientLeft, "the client did not wait")
 		return false
 	}
 	a.refuse(c)
@@ -152,7 +150,7 @@ const (
 // refuse tells the client that there is no room.
 func (a *answers) refuse(c *gin.Context) {
 	c.Header("Retry-After", noRoomAgain)
-	writeFault(c, http.StatusServiceUnavailable, noRoom)
+	writeError(c, http.StatusServiceUnavailable, noRoom)
 }
 
 // place is the room of one answer.
@@ -356,30 +354,3 @@ func (h *heldAnswer) Size() int {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (h *heldAnswer) Unwrap() http.ResponseWriter { return h.ResponseWriter }
-
-// appender is a body that writes itself as encoding/json would, only faster.
-type appender interface {
-	AppendJSON(to []byte) []byte
-}
-
-// jsonFormat encodes bodies. Those that write themselves do so right into the
-// memory that is sent.
-func jsonFormat() huma.Format {
-	format := huma.DefaultJSONFormat
-	usual := format.Marshal
-	format.Marshal = func(w io.Writer, v any) error {
-		body, ok := v.(appender)
-		if !ok {
-			return usual(w, v)
-		}
-		if held, ok := w.(*heldAnswer); ok && held.holds() {
-			held.body = append(body.AppendJSON(held.body), '\n')
-			return nil
-		}
-		if _, err := w.Write(append(body.AppendJSON(nil), '\n')); err != nil {
-			return fmt.Errorf("write answer: %w", err)
-		}
-		return nil
-	}
-	return format
-}

@@ -275,39 +275,3 @@ func TestAnswersApart(t *testing.T) {
 	}
 	asking.Wait()
 }
-
-type written struct{ text string }
-
-func (w written) AppendJSON(to []byte) []byte { return append(to, w.text...) }
-
-type refusing struct{}
-
-func (refusing) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
-
-func TestFormat(t *testing.T) {
-	t.Parallel()
-	format := jsonFormat()
-	s := answering(t, map[string]gin.HandlerFunc{
-		"/own": func(c *gin.Context) {
-			c.Header("Content-Type", "application/json")
-			_ = format.Marshal(c.Writer, written{"[1]"})
-		},
-		"/usual": func(c *gin.Context) {
-			c.Header("Content-Type", "application/json")
-			_ = format.Marshal(c.Writer, map[string]string{"a": "<&>"})
-		},
-	})
-	if res, body := ask(t, s, http.MethodGet, "/own"); string(body) != "[1]\n" || res.Header.Get(tag) == "" {
-		t.Errorf("own: %q %v", body, res.Header)
-	}
-	if _, body := ask(t, s, http.MethodGet, "/usual"); string(body) != `{"a":"<&>"}`+"\n" {
-		t.Errorf("usual: %q", body)
-	}
-	var out bytes.Buffer
-	if err := format.Marshal(&out, written{"[2]"}); err != nil || out.String() != "[2]\n" {
-		t.Errorf("another writer: %q %v", out.String(), err)
-	}
-	if err := format.Marshal(refusing{}, written{"x"}); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("a writer that fails: %v", err)
-	}
-}

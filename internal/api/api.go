@@ -122,7 +122,6 @@ func register(engine *gin.Engine, services *Services) (huma.API, error) {
 	cfg.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	// The document and its viewers are served by us; answers name no schema.
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", "", nil
-	cfg.Formats = map[string]huma.Format{"application/json": jsonFormat(), "json": jsonFormat()}
 	cfg.Components = &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
 	api := humagin.New(engine, cfg)
 	python, native, err := route.NewGroups(api, services)

@@ -21,7 +21,7 @@ import (
 )
 
 // find gives the row of a server in GET /servers.
-func (a *api) find(name string) row {
+func (a *site) find(name string) row {
 	a.t.Helper()
 	var list []row
 	a.want(200, a.get("/servers")).into(a.t, &list)
@@ -126,7 +126,7 @@ func TestDisksOverSSH(t *testing.T) {
 }
 
 // sampledDisk stores a sample of the file system of a server's data directory.
-func (a *api) sampledDisk(server string, at time.Time, total, free int64) {
+func (a *site) sampledDisk(server string, at time.Time, total, free int64) {
 	a.t.Helper()
 	if err := a.past.EnsurePartitions(a.t.Context(), at, at); err != nil {
 		a.t.Fatal(err)

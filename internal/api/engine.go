@@ -52,7 +52,7 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 	engine.Use(identified, accessLog(log, measured), recovered(log), limited(cfg.Deadline), guarded(), cors(cfg.CORSOrigins), unescaped,
 		addressed, newAnswers(answerRoom, roomWait).handle)
 	engine.NoRoute(unslashed(engine))
-	engine.NoMethod(func(c *gin.Context) { writeFault(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
+	engine.NoMethod(func(c *gin.Context) { writeError(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
 	return engine, nil
 }
 
@@ -122,7 +122,7 @@ func recovered(log *slog.Logger) gin.HandlerFunc {
 			log.ErrorContext(c.Request.Context(), "request panicked", "request_id", route.RequestID(c.Request.Context()),
 				"cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			if !c.Writer.Written() {
-				writeFault(c, http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
+				writeError(c, http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
 			}
 			c.Abort()
 		}()
@@ -196,7 +196,7 @@ func cors(origins []string) gin.HandlerFunc {
 		preflight := c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != ""
 		if !slices.Contains(origins, origin) {
 			if preflight {
-				writeFault(c, http.StatusBadRequest, "Disallowed CORS origin")
+				writeError(c, http.StatusBadRequest, "Disallowed CORS origin")
 				return
 			}
 			c.Next()
@@ -233,7 +233,7 @@ func unescaped(c *gin.Context) {
 	for i, p := range c.Params {
 		value, err := url.PathUnescape(p.Value)
 		if err != nil || value == "" || !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
-			writeFault(c, http.StatusNotFound, "Not Found")
+			writeError(c, http.StatusNotFound, "Not Found")
 			return
 		}
 		c.Params[i].Value = value
@@ -241,8 +241,8 @@ func unescaped(c *gin.Context) {
 	c.Next()
 }
 
-// writeFault answers outside the operations, in the form of the path's route.
-func writeFault(c *gin.Context, status int, detail string) {
+// writeError answers outside the operations, in the form of the path's route.
+func writeError(c *gin.Context, status int, detail string) {
 	media, body := "application/json", any(gin.H{"detail": detail})
 	if strings.HasPrefix(c.Request.URL.Path, "/api/v1/") {
 		media = "application/problem+json"

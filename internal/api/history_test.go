@@ -40,7 +40,7 @@ func golden(t *testing.T, name string, r answer) {
 // window with fifteen ticks of a session on the CPU and, from the sixth on,
 // one that waits for it; minutes with one session on the CPU and, from 12:30
 // on, a second one that waits for a lock; three databases.
-func seedHistory(t *testing.T) *api {
+func seedHistory(t *testing.T) *site {
 	t.Helper()
 	now := time.Date(2024, 11, 22, 13, 0, 0, 0, time.UTC)
 	a := startAPI(t, func(c *api.Config) { c.Services.Now = func() time.Time { return now } })
@@ -85,7 +85,7 @@ insert into history.database (server_id, oid, name, is_template, allow_connect, 
 
 // seedDatabases stores what was seen of databases and disks, as the collector
 // does: with their rollups.
-func (a *api) seedDatabases(id target.ID) {
+func (a *site) seedDatabases(id target.ID) {
 	a.t.Helper()
 	at := func(clock string) time.Time {
 		a.t.Helper()

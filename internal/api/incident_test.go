@@ -20,7 +20,7 @@ import (
 )
 
 // seedEvents adds events to the seeded history.
-func seedEvents(a *api) {
+func seedEvents(a *site) {
 	a.t.Helper()
 	id := target.ID(pgtest.Value[int64](a.t, a.dsn, "select id from pgam.server where name = 'größe 2'"))
 	at := func(minute int) time.Time { return time.Date(2024, 11, 22, 12, minute, 0, 0, time.UTC) }
@@ -187,7 +187,7 @@ type listener struct {
 	cancel context.CancelFunc
 }
 
-func (a *api) listen(path string) *listener {
+func (a *site) listen(path string) *listener {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
 	a.t.Cleanup(cancel)

@@ -14,27 +14,6 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// keysmith makes SSH keys as the program's own does.
-type keysmith struct{}
-
-func (keysmith) GenerateKey(k *target.ManagedKey, kind string, bits int) error {
-	pair, err := remote.GenerateKey(kind, bits, k.Name)
-	return fill(k, pair, err)
-}
-
-func (keysmith) ReadKey(k *target.ManagedKey) error {
-	pair, err := remote.ParseKey(k.Private, k.Passphrase)
-	return fill(k, pair, err)
-}
-
-func fill(k *target.ManagedKey, pair remote.KeyPair, err error) error {
-	if err != nil {
-		return fmt.Errorf("%w: %w", target.ErrKeyInvalid, err)
-	}
-	k.Type, k.Bits, k.PublicKey, k.Fingerprint, k.Private = pair.Type, pair.Bits, pair.Public, pair.Fingerprint, pair.Private
-	return nil
-}
-
 const keys = "/api/v1/ssh-keys"
 
 func TestSSHKeys(t *testing.T) {

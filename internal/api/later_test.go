@@ -14,7 +14,7 @@ import (
 )
 
 // loginOf gives a token as POST /token does.
-func (a *api) loginOf(role account.Role) string {
+func (a *site) loginOf(role account.Role) string {
 	a.t.Helper()
 	form := url.Values{"username": {string(role)}, "password": {password}}.Encode()
 	token, _ := a.row(a.want(200, a.send(http.MethodPost, "/token", "application/x-www-form-urlencoded", form)))["access_token"].(string)
@@ -25,7 +25,7 @@ func (a *api) loginOf(role account.Role) string {
 }
 
 // as says what who has this token is answered.
-func (a *api) as(token, method, path string) answer {
+func (a *site) as(token, method, path string) answer {
 	a.t.Helper()
 	before := a.token
 	defer func() { a.token = before }()

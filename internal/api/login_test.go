@@ -19,7 +19,7 @@ import (
 )
 
 // login tries a wrong password from an address, as a proxy reports it.
-func (a *api) login(path, forwarded string) answer {
+func (a *site) login(path, forwarded string) answer {
 	a.t.Helper()
 	req := must[*http.Request](a.t)(http.NewRequestWithContext(a.t.Context(), http.MethodPost, a.URL+path,
 		strings.NewReader("username=viewer&password=secret-canary")))
@@ -31,7 +31,7 @@ func (a *api) login(path, forwarded string) answer {
 }
 
 // tryLogin logs in at an API from an address, as a proxy reports it.
-func (a *api) tryLogin(base, forwarded, user, secret string) int {
+func (a *site) tryLogin(base, forwarded, user, secret string) int {
 	req, err := http.NewRequestWithContext(a.t.Context(), http.MethodPost, base+"/token",
 		strings.NewReader(url.Values{"username": {user}, "password": {secret}}.Encode()))
 	if err != nil {

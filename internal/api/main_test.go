@@ -42,14 +42,14 @@ const (
 	tokenKey = "0123456789abcdef-not-the-real-one"
 )
 
-// api is a whole API over a stats_db of the test's own.
-type api struct {
+// site is a whole API over a stats_db of the test's own.
+type site struct {
 	*httptest.Server
 	t      *testing.T
 	dsn    string
 	db     *statsdb.DB
 	stored *catalog.Catalog
-	past   *store.Store
+	past   *history.Reader
 	live   *live.Live
 	tokens *auth.Tokens
 	log    *lockedBuffer
@@ -88,13 +88,13 @@ func must[T any](t *testing.T) func(T, error) T {
 
 // startAPI starts an API with the users viewer, operator and admin, as whom it
 // asks.
-func startAPI(t *testing.T, change ...func(*api.Config)) *api {
+func startAPI(t *testing.T, change ...func(*api.Config)) *site {
 	t.Helper()
-	a := &api{t: t, dsn: pgtest.StatsDB(t), log: new(lockedBuffer)}
+	a := &site{t: t, dsn: pgtest.StatsDB(t), log: new(lockedBuffer)}
 	log := slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := must[*secret.Keyring](t)(secret.ParseKeyring(must[[]byte](t)(secret.GenerateKeyring())))
 	a.db = pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(a.dsn), Application: "pgam-api", MaxConns: 4})
-	a.stored, a.past = catalog.New(a.db, keys), store.New(a.db)
+	a.stored, a.past = catalog.New(a.db, keys), history.New(a.db)
 	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: 5 * time.Second, Log: log}))
 	t.Cleanup(shells.Close)
 	a.live = must[*live.Live](t)(live.New(live.Config{
@@ -124,8 +124,8 @@ func startAPI(t *testing.T, change ...func(*api.Config)) *api {
 	registry := prometheus.NewRegistry()
 	cfg := api.Config{
 		Services: api.Services{
-			Catalog: a.stored, Live: a.live, History: a.past, Keysmith: keysmith{}, Settings: oneSetting{a.stored},
-			Passwords: hasher, Tokens: a.tokens, Unavailable: statsdb.ErrUnavailable, TooSlow: statsdb.ErrTooSlow, Locked: statsdb.ErrLocked, Unconfirmed: statsdb.ErrUnconfirmed,
+			Catalog: a.stored, Live: a.live, History: a.past, Settings: oneSetting{a.stored},
+			Passwords: hasher, Tokens: a.tokens,
 			Healthy: func(ctx context.Context) bool { return ready.Report(ctx).Ready }, Log: log, Version: "test",
 		},
 		CORSOrigins: []string{"https://ui.example.org"},
@@ -143,7 +143,7 @@ func startAPI(t *testing.T, change ...func(*api.Config)) *api {
 	return a
 }
 
-func (a *api) tokenOf(role account.Role) string {
+func (a *site) tokenOf(role account.Role) string {
 	a.t.Helper()
 	user := must[account.User](a.t)(a.stored.Account(a.t.Context(), string(role)))
 	token, _, err := a.tokens.Issue(user, time.Now())
@@ -182,7 +182,7 @@ func (r answer) detail(t *testing.T) string {
 }
 
 // send makes a request and holds the answer against the OpenAPI document.
-func (a *api) send(method, path, contentType, body string) answer {
+func (a *site) send(method, path, contentType, body string) answer {
 	a.t.Helper()
 	req := must[*http.Request](a.t)(http.NewRequestWithContext(a.t.Context(), method, a.URL+path, strings.NewReader(body)))
 	if contentType != "" {
@@ -194,7 +194,7 @@ func (a *api) send(method, path, contentType, body string) answer {
 	return a.do(req)
 }
 
-func (a *api) do(req *http.Request) answer {
+func (a *site) do(req *http.Request) answer {
 	a.t.Helper()
 	res, err := a.Client().Do(req)
 	if err != nil {
@@ -208,7 +208,7 @@ func (a *api) do(req *http.Request) answer {
 }
 
 // validate checks the answer of every operation of the document against it.
-func (a *api) validate(req *http.Request, r answer) {
+func (a *site) validate(req *http.Request, r answer) {
 	a.t.Helper()
 	if r.Status == http.StatusMethodNotAllowed || r.Status == http.StatusNoContent && req.Method == http.MethodOptions {
 		return
@@ -230,15 +230,15 @@ func (a *api) validate(req *http.Request, r answer) {
 	}
 }
 
-func (a *api) get(path string) answer { a.t.Helper(); return a.send(http.MethodGet, path, "", "") }
+func (a *site) get(path string) answer { a.t.Helper(); return a.send(http.MethodGet, path, "", "") }
 
-func (a *api) json(method, path string, body any) answer {
+func (a *site) json(method, path string, body any) answer {
 	a.t.Helper()
 	return a.send(method, path, "application/json", string(must[[]byte](a.t)(json.Marshal(body))))
 }
 
 // want fails the test unless the status is this.
-func (a *api) want(status int, r answer) answer {
+func (a *site) want(status int, r answer) answer {
 	a.t.Helper()
 	if r.Status != status {
 		a.t.Fatalf("status %d, want %d: %s\nlog:\n%s", r.Status, status, r.Body, a.log)
@@ -247,7 +247,7 @@ func (a *api) want(status int, r answer) answer {
 }
 
 // watched adds a running server under a name.
-func (a *api) watched(name string, s *pgtest.Server) target.Target {
+func (a *site) watched(name string, s *pgtest.Server) target.Target {
 	a.t.Helper()
 	t := must[target.Target](a.t)(a.stored.CreateServer(a.t.Context(), target.Target{
 		Name: name, Enabled: true,

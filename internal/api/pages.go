@@ -44,7 +44,7 @@ func servePage(c *gin.Context, f docs.File) {
 	} else {
 		plain, err := f.Plain()
 		if err != nil {
-			writeFault(c, http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
+			writeError(c, http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
 			return
 		}
 		content = plain

@@ -24,7 +24,7 @@ func unslashed(engine *gin.Engine) gin.HandlerFunc {
 		asked := c.Request.URL.EscapedPath()
 		path := strings.TrimRight(asked, "/")
 		if path == asked || !leadsTo(routes(), strings.Split(path, "/")) {
-			writeFault(c, http.StatusNotFound, "Not Found")
+			writeError(c, http.StatusNotFound, "Not Found")
 			return
 		}
 		if c.Request.URL.RawQuery != "" {

@@ -81,7 +81,7 @@ func TestAnswersThatGrowHaveRoom(t *testing.T) {
 			if !errors.As(err, &fault) || fault.Header.Get("Retry-After") == "" {
 				t.Errorf("no room: %v", err)
 			}
-			writeFault(c, fault.Status, fault.Detail)
+			writeError(c, fault.Status, fault.Detail)
 			return
 		}
 		if c.Param("how") == "held" {

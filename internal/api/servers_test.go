@@ -27,7 +27,7 @@ func bodyOf(s *pgtest.Server, name string) row {
 	}
 }
 
-func (a *api) row(r answer) row {
+func (a *site) row(r answer) row {
 	a.t.Helper()
 	var v row
 	r.into(a.t, &v)

@@ -12,7 +12,7 @@ import (
 var rolled = time.Date(2024, 11, 25, 0, 0, 0, 0, time.UTC)
 
 // seedRolled is seedHistory with the marks that a collector leaves.
-func seedRolled(t *testing.T) *api {
+func seedRolled(t *testing.T) *site {
 	t.Helper()
 	a := seedHistory(t)
 	pgtest.Exec(t, a.dsn, `

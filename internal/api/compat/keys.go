@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/api/route"
+	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -119,7 +120,7 @@ func (r routes) generateKey(ctx context.Context, in *struct{ Body generateKeyBod
 	if in.Body.KeyType != "rsa" {
 		bits = 0 // clients send one for every kind
 	}
-	return r.createKey(ctx, k, func(k *target.ManagedKey) error { return r.Keysmith.GenerateKey(k, in.Body.KeyType, bits) })
+	return r.createKey(ctx, k, func(k *target.ManagedKey) error { return live.GenerateKey(k, in.Body.KeyType, bits) })
 }
 
 func (r routes) importKey(ctx context.Context, in *struct{ Body importKeyBody }) (*output[keyBody], error) {
@@ -127,7 +128,7 @@ func (r routes) importKey(ctx context.Context, in *struct{ Body importKeyBody })
 		Name: in.Body.Name, Description: orEmpty(in.Body.Description),
 		Private: secret.New(in.Body.PrivateKey), Passphrase: secret.New(orEmpty(in.Body.Passphrase)),
 	}
-	return r.createKey(ctx, k, r.Keysmith.ReadKey)
+	return r.createKey(ctx, k, live.ReadKey)
 }
 
 func (r routes) createKey(ctx context.Context, k target.ManagedKey, fill func(*target.ManagedKey) error) (*output[keyBody], error) {

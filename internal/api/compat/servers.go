@@ -201,7 +201,7 @@ func (r routes) rows(ctx context.Context, servers []target.Target) ([]serverRow,
 
 // listServers gives the servers in the order in which they were added, as the
 // Python version's file had them.
-func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[serverRows], error) {
+func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[[]serverRow], error) {
 	servers := r.Live.Servers() // by name
 	order := make([]int, len(servers))
 	for i := range order {
@@ -209,7 +209,7 @@ func (r routes) listServers(ctx context.Context, _ *struct{}) (*output[serverRow
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(servers[a].ID, servers[b].ID) })
 	rows, _ := r.rows(ctx, servers)
-	sorted := make(serverRows, len(rows))
+	sorted := make([]serverRow, len(rows))
 	for i, at := range order {
 		sorted[i] = rows[at]
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -72,12 +73,12 @@ type connectionPoint struct {
 }
 
 type serverStatsBody struct {
-	LastStatUpdate     *string            `json:"last_stat_update"`
-	TotalConnections   int64              `json:"total_connections" doc:"Connections at the newest sample of the range, over all databases."`
-	TotalSizeGB        float64            `json:"total_size_gb" doc:"Sizes at the newest sample of the range."`
-	Databases          []databaseRow      `json:"databases" nullable:"false"`
-	ConnectionTimeline connectionTimeline `json:"connection_timeline" nullable:"false" doc:"By time, then name: every database that was there at each of at most 720 instants."`
-	Aggregation        string             `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets; raw: 10 seconds to 5 minutes."`
+	LastStatUpdate     *string           `json:"last_stat_update"`
+	TotalConnections   int64             `json:"total_connections" doc:"Connections at the newest sample of the range, over all databases."`
+	TotalSizeGB        float64           `json:"total_size_gb" doc:"Sizes at the newest sample of the range."`
+	Databases          []databaseRow     `json:"databases" nullable:"false"`
+	ConnectionTimeline []connectionPoint `json:"connection_timeline" nullable:"false" doc:"By time, then name: every database that was there at each of at most 720 instants."`
+	Aggregation        string            `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets; raw: 10 seconds to 5 minutes."`
 }
 
 type statsInput struct {
@@ -105,10 +106,37 @@ func (r routes) serverStats(ctx context.Context, in *statsInput) (*output[server
 		TotalConnections:   line.Connections,
 		TotalSizeGB:        float64(line.SizeBytes) / gibibyte,
 		Databases:          databaseRows(line.Databases),
-		ConnectionTimeline: line.Points,
+		ConnectionTimeline: connectionPoints(line.Points),
 		Aggregation:        string(line.Aggregation),
 	}
 	return say(body), nil
+}
+
+// connectionPoints shapes the points of a server's timeline, those of one instant
+// together.
+func connectionPoints(points []history.DatabasePoint) []connectionPoint {
+	rows := make([]connectionPoint, len(points))
+	for i := range points {
+		p := &points[i]
+		row := connectionPoint{DatName: p.Database, Connections: int64(math.RoundToEven(p.Connections)), SizeGB: sizeIn(p.SizeBytes, gibibyte)}
+		if i > 0 && p.At.Equal(points[i-1].At) {
+			row.TS = rows[i-1].TS
+		} else {
+			row.TS = isoTime(p.At)
+		}
+		rows[i] = row
+	}
+	return rows
+}
+
+// databasePoints shapes the points of one database's timeline.
+func databasePoints(points []history.DatabasePoint) []databasePoint {
+	rows := make([]databasePoint, len(points))
+	for i := range points {
+		p := &points[i]
+		rows[i] = databasePoint{isoTime(p.At), int64(math.RoundToEven(p.Connections)), sizeIn(p.SizeBytes, mebibyte), p.Commits}
+	}
+	return rows
 }
 
 // databaseRows gives one row a name, the newest of those that had it.
@@ -193,15 +221,15 @@ type databasePoint struct {
 }
 
 type databaseStatsBody struct {
-	LastStatUpdate   *string          `json:"last_stat_update"`
-	TotalConnections int64            `json:"total_connections" doc:"Connections at the newest sample of the range."`
-	TotalCommits     int64            `json:"total_commits" doc:"Commits made in the range."`
-	TotalSizeMB      float64          `json:"total_size_mb" doc:"Size at the newest sample of the range."`
-	CreationTime     *string          `json:"creation_time"`
-	MaxConnections   int32            `json:"max_connections"`
-	MinConnections   int32            `json:"min_connections"`
-	Timeline         databaseTimeline `json:"timeline" nullable:"false"`
-	Aggregation      string           `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets; raw: 10 seconds to 5 minutes."`
+	LastStatUpdate   *string         `json:"last_stat_update"`
+	TotalConnections int64           `json:"total_connections" doc:"Connections at the newest sample of the range."`
+	TotalCommits     int64           `json:"total_commits" doc:"Commits made in the range."`
+	TotalSizeMB      float64         `json:"total_size_mb" doc:"Size at the newest sample of the range."`
+	CreationTime     *string         `json:"creation_time"`
+	MaxConnections   int32           `json:"max_connections"`
+	MinConnections   int32           `json:"min_connections"`
+	Timeline         []databasePoint `json:"timeline" nullable:"false"`
+	Aggregation      string          `json:"aggregation" enum:"raw,hour,4hour,day" doc:"Width of the buckets; raw: 10 seconds to 5 minutes."`
 }
 
 type databaseStatsInput struct {
@@ -231,7 +259,7 @@ func (r routes) databaseStats(ctx context.Context, in *databaseStatsInput) (*out
 		TotalSizeMB:      float64(line.SizeBytes) / mebibyte,
 		MaxConnections:   line.MaxConnections,
 		MinConnections:   line.MinConnections,
-		Timeline:         line.Points,
+		Timeline:         databasePoints(line.Points),
 		Aggregation:      string(line.Aggregation),
 	}
 	if n := len(line.Databases); n > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 )
 
 // userTTL is how long a user is believed to be as last read: a revoked token
@@ -21,11 +22,11 @@ const userTTL = 3 * time.Second
 
 // userCache reads each user at most once in userTTL.
 type userCache struct {
-	accounts Catalog
+	accounts *catalog.Catalog
 	cache    *otter.Cache[int64, account.User]
 }
 
-func newUserCache(accounts Catalog) (*userCache, error) {
+func newUserCache(accounts *catalog.Catalog) (*userCache, error) {
 	cache, err := otter.New(&otter.Options[int64, account.User]{
 		MaximumSize: 10_000, ExpiryCalculator: otter.ExpiryWriting[int64, account.User](userTTL), Logger: &otter.NoopLogger{},
 	})
@@ -74,17 +75,17 @@ func MayPurge(ctx context.Context, purge bool) error {
 
 // authorize lets those pass who have a token in force and the operation's
 // role.
-func (f *Group) authorize(ctx huma.Context, next func(huma.Context)) {
+func (g *Group) authorize(ctx huma.Context, next func(huma.Context)) {
 	header := ctx.Header("Authorization")
-	user, claims, err := f.identify(ctx.Context(), header)
+	user, claims, err := g.identify(ctx.Context(), header)
 	if err != nil {
-		f.write(ctx, err)
+		g.write(ctx, err)
 		return
 	}
 	for _, requirement := range ctx.Operation().Security {
 		for _, least := range requirement[scheme] {
 			if !user.Role.Allows(account.Role(least)) {
-				f.write(ctx, NewError(http.StatusForbidden, "This needs the role "+least+"; yours is "+string(user.Role)))
+				g.write(ctx, NewError(http.StatusForbidden, "This needs the role "+least+"; yours is "+string(user.Role)))
 				return
 			}
 		}
@@ -99,10 +100,10 @@ type (
 )
 
 // RenewToken gives who asks another token of the same login.
-func (f *Group) RenewToken(ctx context.Context) (token string, err error) {
+func (g *Group) RenewToken(ctx context.Context) (token string, err error) {
 	user, _ := User(ctx)
 	claims, _ := ctx.Value(claimsKey{}).(auth.Claims)
-	token, _, err = f.Tokens.Renew(claims, user, f.Now())
+	token, _, err = g.Tokens.Renew(claims, user, g.Now())
 	if errors.Is(err, auth.ErrTokenExpired) {
 		return "", NewError(http.StatusUnauthorized, "The login is too long ago: log in again")
 	}
@@ -111,20 +112,20 @@ func (f *Group) RenewToken(ctx context.Context) (token string, err error) {
 
 // EndSession ends every token of the login that who asks came with: here at
 // once, in other processes within userTTL.
-func (f *Group) EndSession(ctx context.Context) error {
+func (g *Group) EndSession(ctx context.Context) error {
 	claims, _ := ctx.Value(claimsKey{}).(auth.Claims)
-	if err := f.Catalog.EndSession(ctx, claims.UserID, claims.Session, claims.SessionEnd()); err != nil {
+	if err := g.Catalog.EndSession(ctx, claims.UserID, claims.Session, claims.SessionEnd()); err != nil {
 		return err
 	}
-	f.users.cache.Invalidate(claims.UserID)
+	g.users.cache.Invalidate(claims.UserID)
 	return nil
 }
 
 // Recheck says whether who asks may still ask: an answer that goes on for long
 // asks it now and then. The error is as for a new request.
-func (f *Group) Recheck(ctx context.Context) error {
+func (g *Group) Recheck(ctx context.Context) error {
 	header, _ := ctx.Value(headerKey{}).(string)
-	user, _, err := f.identify(ctx, header)
+	user, _, err := g.identify(ctx, header)
 	if err != nil {
 		return err
 	}
@@ -134,28 +135,28 @@ func (f *Group) Recheck(ctx context.Context) error {
 	return nil
 }
 
-// identify gives the user that the token in a header names, and the token. The texts of its faults are
+// identify gives the user that the token in a header names, and the token. The texts of its statuses are
 // the Python contract's.
-func (f *Group) identify(ctx context.Context, header string) (account.User, auth.Claims, error) {
+func (g *Group) identify(ctx context.Context, header string) (account.User, auth.Claims, error) {
 	kind, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(kind, "bearer") || token == "" {
 		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Not authenticated").with("WWW-Authenticate", "Bearer")
 	}
-	claims, err := f.Tokens.Parse(token)
+	claims, err := g.Tokens.Parse(token)
 	switch {
 	case errors.Is(err, auth.ErrTokenExpired):
 		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Token expired")
 	case err != nil:
-		f.Log.DebugContext(ctx, "token refused", "request_id", RequestID(ctx), "error", err)
+		g.Log.DebugContext(ctx, "token refused", "request_id", RequestID(ctx), "error", err)
 		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Invalid token")
 	}
-	user, err := f.users.get(ctx, claims.UserID)
+	user, err := g.users.get(ctx, claims.UserID)
 	if err == nil && claims.Check(user) != nil {
 		// It may be newer than what is remembered of the user: a login right
 		// after a change of the password.
-		f.users.cache.Invalidate(claims.UserID)
-		user, err = f.users.get(ctx, claims.UserID)
+		g.users.cache.Invalidate(claims.UserID)
+		user, err = g.users.get(ctx, claims.UserID)
 	}
 	switch {
 	case errors.Is(err, account.ErrNotFound):

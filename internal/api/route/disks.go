@@ -44,8 +44,8 @@ func newDiskCache(past History) (*diskCache, error) {
 
 // NewestDisks gives the newest samples of the file systems of a server's host,
 // as of a few seconds ago.
-func (f *Group) NewestDisks(ctx context.Context, id target.ID) ([]history.Disk, error) {
-	if list, ok := f.samples.cache.GetIfPresent(id); ok {
+func (g *Group) NewestDisks(ctx context.Context, id target.ID) ([]history.Disk, error) {
+	if list, ok := g.samples.cache.GetIfPresent(id); ok {
 		return list, nil
 	}
 	type answer struct {
@@ -56,7 +56,7 @@ func (f *Group) NewestDisks(ctx context.Context, id target.ID) ([]history.Disk, 
 	// The first who asks would be kept until it is read, whatever its ctx.
 	go func() {
 		list, err := guard.Call(func() ([]history.Disk, error) {
-			return f.samples.cache.Get(context.WithoutCancel(ctx), id, otter.LoaderFunc[target.ID, []history.Disk](f.samples.read))
+			return g.samples.cache.Get(context.WithoutCancel(ctx), id, otter.LoaderFunc[target.ID, []history.Disk](g.samples.read))
 		})
 		read <- answer{list, err}
 	}()
@@ -77,7 +77,7 @@ func (c *diskCache) read(ctx context.Context, id target.ID) ([]history.Disk, err
 // DataSpace gives the bytes of the file system that holds the data directory:
 // as it was seen, or, where sampled holds one that is not older than age, as it
 // was sampled.
-func (f *Group) DataSpace(seen live.Disks, sampled []history.Disk, age time.Duration) (free, total *int64) {
+func (g *Group) DataSpace(seen live.Disks, sampled []history.Disk, age time.Duration) (free, total *int64) {
 	if s, ok := seen.Of(UseData); ok {
 		return Known(s.Free), Known(s.Total)
 	}
@@ -87,7 +87,7 @@ func (f *Group) DataSpace(seen live.Disks, sampled []history.Disk, age time.Dura
 			newest = &sampled[i]
 		}
 	}
-	if newest == nil || f.Now().Sub(newest.At) > age {
+	if newest == nil || g.Now().Sub(newest.At) > age {
 		return nil, nil
 	}
 	return newest.Free, newest.Total

@@ -15,6 +15,7 @@ import (
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -26,17 +27,17 @@ type Error struct {
 }
 
 // Error implements error.
-func (f *Error) Error() string { return f.Detail }
+func (e *Error) Error() string { return e.Detail }
 
 // NewError makes an Error.
 func NewError(status int, detail string) *Error { return &Error{Status: status, Detail: detail} }
 
-func (f *Error) with(name, value string) *Error {
-	if f.Header == nil {
-		f.Header = http.Header{}
+func (e *Error) with(name, value string) *Error {
+	if e.Header == nil {
+		e.Header = http.Header{}
 	}
-	f.Header.Set(name, value)
-	return f
+	e.Header.Set(name, value)
+	return e
 }
 
 // statusClientGone is not seen by anybody but the log.
@@ -49,11 +50,11 @@ func Refused(err error) bool {
 	return ok && made.Status < http.StatusInternalServerError
 }
 
-// faultOf is the table of errors. What ended the request comes first: whatever
+// errorOf is the table of errors. What ended the request comes first: whatever
 // the error says, it is what came of that. What is not in the table is a bug,
 // 500, without a word.
-func (f *Group) faultOf(ctx context.Context, err error) *Error {
-	if ctx.Err() != nil && !errors.Is(err, f.Unconfirmed) {
+func (g *Group) errorOf(ctx context.Context, err error) *Error {
+	if ctx.Err() != nil && !errors.Is(err, statsdb.ErrUnconfirmed) {
 		if late, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
 			return late
 		}
@@ -65,7 +66,7 @@ func (f *Group) faultOf(ctx context.Context, err error) *Error {
 		panicked *guard.PanicError
 	)
 	pick := func(compat, v1 int) int {
-		if f.compat {
+		if g.compat {
 			return compat
 		}
 		return v1
@@ -113,14 +114,14 @@ func (f *Group) faultOf(ctx context.Context, err error) *Error {
 		return NewError(http.StatusTooManyRequests, "Too many logins from this address: try again in a minute").with("Retry-After", "60")
 	case errors.Is(err, auth.ErrBusy):
 		return NewError(http.StatusServiceUnavailable, "Too many logins at once: try again in a second").with("Retry-After", "1")
-	case errors.Is(err, f.Unconfirmed):
-		return NewError(http.StatusGatewayTimeout, "The change is not confirmed: "+bare(err, f.Unconfirmed))
-	case errors.Is(err, f.Unavailable):
+	case errors.Is(err, statsdb.ErrUnconfirmed):
+		return NewError(http.StatusGatewayTimeout, "The change is not confirmed: "+bare(err, statsdb.ErrUnconfirmed))
+	case errors.Is(err, statsdb.ErrUnavailable):
 		return NewError(http.StatusServiceUnavailable, "stats_db is not available: try again later").with("Retry-After", "5")
-	case errors.Is(err, f.Locked):
+	case errors.Is(err, statsdb.ErrLocked):
 		return NewError(http.StatusServiceUnavailable, "stats_db holds a lock that this waits for: try again in a moment; pg_locks there names who has it").
 			with("Retry-After", "5")
-	case errors.Is(err, f.TooSlow), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, statsdb.ErrTooSlow), errors.Is(err, context.DeadlineExceeded):
 		return NewError(http.StatusGatewayTimeout, "stats_db took too long: ask for a shorter range, a coarser step or a smaller limit")
 	}
 	return NewError(http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError))
@@ -139,14 +140,14 @@ func bare(err, sentinel error) string {
 	return text
 }
 
-// lines joins the faults of a validation, each without the sentinel and what
+// lines joins the statuses of a validation, each without the sentinel and what
 // was being done when it was found.
 func lines(err, sentinel error) string {
 	var list []string
 	for line := range strings.Lines(err.Error()) {
 		line = strings.TrimSuffix(line, "\n")
-		if _, fault, found := strings.Cut(line, sentinel.Error()+": "); found {
-			line = fault
+		if _, answer, found := strings.Cut(line, sentinel.Error()+": "); found {
+			line = answer
 		}
 		list = append(list, line)
 	}
@@ -165,7 +166,7 @@ func (d *DetailError) Error() string { return d.Detail }
 // GetStatus implements huma.StatusError.
 func (d *DetailError) GetStatus() int { return d.status }
 
-// statusError gives the fault the form of the route.
+// statusError gives the answer the form of the group.
 func statusError(compat bool, status int, detail string, more ...*huma.ErrorDetail) huma.StatusError {
 	if !compat {
 		return &huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail, Errors: more}
@@ -189,11 +190,11 @@ const metaCompat = "compat"
 // The framework makes the errors of requests that do not fit by a function of
 // its package, the same for all APIs of a process; ours needs nothing but the
 // operation.
-var installFaults = sync.OnceFunc(func() { //nolint:gochecknoglobals // the framework's own hook is global
+var installErrors = sync.OnceFunc(func() { //nolint:gochecknoglobals // the framework's own hook is global
 	huma.NewErrorWithContext = unfit
 })
 
-// unfit gives the framework's own errors the form of the route. It leaves out
+// unfit gives the framework's own errors the form of the group. It leaves out
 // what the client sent, which the framework would repeat, passwords included.
 func unfit(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 	compat := false

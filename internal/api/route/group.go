@@ -41,7 +41,7 @@ func NewGroups(api huma.API, services *Services) (compat, v1 *Group, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	installFaults()
+	installErrors()
 	doc := api.OpenAPI()
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{scheme: {
 		Type: "oauth2", Description: "A token of POST /token, sent as Authorization: Bearer.",
@@ -58,26 +58,26 @@ func NewGroups(api huma.API, services *Services) (compat, v1 *Group, err error) 
 }
 
 // Register adds an operation. least is who may call it; empty is anybody.
-// faults are the statuses it may end with beside those of its role.
-func Register[I, O any](f *Group, op huma.Operation, least account.Role, faults []int, handle func(context.Context, *I) (*O, error)) {
+// statuses are the statuses it may end with beside those of its role.
+func Register[I, O any](g *Group, op huma.Operation, least account.Role, statuses []int, handle func(context.Context, *I) (*O, error)) {
 	if op.Metadata == nil {
 		op.Metadata = map[string]any{}
 	}
-	op.Metadata[metaCompat] = f.compat
+	op.Metadata[metaCompat] = g.compat
 	if least != "" {
 		op.Security = []map[string][]string{{scheme: {string(least)}}}
-		op.Middlewares = append(huma.Middlewares{f.authorize}, op.Middlewares...)
-		faults = append([]int{http.StatusUnauthorized, http.StatusServiceUnavailable}, faults...)
+		op.Middlewares = append(huma.Middlewares{g.authorize}, op.Middlewares...)
+		statuses = append([]int{http.StatusUnauthorized, http.StatusServiceUnavailable}, statuses...)
 		if least != account.Viewer {
-			faults = append(faults, http.StatusForbidden)
+			statuses = append(statuses, http.StatusForbidden)
 		}
 	}
-	faults = append(faults, refusals[I](f, op)...)
-	f.document(&op, append(faults, http.StatusInternalServerError, http.StatusGatewayTimeout))
-	huma.Register(f.api, op, func(ctx context.Context, in *I) (*O, error) {
+	statuses = append(statuses, refusals[I](g, op)...)
+	g.document(&op, append(statuses, http.StatusInternalServerError, http.StatusGatewayTimeout))
+	huma.Register(g.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
-			return nil, f.answer(ctx, op.OperationID, err)
+			return nil, g.answer(ctx, op.OperationID, err)
 		}
 		return out, nil
 	})
@@ -85,7 +85,7 @@ func Register[I, O any](f *Group, op huma.Operation, least account.Role, faults 
 
 // refusals are the statuses with which the framework itself ends a request
 // that does not fit.
-func refusals[I any](f *Group, op huma.Operation) []int {
+func refusals[I any](g *Group, op huma.Operation) []int {
 	var list []int
 	if op.RejectUnknownQueryParameters {
 		list = append(list, http.StatusUnprocessableEntity)
@@ -95,7 +95,7 @@ func refusals[I any](f *Group, op huma.Operation) []int {
 	if _, raw := in.FieldByName("RawBody"); raw || parsed {
 		list = append(list, http.StatusRequestEntityTooLarge)
 	}
-	if parsed && !f.compat { // in the contract it is 422
+	if parsed && !g.compat { // in the contract it is 422
 		list = append(list, http.StatusUnsupportedMediaType)
 	}
 	return list
@@ -103,27 +103,27 @@ func refusals[I any](f *Group, op huma.Operation) []int {
 
 // Document gives the entry of a path in the OpenAPI document, to correct what
 // the framework cannot know.
-func (f *Group) Document(path string) *huma.PathItem { return f.api.OpenAPI().Paths[path] }
+func (g *Group) Document(path string) *huma.PathItem { return g.api.OpenAPI().Paths[path] }
 
 // Schema gives the schema of a type that no operation answers as a whole.
-func (f *Group) Schema(t reflect.Type) *huma.Schema {
-	return f.api.OpenAPI().Components.Schemas.Schema(t, true, "")
+func (g *Group) Schema(t reflect.Type) *huma.Schema {
+	return g.api.OpenAPI().Components.Schemas.Schema(t, true, "")
 }
 
 // Marshal writes JSON as answers are written.
-func (f *Group) Marshal(w io.Writer, v any) error { return f.api.Marshal(w, "application/json", v) }
+func (g *Group) Marshal(w io.Writer, v any) error { return g.api.Marshal(w, "application/json", v) }
 
-// document lists the faults of an operation in the form of the route.
-func (f *Group) document(op *huma.Operation, faults []int) {
+// document lists the statuses of an operation in the form of the group.
+func (g *Group) document(op *huma.Operation, statuses []int) {
 	media, body := "application/problem+json", reflect.TypeFor[huma.ErrorModel]()
-	if f.compat {
+	if g.compat {
 		media, body = "application/json", reflect.TypeFor[DetailError]()
 	}
-	schema := f.api.OpenAPI().Components.Schemas.Schema(body, true, "")
+	schema := g.api.OpenAPI().Components.Schemas.Schema(body, true, "")
 	if op.Responses == nil {
 		op.Responses = map[string]*huma.Response{}
 	}
-	for _, status := range faults {
+	for _, status := range statuses {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status),
 			Content:     map[string]*huma.MediaType{media: {Schema: schema}},
@@ -136,50 +136,50 @@ func (f *Group) document(op *huma.Operation, faults []int) {
 
 // answer turns an error into what the client is told; what it is not told is
 // logged.
-func (f *Group) answer(ctx context.Context, operation string, err error) error {
-	fault := f.faultOf(ctx, err)
-	f.logFault(ctx, operation, fault, err)
-	said := error(statusError(f.compat, fault.Status, fault.Detail))
-	if fault.Header != nil {
-		said = huma.ErrorWithHeaders(said, fault.Header)
+func (g *Group) answer(ctx context.Context, operation string, err error) error {
+	answer := g.errorOf(ctx, err)
+	g.logError(ctx, operation, answer, err)
+	said := error(statusError(g.compat, answer.Status, answer.Detail))
+	if answer.Header != nil {
+		said = huma.ErrorWithHeaders(said, answer.Header)
 	}
 	return said
 }
 
 // write ends a request from a middleware with an error.
-func (f *Group) write(ctx huma.Context, err error) {
-	fault := f.faultOf(ctx.Context(), err)
-	f.logFault(ctx.Context(), ctx.Operation().OperationID, fault, err)
-	for name := range fault.Header {
-		ctx.SetHeader(name, fault.Header.Get(name))
+func (g *Group) write(ctx huma.Context, err error) {
+	answer := g.errorOf(ctx.Context(), err)
+	g.logError(ctx.Context(), ctx.Operation().OperationID, answer, err)
+	for name := range answer.Header {
+		ctx.SetHeader(name, answer.Header.Get(name))
 	}
-	body := statusError(f.compat, fault.Status, fault.Detail)
+	body := statusError(g.compat, answer.Status, answer.Detail)
 	media := "application/json"
-	if !f.compat {
+	if !g.compat {
 		media = "application/problem+json"
 	}
 	ctx.SetHeader("Content-Type", media)
-	ctx.SetStatus(fault.Status)
-	if err := f.api.Marshal(ctx.BodyWriter(), "application/json", body); err != nil {
-		f.Log.DebugContext(ctx.Context(), "answer was not written", "error", err)
+	ctx.SetStatus(answer.Status)
+	if err := g.api.Marshal(ctx.BodyWriter(), "application/json", body); err != nil {
+		g.Log.DebugContext(ctx.Context(), "answer was not written", "error", err)
 	}
 }
 
-// logFault writes what the client is not told. Only a bug is an error of ours:
+// logError writes what the client is not told. Only a bug is an error of ours:
 // what is slow, locked or away is somebody's to look at, and who hung up nobody's.
-func (f *Group) logFault(ctx context.Context, operation string, fault *Error, err error) {
+func (g *Group) logError(ctx context.Context, operation string, answer *Error, err error) {
 	level := slog.LevelDebug
 	switch {
 	case errors.Is(err, auth.ErrBusy): // logged by who refuses the login, in bounds
 		return
-	case fault.Status == http.StatusInternalServerError:
+	case answer.Status == http.StatusInternalServerError:
 		level = slog.LevelError
-	case fault.Status > http.StatusInternalServerError:
+	case answer.Status > http.StatusInternalServerError:
 		level = slog.LevelWarn
-	case fault.Status != statusClientGone:
+	case answer.Status != statusClientGone:
 		return
 	}
-	f.Log.Log(ctx, level, "request failed", "request_id", RequestID(ctx), "operation", operation, "status", fault.Status, "error", err)
+	g.Log.Log(ctx, level, "request failed", "request_id", RequestID(ctx), "operation", operation, "status", answer.Status, "error", err)
 }
 
 type headKey struct{}

@@ -60,17 +60,17 @@ func (u *userTests) end(user int64) {
 // a time and a minute, and only an administrator is told of Unix sockets,
 // link-local addresses and pgam's own ports, and how exactly a host did not
 // answer.
-func (f *Group) Test(ctx context.Context, t target.Target) (live.Report, error) {
+func (g *Group) Test(ctx context.Context, t target.Target) (live.Report, error) {
 	user, _ := User(ctx)
 	admin := user.Role.Allows(account.Admin)
-	if what := f.offLimits(t); what != "" && !admin {
+	if what := g.offLimits(t); what != "" && !admin {
 		return live.Report{}, NewError(http.StatusForbidden, "The server is at "+what+": only an administrator may test it")
 	}
-	if !f.tests.begin(user.ID, f.Now().Unix()/60) {
+	if !g.tests.begin(user.ID, g.Now().Unix()/60) {
 		return live.Report{}, NewError(http.StatusTooManyRequests, "Too many tests of servers: wait for those under way, or a minute").with("Retry-After", "60")
 	}
-	defer f.tests.end(user.ID)
-	report := f.Live.Test(ctx, t)
+	defer g.tests.end(user.ID)
+	report := g.Live.Test(ctx, t)
 	if !admin {
 		blur(&report)
 	}
@@ -79,7 +79,7 @@ func (f *Group) Test(ctx context.Context, t target.Target) (live.Report, error) 
 
 // offLimits says what of a server's addresses is none of an operator's; empty:
 // nothing.
-func (f *Group) offLimits(t target.Target) string {
+func (g *Group) offLimits(t target.Target) string {
 	if strings.HasPrefix(t.Endpoint.Host, "/") {
 		return "a Unix socket"
 	}
@@ -96,7 +96,7 @@ func (f *Group) offLimits(t target.Target) string {
 		switch {
 		case err == nil && ip.IsLinkLocalUnicast():
 			return "a link-local address"
-		case (err == nil && (ip.IsLoopback() || ip.IsUnspecified()) || strings.EqualFold(host, "localhost")) && slices.Contains(f.OwnPorts, at.port):
+		case (err == nil && (ip.IsLoopback() || ip.IsUnspecified()) || strings.EqualFold(host, "localhost")) && slices.Contains(g.OwnPorts, at.port):
 			return "a port of pgam's own"
 		}
 	}

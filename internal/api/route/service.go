@@ -6,74 +6,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/target"
 )
-
-// Catalog keeps what people tell pgam: servers, SSH keys, and who may ask. What it
-// gives of a key never holds the private part.
-type Catalog interface {
-	CreateServer(ctx context.Context, t target.Target) (target.Target, error)
-	UpdateServer(ctx context.Context, name string, change func(*target.Target) error) (target.Target, error)
-	// DeleteServer leaves the history to retention, or has it removed too.
-	DeleteServer(ctx context.Context, name string, purge bool) error
-
-	SSHKeys(ctx context.Context) ([]target.ManagedKey, error)
-	SSHKey(ctx context.Context, name string) (target.ManagedKey, error)
-	CreateSSHKey(ctx context.Context, k target.ManagedKey) (target.ManagedKey, error)
-	UpdateSSHKey(ctx context.Context, name string, change func(*target.ManagedKey) error) (target.ManagedKey, error)
-	DeleteSSHKey(ctx context.Context, name string) error
-
-	auth.Ledger
-	Account(ctx context.Context, login string) (account.User, error)
-	AccountByID(ctx context.Context, id int64) (account.User, error)
-	// NoteLogin notes a login that was good; known says that its network was
-	// known before.
-	NoteLogin(ctx context.Context, id int64, attempt account.LoginAttempt, known bool) error
-	// EndSession ends the tokens of one login, the last of which expires at
-	// expiresAt.
-	EndSession(ctx context.Context, userID int64, session string, expiresAt time.Time) error
-}
-
-// Keysmith makes SSH keys. Its errors wrap target.ErrKeyInvalid.
-type Keysmith interface {
-	// GenerateKey fills all of the key but its name and description; bits of
-	// zero are the usual ones of the kind, ed25519 or rsa.
-	GenerateKey(k *target.ManagedKey, kind string, bits int) error
-	// ReadKey fills what the private part says, opened by the passphrase.
-	ReadKey(k *target.ManagedKey) error
-}
-
-// Live knows the servers, and answers questions about now. The errors of these are
-// *live.Error.
-type Live interface {
-	Servers() []target.Target
-	Server(name string) (target.Target, error)
-	// SecretsBroken reports which stored secrets do not open: the password of
-	// PostgreSQL, and what logs in over SSH.
-	SecretsBroken(id target.ID) (password, shell bool)
-	// Refresh reads the servers anew, after a change.
-	Refresh(ctx context.Context) error
-
-	Activity(ctx context.Context, t target.Target, all bool) (live.Activity, error)
-	Locks(ctx context.Context, t target.Target) (live.Locks, error)
-	// Listen gives the ticks of a server; its error is live.ErrTooManyListeners,
-	// live.ErrTooManyOfOne or live.ErrStreamEnded.
-	Listen(ctx context.Context, t target.Target, who string, every time.Duration) (*live.Listener, error)
-	// Views calls unseen, if it is not nil, for each server whose disks could
-	// not be seen: at once for several.
-	Views(ctx context.Context, servers []target.Target, unseen func(ctx context.Context, i int)) []live.View
-	Disks(ctx context.Context, t target.Target) live.Disks
-	DatabaseSize(ctx context.Context, t target.Target, name string) (bytes int64, ok bool, err error)
-	Test(ctx context.Context, t target.Target) live.Report
-	// HostKey reads a host's public key; the error wraps target.ErrInvalid.
-	HostKey(line string) (live.HostKey, error)
-	// Pools says what is known of the pools of these questions.
-	Pools() []live.PoolStatus
-}
 
 // History answers questions about the past: of a server, of its databases and
 // disks, of all servers, and of what all that takes.
@@ -104,18 +42,13 @@ type History interface {
 
 // Services is what handlers ask. Everything but Now must be there.
 type Services struct {
-	Catalog   Catalog
-	Live      Live
+	Catalog   *catalog.Catalog
+	Live      *live.Live
 	History   History
-	Keysmith  Keysmith
 	Settings  Settings
 	Passwords *auth.Hasher
 	Tokens    *auth.Tokens
 	Logins    *auth.Guard
-	// What errors of the others wrap when stats_db cannot be reached, when it
-	// took longer than a statement may, when another session held a lock, and when
-	// a change was sent and not confirmed; what is known of that follows.
-	Unavailable, TooSlow, Locked, Unconfirmed error
 	// Healthy says whether stats_db can be used.
 	Healthy func(ctx context.Context) bool
 	Log     *slog.Logger
@@ -130,10 +63,9 @@ type Services struct {
 // Check reports what is missing.
 func (s *Services) Check() error {
 	switch {
-	case s.Catalog == nil, s.Live == nil, s.History == nil, s.Keysmith == nil, s.Settings == nil:
+	case s.Catalog == nil, s.Live == nil, s.History == nil, s.Settings == nil:
 		return errors.New("API without all of its services")
-	case s.Passwords == nil, s.Tokens == nil, s.Logins == nil, s.Healthy == nil, s.Log == nil,
-		s.Unavailable == nil, s.TooSlow == nil, s.Locked == nil, s.Unconfirmed == nil:
+	case s.Passwords == nil, s.Tokens == nil, s.Logins == nil, s.Healthy == nil, s.Log == nil:
 		return errors.New("API without passwords, tokens, health or log")
 	}
 	if s.Now == nil {

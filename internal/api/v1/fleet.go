@@ -173,7 +173,7 @@ type fleetActivityBody struct {
 	To          time.Time   `json:"to"`
 	StepSeconds int64       `json:"step_seconds"`
 	Grain       string      `json:"grain" enum:"minute,hour,day" doc:"The coarsest sums that the answer was made from."`
-	Times       instants    `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 	Sessions    classSeries `json:"average_active_sessions" doc:"By wait class, added up over the servers; null: nothing is known."`
 	PerServer   []*float64  `json:"average_active_sessions_per_server" nullable:"false" doc:"All classes, divided by servers."`
 	Servers     []int64     `json:"servers" nullable:"false" doc:"Servers of which something is known in the bucket."`

@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -54,47 +53,19 @@ type activityInputs struct {
 }
 
 type activitySeries struct {
-	Server      string        `json:"server"`
-	From        time.Time     `json:"from" doc:"As answered: whole minutes, unless the step is shorter; wider where nothing finer is kept."`
-	To          time.Time     `json:"to"`
-	StepSeconds int64         `json:"step_seconds"`
-	Grain       string        `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
-	GroupBy     string        `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
-	Times       instants      `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
-	Sessions    *classSeries  `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
-	Series      manySeries    `json:"series,omitzero" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
-	Other       averageSeries `json:"other,omitempty" doc:"Average active sessions of all other keys; with a filter also what sums do not list by key, whether it fits or not."`
-	OtherKeys   *int          `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
-	MaxSessions countSeries   `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
-	Coverage    coverageRow   `json:"coverage"`
-}
-
-// AppendJSON appends the answer as JSON.
-func (b activitySeries) AppendJSON(to []byte) []byte {
-	to = appendField(append(to, '{'), "server", b.Server)
-	to = appendField(to, "from", b.From)
-	to = appendField(to, "to", b.To)
-	to = appendField(to, "step_seconds", b.StepSeconds)
-	to = appendField(to, "grain", b.Grain)
-	if b.GroupBy != "" {
-		to = appendField(to, "group_by", b.GroupBy)
-	}
-	to = appendField(to, "times", b.Times)
-	if b.Sessions != nil {
-		to = appendField(to, "average_active_sessions", b.Sessions)
-	}
-	if b.Series != nil {
-		to = appendField(to, "series", b.Series)
-	}
-	if len(b.Other) > 0 {
-		to = appendField(to, "other", b.Other)
-	}
-	if b.OtherKeys != nil {
-		to = appendField(to, "other_keys", *b.OtherKeys)
-	}
-	to = appendField(to, "max_sessions", b.MaxSessions)
-	to = appendField(to, "coverage", b.Coverage)
-	return append(to, '}')
+	Server      string       `json:"server"`
+	From        time.Time    `json:"from" doc:"As answered: whole minutes, unless the step is shorter; wider where nothing finer is kept."`
+	To          time.Time    `json:"to"`
+	StepSeconds int64        `json:"step_seconds"`
+	Grain       string       `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
+	GroupBy     string       `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
+	Times       []time.Time  `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Sessions    *classSeries `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`
+	Series      []keySeries  `json:"series,omitzero" doc:"Grouped by anything else: one a key, the most frequent of the range first."`
+	Other       []*float64   `json:"other,omitempty" doc:"Average active sessions of all other keys; with a filter also what sums do not list by key, whether it fits or not."`
+	OtherKeys   *int         `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
+	MaxSessions []*int32     `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
+	Coverage    coverageRow  `json:"coverage"`
 }
 
 // ValueRow is one value of a dimension.
@@ -119,48 +90,21 @@ func keyOf(k history.Key) ValueRow {
 
 type keySeries struct {
 	ValueRow
-	Sessions averageSeries `json:"average_active_sessions" nullable:"false" doc:"One element a bucket; null: no tick was answered."`
-}
-
-// manySeries are those of several keys.
-type manySeries []keySeries
-
-// AppendJSON implements selfWriter.
-func (m manySeries) AppendJSON(to []byte) []byte {
-	return appendSeries(to, m, func(to []byte, k keySeries) []byte {
-		to = bytes.TrimSuffix(appendValue(to, k.ValueRow), []byte("}"))
-		return append(appendField(to, "average_active_sessions", k.Sessions), '}')
-	})
+	Sessions []*float64 `json:"average_active_sessions" nullable:"false" doc:"One element a bucket; null: no tick was answered."`
 }
 
 type classSeries struct {
-	CPU               averageSeries `json:"cpu" nullable:"false"`
-	Lock              averageSeries `json:"lock" nullable:"false"`
-	LWLock            averageSeries `json:"lwlock" nullable:"false"`
-	IO                averageSeries `json:"io" nullable:"false"`
-	IPC               averageSeries `json:"ipc" nullable:"false"`
-	Client            averageSeries `json:"client" nullable:"false"`
-	Timeout           averageSeries `json:"timeout" nullable:"false"`
-	Buffer            averageSeries `json:"buffer" nullable:"false"`
-	Extension         averageSeries `json:"extension" nullable:"false"`
-	Other             averageSeries `json:"other" nullable:"false"`
-	IdleInTransaction averageSeries `json:"idle_in_transaction" nullable:"false"`
-}
-
-// AppendJSON implements selfWriter.
-func (c *classSeries) AppendJSON(to []byte) []byte {
-	to = appendField(append(to, '{'), "cpu", c.CPU)
-	to = appendField(to, "lock", c.Lock)
-	to = appendField(to, "lwlock", c.LWLock)
-	to = appendField(to, "io", c.IO)
-	to = appendField(to, "ipc", c.IPC)
-	to = appendField(to, "client", c.Client)
-	to = appendField(to, "timeout", c.Timeout)
-	to = appendField(to, "buffer", c.Buffer)
-	to = appendField(to, "extension", c.Extension)
-	to = appendField(to, "other", c.Other)
-	to = appendField(to, "idle_in_transaction", c.IdleInTransaction)
-	return append(to, '}')
+	CPU               []*float64 `json:"cpu" nullable:"false"`
+	Lock              []*float64 `json:"lock" nullable:"false"`
+	LWLock            []*float64 `json:"lwlock" nullable:"false"`
+	IO                []*float64 `json:"io" nullable:"false"`
+	IPC               []*float64 `json:"ipc" nullable:"false"`
+	Client            []*float64 `json:"client" nullable:"false"`
+	Timeout           []*float64 `json:"timeout" nullable:"false"`
+	Buffer            []*float64 `json:"buffer" nullable:"false"`
+	Extension         []*float64 `json:"extension" nullable:"false"`
+	Other             []*float64 `json:"other" nullable:"false"`
+	IdleInTransaction []*float64 `json:"idle_in_transaction" nullable:"false"`
 }
 
 func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*output[activitySeries], error) {
@@ -186,12 +130,12 @@ func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*outpu
 }
 
 // averages divides samples by ticks.
-func averages(samples, answered []int64) averageSeries {
-	values, series := make([]float64, len(answered)), make(averageSeries, len(answered))
+func averages(samples, answered []int64) []*float64 {
+	values, series := make([]float64, len(answered)), make([]*float64, len(answered))
 	for i := range answered {
 		if answered[i] > 0 {
 			if samples != nil {
-				values[i] = average(samples[i], answered[i])
+				values[i] = rounded(average(samples[i], answered[i]))
 			}
 			series[i] = &values[i]
 		}
@@ -200,7 +144,7 @@ func averages(samples, answered []int64) averageSeries {
 }
 
 func seriesOf(server string, a history.ActivityBy) activitySeries {
-	most := make(countSeries, len(a.Times))
+	most := make([]*int32, len(a.Times))
 	for i := range a.MaxSessions {
 		if a.Answered[i] > 0 {
 			most[i] = &a.MaxSessions[i]
@@ -216,7 +160,7 @@ func seriesOf(server string, a history.ActivityBy) activitySeries {
 		return body
 	}
 	body.GroupBy, body.Other, body.OtherKeys = string(a.By), averages(a.Tail, a.Answered), &a.TailKeys
-	body.Series = make(manySeries, 0, len(a.Keys)) // none is not the same as not grouped
+	body.Series = make([]keySeries, 0, len(a.Keys)) // none is not the same as not grouped
 	for i, key := range a.Keys {
 		body.Series = append(body.Series, keySeries{keyOf(key), averages(a.Samples[i], a.Answered)})
 	}
@@ -224,7 +168,7 @@ func seriesOf(server string, a history.ActivityBy) activitySeries {
 }
 
 func classesOf(a history.ActivityBy) *classSeries {
-	of := func(class sample.WaitClass) averageSeries {
+	of := func(class sample.WaitClass) []*float64 {
 		for i, key := range a.Keys {
 			if key.Label == class.String() {
 				return averages(a.Samples[i], a.Answered)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/api/route"
+	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -82,7 +83,7 @@ func (r routes) createKey(ctx context.Context, in *struct{ Body keyNew }) (*outp
 		kind, bits := "ed25519", 0
 		set(&kind, b.Type)
 		set(&bits, b.Bits)
-		err = r.Keysmith.GenerateKey(&k, kind, bits)
+		err = live.GenerateKey(&k, kind, bits)
 	case b.Type != nil || b.Bits != nil:
 		err = route.NewError(http.StatusUnprocessableEntity, "type and bits are of a key to make: leave them out where private_key is sent")
 	default:
@@ -90,7 +91,7 @@ func (r routes) createKey(ctx context.Context, in *struct{ Body keyNew }) (*outp
 		if b.Passphrase != nil {
 			k.Passphrase = secret.New(*b.Passphrase)
 		}
-		err = r.Keysmith.ReadKey(&k)
+		err = live.ReadKey(&k)
 	}
 	if err != nil {
 		return nil, err

@@ -29,12 +29,12 @@ func (in *seriesInput) plan(now time.Time) (history.SeriesPlan, error) {
 
 // SeriesHead is what every answer of series of databases begins with.
 type SeriesHead struct {
-	Server      string    `json:"server"`
-	From        time.Time `json:"from" doc:"As answered: whole hours or days where the grain is one."`
-	To          time.Time `json:"to"`
-	StepSeconds int64     `json:"step_seconds"`
-	Grain       string    `json:"grain" enum:"sample,hour,4hour,day" doc:"What the answer was made from."`
-	Times       instants  `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Server      string      `json:"server"`
+	From        time.Time   `json:"from" doc:"As answered: whole hours or days where the grain is one."`
+	To          time.Time   `json:"to"`
+	StepSeconds int64       `json:"step_seconds"`
+	Grain       string      `json:"grain" enum:"sample,hour,4hour,day" doc:"What the answer was made from."`
+	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 }
 
 func headOf(server string, plan history.SeriesPlan, times []time.Time) SeriesHead {
@@ -148,13 +148,13 @@ func (r routes) historySizes(ctx context.Context, in *seriesInput) (*output[data
 }
 
 type coverageSeriesRow struct {
-	StepSeconds int64    `json:"step_seconds"`
-	Times       instants `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
-	Planned     []int64  `json:"planned" nullable:"false"`
-	OK          []int64  `json:"ok" nullable:"false"`
-	Degraded    []int64  `json:"degraded" nullable:"false"`
-	Failed      []int64  `json:"failed" nullable:"false"`
-	Skipped     []int64  `json:"skipped" nullable:"false"`
+	StepSeconds int64       `json:"step_seconds"`
+	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
+	Planned     []int64     `json:"planned" nullable:"false"`
+	OK          []int64     `json:"ok" nullable:"false"`
+	Degraded    []int64     `json:"degraded" nullable:"false"`
+	Failed      []int64     `json:"failed" nullable:"false"`
+	Skipped     []int64     `json:"skipped" nullable:"false"`
 }
 
 type coverageBody struct {

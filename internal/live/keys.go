@@ -1,4 +1,4 @@
-package main
+package live
 
 import (
 	"errors"
@@ -9,11 +9,10 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// keysmith makes SSH keys for the API, which itself knows nothing of SSH.
-type keysmith struct{}
-
-// GenerateKey implements route.Keysmith.
-func (keysmith) GenerateKey(k *target.ManagedKey, kind string, bits int) error {
+// GenerateKey fills all of an SSH key but its name and description; bits of zero
+// are the usual ones of the kind, ed25519 or rsa. The error wraps
+// target.ErrKeyInvalid where the key is what is wrong.
+func GenerateKey(k *target.ManagedKey, kind string, bits int) error {
 	pair, err := remote.GenerateKey(kind, bits, k.Name)
 	if err != nil {
 		return keyFault("", err)
@@ -22,8 +21,9 @@ func (keysmith) GenerateKey(k *target.ManagedKey, kind string, bits int) error {
 	return nil
 }
 
-// ReadKey implements route.Keysmith.
-func (keysmith) ReadKey(k *target.ManagedKey) error {
+// ReadKey fills what an SSH key's private part says, opened by its passphrase. The
+// error is as of GenerateKey.
+func ReadKey(k *target.ManagedKey) error {
 	pair, err := remote.ParseKey(k.Private, k.Passphrase)
 	if err != nil {
 		return keyFault("private_key cannot be used: ", err)
