@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"encoding/binary"
@@ -21,7 +21,7 @@ const maxAside = 64 << 20
 type SetAside struct {
 	Seq    uint64
 	Server target.ID // 0: the record cannot be read, or is of the monitor itself
-	At     time.Time // when it was set aside; zero: by a version that did not note it
+	At     time.Time // when it was set aside
 	Why    string
 	Bytes  int64
 	Visits int // 0: it cannot be read
@@ -32,20 +32,20 @@ type SetAside struct {
 // Quarantine sets copies aside of what these records have of a server, because
 // stats_db refuses it; Replay brings them back. What else is in the records may
 // still be wanted: they wait until Done.
-func (s *Spool) Quarantine(server target.ID, why string, seqs ...uint64) error {
-	return s.setAside(why, seqs, server, func(seq uint64, value []byte) []byte { return only(seq, value, server) })
+func (j *Journal) Quarantine(server target.ID, why string, seqs ...uint64) error {
+	return j.setAside(why, seqs, server, func(seq uint64, value []byte) []byte { return only(seq, value, server) })
 }
 
 // setAside keeps what part gives of records, once for each server.
-func (s *Spool) setAside(why string, seqs []uint64, server target.ID, part func(uint64, []byte) []byte) error {
-	s.syncing.Lock() // nobody deletes the records meanwhile
-	defer s.syncing.Unlock()
-	waiting := s.inMemory(seqs)
+func (j *Journal) setAside(why string, seqs []uint64, server target.ID, part func(uint64, []byte) []byte) error {
+	j.syncing.Lock() // nobody deletes the records meanwhile
+	defer j.syncing.Unlock()
+	waiting := j.inMemory(seqs)
 	var added, dropped, count, bytes int64
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		s.mu.Lock()
-		count, bytes = s.stats.Aside, s.stats.AsideBytes
-		s.mu.Unlock()
+	err := j.db.Update(func(tx *bbolt.Tx) error {
+		j.mu.Lock()
+		count, bytes = j.stats.Aside, j.stats.AsideBytes
+		j.mu.Unlock()
 		added, dropped = 0, 0
 		q := tx.Bucket(bucketQuarantine)
 		for _, seq := range seqs {
@@ -57,46 +57,48 @@ func (s *Spool) setAside(why string, seqs []uint64, server target.ID, part func(
 			if value = part(seq, value); value == nil || q.Get(at) != nil {
 				continue
 			}
-			e := encoder{}
-			e.time(time.Now())
-			e.str(why)
-			if err := q.Put(at, append(e.b, value...)); err != nil {
+			label, err := encoding.Marshal(asideLabel{At: time.Now().UnixMicro(), Why: why})
+			if err != nil {
 				return err
 			}
-			added, count, bytes = added+1, count+1, bytes+int64(len(e.b)+len(value))
+			label = append(label, value...)
+			if err := q.Put(at, label); err != nil {
+				return err
+			}
+			added, count, bytes = added+1, count+1, bytes+int64(len(label))
 		}
 		c := q.Cursor()
-		for k, v := c.First(); k != nil && bytes > s.cfg.MaxAside && count > 1; k, v = c.First() {
+		for k, v := c.First(); k != nil && bytes > j.cfg.MaxAside && count > 1; k, v = c.First() {
 			dropped, count, bytes = dropped+1, count-1, bytes-int64(len(v))
 			if err := q.Delete(slices.Clone(k)); err != nil {
 				return err
 			}
 		}
-		return putCounts(tx, s.stored, count)
+		return putCounts(tx, j.stored, count)
 	})
 	if err != nil {
 		return fmt.Errorf("set records of server %d aside: %w", server, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Quarantined += added
-	s.stats.AsideDropped += dropped
-	s.stats.Aside, s.stats.AsideBytes = count, bytes
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.stats.Quarantined += added
+	j.stats.AsideDropped += dropped
+	j.stats.Aside, j.stats.AsideBytes = count, bytes
 	return nil
 }
 
 // Keep lets everything in these records go that is not of these servers: stats_db
 // has it. The rest waits where it was.
-func (s *Spool) Keep(left map[uint64][]target.ID) error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+func (j *Journal) Keep(left map[uint64][]target.ID) error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
 	seqs := make([]uint64, 0, len(left))
 	for seq := range left {
 		seqs = append(seqs, seq)
 	}
-	waiting := s.inMemory(seqs)
+	waiting := j.inMemory(seqs)
 	kept := make(map[uint64][]byte, len(left))
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := j.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketRecords)
 		for _, seq := range seqs {
 			value, onDisk := waiting[seq], false
@@ -119,28 +121,28 @@ func (s *Spool) Keep(left map[uint64][]target.ID) error {
 	if err != nil {
 		return fmt.Errorf("keep parts of records: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for seq, value := range kept {
-		if size, live := s.sizes[seq]; live {
-			s.bytes += int64(len(value)) - size
-			s.sizes[seq] = int64(len(value))
+		if size, live := j.sizes[seq]; live {
+			j.bytes += int64(len(value)) - size
+			j.sizes[seq] = int64(len(value))
 		}
 	}
-	for i := range s.unsynced {
-		if value := kept[s.unsynced[i].seq]; value != nil {
-			s.unsynced[i].value = value
+	for i := range j.unsynced {
+		if value := kept[j.unsynced[i].seq]; value != nil {
+			j.unsynced[i].value = value
 		}
 	}
 	return nil
 }
 
 // inMemory gives those of these records that are not on disk.
-func (s *Spool) inMemory(seqs []uint64) map[uint64][]byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (j *Journal) inMemory(seqs []uint64) map[uint64][]byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	found := make(map[uint64][]byte)
-	for _, r := range s.unsynced {
+	for _, r := range j.unsynced {
 		if slices.Contains(seqs, r.seq) {
 			found[r.seq] = r.value
 		}
@@ -151,13 +153,10 @@ func (s *Spool) inMemory(seqs []uint64) map[uint64][]byte {
 // only gives a record with the visits of these servers, nil if it has none.
 func only(seq uint64, value []byte, servers ...target.ID) []byte {
 	kept := make([]byte, sumBytes)
-	_ = split(value, func(visit []byte) error { // as far as it can be read
-		d := decoder{b: visit}
-		_ = d.byte() // the version
-		if slices.Contains(servers, target.ID(d.int())) && !d.bad {
-			kept = append(binary.BigEndian.AppendUint32(kept, uint32(len(visit))), visit...) //nolint:gosec // a visit is far smaller
+	split(value, func(server target.ID, visit []byte) {
+		if slices.Contains(servers, server) {
+			kept = append(kept, visit...)
 		}
-		return nil
 	})
 	if len(kept) == sumBytes {
 		return nil
@@ -167,8 +166,8 @@ func only(seq uint64, value []byte, servers ...target.ID) []byte {
 }
 
 // Aside lists what was set aside, the oldest first.
-func (s *Spool) Aside() (list []SetAside, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+func (j *Journal) Aside() (list []SetAside, err error) {
+	err = j.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketQuarantine).ForEach(func(k, v []byte) error {
 			one, _ := aside(k, v)
 			list = append(list, one)
@@ -181,17 +180,23 @@ func (s *Spool) Aside() (list []SetAside, err error) {
 	return list, nil
 }
 
+// asideLabel stands before a record that is set aside.
+type asideLabel struct {
+	_   struct{} `cbor:",toarray"`
+	At  int64 // microseconds since the Unix epoch
+	Why string
+}
+
 // aside reads what was set aside, and gives the record itself, nil if it cannot
-// be read. Older versions kept whole records, and no reason.
+// be read.
 func aside(k, v []byte) (one SetAside, record []byte) {
-	one = SetAside{Seq: binary.BigEndian.Uint64(k), Bytes: int64(len(v))}
-	record = v
-	if len(k) == 16 {
-		d := decoder{b: v}
-		one.Server = target.ID(binary.BigEndian.Uint64(k[8:])) //nolint:gosec // as written
-		one.At, one.Why = d.time(), d.str()
-		record = d.b
+	one = SetAside{Seq: binary.BigEndian.Uint64(k), Server: target.ID(binary.BigEndian.Uint64(k[8:])), Bytes: int64(len(v))} //nolint:gosec // as written
+	var label asideLabel
+	record, err := decoding.UnmarshalFirst(v, &label)
+	if err != nil {
+		return one, nil
 	}
+	one.At, one.Why = time.UnixMicro(label.At).UTC(), label.Why
 	visits, err := decodeRecord(one.Seq, record)
 	if err != nil {
 		return one, nil
@@ -221,17 +226,17 @@ func seen(visits []sample.Visit) (from, to time.Time) {
 // Replay brings what was set aside back to where it stood in the journal, for
 // another try: of one server, or of all where server is nil. What cannot be read
 // stays. It gives how many were brought back.
-func (s *Spool) Replay(server *target.ID) (n int, err error) {
-	if err := s.Sync(); err != nil { // Records in memory could not be joined.
+func (j *Journal) Replay(server *target.ID) (n int, err error) {
+	if err := j.Sync(); err != nil { // Records in memory could not be joined.
 		return 0, err
 	}
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
 	// What comes back may stand below the floor; the next Sync finds the new one.
-	if err := s.putStart(func(st *start) { st.Floor = 0 }); err != nil {
+	if err := j.putStart(func(st *start) { st.Floor = 0 }); err != nil {
 		return 0, err
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
+	err = j.db.Update(func(tx *bbolt.Tx) error {
 		n = 0
 		q, b := tx.Bucket(bucketQuarantine), tx.Bucket(bucketRecords)
 		var back [][]byte
@@ -252,10 +257,10 @@ func (s *Spool) Replay(server *target.ID) (n int, err error) {
 			err = errors.Join(err, q.Delete(k))
 		}
 		n = len(back)
-		if err = errors.Join(err, s.load(tx)); err != nil {
+		if err = errors.Join(err, j.load(tx)); err != nil {
 			return err
 		}
-		return putCounts(tx, s.stored, s.stats.Aside)
+		return putCounts(tx, j.stored, j.stats.Aside)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("bring back what was set aside: %w", err)
@@ -274,16 +279,16 @@ func join(seq uint64, a, b []byte) []byte {
 }
 
 // loadAside counts what is set aside.
-func (s *Spool) loadAside(tx *bbolt.Tx) error {
-	s.stats.Aside, s.stats.AsideBytes = 0, 0
+func (j *Journal) loadAside(tx *bbolt.Tx) error {
+	j.stats.Aside, j.stats.AsideBytes = 0, 0
 	return tx.Bucket(bucketQuarantine).ForEach(func(_, v []byte) error {
-		s.stats.Aside++
-		s.stats.AsideBytes += int64(len(v))
+		j.stats.Aside++
+		j.stats.AsideBytes += int64(len(v))
 		return nil
 	})
 }
 
 // unreadable sets a record aside as it is.
-func (s *Spool) unreadable(r raw, why error) error {
-	return s.setAside("the record cannot be read: "+why.Error(), []uint64{r.seq}, 0, func(uint64, []byte) []byte { return r.value })
+func (j *Journal) unreadable(r raw, why error) error {
+	return j.setAside("the record cannot be read: "+why.Error(), []uint64{r.seq}, 0, func(uint64, []byte) []byte { return r.value })
 }

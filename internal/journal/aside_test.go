@@ -1,11 +1,8 @@
-package spool
+package journal
 
 import (
-	"fmt"
 	"testing"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,11 +14,11 @@ import (
 // second.
 func of(server target.ID, n int64) *sample.Visit {
 	at := time.Unix(1_700_000_000+n, 0).UTC()
-	return &sample.Visit{Server: server, Tick: &sample.Tick{NextXID: n, Window: at, Planned: at}}
+	return &sample.Visit{Server: server, Tick: &sample.Tick{NextXID: n, Planned: at, Started: at}}
 }
 
 // together is a journal of n records, each of a visit of servers 1 and 2.
-func together(t *testing.T, dir string, n int64) *Spool {
+func together(t *testing.T, dir string, n int64) *Journal {
 	t.Helper()
 	s := mustOpen(t, dir, plenty)
 	for i := range n {
@@ -147,26 +144,4 @@ func TestAsideIsBounded(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 	mustClose(t, s)
-}
-
-// TestAsideOfOlderVersions: they kept whole records, and no reason.
-func TestAsideOfOlderVersions(t *testing.T) {
-	t.Parallel()
-	s := together(t, t.TempDir(), 1)
-	t.Cleanup(func() { mustClose(t, s) })
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketQuarantine).Put(key(1), tx.Bucket(bucketRecords).Get(key(1)))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Done(1)
-	mustSync(t, s)
-	if got := fmt.Sprint(setAside(t, s)[0].Visits); got != "2" {
-		t.Errorf("%s visits are set aside", got)
-	}
-	if n, err := s.Replay(nil); n != 1 || err != nil {
-		t.Errorf("%d were replayed, %v", n, err)
-	}
-	wantNumbers(t, s, []int64{10, 20})
 }

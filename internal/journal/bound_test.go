@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func TestBoundIsNotAFlood(t *testing.T) {
 		}
 		for range 90 {
 			now := time.Now()
-			s.Append(&sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Started: now, Window: now, Span: 15 * time.Second, Cadence: time.Second}})
+			s.Append(&sample.Visit{Server: 1, Tick: &sample.Tick{Planned: now, Started: now, Cadence: time.Second}})
 			sync()
 		}
 		if n := strings.Count(log.String(), "journal is full"); n != 2 {

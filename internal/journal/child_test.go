@@ -1,6 +1,6 @@
 //go:build unix
 
-package spool
+package journal
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ import (
 
 // childEnv makes this test binary another program, with a folder for the
 // journal after a colon.
-const childEnv = "PGAM_TEST_SPOOL_CHILD"
+const childEnv = "PGAM_TEST_JOURNAL_CHILD"
 
 func runChild(what string) int {
 	name, dir, _ := strings.Cut(what, ":")

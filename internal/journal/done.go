@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"encoding/binary"
@@ -17,59 +17,59 @@ type doneRecord struct {
 
 // keep keeps a record that is done, and reports false for one that is not on disk.
 // The lock is held.
-func (s *Spool) keep(seq uint64) bool {
-	size, waits := s.sizes[seq]
-	if !waits || slices.ContainsFunc(s.unsynced, func(r raw) bool { return r.seq == seq }) {
+func (j *Journal) keep(seq uint64) bool {
+	size, waits := j.sizes[seq]
+	if !waits || slices.ContainsFunc(j.unsynced, func(r raw) bool { return r.seq == seq }) {
 		return false
 	}
-	s.bytes -= size
-	delete(s.sizes, seq)
-	s.kept[seq] = doneRecord{size, time.Now()}
-	s.marks[seq] = true
+	j.bytes -= size
+	delete(j.sizes, seq)
+	j.kept[seq] = doneRecord{size, time.Now()}
+	j.marks[seq] = true
 	return true
 }
 
 // expire gives up what was kept for long enough, or stands in the way of what
 // waits. The lock is held.
-func (s *Spool) expire(now time.Time) {
-	if len(s.kept) == 0 {
+func (j *Journal) expire(now time.Time) {
+	if len(j.kept) == 0 {
 		return
 	}
-	held := s.bytes
-	for _, r := range s.kept {
+	held := j.bytes
+	for _, r := range j.kept {
 		held += r.size
 	}
-	for _, seq := range slices.Sorted(maps.Keys(s.kept)) {
-		r := s.kept[seq]
-		if held <= s.cfg.MaxBytes && now.Sub(r.at) < s.cfg.KeepDone && !now.Before(r.at) {
+	for _, seq := range slices.Sorted(maps.Keys(j.kept)) {
+		r := j.kept[seq]
+		if held <= j.cfg.MaxBytes && now.Sub(r.at) < j.cfg.KeepDone && !now.Before(r.at) {
 			continue
 		}
 		held -= r.size
-		delete(s.kept, seq)
-		delete(s.marks, seq)
-		s.done = append(s.done, seq)
+		delete(j.kept, seq)
+		delete(j.marks, seq)
+		j.done = append(j.done, seq)
 	}
 }
 
 // Again brings back what is done and still kept: stats_db may have lost it.
-func (s *Spool) Again() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for seq, r := range s.kept {
-		s.sizes[seq] = r.size
-		s.bytes += r.size
-		s.marks[seq] = true
+func (j *Journal) Again() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for seq, r := range j.kept {
+		j.sizes[seq] = r.size
+		j.bytes += r.size
+		j.marks[seq] = true
 	}
-	clear(s.kept)
+	clear(j.kept)
 }
 
 // allDone gives a record up to which all are done. The lock is held.
-func (s *Spool) allDone() uint64 {
-	if len(s.kept) == 0 {
+func (j *Journal) allDone() uint64 {
+	if len(j.kept) == 0 {
 		return 0
 	}
-	done := s.last
-	for seq := range s.sizes {
+	done := j.last
+	for seq := range j.sizes {
 		done = min(done, seq-1)
 	}
 	return done
@@ -77,12 +77,12 @@ func (s *Spool) allDone() uint64 {
 
 // takeMarks gives the marks to be written: when a record was done, zero: it is
 // not. The lock is held.
-func (s *Spool) takeMarks() map[uint64]time.Time {
-	taken := make(map[uint64]time.Time, len(s.marks))
-	for seq := range s.marks {
-		taken[seq] = s.kept[seq].at
+func (j *Journal) takeMarks() map[uint64]time.Time {
+	taken := make(map[uint64]time.Time, len(j.marks))
+	for seq := range j.marks {
+		taken[seq] = j.kept[seq].at
 	}
-	clear(s.marks)
+	clear(j.marks)
 	return taken
 }
 
@@ -116,8 +116,8 @@ func writeMarks(tx *bbolt.Tx, marks map[uint64]time.Time, deleted []uint64) erro
 }
 
 // loadDone tells records that are done from those that wait.
-func (s *Spool) loadDone(tx *bbolt.Tx) error {
-	s.kept, s.marks = make(map[uint64]doneRecord), make(map[uint64]bool)
+func (j *Journal) loadDone(tx *bbolt.Tx) error {
+	j.kept, j.marks = make(map[uint64]doneRecord), make(map[uint64]bool)
 	b := tx.Bucket(bucketDone)
 	if b == nil {
 		return nil
@@ -128,10 +128,10 @@ func (s *Spool) loadDone(tx *bbolt.Tx) error {
 			return nil // A mark that cannot be read is none: what is written twice is stored once.
 		}
 		seq := binary.BigEndian.Uint64(k)
-		if size, there := s.sizes[seq]; there {
-			s.kept[seq] = doneRecord{size, time.Unix(0, int64(binary.BigEndian.Uint64(v)))} //nolint:gosec // as written
-			s.bytes -= size
-			delete(s.sizes, seq)
+		if size, there := j.sizes[seq]; there {
+			j.kept[seq] = doneRecord{size, time.Unix(0, int64(binary.BigEndian.Uint64(v)))} //nolint:gosec // as written
+			j.bytes -= size
+			delete(j.sizes, seq)
 		}
 		return nil
 	})

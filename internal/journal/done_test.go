@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"log/slog"
@@ -13,7 +13,7 @@ func TestAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		open := func(maxBytes int64) *Spool {
+		open := func(maxBytes int64) *Journal {
 			t.Helper()
 			s, err := Open(Config{Dir: dir, MaxBytes: maxBytes, KeepDone: time.Minute, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {

@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"encoding/binary"
@@ -16,11 +16,13 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/target"
 )
 
 // ErrLocked says that another process holds the journal.
 var ErrLocked = errors.New("another collector holds the journal")
+
+// ErrFormat says that the journal is one of another version of pgam.
+var ErrFormat = errors.New("the journal cannot be read")
 
 const (
 	// FileName is the journal's, in the data folder.
@@ -33,7 +35,6 @@ const (
 // The buckets.
 var (
 	bucketRecords    = []byte("records")    //nolint:gochecknoglobals // constant
-	bucketNext       = []byte("next_ids")   //nolint:gochecknoglobals // constant
 	bucketMeta       = []byte("meta")       //nolint:gochecknoglobals // constant
 	bucketDone       = []byte("done")       //nolint:gochecknoglobals // constant
 	bucketQuarantine = []byte("quarantine") //nolint:gochecknoglobals // constant
@@ -69,8 +70,8 @@ type Stats struct {
 	MaxBytes      int64 // the limit of Bytes
 }
 
-// Spool is an open journal. It is safe for concurrent use.
-type Spool struct {
+// Journal is an open journal. It is safe for concurrent use.
+type Journal struct {
 	cfg  Config
 	db   *bbolt.DB
 	lock *os.File // the folder, locked as long as the journal is open
@@ -82,7 +83,6 @@ type Spool struct {
 
 	mu       sync.Mutex
 	pending  []byte // visits added since the last Sync, encoded
-	visits   int64  // in pending
 	unsynced []raw  // records that are not on disk yet
 	sizes    map[uint64]int64
 	done     []uint64              // to be deleted
@@ -90,14 +90,12 @@ type Spool struct {
 	marks    map[uint64]bool       // of those, to be marked, or no more, with the next Sync
 	last     uint64
 	bytes    int64
-	next     map[target.ID]sample.NextIDs
-	dirty    map[target.ID]bool
 	stats    Stats
 	told     time.Time // when it was last logged that visits were dropped
 	untold   int64     // visits dropped since then
 }
 
-// raw is a record as on disk: its check sum, and visits behind their lengths.
+// raw is a record as on disk: its check sum, and visits one after the other.
 type raw struct {
 	seq   uint64
 	value []byte
@@ -109,7 +107,7 @@ const maxSeq = 1 << 40
 // Open opens or makes the journal in cfg.Dir. A file that is damaged is set aside,
 // and one begun with every record that is whole in it; the two last ones that
 // were set aside are kept.
-func Open(cfg Config) (*Spool, error) {
+func Open(cfg Config) (*Journal, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder %s: %w: give a folder that this user may write in PGAM_DATA_DIR", cfg.Dir, err)
 	}
@@ -117,36 +115,38 @@ func Open(cfg Config) (*Spool, error) {
 		cfg.MaxAside = maxAside
 	}
 	path := filepath.Join(cfg.Dir, FileName)
-	s := &Spool{cfg: cfg, dirty: make(map[target.ID]bool)}
-	err := s.lockFolder()
+	j := &Journal{cfg: cfg}
+	err := j.lockFolder()
 	if err == nil {
-		err = s.readStart()
+		err = j.readStart()
 	}
 	if err == nil {
-		err = s.openOrBegin(path)
+		err = j.openOrBegin(path)
 	}
 	if err != nil {
-		s.unlockFolder()
+		j.unlockFolder()
 		return nil, err
 	}
-	return s, nil
+	return j, nil
 }
 
 // openOrBegin opens the file, or sets it aside and begins one with what is whole in it.
-func (s *Spool) openOrBegin(path string) error {
-	err := s.open(path)
+func (j *Journal) openOrBegin(path string) error {
+	err := j.open(path)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return locked(path)
+	case errors.Is(err, ErrFormat):
+		return err
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("open %s: %w: give a folder that this user may write in PGAM_DATA_DIR", path, err)
 	case errors.As(err, new(syscall.Errno)):
 		return fmt.Errorf("open %s: %w", path, err) // the disk is full or broken, not what is in the file
 	}
-	s.salvage(path, err)
-	if err := s.open(path); err != nil {
+	j.salvage(path, err)
+	if err := j.open(path); err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
 	return nil
@@ -156,25 +156,25 @@ func locked(path string) error {
 	return fmt.Errorf("open %s: %w: stop it, or give this one another PGAM_DATA_DIR", path, ErrLocked)
 }
 
-func (s *Spool) open(path string) (err error) {
+func (j *Journal) open(path string) (err error) {
 	// bbolt reports some damage by panicking.
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("damaged: %v", r)
 		}
 	}()
-	if err := rebuild(path, s.cfg.Log); err != nil {
+	if err := rebuild(path, j.cfg.Log); err != nil {
 		return err
 	}
 	db, err := bbolt.Open(path, 0o600, options())
 	if err != nil {
 		return err
 	}
-	if err = errors.Join(makeBuckets(db), db.View(s.load)); err != nil {
+	if err = errors.Join(makeBuckets(db), db.View(j.load)); err != nil {
 		_ = db.Close() // the first error counts
 		return err
 	}
-	s.db = db
+	j.db = db
 	return nil
 }
 
@@ -187,7 +187,7 @@ func options() *bbolt.Options {
 // makeBuckets writes only to a new file: an existing journal can be opened
 // when the disk is full.
 func makeBuckets(db *bbolt.DB) error {
-	buckets := [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine} // done: when it is needed
+	buckets := [][]byte{bucketRecords, bucketMeta, bucketQuarantine} // done: when it is needed
 	missing := false
 	err := db.View(func(tx *bbolt.Tx) error {
 		missing = slices.ContainsFunc(buckets, func(name []byte) bool { return tx.Bucket(name) == nil })
@@ -208,7 +208,7 @@ func makeBuckets(db *bbolt.DB) error {
 
 // isBucket tells whether a name is that of a bucket.
 func isBucket(name []byte) bool {
-	for _, b := range [][]byte{bucketRecords, bucketNext, bucketMeta, bucketQuarantine, bucketDone} {
+	for _, b := range [][]byte{bucketRecords, bucketMeta, bucketQuarantine, bucketDone} {
 		if slices.Equal(name, b) {
 			return true
 		}
@@ -217,118 +217,97 @@ func isBucket(name []byte) bool {
 }
 
 // load learns what is waiting.
-func (s *Spool) load(tx *bbolt.Tx) error {
-	s.sizes, s.bytes, s.next = make(map[uint64]int64), 0, make(map[target.ID]sample.NextIDs)
-	s.last = tx.Bucket(bucketRecords).Sequence()
+func (j *Journal) load(tx *bbolt.Tx) error {
+	j.sizes, j.bytes = make(map[uint64]int64), 0
+	j.last = tx.Bucket(bucketRecords).Sequence()
 	c := tx.Bucket(bucketRecords).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		seq := binary.BigEndian.Uint64(k)
-		s.sizes[seq] = int64(len(v))
-		s.bytes += int64(len(v))
-		s.last = max(s.last, seq)
+		j.sizes[seq] = int64(len(v))
+		j.bytes += int64(len(v))
+		j.last = max(j.last, seq)
 	}
-	s.stored = len(s.sizes)
-	if err := s.loadDone(tx); err != nil {
-		return err
+	j.stored = len(j.sizes)
+	if j.start.Targets == nil {
+		j.start.Targets = slices.Clone(tx.Bucket(bucketMeta).Get(keyTargets))
 	}
-	err := tx.Bucket(bucketNext).ForEach(func(k, v []byte) error {
-		ids, ok := decodeIDs(k, v)
-		if ok {
-			s.next[target.ID(binary.BigEndian.Uint64(k))] = ids //nolint:gosec // as written
-		} else if len(s.start.Next) == 0 {
-			return errGarbled
-		}
-		return nil
-	})
-	s.loadStart(tx)
-	return errors.Join(err, s.loadAside(tx))
+	return errors.Join(j.loadDone(tx), j.loadAside(tx))
 }
 
 // Close syncs what is pending and releases the file.
-func (s *Spool) Close() error {
-	err := s.Sync()
-	s.syncing.Lock()
-	s.putFloor(time.Now(), true)
-	s.syncing.Unlock()
-	err = errors.Join(err, s.db.Close())
-	s.unlockFolder()
+func (j *Journal) Close() error {
+	err := j.Sync()
+	j.syncing.Lock()
+	j.putFloor(time.Now(), true)
+	j.syncing.Unlock()
+	err = errors.Join(err, j.db.Close())
+	j.unlockFolder()
 	return err
 }
 
 // Append adds a visit. It does no I/O and keeps no reference to v.
-func (s *Spool) Append(v *sample.Visit) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	const prefix = 4
-	if len(s.pending) == 0 {
-		s.pending = append(s.pending, make([]byte, sumBytes)...)
+func (j *Journal) Append(v *sample.Visit) {
+	b, err := encodeVisit(v)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil { // a type that cannot be written, which tests find
+		j.stats.DroppedVisits++
+		j.cfg.Log.Error("visit cannot be encoded and was dropped; please report this", "server_id", v.Server, "error", err)
+		return
 	}
-	at := len(s.pending)
-	s.pending = encodeVisit(append(s.pending, 0, 0, 0, 0), v)
-	binary.BigEndian.PutUint32(s.pending[at:], uint32(len(s.pending)-at-prefix)) //nolint:gosec // a visit is far smaller
-	s.visits++
-	s.learn(v)
+	if len(j.pending) == 0 {
+		j.pending = append(j.pending, make([]byte, sumBytes)...)
+	}
+	j.pending = append(j.pending, b...)
 }
 
 // Sync makes a record of what was appended since the last Sync and puts it on
 // disk, with one fsync, together with whatever failed before; records that are
 // done leave. On an error the visits wait in memory, bounded.
-func (s *Spool) Sync() error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
-	s.mu.Lock()
-	if len(s.pending) > 0 {
-		s.last++
-		binary.BigEndian.PutUint32(s.pending, sum(s.last, s.pending))
-		s.unsynced = append(s.unsynced, raw{s.last, s.pending})
-		s.sizes[s.last] = int64(len(s.pending))
-		s.bytes += int64(len(s.pending))
-		s.pending, s.visits = make([]byte, 0, len(s.pending)+len(s.pending)/4), 0
+func (j *Journal) Sync() error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	j.mu.Lock()
+	if len(j.pending) > 0 {
+		j.last++
+		binary.BigEndian.PutUint32(j.pending, sum(j.last, j.pending))
+		j.unsynced = append(j.unsynced, raw{j.last, j.pending})
+		j.sizes[j.last] = int64(len(j.pending))
+		j.bytes += int64(len(j.pending))
+		j.pending = make([]byte, 0, len(j.pending)+len(j.pending)/4)
 	}
-	s.expire(time.Now())
-	s.bound()
-	writing, done, marks := slices.Clone(s.unsynced), s.done, s.takeMarks()
-	s.done = nil
-	ids := make(map[target.ID]sample.NextIDs, len(s.dirty))
-	for id := range s.dirty {
-		ids[id] = s.next[id]
-	}
-	last := s.last
-	s.mu.Unlock()
-	if len(writing)+len(done)+len(ids)+len(marks) == 0 {
+	j.expire(time.Now())
+	j.bound()
+	writing, done, marks := slices.Clone(j.unsynced), j.done, j.takeMarks()
+	j.done = nil
+	last := j.last
+	j.mu.Unlock()
+	if len(writing)+len(done)+len(marks) == 0 {
 		return nil
 	}
-	err := s.putNext(ids)
-	if err == nil {
-		err = s.write(writing, done, ids, marks, last)
-	}
-	s.putFloor(time.Now(), false)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Failing = err != nil
+	err := j.write(writing, done, marks, last)
+	j.putFloor(time.Now(), false)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.stats.Failing = err != nil
 	if err != nil {
-		s.done = append(s.done, done...)
+		j.done = append(j.done, done...)
 		for seq := range marks {
-			s.marks[seq] = true
+			j.marks[seq] = true
 		}
 		return fmt.Errorf("write journal: %w", err)
 	}
 	if n := len(writing); n > 0 {
-		s.unsynced = slices.DeleteFunc(s.unsynced, func(r raw) bool { return r.seq <= writing[n-1].seq })
-	}
-	for id, v := range ids {
-		if s.next[id] == v {
-			delete(s.dirty, id)
-		}
+		j.unsynced = slices.DeleteFunc(j.unsynced, func(r raw) bool { return r.seq <= writing[n-1].seq })
 	}
 	return nil
 }
 
-func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.NextIDs, marks map[uint64]time.Time, last uint64) error {
-	s.mu.Lock()
-	stored, aside := s.stored, s.stats.Aside
-	s.mu.Unlock()
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+func (j *Journal) write(records []raw, done []uint64, marks map[uint64]time.Time, last uint64) error {
+	j.mu.Lock()
+	stored, aside := j.stored, j.stats.Aside
+	j.mu.Unlock()
+	err := j.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketRecords)
 		if err := writeMarks(tx, marks, done); err != nil {
 			return err
@@ -350,23 +329,18 @@ func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.Nex
 				return err
 			}
 		}
-		for id, n := range ids {
-			if err := tx.Bucket(bucketNext).Put(key(uint64(id)), encodeIDs(id, n)); err != nil { //nolint:gosec // bits
-				return err
-			}
-		}
 		// The sequence outlives the records: a number never comes twice.
 		return errors.Join(b.SetSequence(last), putCounts(tx, stored, aside))
 	})
 	if err == nil {
-		s.stored = stored
+		j.stored = stored
 	}
 	return err
 }
 
 // unsyncedBytes counts the records that are not on disk. The lock is held.
-func (s *Spool) unsyncedBytes() (n int64) {
-	for _, r := range s.unsynced {
+func (j *Journal) unsyncedBytes() (n int64) {
+	for _, r := range j.unsynced {
 		n += int64(len(r.value))
 	}
 	return n
@@ -374,86 +348,111 @@ func (s *Spool) unsyncedBytes() (n int64) {
 
 // bound drops the oldest records above the limits, but never the newest, and
 // says so at once and then every minute. The lock is held.
-func (s *Spool) bound() {
-	if s.bytes > s.cfg.MaxBytes || s.unsyncedBytes() > maxUnsynced {
-		s.dropOldest()
+func (j *Journal) bound() {
+	if j.bytes > j.cfg.MaxBytes || j.unsyncedBytes() > maxUnsynced {
+		j.dropOldest()
 	}
-	if s.untold == 0 || time.Since(s.told) < tellEvery {
+	if j.untold == 0 || time.Since(j.told) < tellEvery {
 		return
 	}
-	s.cfg.Log.Error("journal is full: the oldest visits were dropped", "visits", s.untold, "bytes", s.bytes, "max_bytes", s.cfg.MaxBytes)
-	s.told, s.untold = time.Now(), 0
+	j.cfg.Log.Error("journal is full: the oldest visits were dropped", "visits", j.untold, "bytes", j.bytes, "max_bytes", j.cfg.MaxBytes)
+	j.told, j.untold = time.Now(), 0
 }
 
 // dropOldest gives up records until the rest is within the limits. The lock is
 // held.
-func (s *Spool) dropOldest() {
-	seqs := make([]uint64, 0, len(s.sizes))
-	for seq := range s.sizes {
+func (j *Journal) dropOldest() {
+	seqs := make([]uint64, 0, len(j.sizes))
+	for seq := range j.sizes {
 		seqs = append(seqs, seq)
 	}
 	slices.Sort(seqs)
-	before := s.stats.DroppedVisits
-	for i := 0; i < len(seqs)-1 && s.bytes > s.cfg.MaxBytes; i++ {
-		s.drop(seqs[i])
+	before := j.stats.DroppedVisits
+	for i := 0; i < len(seqs)-1 && j.bytes > j.cfg.MaxBytes; i++ {
+		j.drop(seqs[i])
 	}
-	for len(s.unsynced) > 1 && s.unsyncedBytes() > maxUnsynced {
-		s.drop(s.unsynced[0].seq)
+	for len(j.unsynced) > 1 && j.unsyncedBytes() > maxUnsynced {
+		j.drop(j.unsynced[0].seq)
 	}
-	s.untold += s.stats.DroppedVisits - before
+	j.untold += j.stats.DroppedVisits - before
 }
 
 // drop gives up a record. The lock is held.
-func (s *Spool) drop(seq uint64) {
-	if i := slices.IndexFunc(s.unsynced, func(r raw) bool { return r.seq == seq }); i >= 0 {
-		s.stats.DroppedVisits += countVisits(s.unsynced[i].value)
+func (j *Journal) drop(seq uint64) {
+	if i := slices.IndexFunc(j.unsynced, func(r raw) bool { return r.seq == seq }); i >= 0 {
+		j.stats.DroppedVisits += countVisits(j.unsynced[i].value)
 	} else {
-		_ = s.db.View(func(tx *bbolt.Tx) error {
-			s.stats.DroppedVisits += countVisits(tx.Bucket(bucketRecords).Get(key(seq)))
+		_ = j.db.View(func(tx *bbolt.Tx) error {
+			j.stats.DroppedVisits += countVisits(tx.Bucket(bucketRecords).Get(key(seq)))
 			return nil
 		})
 	}
-	s.forget(seq)
+	j.forget(seq)
 }
 
 // forget marks a record as done. The lock is held. A Sync may be writing the
 // record just now: the one after it deletes it.
-func (s *Spool) forget(seq uint64) {
-	s.unsynced = slices.DeleteFunc(s.unsynced, func(r raw) bool { return r.seq == seq })
-	if size, ok := s.sizes[seq]; ok {
-		s.bytes -= size
-		delete(s.sizes, seq)
-		s.done = append(s.done, seq)
+func (j *Journal) forget(seq uint64) {
+	j.unsynced = slices.DeleteFunc(j.unsynced, func(r raw) bool { return r.seq == seq })
+	if size, ok := j.sizes[seq]; ok {
+		j.bytes -= size
+		delete(j.sizes, seq)
+		j.done = append(j.done, seq)
 	}
 }
 
-// Next gives the records after seq in their order, on disk or not, until
-// they hold maxBytes; none when there are no more. A record that cannot be
+// readBytes of a journal are read at a time.
+const readBytes = 256 << 10
+
+// Next gives the records after seq in their order, on disk or not, until they take
+// about maxBytes of memory; none when there are no more. A record that cannot be
 // read is quarantined and left out.
-func (s *Spool) Next(seq uint64, maxBytes int64) ([]sample.Record, error) {
-	for {
-		found, err := s.read(seq, maxBytes)
+func (j *Journal) Next(seq uint64, maxBytes int64) (records []sample.Record, err error) {
+	for room := maxBytes; room > 0; {
+		found, err := j.read(seq, min(maxBytes, readBytes))
 		if err != nil || len(found) == 0 {
-			return nil, err
-		}
-		records, err := s.decode(found)
-		if err != nil || len(records) > 0 {
 			return records, err
 		}
-		seq = found[len(found)-1].seq // none of these counts any more
+		for _, r := range found {
+			seq = r.seq
+			record, ok, err := j.decode(r)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				continue
+			}
+			records = append(records, record)
+			if room -= int64(len(r.value)) + footprint(record.Visits); room <= 0 {
+				break
+			}
+		}
 	}
+	return records, nil
+}
+
+// footprint is about what visits take in memory beside the text in them.
+func footprint(visits []sample.Visit) (n int64) {
+	const visitBytes, sessionBytes = 700, 72
+	for i := range visits {
+		n += visitBytes
+		if t := visits[i].Tick; t != nil {
+			n += int64(len(t.Sessions)) * sessionBytes
+		}
+	}
+	return n
 }
 
 // read gives the records after seq as they are, also those that are done but
 // not yet deleted.
-func (s *Spool) read(seq uint64, maxBytes int64) ([]raw, error) {
-	s.mu.Lock()
-	waiting := slices.Clone(s.unsynced)
-	seq = max(seq, s.allDone())
-	s.mu.Unlock()
+func (j *Journal) read(seq uint64, maxBytes int64) ([]raw, error) {
+	j.mu.Lock()
+	waiting := slices.Clone(j.unsynced)
+	seq = max(seq, j.allDone())
+	j.mu.Unlock()
 	var found []raw
 	total := int64(0)
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := j.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketRecords).Cursor()
 		for k, v := c.Seek(key(seq + 1)); k != nil && total < maxBytes; k, v = c.Next() {
 			found = append(found, raw{binary.BigEndian.Uint64(k), slices.Clone(v)})
@@ -473,99 +472,56 @@ func (s *Spool) read(seq uint64, maxBytes int64) ([]raw, error) {
 	return found, nil
 }
 
-// decode reads the visits of records that are not done.
-func (s *Spool) decode(found []raw) ([]sample.Record, error) {
-	records := make([]sample.Record, 0, len(found))
-	for _, r := range found {
-		s.mu.Lock()
-		_, live := s.sizes[r.seq]
-		s.mu.Unlock()
-		if !live {
-			continue // done, but not yet deleted
-		}
-		visits, err := decodeRecord(r.seq, r.value)
-		if err != nil {
-			s.cfg.Log.Error("journal record cannot be read and was set aside", "seq", r.seq, "error", err)
-			if err := s.unreadable(r, err); err != nil {
-				return nil, err
-			}
-			s.Done(r.seq)
-			continue
-		}
-		records = append(records, sample.Record{Seq: r.seq, Visits: visits})
+// decode reads the visits of a record, unless it is done.
+func (j *Journal) decode(r raw) (record sample.Record, ok bool, err error) {
+	j.mu.Lock()
+	_, live := j.sizes[r.seq]
+	j.mu.Unlock()
+	if !live {
+		return record, false, nil // done, but not yet deleted
 	}
-	return records, nil
+	visits, err := decodeRecord(r.seq, r.value)
+	if err == nil {
+		return sample.Record{Seq: r.seq, Visits: visits}, true, nil
+	}
+	j.cfg.Log.Error("journal record cannot be read and was set aside", "seq", r.seq, "error", err)
+	if err := j.unreadable(r, err); err != nil {
+		return record, false, err
+	}
+	j.Done(r.seq)
+	return record, false, nil
 }
 
 // Done says that stats_db has everything in these records; they leave with
 // the next Sync, or are kept for Again.
-func (s *Spool) Done(seqs ...uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (j *Journal) Done(seqs ...uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for _, seq := range seqs {
-		if s.cfg.KeepDone == 0 || !s.keep(seq) {
-			s.forget(seq)
+		if j.cfg.KeepDone == 0 || !j.keep(seq) {
+			j.forget(seq)
 		}
 	}
 }
 
 // Stats tells how the journal is doing.
-func (s *Spool) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.stats
-	st.Records, st.Bytes = len(s.sizes), s.bytes+int64(len(s.pending))
-	st.MemoryBytes = int64(len(s.pending))
-	st.MemoryBytes += s.unsyncedBytes()
-	st.MaxBytes = s.cfg.MaxBytes
+func (j *Journal) Stats() Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	st := j.stats
+	st.Records, st.Bytes = len(j.sizes), j.bytes+int64(len(j.pending))
+	st.MemoryBytes = int64(len(j.pending))
+	st.MemoryBytes += j.unsyncedBytes()
+	st.MaxBytes = j.cfg.MaxBytes
 	return st
 }
 
 // Dropped counts the visits that were given up since the process started because
 // there was no room for them.
-func (s *Spool) Dropped() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stats.DroppedVisits
+func (j *Journal) Dropped() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.stats.DroppedVisits
 }
 
 func key(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
-
-// split walks over the encoded visits of a record.
-func split(value []byte, each func([]byte) error) error {
-	if len(value) < sumBytes {
-		return errGarbled
-	}
-	value = value[sumBytes:]
-	for len(value) > 0 {
-		if len(value) < 4 {
-			return errGarbled
-		}
-		n := int(binary.BigEndian.Uint32(value))
-		if n > len(value)-4 {
-			return errGarbled
-		}
-		if err := each(value[4 : 4+n]); err != nil {
-			return err
-		}
-		value = value[4+n:]
-	}
-	return nil
-}
-
-func decodeRecord(seq uint64, value []byte) (visits []sample.Visit, err error) {
-	if !whole(seq, value) {
-		return nil, fmt.Errorf("%w: its check sum differs", errGarbled)
-	}
-	err = split(value, func(b []byte) error {
-		v, err := decodeVisit(b)
-		visits = append(visits, v)
-		return err
-	})
-	return visits, err
-}
-
-func countVisits(value []byte) (n int64) {
-	_ = split(value, func([]byte) error { n++; return nil }) // as many as can be told
-	return n
-}

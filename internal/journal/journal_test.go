@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"context"
@@ -32,7 +32,7 @@ const plenty = 1 << 30
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func mustOpen(t *testing.T, dir string, maxBytes int64) *Spool {
+func mustOpen(t *testing.T, dir string, maxBytes int64) *Journal {
 	t.Helper()
 	s, err := Open(Config{Dir: dir, MaxBytes: maxBytes, Log: quiet()})
 	if err != nil {
@@ -42,21 +42,21 @@ func mustOpen(t *testing.T, dir string, maxBytes int64) *Spool {
 }
 
 // openHere opens a journal that is closed when the test ends.
-func openHere(t *testing.T, dir string, maxBytes int64) *Spool {
+func openHere(t *testing.T, dir string, maxBytes int64) *Journal {
 	t.Helper()
 	s := mustOpen(t, dir, maxBytes)
 	t.Cleanup(func() { mustClose(t, s) })
 	return s
 }
 
-func mustClose(t *testing.T, s *Spool) {
+func mustClose(t *testing.T, s *Journal) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-func mustSync(t *testing.T, s *Spool) {
+func mustSync(t *testing.T, s *Journal) {
 	t.Helper()
 	if err := s.Sync(); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func numbered(n int64) *sample.Visit {
 }
 
 // numbers gives what waits after seq, as the numbers of visits by record.
-func numbers(t *testing.T, s *Spool, seq uint64, maxBytes int64) (out [][]int64, last uint64) {
+func numbers(t *testing.T, s *Journal, seq uint64, maxBytes int64) (out [][]int64, last uint64) {
 	t.Helper()
 	records, err := s.Next(seq, maxBytes)
 	if err != nil {
@@ -90,7 +90,7 @@ func numbers(t *testing.T, s *Spool, seq uint64, maxBytes int64) (out [][]int64,
 	return out, last
 }
 
-func wantNumbers(t *testing.T, s *Spool, want ...[]int64) {
+func wantNumbers(t *testing.T, s *Journal, want ...[]int64) {
 	t.Helper()
 	got, _ := numbers(t, s, 0, plenty)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -221,8 +221,8 @@ func filled(t *testing.T, dir string) (path string, intact []byte) {
 	long := strings.Repeat("select something that takes some room, ", 200)
 	for n := range int64(60) {
 		v := numbered(n)
-		v.Tick.Window, v.Tick.Planned = at(n), at(n)
-		v.Entries.Queries = []sample.QueryEntry{{ID: int32(n), Text: long}}
+		v.Tick.Planned = at(n)
+		v.Entries.Queries = []sample.QueryEntry{{Key: n, Text: long}}
 		s.Append(v)
 		mustSync(t, s)
 	}
@@ -288,7 +288,7 @@ func TestDamagedFile(t *testing.T) {
 			t.Fatalf("%d, %s: %v", i, c.name, err)
 		}
 		for _, r := range records {
-			if len(r.Visits) != 1 || len(r.Visits[0].Entries.Queries) != 1 || r.Visits[0].Tick.NextXID != int64(r.Visits[0].Entries.Queries[0].ID) {
+			if len(r.Visits) != 1 || len(r.Visits[0].Entries.Queries) != 1 || r.Visits[0].Tick.NextXID != r.Visits[0].Entries.Queries[0].Key {
 				t.Errorf("%d, %s: record %d was changed unseen", i, c.name, r.Seq)
 			}
 		}
@@ -341,7 +341,7 @@ func TestGarbledRecord(t *testing.T) {
 }
 
 // setAside gives what is set aside.
-func setAside(t *testing.T, s *Spool) []SetAside {
+func setAside(t *testing.T, s *Journal) []SetAside {
 	t.Helper()
 	list, err := s.Aside()
 	if err != nil {
@@ -389,41 +389,6 @@ func TestBound(t *testing.T) {
 	}
 }
 
-func TestNextIDs(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := mustOpen(t, dir, plenty)
-	if got := s.NextIDs(1); got != (sample.NextIDs{}) {
-		t.Errorf("ids of a server never seen: %+v", got)
-	}
-	s.Append(&sample.Visit{Server: 1, Entries: sample.Entries{
-		Sessions: []sample.SessionEntry{{ID: 41}, {ID: 7}},
-		Waits:    []sample.WaitEntry{{ID: 3}},
-		Queries:  []sample.QueryEntry{{ID: 11}},
-	}})
-	s.Ahead(2, sample.NextIDs{Session: 100, Query: 5, Wait: 1<<15 - 1})
-	s.Ahead(2, sample.NextIDs{Session: 90, Query: 6})
-	mustSync(t, s)
-	s.Done(1)
-	mustClose(t, s)
-	s = mustOpen(t, dir, plenty)
-	want := map[target.ID]sample.NextIDs{
-		1: {Session: 42, Query: 12, Wait: 4},
-		2: {Session: 100, Query: 6, Wait: 1<<15 - 1},
-	}
-	for id, ids := range want {
-		if got := s.NextIDs(id); got != ids {
-			t.Errorf("server %d: %+v, want %+v", id, got, ids)
-		}
-	}
-	s.Append(&sample.Visit{Server: 1, Entries: sample.Entries{Waits: []sample.WaitEntry{{ID: 1<<15 - 1}}}})
-	mustClose(t, s)
-	s = openHere(t, dir, plenty)
-	if got := s.NextIDs(1).Wait; got != 1<<15-1 {
-		t.Errorf("after the last wait id comes %d", got)
-	}
-}
-
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -448,7 +413,7 @@ func outage(t *testing.T, dir string) {
 	t.Helper()
 	s := mustOpen(t, dir, plenty)
 	big := numbered(1)
-	big.Entries.Queries = []sample.QueryEntry{{ID: 1, Text: strings.Repeat("x", 1<<20)}}
+	big.Entries.Queries = []sample.QueryEntry{{Key: 1, Text: strings.Repeat("x", 1<<20)}}
 	var seqs []uint64
 	for n := range uint64(70) {
 		s.Append(big)
@@ -493,9 +458,6 @@ func TestCompaction(t *testing.T) {
 	if kept, err := s.Targets(); string(kept) != "kept" || err != nil {
 		t.Errorf("targets %q, %v", kept, err)
 	}
-	if got := s.NextIDs(1).Query; got != 2 {
-		t.Errorf("next query id %d, want 2", got)
-	}
 	s.Append(numbered(2))
 	mustSync(t, s)
 	if _, seq := numbers(t, s, 0, plenty); seq != 10 {
@@ -539,7 +501,7 @@ func TestConcurrentUse(t *testing.T) {
 			}
 		}
 	})
-	loop(func(int64) { _ = s.Stats(); s.NextIDs(1); _, _ = s.Targets() })
+	loop(func(int64) { _ = s.Stats(); _, _ = s.Targets() })
 	<-time.After(time.Second)
 	pgtest.WaitFor(t, func() bool { return s.Stats().DroppedVisits > 0 && s.Stats().Quarantined > 0 }, "all of it to be reached")
 	cancel()

@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"crypto/rand"
@@ -21,8 +21,8 @@ type holding struct {
 
 // Holder gives the name by which this journal holds the lease on stats_db, the
 // same in every run on this host, and whether it held it last as far as it knows.
-func (s *Spool) Holder() (holder string, led bool, err error) {
-	h, err := s.holding()
+func (j *Journal) Holder() (holder string, led bool, err error) {
+	h, err := j.holding()
 	if err != nil {
 		return "", false, err
 	}
@@ -35,19 +35,19 @@ func (s *Spool) Holder() (holder string, led bool, err error) {
 
 // Lead notes whether this journal's collector holds the lease. It is on disk when
 // Lead returns: a start without stats_db goes by it.
-func (s *Spool) Lead(led bool) error {
-	h, err := s.holding()
+func (j *Journal) Lead(led bool) error {
+	h, err := j.holding()
 	if err != nil || h.Led == led {
 		return err
 	}
 	h.Led = led
-	return s.putHolding(h)
+	return j.putHolding(h)
 }
 
 // holding reads the file, or begins one. What cannot be understood is another
 // journal's: one that never led.
-func (s *Spool) holding() (h holding, err error) {
-	data, err := readWhole(filepath.Join(s.cfg.Dir, leaseFile))
+func (j *Journal) holding() (h holding, err error) {
+	data, err := readWhole(filepath.Join(j.cfg.Dir, leaseFile))
 	if err == nil && json.Unmarshal(data, &h) == nil && h.ID != "" {
 		return h, nil
 	}
@@ -55,15 +55,15 @@ func (s *Spool) holding() (h holding, err error) {
 		return h, fmt.Errorf("read what the journal knows of the lease: %w", err)
 	}
 	h = holding{ID: rand.Text()[:12]}
-	return h, s.putHolding(h)
+	return h, j.putHolding(h)
 }
 
-func (s *Spool) putHolding(h holding) error {
+func (j *Journal) putHolding(h holding) error {
 	data, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("encode what the journal knows of the lease: %w", err)
 	}
-	if err := writeWhole(filepath.Join(s.cfg.Dir, leaseFile), data); err != nil {
+	if err := writeWhole(filepath.Join(j.cfg.Dir, leaseFile), data); err != nil {
 		return fmt.Errorf("keep what the journal knows of the lease: %w", err)
 	}
 	return nil

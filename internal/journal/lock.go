@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"errors"
@@ -14,27 +14,27 @@ const lockPoll = 20 * time.Millisecond
 // not: a start replaces the file by a copy, and whoever had opened the old one
 // would go on with it, or replace the new one. Where a folder cannot be locked,
 // as on some network file systems, that lock has to do.
-func (s *Spool) lockFolder() error {
-	folder, err := os.Open(s.cfg.Dir) // What is wrong with it is said when the file is opened.
+func (j *Journal) lockFolder() error {
+	folder, err := os.Open(j.cfg.Dir) // What is wrong with it is said when the file is opened.
 	if err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	s.lock = folder
+	j.lock = folder
 	for begun := time.Now(); ; {
 		err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil // Locked, or a file system without locks.
 		}
 		if time.Since(begun) > lockTimeout {
-			return locked(s.cfg.Dir)
+			return locked(j.cfg.Dir)
 		}
 		<-time.After(lockPoll)
 	}
 }
 
 // unlockFolder lets others in.
-func (s *Spool) unlockFolder() {
-	if s.lock != nil {
-		_ = s.lock.Close()
+func (j *Journal) unlockFolder() {
+	if j.lock != nil {
+		_ = j.lock.Close()
 	}
 }

@@ -1,4 +1,4 @@
-package spool_test
+package journal_test
 
 import (
 	"errors"
@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/journal"
 )
 
 // Of several that open a journal at once one gets it, and the others are told.
@@ -14,7 +14,7 @@ func TestOpenTogether(t *testing.T) {
 	t.Parallel()
 	for range 5 {
 		dir := t.TempDir()
-		first, err := spool.Open(spool.Config{Dir: dir, MaxBytes: 1 << 30, Log: slog.New(slog.DiscardHandler)})
+		first, err := journal.Open(journal.Config{Dir: dir, MaxBytes: 1 << 30, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,13 +26,13 @@ func TestOpenTogether(t *testing.T) {
 		opened := 0
 		for range 3 {
 			all.Go(func() {
-				s, err := spool.Open(spool.Config{Dir: dir, MaxBytes: 1 << 30, Log: slog.New(slog.DiscardHandler)})
+				s, err := journal.Open(journal.Config{Dir: dir, MaxBytes: 1 << 30, Log: slog.New(slog.DiscardHandler)})
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
 					opened++
 					t.Cleanup(func() { _ = s.Close() })
-				} else if !errors.Is(err, spool.ErrLocked) {
+				} else if !errors.Is(err, journal.ErrLocked) {
 					t.Errorf("not the error of a locked journal: %v", err)
 				}
 			})

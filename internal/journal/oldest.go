@@ -1,11 +1,11 @@
-package spool
+package journal
 
 import "time"
 
 // Oldest gives the planned instant of the oldest tick that waits in the
 // journal's first record; ok is false if there is none.
-func (s *Spool) Oldest() (oldest time.Time, ok bool, err error) {
-	records, err := s.Next(0, 1)
+func (j *Journal) Oldest() (oldest time.Time, ok bool, err error) {
+	records, err := j.Next(0, 1)
 	if err != nil || len(records) == 0 {
 		return oldest, false, err
 	}

@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"log/slog"
@@ -28,7 +28,7 @@ func TestOldest(t *testing.T) {
 	for second := range 3 {
 		for _, ms := range []int{500, 100} {
 			at := first.Add(time.Duration(second)*time.Second + time.Duration(ms)*time.Millisecond)
-			s.Append(&sample.Visit{Server: 1, Tick: &sample.Tick{Planned: at, Started: at, Window: first, Span: 15 * time.Second, Cadence: time.Second}})
+			s.Append(&sample.Visit{Server: 1, Tick: &sample.Tick{Planned: at, Started: at, Cadence: time.Second}})
 		}
 		if err := s.Sync(); err != nil {
 			t.Fatal(err)

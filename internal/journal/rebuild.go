@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"bytes"
@@ -98,6 +98,9 @@ func check(db *bbolt.DB) (held int64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	if err := checkFormat(tx, db.Path()); err != nil {
+		return 0, err
+	}
 	keys := make(map[string]int)
 	err = tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 		if b == nil || !isBucket(name) {

@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"cmp"
@@ -57,15 +57,15 @@ type extent struct{ at, n int64 }
 // which is set aside. Records of which only old copies were left, in free pages,
 // come back too: what is written twice is stored once. If nothing can be saved, as
 // for want of room, the new file is left to be made.
-func (s *Spool) salvage(path string, cause error) {
+func (j *Journal) salvage(path string, cause error) {
 	damaged := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405Z"))
-	w, err := s.save(path, path+".copy")
+	w, err := j.save(path, path+".copy")
 	if err != nil {
 		_ = os.Remove(path + ".copy") // if there is one
 		if renameErr := os.Rename(path, damaged); renameErr != nil {
 			return // Opening it again says what is wrong.
 		}
-		s.cfg.Log.Error("journal is damaged and was set aside; a new one is begun, as nothing could be saved", "file", damaged, "error", cause, "save_error", err)
+		j.cfg.Log.Error("journal is damaged and was set aside; a new one is begun, as nothing could be saved", "file", damaged, "error", cause, "save_error", err)
 		removeDamaged(path)
 		return
 	}
@@ -82,10 +82,10 @@ func (s *Spool) salvage(path string, cause error) {
 	if !w.from.IsZero() {
 		attrs = append(attrs, "from", w.from, "to", w.to)
 	}
-	s.cfg.Log.Error("journal is damaged: what is whole in it was saved, and the file set aside", attrs...)
+	j.cfg.Log.Error("journal is damaged: what is whole in it was saved, and the file set aside", attrs...)
 	if w.missing > 0 && !w.from.IsZero() {
 		stamp := func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-		s.Append(&sample.Visit{Server: sample.TheMonitor, Events: []sample.Event{{
+		j.Append(&sample.Visit{Server: sample.TheMonitor, Events: []sample.Event{{
 			At: w.from, Kind: sample.EventCollectorGap, Subject: "journal", Old: stamp(w.from), New: stamp(w.to),
 			Detail: fmt.Sprintf("the journal was damaged: of what was seen in this time up to %d records are lost, %d were saved", w.missing, len(w.records)),
 		}}})
@@ -93,7 +93,7 @@ func (s *Spool) salvage(path string, cause error) {
 }
 
 // save copies what is whole in a damaged file to a new one.
-func (s *Spool) save(path, to string) (*wreck, error) {
+func (j *Journal) save(path, to string) (*wreck, error) {
 	f, err := os.Open(path) //nolint:gosec // the journal
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (s *Spool) save(path, to string) (*wreck, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wreck{file: f, size: info.Size(), floor: s.start.Floor, records: make(map[uint64]extent), aside: make(map[string]extent)}
+	w := &wreck{file: f, size: info.Size(), floor: j.start.Floor, records: make(map[uint64]extent), aside: make(map[string]extent)}
 	w.last = max(w.floor, 1) - 1
 	w.scan()
 	_ = os.Remove(to) // of an earlier try
@@ -221,7 +221,7 @@ func (w *wreck) record(seq uint64, v extent) {
 		return
 	}
 	sum := crc32.New(castagnoli())
-	_, _ = sum.Write(key(seq))
+	_, _ = sum.Write(append(key(seq), format))
 	if _, err := io.Copy(sum, io.NewSectionReader(w.file, v.at+sumBytes, v.n-sumBytes)); err != nil {
 		return
 	}

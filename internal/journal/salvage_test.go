@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"bytes"
@@ -149,7 +149,7 @@ func TestDamageCostsItsPages(t *testing.T) {
 						continue
 					}
 					n := v.Tick.NextXID
-					if len(r.Visits) != 1 || len(v.Entries.Queries) != 1 || n != int64(v.Entries.Queries[0].ID) || r.Seq != uint64(n)+1 || there[r.Seq] {
+					if len(r.Visits) != 1 || len(v.Entries.Queries) != 1 || n != v.Entries.Queries[0].Key || r.Seq != uint64(n)+1 || there[r.Seq] {
 						t.Errorf("seed %d: record %d is not what it was", seed, r.Seq)
 					}
 					there[r.Seq] = true

@@ -1,4 +1,4 @@
-package spool
+package journal
 
 import (
 	"encoding/binary"
@@ -14,10 +14,11 @@ const sumBytes = 4
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// sum gives the check sum of a record and of its number: a disk that returns other
-// bytes than it was given must not become history, nor another place in it.
+// sum gives the check sum of a record, of its number and its format: a disk that
+// returns other bytes than it was given must not become history, nor another place
+// in it.
 func sum(seq uint64, value []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key(seq), castagnoli()), castagnoli(), value[sumBytes:])
+	return crc32.Update(crc32.Checksum(append(key(seq), format), castagnoli()), castagnoli(), value[sumBytes:])
 }
 
 // whole tells whether a record is as it was written.
@@ -38,17 +39,40 @@ func withoutSum(k, v []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// putCounts notes how many records there are, and how many are aside. Damage that
-// leaves a tree which can be walked, but with less in it, shows by nothing else.
+// putCounts notes in which format records are, how many there are, and how many
+// are aside. Damage that leaves a tree which can be walked, but with less in it,
+// shows by nothing else.
 func putCounts(tx *bbolt.Tx, records int, aside int64) error {
-	v := append(key(uint64(records)), key(uint64(aside))...) //nolint:gosec // not negative
-	return tx.Bucket(bucketMeta).Put(keyCounts, withSum(keyCounts, v))
+	return tx.Bucket(bucketMeta).Put(keyCounts, withSum(keyCounts, counted(records, aside)))
+}
+
+func counted(records int, aside int64) []byte {
+	return slices.Concat([]byte{format}, key(uint64(records)), key(uint64(aside))) //nolint:gosec // not negative
+}
+
+// checkFormat refuses a journal whose records are in another format: they would be
+// taken for damage. A new one has nothing noted yet.
+func checkFormat(tx *bbolt.Tx, path string) error {
+	b := tx.Bucket(bucketMeta)
+	if b == nil {
+		return nil
+	}
+	v, ok := withoutSum(keyCounts, b.Get(keyCounts))
+	if !ok || len(v) == len(counted(0, 0)) && v[0] == format {
+		return nil // or it is damaged, which is found elsewhere
+	}
+	is := "of a format before 4"
+	if len(v) == len(counted(0, 0)) {
+		is = fmt.Sprintf("of format %d", v[0])
+	}
+	return fmt.Errorf("%w: %s is %s, and this version of pgam reads format %d: let the version that wrote it write what waits in it "+
+		"to stats_db, or move the file away, which gives that up", ErrFormat, path, is, format)
 }
 
 // checkCounts compares what is there, keys by bucket, with what was noted, if it
 // was: a new journal notes it with its first write.
 func checkCounts(tx *bbolt.Tx, keys map[string]int) error {
-	for _, name := range [][]byte{bucketRecords, bucketNext, bucketMeta} {
+	for _, name := range [][]byte{bucketRecords, bucketMeta} {
 		if _, there := keys[string(name)]; !there {
 			return fmt.Errorf("%w: it has no %s", errGarbled, name)
 		}
@@ -59,7 +83,7 @@ func checkCounts(tx *bbolt.Tx, keys map[string]int) error {
 	}
 	records, aside := keys[string(bucketRecords)], keys[string(bucketQuarantine)]
 	v, ok := withoutSum(keyCounts, v)
-	if !ok || !slices.Equal(v, append(key(uint64(records)), key(uint64(aside))...)) { //nolint:gosec // not negative
+	if !ok || !slices.Equal(v, counted(records, int64(aside))) {
 		return fmt.Errorf("%w: %d records and %d set aside are not what was written", errGarbled, records, aside)
 	}
 	return nil
