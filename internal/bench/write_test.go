@@ -2,168 +2,113 @@ package bench
 
 import (
 	"context"
-	"math/rand/v2"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/sample/sampletest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/spool"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
-// worker is one synthetic session.
-type worker struct {
-	id          int32
-	life        int // ticks between statements: 1 a new one every tick
-	left        int
-	query       int32
-	queryStart  int64
-	xactStart   int64
-	wait        int16
-	class       sample.WaitClass
-	waitsLeft   int
-	longestLife int
-}
-
-// load makes ticks of fifty active sessions.
-type load struct {
-	rnd     *rand.Rand
-	zipf    *rand.Zipf
-	workers []worker
-	xid     int64
-}
-
-func newLoad(seed uint64) *load {
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	l := &load{rnd: rnd, zipf: rand.NewZipf(rnd, 1.2, 4, 299), xid: 1_000_000}
-	for i := range 50 {
-		w := worker{id: int32(i + 1)}
-		switch {
-		case i < 8:
-			w.life, w.longestLife = 300, 6000
-		case i < 20:
-			w.life, w.longestLife = 5, 60
-		default:
-			w.life, w.longestLife = 1, 1
-		}
-		l.workers = append(l.workers, w)
-	}
-	return l
-}
-
-func (l *load) tick(at, window time.Time) sample.Tick {
-	t := sample.Tick{
-		Planned: at, Started: at.Add(time.Duration(l.rnd.IntN(3)) * time.Millisecond), Window: window, Span: 15 * time.Second,
-		Cadence: time.Second, Duration: time.Duration(500+l.rnd.IntN(900)) * time.Microsecond, Backends: 150, NextXID: l.xid,
-	}
-	l.xid += int64(500 + l.rnd.IntN(500))
-	for i := range l.workers {
-		w := &l.workers[i]
-		if w.left--; w.left < 0 {
-			w.left = w.life
-			if w.longestLife > w.life {
-				w.left += l.rnd.IntN(w.longestLife - w.life)
-			}
-			w.query = int32(l.zipf.Uint64()) + 1
-			w.queryStart = at.UnixMicro() - int64(l.rnd.IntN(900_000))
-			w.xactStart = w.queryStart
-			if l.rnd.IntN(3) == 0 { // not the first statement of its transaction
-				w.xactStart -= int64(l.rnd.IntN(200_000))
-			}
-			w.waitsLeft = 0
-		}
-		if w.waitsLeft--; w.waitsLeft < 0 {
-			w.waitsLeft = l.rnd.IntN(max(1, w.life/3))
-			w.wait = int16(min(l.rnd.ExpFloat64()*6, 42)) + 1
-			w.class = sample.WaitClass(uint8(w.wait) % uint8(sample.ClassOther))
-		}
-		t.Sessions = append(t.Sessions, sample.Session{
-			Session: w.id, Wait: w.wait, Class: w.class, Query: w.query, QueryStart: w.queryStart, XactStart: w.xactStart,
-			StateChange: w.queryStart, Xmin: uint32(t.NextXID - int64(l.rnd.IntN(100))), Blocker: sample.Unset,
-		})
-	}
-	return t
-}
-
-// BenchmarkWrite measures the path from the journal's ticks to committed rows,
-// with the windows of a hundred servers in one transaction: samples a second,
-// CPU of both sides, and bytes on disk with indexes and TOAST.
+// BenchmarkWrite measures the way of ticks into the history: an hour of twenty
+// servers with fifty active sessions a second, flushed by slot and compacted by
+// bucket, in three mixes. Samples a second of flush and compaction together, CPU of
+// both sides, and bytes on disk with ledger, indexes and TOAST: of a recent row,
+// of a compacted one, and of all that is derived.
 func BenchmarkWrite(b *testing.B) {
-	const servers, windows, ticks = 100, 20, 15
-	dsn := pgtest.StatsDB(b)
-	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
-	stats := store.New(db)
-	start := time.Now().UTC().Truncate(time.Hour).Add(-24 * time.Hour)
-	if err := stats.EnsurePartitions(b.Context(), start, start.Add(30*time.Hour)); err != nil {
-		b.Fatal(err)
+	for _, mix := range []struct {
+		name       string
+		statements int
+	}{{"sessions-stay", 0}, {"new-session-in-10-samples", 6}, {"connection-for-every-statement", 1}} {
+		b.Run(mix.name, func(b *testing.B) { benchmarkWrite(b, mix.statements) })
 	}
-	pid := backendOf(b, db.Pool())
-	var samples int64
-	var wall, client, server time.Duration
-	round := 0
+}
+
+func benchmarkWrite(b *testing.B, statements int) {
+	const servers, buckets, settle = 20, 6, 60
 	for b.Loop() {
-		base := start.Add(time.Duration(round) * windows * 15 * time.Second)
-		round++
-		for w := range windows {
-			t0 := base.Add(time.Duration(w) * 15 * time.Second)
-			all := make([][]sample.Tick, servers)
-			for s := range all {
-				l := newLoad(uint64(round*1_000_000 + s*1000 + w))
-				for i := range 40 + ticks { // the first forty settle the mix
-					at := t0.Add(time.Duration(i-40) * time.Second)
-					if t := l.tick(at, t0); i >= 40 {
-						all[s] = append(all[s], t)
-					}
-				}
-			}
+		dsn := pgtest.StatsDB(b)
+		db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
+		w := ingest.New(db, sample.NewHash([16]byte{1}))
+		start := time.Now().UTC().Truncate(time.Hour).Add(-24 * time.Hour)
+		if err := w.EnsurePartitions(b.Context(), start, start.Add(time.Hour)); err != nil {
+			b.Fatal(err)
+		}
+		pid := backendOf(b, db.Pool())
+		var flushing, compacting, client, server time.Duration
+		var recent, samples int64
+		measure := func(took *time.Duration, do func() error) {
 			cpu, begin, backend := selfCPU(b), time.Now(), cpuOf(b, pid)
-			batch := sample.Batch{}
-			for s, ts := range all {
-				batch.Windows = append(batch.Windows, sample.NewWindow(target.ID(s+1), ts))
-			}
-			if err := stats.Append(b.Context(), batch); err != nil {
+			if err := do(); err != nil {
 				b.Fatal(err)
 			}
-			wall += time.Since(begin)
+			*took += time.Since(begin)
 			client += selfCPU(b) - cpu
 			server += cpuOf(b, pid) - backend
-			samples += servers * ticks * 50
 		}
+		for bucket := start; bucket.Before(start.Add(buckets * sample.BucketLength)); bucket = bucket.Add(sample.BucketLength) {
+			for id := range target.ID(servers) {
+				load := sampletest.NewLoad(uint64(bucket.Unix())+uint64(id), statements)
+				for i := range settle {
+					load.Tick(bucket.Add(time.Duration(i-settle) * time.Second))
+				}
+				for slot := bucket; slot.Before(bucket.Add(sample.BucketLength)); slot = slot.Add(sample.SlotLength) {
+					var visits []*sample.Visit
+					for at := slot; at.Before(slot.Add(sample.SlotLength)); at = at.Add(time.Second) {
+						tick := load.Tick(at)
+						visits = append(visits, &sample.Visit{Server: id + 1, Tick: &tick})
+						samples += int64(len(tick.Sessions))
+					}
+					measure(&flushing, func() error { return w.Append(b.Context(), id+1, visits) })
+				}
+			}
+			recent = max(recent, pgtest.Value[int64](b, dsn, "select pg_total_relation_size('history.activity_recent')"))
+			for id := range target.ID(servers) {
+				measure(&compacting, func() error { return w.Compact(b.Context(), id+1, bucket) })
+			}
+		}
+		size := func(pattern string) float64 {
+			return pgtest.Value[float64](b, dsn, `
+select sum(pg_total_relation_size(oid))::float8
+  from pg_class
+ where relnamespace = 'history'::regnamespace
+   and relkind = 'r'
+   and relname ~ $1`, pattern)
+		}
+		n := float64(samples)
+		b.ReportMetric(n/flushing.Seconds()/1e6, "M-flushed/s")
+		b.ReportMetric(n/compacting.Seconds()/1e6, "M-compacted/s")
+		b.ReportMetric(n/(flushing+compacting).Seconds()/1e6, "M-written/s")
+		b.ReportMetric(float64(server.Nanoseconds())/n, "server-ns/sample")
+		b.ReportMetric(float64(client.Nanoseconds())/n, "client-ns/sample")
+		b.ReportMetric(float64(recent)/n*buckets, "recent-bytes/sample")
+		b.ReportMetric(size("^activity_p")/n, "bytes/sample")
+		b.ReportMetric(size("^activity_(minute|total|rollup)_")/n, "derived-bytes/sample")
 	}
-	if samples == 0 {
-		b.Fatal("nothing written")
-	}
-	bytes := pgtest.Value[int64](b, dsn, `
-select sum(pg_total_relation_size(c.oid))::bigint
-  from pg_class c join pg_inherits i on i.inhrelid = c.oid
- where i.inhparent in ('history.activity_window'::regclass, 'history.activity_minute'::regclass)`)
-	b.ReportMetric(float64(samples)/wall.Seconds()/1e6, "Msamples/s")
-	b.ReportMetric(float64(server.Nanoseconds())/float64(samples), "server-ns/sample")
-	b.ReportMetric(float64(client.Nanoseconds())/float64(samples), "client-ns/sample")
-	b.ReportMetric(float64(bytes)/float64(samples), "bytes/sample")
 	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkJournal measures a second of a hundred servers through the
 // journal: encoding, one fsync, and reading it back.
 func BenchmarkJournal(b *testing.B) {
-	j, err := spool.Open(spool.Config{Dir: b.TempDir(), MaxBytes: 1 << 30, Log: discard()})
+	j, err := journal.Open(journal.Config{Dir: b.TempDir(), MaxBytes: 1 << 30, Log: discard()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = j.Close() }()
-	l := newLoad(1)
-	window := time.Now().UTC().Truncate(15 * time.Second)
+	l := sampletest.NewLoad(1, 0)
+	at := time.Now().UTC().Truncate(time.Second)
 	var ticks []sample.Tick
 	for i := range 100 {
-		ticks = append(ticks, l.tick(window.Add(time.Duration(i%15)*time.Second), window))
+		ticks = append(ticks, l.Tick(at.Add(time.Duration(i%15)*time.Second)))
 	}
 	var seq uint64
 	samples := 0

@@ -26,16 +26,19 @@ type worker struct {
 // seconds, most a new statement at every tick.
 type Load struct {
 	rnd     *rand.Rand
+	reuse   int
 	zipf    *rand.Zipf
 	workers []worker
 	xid     int64
 	keys    []sample.Key
 }
 
-// NewLoad makes a load that is the same for the same seed.
-func NewLoad(seed uint64) *Load {
+// NewLoad makes a load that is the same for the same seed. A session runs so many
+// statements, on average, before another takes its place: 1 is a connection for
+// every statement, 0 a session that never ends.
+func NewLoad(seed uint64, statements int) *Load {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	l := &Load{rnd: rnd, zipf: rand.NewZipf(rnd, 1.2, 4, 299), xid: 1_000_000}
+	l := &Load{rnd: rnd, reuse: statements, zipf: rand.NewZipf(rnd, 1.2, 4, 299), xid: 1_000_000}
 	for range 300 {
 		l.keys = append(l.keys, sample.Key(rnd.Uint64()))
 	}
@@ -67,6 +70,9 @@ func (l *Load) Tick(at time.Time) sample.Tick {
 			w.left = w.life
 			if w.longestLife > w.life {
 				w.left += l.rnd.IntN(w.longestLife - w.life)
+			}
+			if l.reuse > 0 && l.rnd.IntN(l.reuse) == 0 {
+				w.id = sample.Key(l.rnd.Uint64())
 			}
 			w.query = l.keys[l.zipf.Uint64()]
 			w.queryStart = at.UnixMicro() - int64(l.rnd.IntN(900_000))
