@@ -31,7 +31,7 @@ func TestSettings(t *testing.T) {
 		t.Fatalf("%s is not there", name)
 		return route.Setting{}
 	}
-	const name = "PGAM_RETENTION_WINDOWS"
+	const name = "PGAM_RETENTION_ACTIVITY"
 	if got := named(name); got.Value != "30d" || got.Source != route.SettingDefault || !got.UpdatedAt.IsZero() || got.Limits == "" || got.Description == "" {
 		t.Errorf("at first: %+v", got)
 	}
@@ -42,14 +42,14 @@ func TestSettings(t *testing.T) {
 		t.Errorf("of the environment: %+v", got)
 	}
 	fortnight, bad := " 14d ", "1s"
-	if err := s.ChangeSettings(ctx, map[string]*string{"retention_windows": &fortnight}, "admin"); err != nil {
+	if err := s.ChangeSettings(ctx, map[string]*string{"retention_activity": &fortnight}, "admin"); err != nil {
 		t.Fatal(err)
 	}
 	if got := named(name); got.Value != "14d" || got.Source != route.SettingChanged || got.UpdatedBy != "admin" || got.UpdatedAt.IsZero() {
 		t.Errorf("changed: %+v", got)
 	}
 	for wrong, says := range map[string]string{name: "1h to 36500d", "PGAM_TOKEN_KEY": "no setting that can be changed"} {
-		err := s.ChangeSettings(ctx, map[string]*string{wrong: &bad, "PGAM_REPACK": nil}, "admin")
+		err := s.ChangeSettings(ctx, map[string]*string{wrong: &bad, "PGAM_BURST_PAUSE": nil}, "admin")
 		if !errors.Is(err, route.ErrSetting) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", wrong, err)
 		}

@@ -71,7 +71,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	}
 	frame.OnStop("stats_db", func(context.Context) error { db.Close(); return nil })
 	stored, stats := catalog.New(db, keyring), store.New(db)
-	journal, err := spool.Open(spool.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.SpoolMaxBytes), KeepDone: keepDone, Log: log})
+	journal, err := spool.Open(spool.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.JournalMaxBytes), KeepDone: keepDone, Log: log})
 	if err != nil {
 		return daemon.Configuration(err)
 	}
@@ -193,7 +193,7 @@ const keepDone = 10 * time.Minute
 
 func retention(cfg config.Collector) store.Retention {
 	return store.Retention{
-		Windows: cfg.RetentionWindows.Std(), Minutes: cfg.RetentionMinutes.Std(), Databases: cfg.RetentionDatabases.Std(),
+		Windows: cfg.RetentionActivity.Std(), Minutes: cfg.RetentionMinutes.Std(), Databases: cfg.RetentionDatabases.Std(),
 		Disks: cfg.RetentionDisks.Std(), Rollups: cfg.RetentionRollups.Std(),
 		DetachConcurrently: cfg.RetentionDetachConcurrently,
 	}

@@ -254,7 +254,7 @@ func TestDisks(t *testing.T) {
 		in.add(t, one)
 	}
 
-	p := in.start(t, "PGAM_DISKS_INTERVAL=5s", "PGAM_WINDOW=5s")
+	p := in.start(t, "PGAM_DISKS_INTERVAL=5s")
 	// Whichever way it is looked at, it is the same file system.
 	const seen = `
 select coalesce(array_agg(s.name order by s.name), '{}')
@@ -295,7 +295,7 @@ select coalesce(array_agg(s.name order by s.name), '{}')
 	}
 
 	// The next start goes on with the others, and removes what is to be gone.
-	p = in.start(t, "PGAM_DISKS_INTERVAL=5s", "PGAM_WINDOW=5s")
+	p = in.start(t, "PGAM_DISKS_INTERVAL=5s")
 	began := time.Now()
 	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int64](t, in.dsn, `

@@ -94,7 +94,7 @@ func TestStartsRefused(t *testing.T) {
 				return pgtest.Value[int64](t, s.stats, "select count(*) from report.tick where time > $1 and outcome = 'ok'", since)
 			}
 
-			p := in.start(t, "PGAM_WINDOW=5s")
+			p := in.start(t)
 			pgtest.WaitFor(t, func() bool { return ticks(time.Time{}) > 0 }, "a first window")
 			p.stop(t)
 			if !tt.led {
@@ -111,7 +111,7 @@ func TestStartsRefused(t *testing.T) {
 			}
 			tt.refuse(t, s)
 			began := time.Now()
-			p = in.start(t, "PGAM_WINDOW=5s")
+			p = in.start(t)
 			if tt.led {
 				pgtest.WaitFor(t, func() bool { return p.metric(t, `pgam_ticks_total{outcome="ok"}`) >= 3 }, "ticks into the journal")
 			} else {

@@ -73,7 +73,7 @@ func TestStatsDBIsReplaced(t *testing.T) {
 	alone := fmt.Sprintf("select pg_terminate_backend(pid) from pg_stat_activity where datname = '%s'", name)
 
 	busy()
-	p := in.start(t, "PGAM_WINDOW=5s")
+	p := in.start(t)
 	more(10, "samples before the dump")
 	pgtest.Exec(t, admin, "alter database "+name+" allow_connections false", alone)
 	pgtest.WaitFor(t, func() bool {

@@ -56,7 +56,7 @@ func TestTakeoverKeepsMeanings(t *testing.T) {
 
 	other := *in
 	other.data = t.TempDir()
-	second := other.start(t, "PGAM_WINDOW=5s")
+	second := other.start(t)
 	end = busy("beta")
 	pgtest.WaitFor(t, func() bool { return seen("beta") > 0 }, "the second to write")
 	second.stop(t)

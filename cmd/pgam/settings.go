@@ -22,8 +22,8 @@ force and where that comes from: changed here or over the API, the collector's
 environment as it was last started, or the default. A change takes effect within
 two seconds and comes before the environment, over restarts too.`
 	group.Example = `  pgam settings
-  pgam settings set retention_windows 14d
-  pgam settings unset retention_windows`
+  pgam settings set retention_activity 14d
+  pgam settings unset retention_activity`
 	group.RunE = func(cmd *cobra.Command, _ []string) error {
 		stats, err := t.openStatsDB(cmd.Context(), false)
 		if err != nil {

@@ -21,34 +21,34 @@ func TestSettingsCommand(t *testing.T) {
 		t.Fatalf("%s is not listed", name)
 		return ""
 	}
-	if got := line("PGAM_RETENTION_WINDOWS"); got != "30d default 30d" {
+	if got := line("PGAM_RETENTION_ACTIVITY"); got != "30d default 30d" {
 		t.Errorf("at first: %q", got)
 	}
-	pgtest.Exec(t, dsn, "insert into pgam.setting (name, environment) values ('PGAM_RETENTION_WINDOWS', '20d'), ('PGAM_BURST_PAUSE', '5m0s')")
-	if got := line("PGAM_RETENTION_WINDOWS"); got != "20d environment 30d" {
+	pgtest.Exec(t, dsn, "insert into pgam.setting (name, environment) values ('PGAM_RETENTION_ACTIVITY', '20d'), ('PGAM_BURST_PAUSE', '5m0s')")
+	if got := line("PGAM_RETENTION_ACTIVITY"); got != "20d environment 30d" {
 		t.Errorf("of the environment: %q", got)
 	}
 	if got := line("PGAM_BURST_PAUSE"); got != "5m default 5m" {
 		t.Errorf("the default in other words: %q", got)
 	}
-	d.do(t, "settings", "set", "retention_windows", "14d")
-	if got := line("PGAM_RETENTION_WINDOWS"); got != "14d changed 30d" {
+	d.do(t, "settings", "set", "retention_activity", "14d")
+	if got := line("PGAM_RETENTION_ACTIVITY"); got != "14d changed 30d" {
 		t.Errorf("changed: %q", got)
 	}
-	if by := pgtest.Value[string](t, dsn, "select updated_by from pgam.setting where name = 'PGAM_RETENTION_WINDOWS'"); by != "cli" {
+	if by := pgtest.Value[string](t, dsn, "select updated_by from pgam.setting where name = 'PGAM_RETENTION_ACTIVITY'"); by != "cli" {
 		t.Errorf("changed by %q", by)
 	}
-	d.do(t, "settings", "unset", "PGAM_RETENTION_WINDOWS")
-	if got := line("PGAM_RETENTION_WINDOWS"); got != "20d environment 30d" {
+	d.do(t, "settings", "unset", "PGAM_RETENTION_ACTIVITY")
+	if got := line("PGAM_RETENTION_ACTIVITY"); got != "20d environment 30d" {
 		t.Errorf("taken back: %q", got)
 	}
 	for _, tt := range []struct {
 		says string
 		args []string
 	}{
-		{"1h to 36500d", []string{"set", "retention_windows", "1s"}},
-		{"PGAM_REPACK", []string{"set", "stats_dsn", "x"}},
-		{"PGAM_REPACK", []string{"unset", "nothing"}},
+		{"1h to 36500d", []string{"set", "retention_activity", "1s"}},
+		{"PGAM_BURST_PAUSE", []string{"set", "stats_dsn", "x"}},
+		{"PGAM_BURST_PAUSE", []string{"unset", "nothing"}},
 		{"NAME of the setting and its VALUE", []string{"set", "repack"}},
 	} {
 		if code, _, errOut := d.try(t, append([]string{"settings"}, tt.args...)...); code != 2 || !strings.Contains(errOut, tt.says) {

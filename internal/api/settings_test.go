@@ -15,7 +15,7 @@ import (
 // oneSetting knows a single setting, that must not be bad.
 type oneSetting struct{ catalog *catalog.Catalog }
 
-const settingName = "PGAM_RETENTION_WINDOWS"
+const settingName = "PGAM_RETENTION_ACTIVITY"
 
 func (s oneSetting) Settings(ctx context.Context) ([]route.Setting, error) {
 	stored, err := s.catalog.Settings(ctx)

@@ -35,17 +35,16 @@ type Collector struct {
 	DataDir      string       `envconfig:"DATA_DIR" default:"/var/lib/pgam" check:"path" desc:"Folder of the journal of what is not yet in stats_db."`
 	HealthListen string       `envconfig:"HEALTH_LISTEN" default:"127.0.0.1:8001" check:"address" desc:"Address of the collector's /healthz, /readyz and /metrics; they ask for no token, so keep it on loopback."`
 
-	ActivityInterval  Duration `envconfig:"ACTIVITY_INTERVAL" default:"1s" min:"1s" max:"60s" step:"1s" desc:"Time between two samples of pg_stat_activity; at most PGAM_WINDOW. A server may have its own."`
+	ActivityInterval  Duration `envconfig:"ACTIVITY_INTERVAL" default:"1s" min:"1s" max:"60s" step:"1s" desc:"Time between two samples of pg_stat_activity. A server may have its own."`
 	DatabasesInterval Duration `envconfig:"DATABASES_INTERVAL" default:"10s" min:"1s" max:"1h" step:"1s" desc:"Time between two samples of pg_stat_database. A server may have its own."`
 	InventoryInterval Duration `envconfig:"INVENTORY_INTERVAL" default:"60s" min:"1s" max:"1d" step:"1s" desc:"Time between two looks at the list of databases. A server may have its own."`
 	SizesInterval     Duration `envconfig:"SIZES_INTERVAL" default:"30m" min:"10s" max:"7d" step:"1s" desc:"Time between two measurements of database sizes. A server may have its own."`
 	DisksInterval     Duration `envconfig:"DISKS_INTERVAL" default:"60s" min:"5s" max:"1d" step:"1s" desc:"Time between two looks at the file systems of a server's host. A server may have its own."`
-	Window            Duration `envconfig:"WINDOW" default:"15s" oneof:"5s,10s,15s,20s,30s,60s" desc:"Span of activity that becomes one row in stats_db."`
 
-	ConnectTimeout Duration `envconfig:"CONNECT_TIMEOUT" default:"5s" min:"100ms" max:"1m" desc:"Longest time for reaching and entering a monitored server."`
-	MaxConnecting  int      `envconfig:"MAX_CONNECTING" default:"16" min:"1" max:"1000" desc:"Most monitored servers being connected to at one time."`
-	MaxProcs       int      `envconfig:"MAX_PROCS" default:"1" min:"1" max:"64" desc:"Processors used at one time. One is cheapest up to hundreds of servers: most of the work is waking up."`
-	SpoolMaxBytes  Bytes    `envconfig:"SPOOL_MAX_BYTES" default:"2GiB" min:"1MiB" max:"16TiB" desc:"Largest size of the journal while stats_db is away; beyond it the oldest windows are dropped, and counted."`
+	ConnectTimeout  Duration `envconfig:"CONNECT_TIMEOUT" default:"5s" min:"100ms" max:"1m" desc:"Longest time for reaching and entering a monitored server."`
+	MaxConnecting   int      `envconfig:"MAX_CONNECTING" default:"16" min:"1" max:"1000" desc:"Most monitored servers being connected to at one time."`
+	MaxProcs        int      `envconfig:"MAX_PROCS" default:"1" min:"1" max:"64" desc:"Processors used at one time. One is cheapest up to hundreds of servers: most of the work is waking up."`
+	JournalMaxBytes Bytes    `envconfig:"JOURNAL_MAX_BYTES" default:"2GiB" min:"1MiB" max:"16TiB" desc:"Largest size of the journal while stats_db is away; beyond it the oldest visits are dropped, and counted."`
 
 	BurstActive             int      `envconfig:"BURST_ACTIVE" default:"50" runtime:"true" min:"0" max:"1000000" desc:"Active sessions of a server from which it is looked at in full detail for a while; 0: never. A server may have its own."`
 	BurstLockWaits          int      `envconfig:"BURST_LOCK_WAITS" default:"5" runtime:"true" min:"0" max:"1000000" desc:"Sessions waiting for a lock from which a server is looked at in full detail; 0: never. A server may have its own."`
@@ -53,12 +52,11 @@ type Collector struct {
 	BurstLength             Duration `envconfig:"BURST_LENGTH" default:"1m" runtime:"true" min:"1s" max:"1h" desc:"How long full detail is taken, once begun."`
 	BurstPause              Duration `envconfig:"BURST_PAUSE" default:"5m" runtime:"true" min:"0s" max:"1d" desc:"How long after a burst the next one may begin."`
 
-	RetentionWindows            Duration `envconfig:"RETENTION_WINDOWS" default:"30d" runtime:"true" min:"1h" max:"36500d" desc:"How long activity windows are kept."`
-	RetentionMinutes            Duration `envconfig:"RETENTION_MINUTES" default:"90d" runtime:"true" min:"1h" max:"36500d" desc:"How long minute rollups are kept."`
+	RetentionActivity           Duration `envconfig:"RETENTION_ACTIVITY" default:"30d" runtime:"true" min:"1h" max:"36500d" desc:"How long samples of sessions are kept, and what PostgreSQL said of databases row by row."`
+	RetentionMinutes            Duration `envconfig:"RETENTION_MINUTES" default:"90d" runtime:"true" min:"1h" max:"36500d" desc:"How long sums by minute and by ten minutes are kept."`
 	RetentionDatabases          Duration `envconfig:"RETENTION_DATABASES" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
 	RetentionDisks              Duration `envconfig:"RETENTION_DISKS" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long disk usage is kept."`
-	RetentionRollups            Duration `envconfig:"RETENTION_ROLLUPS" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long hourly and daily rollups are kept."`
-	Repack                      bool     `envconfig:"REPACK" default:"true" runtime:"true" desc:"Re-pack windows of days that are over into five minutes each, which takes a fraction of the space."`
+	RetentionRollups            Duration `envconfig:"RETENTION_ROLLUPS" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long sums by hour and day are kept."`
 	RetentionDetachConcurrently bool     `envconfig:"RETENTION_DETACH_CONCURRENTLY" default:"true" desc:"Detach old partitions concurrently before dropping them; false where stats_db does not know how (Citus)."`
 }
 
@@ -110,12 +108,7 @@ func LoadCollector(environ []string) (Collector, error) {
 		return Collector{}, err
 	}
 	var loaded Collector
-	faults := load(&loaded, environ)
-	if len(faults) == 0 && loaded.ActivityInterval > loaded.Window {
-		faults = append(faults, fmt.Errorf("%sACTIVITY_INTERVAL: must not be longer than %sWINDOW (%s): "+
-			"most windows would hold no sample", prefix, prefix, loaded.Window))
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(load(&loaded, environ)...); err != nil {
 		return Collector{}, err
 	}
 	return loaded, nil

@@ -59,13 +59,13 @@ func TestLoadCollector_Defaults(t *testing.T) {
 		StatsDSN: secret.New(dsn), DataDir: "/var/lib/pgam", HealthListen: "127.0.0.1:8001",
 		ActivityInterval: config.Duration(time.Second), DatabasesInterval: config.Duration(10 * time.Second),
 		InventoryInterval: config.Duration(time.Minute), SizesInterval: config.Duration(30 * time.Minute), DisksInterval: config.Duration(time.Minute),
-		Window: config.Duration(15 * time.Second), ConnectTimeout: config.Duration(5 * time.Second),
-		MaxConnecting: 16, MaxProcs: 1, SpoolMaxBytes: 2 << 30,
+		ConnectTimeout: config.Duration(5 * time.Second),
+		MaxConnecting:  16, MaxProcs: 1, JournalMaxBytes: 2 << 30,
 		BurstActive: 50, BurstLockWaits: 5, BurstConnectionsPercent: 90,
 		BurstLength: config.Duration(time.Minute), BurstPause: config.Duration(5 * time.Minute),
-		RetentionWindows: config.Duration(30 * day), RetentionMinutes: config.Duration(90 * day),
+		RetentionActivity: config.Duration(30 * day), RetentionMinutes: config.Duration(90 * day),
 		RetentionDatabases: config.Duration(730 * day), RetentionDisks: config.Duration(730 * day), RetentionRollups: config.Duration(730 * day),
-		RetentionDetachConcurrently: true, Repack: true,
+		RetentionDetachConcurrently: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -89,13 +89,13 @@ func TestLoad_Values(t *testing.T) {
 		t.Errorf("%+v", api)
 	}
 	collector, err := config.LoadCollector(required(
-		"PGAM_SPOOL_MAX_BYTES=20 MiB", "PGAM_RETENTION_WINDOWS=1d12h", "PGAM_WINDOW=1m", "PGAM_ACTIVITY_INTERVAL=60s",
+		"PGAM_JOURNAL_MAX_BYTES=20 MiB", "PGAM_RETENTION_ACTIVITY=1d12h", "PGAM_ACTIVITY_INTERVAL=60s",
 		"PGAM_RETENTION_DETACH_CONCURRENTLY=false", "PGAM_MAX_CONNECTING=1", "PGAM_LISTEN=for the API:1",
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if collector.SpoolMaxBytes != 20<<20 || collector.RetentionWindows.Std() != 36*time.Hour || collector.Window.Std() != time.Minute ||
+	if collector.JournalMaxBytes != 20<<20 || collector.RetentionActivity.Std() != 36*time.Hour ||
 		collector.RetentionDetachConcurrently || collector.MaxConnecting != 1 {
 		t.Errorf("%+v", collector)
 	}
@@ -197,18 +197,16 @@ var faults = map[string]string{
 	"PGAM_DATA_DIR=canary":                                  "absolute",
 	"PGAM_ACTIVITY_INTERVAL=1500ms":                         "whole seconds",
 	"PGAM_ACTIVITY_INTERVAL=61s":                            "1s to 60s",
-	"PGAM_ACTIVITY_INTERVAL=30s":                            "longer than PGAM_WINDOW (15s)",
-	"PGAM_WINDOW=7s":                                        "5s, 10s, 15s, 20s, 30s or 60s",
-	"PGAM_SPOOL_MAX_BYTES=canary":                           "whole number of bytes",
-	"PGAM_SPOOL_MAX_BYTES=1.5GiB":                           "whole number of bytes",
-	"PGAM_SPOOL_MAX_BYTES=1kB":                              "1MiB to 16TiB",
-	"PGAM_SPOOL_MAX_BYTES=99999999999999TiB":                "whole number of bytes",
+	"PGAM_JOURNAL_MAX_BYTES=canary":                         "whole number of bytes",
+	"PGAM_JOURNAL_MAX_BYTES=1.5GiB":                         "whole number of bytes",
+	"PGAM_JOURNAL_MAX_BYTES=1kB":                            "1MiB to 16TiB",
+	"PGAM_JOURNAL_MAX_BYTES=99999999999999TiB":              "whole number of bytes",
 	"PGAM_MAX_CONNECTING=canary":                            "whole number",
 	"PGAM_MAX_CONNECTING=1.5":                               "whole number",
 	"PGAM_MAX_CONNECTING=0":                                 "1 to 1000",
-	"PGAM_RETENTION_WINDOWS=30days":                         "with its unit",
-	"PGAM_RETENTION_WINDOWS=99999d":                         "with its unit",
-	"PGAM_RETENTION_WINDOWS=40000d":                         "36500d",
+	"PGAM_RETENTION_ACTIVITY=30days":                        "with its unit",
+	"PGAM_RETENTION_ACTIVITY=99999d":                        "with its unit",
+	"PGAM_RETENTION_ACTIVITY=40000d":                        "36500d",
 	"PGAM_RETENTION_DETACH_CONCURRENTLY=canary":             "true or false",
 	"PGAM_TOKN_KEY=canary":                                  "did you mean PGAM_TOKEN_KEY?",
 	"PGAM_TOKENKEY=canary":                                  "did you mean PGAM_TOKEN_KEY?",

@@ -23,22 +23,22 @@ func TestChangeable(t *testing.T) {
 			t.Errorf("the default of %s: %q, %v", s.Name, got, err)
 		}
 	}
-	for _, want := range []string{"PGAM_RETENTION_WINDOWS", "PGAM_BURST_ACTIVE", "PGAM_BURST_PAUSE", "PGAM_REPACK"} {
+	for _, want := range []string{"PGAM_RETENTION_ACTIVITY", "PGAM_BURST_ACTIVE", "PGAM_BURST_PAUSE", "PGAM_BURST_LENGTH"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s cannot be changed", want)
 		}
 	}
-	for _, never := range []string{"PGAM_STATS_DSN", "PGAM_DATA_DIR", "PGAM_RETENTION_DETACH_CONCURRENTLY", "PGAM_WINDOW"} {
+	for _, never := range []string{"PGAM_STATS_DSN", "PGAM_DATA_DIR", "PGAM_RETENTION_DETACH_CONCURRENTLY", "PGAM_MAX_PROCS"} {
 		if slices.Contains(names, never) {
 			t.Errorf("%s can be changed", never)
 		}
 	}
-	for given, want := range map[string]string{"retention_windows": "PGAM_RETENTION_WINDOWS", "PGAM_REPACK": "PGAM_REPACK", "Burst_Active": "PGAM_BURST_ACTIVE"} {
+	for given, want := range map[string]string{"retention_activity": "PGAM_RETENTION_ACTIVITY", "PGAM_BURST_LENGTH": "PGAM_BURST_LENGTH", "Burst_Active": "PGAM_BURST_ACTIVE"} {
 		if got, err := config.ChangeableName(given); got != want || err != nil {
 			t.Errorf("%s: %q, %v", given, got, err)
 		}
 	}
-	if _, err := config.ChangeableName("stats_dsn"); !errors.Is(err, config.ErrNotChangeable) || !strings.Contains(err.Error(), "PGAM_REPACK") {
+	if _, err := config.ChangeableName("stats_dsn"); !errors.Is(err, config.ErrNotChangeable) || !strings.Contains(err.Error(), "PGAM_BURST_LENGTH") {
 		t.Errorf("%v", err)
 	}
 }
@@ -46,16 +46,14 @@ func TestChangeable(t *testing.T) {
 func TestCheckChange(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, value, says string }{
-		{"PGAM_RETENTION_WINDOWS", "14d", ""},
-		{"PGAM_RETENTION_WINDOWS", "14", "its unit"},
-		{"PGAM_RETENTION_WINDOWS", "1s", "1h to 36500d"},
-		{"PGAM_RETENTION_WINDOWS", "", "empty"},
+		{"PGAM_RETENTION_ACTIVITY", "14d", ""},
+		{"PGAM_RETENTION_ACTIVITY", "14", "its unit"},
+		{"PGAM_RETENTION_ACTIVITY", "1s", "1h to 36500d"},
+		{"PGAM_RETENTION_ACTIVITY", "", "empty"},
 		{"PGAM_BURST_ACTIVE", "0", ""},
 		{"PGAM_BURST_ACTIVE", "-1", "0 to 1000000"},
 		{"PGAM_BURST_CONNECTIONS_PERCENT", "101", "0 to 100"},
 		{"PGAM_BURST_PAUSE", "0s", ""},
-		{"PGAM_REPACK", "false", ""},
-		{"PGAM_REPACK", "perhaps", "true or false"},
 		{"PGAM_LISTEN", "127.0.0.1:1", "no setting"},
 		{"PGAM_DATA_DIR", "/tmp", "no setting"},
 	} {
@@ -76,16 +74,16 @@ func TestCollectorWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, faults := base.With(map[string]string{
-		"PGAM_RETENTION_WINDOWS": "2d", "PGAM_REPACK": "false", "PGAM_BURST_ACTIVE": "7", "PGAM_RETENTION_MINUTES": "1s", "PGAM_DATA_DIR": "/tmp", "PGAM_GONE": "1",
+		"PGAM_RETENTION_ACTIVITY": "2d", "PGAM_BURST_PAUSE": "3m", "PGAM_BURST_ACTIVE": "7", "PGAM_RETENTION_MINUTES": "1s", "PGAM_DATA_DIR": "/tmp", "PGAM_GONE": "1",
 	})
 	if len(faults) != 1 || !strings.HasPrefix(faults[0].Error(), "PGAM_RETENTION_MINUTES: ") {
 		t.Errorf("faults %v", faults)
 	}
-	if got.RetentionWindows.Std() != 48*time.Hour || got.Repack || got.BurstActive != 7 || got.RetentionMinutes != base.RetentionMinutes ||
+	if got.RetentionActivity.Std() != 48*time.Hour || got.BurstPause.Std() != 3*time.Minute || got.BurstActive != 7 || got.RetentionMinutes != base.RetentionMinutes ||
 		got.RetentionDisks.Std() != 240*time.Hour || got.DataDir != base.DataDir {
 		t.Errorf("%+v", got)
 	}
-	if base.RetentionWindows.Std() != 30*24*time.Hour || !base.Repack {
+	if base.RetentionActivity.Std() != 30*24*time.Hour || base.BurstPause.Std() != 5*time.Minute {
 		t.Errorf("the environment's own changed: %+v", base)
 	}
 	// What is in force is what With reads.

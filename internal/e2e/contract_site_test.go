@@ -172,7 +172,7 @@ func (s *site) apiSettings() []string {
 func (s *site) collectorSettings() []string {
 	return append([]string{
 		"PGAM_DATA_DIR=" + filepath.Join(s.dir, "journal"), "PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_LOG_LEVEL=debug",
-		"PGAM_WINDOW=5s", "PGAM_DATABASES_INTERVAL=1s", "PGAM_INVENTORY_INTERVAL=1s", "PGAM_SIZES_INTERVAL=10s", "PGAM_DISKS_INTERVAL=5s",
+		"PGAM_DATABASES_INTERVAL=1s", "PGAM_INVENTORY_INTERVAL=1s", "PGAM_SIZES_INTERVAL=10s", "PGAM_DISKS_INTERVAL=5s",
 		"PGAM_RETENTION_DATABASES=36500d", "PGAM_RETENTION_ROLLUPS=36500d", "PGAM_RETENTION_DISKS=36500d",
 	}, s.settings...)
 }

@@ -260,7 +260,7 @@ func TestHostileTargets(t *testing.T) {
 		}
 	}
 	collector := startProcess(t, t, "pgam-collector", append([]string{
-		"PGAM_DATA_DIR=" + filepath.Join(s.dir, "journal"), "PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_WINDOW=5s",
+		"PGAM_DATA_DIR=" + filepath.Join(s.dir, "journal"), "PGAM_HEALTH_LISTEN=127.0.0.1:0",
 		"PGAM_DATABASES_INTERVAL=2s", "PGAM_INVENTORY_INTERVAL=2s",
 	}, s.settings...)...)
 	api := startProcess(t, t, "pgam-api", append([]string{"PGAM_LISTEN=127.0.0.1:0", "SECRET_KEY=" + tokenKey}, s.settings...)...)

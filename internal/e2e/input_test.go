@@ -100,7 +100,7 @@ func collectorInput(t *testing.T, w wrong) map[string]badInput {
 		"no settings":         {nil, nil, 2, []string{"PGAM_STATS_DSN", "postgres://"}},
 		"an argument":         {nil, []string{"--verbose"}, 2, []string{"--verbose", "--help"}},
 		"an unknown setting":  {[]string{w.migrated, w.key, data(), "PGAM_ACTIVITY_INTERVALL=1s"}, nil, 2, []string{"PGAM_ACTIVITY_INTERVALL", "did you mean PGAM_ACTIVITY_INTERVAL"}},
-		"a wrong value":       {[]string{w.migrated, w.key, data(), "PGAM_WINDOW=7s"}, nil, 2, []string{"PGAM_WINDOW", "5s"}},
+		"a wrong value":       {[]string{w.migrated, w.key, data(), "PGAM_ACTIVITY_INTERVAL=7m"}, nil, 2, []string{"PGAM_ACTIVITY_INTERVAL", "60s"}},
 		"a DSN in disorder":   {[]string{"PGAM_STATS_DSN=" + canary, w.key, data()}, nil, 2, []string{"PGAM_STATS_DSN", "postgres://"}},
 		"no key file":         {[]string{w.migrated, "PGAM_KEY_FILE=" + filepath.Join(t.TempDir(), "key"), data(), free}, nil, 2, []string{"pgam key generate"}},
 		"an open key file":    {[]string{w.migrated, w.openKey, data(), free}, nil, 2, []string{"chmod 600"}},

@@ -60,7 +60,7 @@ func outage(t *testing.T) (storage *pgtest.Server, dsn, dir string, c *collector
 	dir = t.TempDir()
 	c = &collectorProcess{env: []string{
 		"PGAM_STATS_DSN=" + dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json"), "PGAM_DATA_DIR=" + dir,
-		"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_WINDOW=5s",
+		"PGAM_HEALTH_LISTEN=127.0.0.1:0",
 	}}
 	register(t, dsn, filepath.Join(dir, "keyring.json"), watched)
 	open = holdOpen(t, watched)

@@ -53,7 +53,7 @@ func newPair(t *testing.T, watched [2]*pgtest.Server) *pair {
 		p.dir[i] = t.TempDir()
 		p.each[i] = &collectorProcess{env: []string{
 			"PGAM_STATS_DSN=" + at.String(), "PGAM_KEY_FILE=" + key, "PGAM_DATA_DIR=" + p.dir[i],
-			"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_WINDOW=5s", "PGAM_DATABASES_INTERVAL=1s",
+			"PGAM_HEALTH_LISTEN=127.0.0.1:0", "PGAM_DATABASES_INTERVAL=1s",
 		}}
 		t.Cleanup(func() {
 			if c := p.each[i]; c.cmd != nil {

@@ -60,7 +60,7 @@ func up(t *testing.T, dataDir string, args ...string) *everything {
 	t.Helper()
 	e := &everything{ended: make(chan struct{})}
 	e.cmd = exec.Command(programs.path(t, "pgam"), append([]string{"up", "--data", dataDir, "--listen", "127.0.0.1:0", "--json"}, args...)...)
-	e.cmd.Env = append(append(plainEnvironment(t), pgtest.LibpqEnvironment(t)...), "PGSERVICE=nosuch", "PGAM_WINDOW=5s", "PGAM_DATABASES_INTERVAL=2s")
+	e.cmd.Env = append(append(plainEnvironment(t), pgtest.LibpqEnvironment(t)...), "PGSERVICE=nosuch", "PGAM_DATABASES_INTERVAL=2s")
 	e.cmd.Stderr = e
 	stdout, err := e.cmd.StdoutPipe()
 	if err != nil {

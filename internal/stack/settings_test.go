@@ -15,10 +15,10 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	s := &Stack{folder: &folder{dir: "/data"}, cfg: Config{Environ: []string{
 		"HOME=/root", "PGHOST=elsewhere", "PGOPTIONS=-c x=y", "PGAM_LISTEN=0.0.0.0:1", "PGAM_STATS_DSN=postgres://x/y", "PGAM_TOKEN_KEY_FILE=/x",
-		"PGAM_WINDOW=5s", "NOTIFY_SOCKET=/run/x", "PGAM_KEY_FILE=", "CREDENTIALS_DIRECTORY=/run/y",
+		"NOTIFY_SOCKET=/run/x", "PGAM_KEY_FILE=", "CREDENTIALS_DIRECTORY=/run/y",
 	}}}
 	want := []string{
-		"HOME=/root", "PGAM_WINDOW=5s", "PGAM_KEY_FILE=", // An empty one counts as not set, and the first one wins.
+		"HOME=/root", "PGAM_KEY_FILE=", // An empty one counts as not set, and the first one wins.
 		"PGAM_KEY_FILE=/data/keys/keyring.json", "PGAM_LISTEN=127.0.0.1:8000", "PGAM_SHUTDOWN_TIMEOUT=4s", "PGAM_STATS_DSN_FILE=/data/keys/stats.dsn",
 	}
 	if diff := cmp.Diff(want, s.environment(map[string]string{"PGAM_LISTEN": "127.0.0.1:8000"})); diff != "" {

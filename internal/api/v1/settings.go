@@ -20,7 +20,7 @@ func (r routes) registerSettings(op func(id, method, path, summary, tag string) 
 }
 
 type settingRow struct {
-	Name        string     `json:"name" example:"PGAM_RETENTION_WINDOWS"`
+	Name        string     `json:"name" example:"PGAM_RETENTION_ACTIVITY"`
 	Value       string     `json:"value" doc:"In force; as in the environment: 30d, true, 40."`
 	Default     string     `json:"default"`
 	Source      string     `json:"source" enum:"changed,environment,default" doc:"changed: here; environment: of the collector, as it was last started; default: neither."`
@@ -51,7 +51,7 @@ func (r routes) listSettings(ctx context.Context, _ *struct{}) (*output[settingL
 }
 
 type settingsChange struct {
-	Body map[string]clearable `doc:"Values by name; null takes a change back." example:"{\"PGAM_RETENTION_WINDOWS\":\"14d\"}"`
+	Body map[string]clearable `doc:"Values by name; null takes a change back." example:"{\"PGAM_RETENTION_ACTIVITY\":\"14d\"}"`
 }
 
 func (r routes) changeSettings(ctx context.Context, in *settingsChange) (*output[settingList], error) {
