@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
 	"github.com/pgam/pgam/internal/sample"
@@ -57,7 +58,7 @@ func (j *Journal) setAside(why string, seqs []uint64, server target.ID, part fun
 			if value = part(seq, value); value == nil || q.Get(at) != nil {
 				continue
 			}
-			label, err := encoding.Marshal(asideLabel{At: time.Now().UnixMicro(), Why: why})
+			label, err := cbor.Marshal(asideLabel{At: time.Now().UnixMicro(), Why: why})
 			if err != nil {
 				return err
 			}
@@ -183,7 +184,7 @@ func (j *Journal) Aside() (list []SetAside, err error) {
 // asideLabel stands before a record that is set aside.
 type asideLabel struct {
 	_   struct{} `cbor:",toarray"`
-	At  int64 // microseconds since the Unix epoch
+	At  int64    // microseconds since the Unix epoch
 	Why string
 }
 

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -110,16 +111,25 @@ func bit(there bool, b byte) byte {
 
 func appendKey(b []byte, k sample.Key) []byte { return binary.LittleEndian.AppendUint64(b, uint64(k)) } //nolint:gosec // bits
 
+// encoder has the memory that visits are packed in, so that a busy fleet leaves
+// little to collect. It is for one goroutine at a time.
+type encoder struct {
+	buf             bytes.Buffer
+	waits           []wait
+	sessions, edges []byte
+}
+
 // pack adds sessions: instants against each other and against planned, of which
 // most are near.
-func (t *tick) pack(sessions []sample.Session) {
-	b := make([]byte, 0, 40*len(sessions))
+func (e *encoder) pack(t *tick, sessions []sample.Session) {
+	b := e.sessions[:0]
+	e.waits = e.waits[:0]
 	for i := range sessions {
 		s := &sessions[i]
 		b = append(b, bit(s.Query != 0, hasQuery)|bit(s.QueryStart != 0, hasQueryStart)|bit(s.XactStart != 0, hasXactStart)|
 			bit(s.StateChange != 0, hasStateChange)|bit(s.Xmin != 0, hasXmin)|bit(s.Blocker != 0, hasBlocker)|bit(s.Blocked, isBlocked))
 		b = appendKey(b, s.Session)
-		b = binary.AppendUvarint(b, t.wait(wait{Key: s.Wait, Class: s.Class}))
+		b = binary.AppendUvarint(b, e.wait(s.Wait, s.Class))
 		if s.Query != 0 {
 			b = appendKey(b, s.Query)
 		}
@@ -136,18 +146,19 @@ func (t *tick) pack(sessions []sample.Session) {
 			b = appendKey(b, s.Blocker)
 		}
 	}
-	t.Sessions = b
+	e.sessions = b
+	t.Waits, t.Sessions = e.waits, b
 }
 
 // wait gives the number of a wait, which is listed if it is new.
-func (t *tick) wait(w wait) uint64 {
-	for i := range t.Waits {
-		if t.Waits[i] == w {
-			return uint64(i) //nolint:gosec // not negative
+func (e *encoder) wait(k sample.Key, class sample.WaitClass) uint64 {
+	for i := range e.waits {
+		if w := &e.waits[i]; w.Key == k && w.Class == class {
+			return uint64(i)
 		}
 	}
-	t.Waits = append(t.Waits, w)
-	return uint64(len(t.Waits) - 1)
+	e.waits = append(e.waits, wait{Key: k, Class: class})
+	return uint64(len(e.waits) - 1)
 }
 
 // leastSession is less than a session takes.
@@ -234,8 +245,8 @@ func each[A, B any](list []A, convert func(A) B) []B {
 
 // coding writes instants with all that they have and text as it is, which need not
 // be UTF-8: what is written must be readable, however long.
-func coding() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano, Sort: cbor.SortNone}.EncMode()
+func coding() (cbor.UserBufferEncMode, cbor.DecMode) {
+	enc, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano, Sort: cbor.SortNone}.UserBufferEncMode()
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -249,8 +260,8 @@ func coding() (cbor.EncMode, cbor.DecMode) {
 
 var encoding, decoding = coding() //nolint:gochecknoglobals // constant
 
-// encodeVisit gives a visit as it is in a record.
-func encodeVisit(v *sample.Visit) ([]byte, error) {
+// visit gives a visit as it is in a record, until the next call.
+func (e *encoder) visit(v *sample.Visit) ([]byte, error) {
 	w := visit{
 		Server: v.Server, Waits: v.Entries.Waits, Locks: v.Entries.Locks, Identity: v.Identity, Inventory: v.Inventory, Sizes: v.Sizes,
 		Disks: v.Disks, Events: v.Events, Settings: v.Settings, Horizon: v.Horizon, Look: v.Look,
@@ -263,12 +274,16 @@ func encodeVisit(v *sample.Visit) ([]byte, error) {
 			Planned: t.Planned.UnixMicro(), Delay: t.Started.Sub(t.Planned).Microseconds(), Cadence: t.Cadence, Outcome: t.Outcome, Reason: t.Reason,
 			Duration: t.Duration, Backends: t.Backends, NextXID: t.NextXID, Burst: t.Burst,
 		}
-		w.Tick.pack(t.Sessions)
-		for _, e := range t.Edges {
-			w.Tick.Edges = appendKey(appendKey(appendKey(w.Tick.Edges, e.Blocked), e.Blocker), e.Lock)
+		e.pack(w.Tick, t.Sessions)
+		e.edges = e.edges[:0]
+		for _, edge := range t.Edges {
+			e.edges = appendKey(appendKey(appendKey(e.edges, edge.Blocked), edge.Blocker), edge.Lock)
 		}
+		w.Tick.Edges = e.edges
 	}
-	return encoding.Marshal(&w)
+	e.buf.Reset()
+	err := encoding.MarshalToBuffer(&w, &e.buf)
+	return e.buf.Bytes(), err
 }
 
 // decodeVisit reads the first of visits, and gives what follows it.

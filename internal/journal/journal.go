@@ -82,6 +82,7 @@ type Journal struct {
 	floored time.Time  // when the floor in it was written
 
 	mu       sync.Mutex
+	encoder  encoder
 	pending  []byte // visits added since the last Sync, encoded
 	unsynced []raw  // records that are not on disk yet
 	sizes    map[uint64]int64
@@ -247,9 +248,9 @@ func (j *Journal) Close() error {
 
 // Append adds a visit. It does no I/O and keeps no reference to v.
 func (j *Journal) Append(v *sample.Visit) {
-	b, err := encodeVisit(v)
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	b, err := j.encoder.visit(v)
 	if err != nil { // a type that cannot be written, which tests find
 		j.stats.DroppedVisits++
 		j.cfg.Log.Error("visit cannot be encoded and was dropped; please report this", "server_id", v.Server, "error", err)
