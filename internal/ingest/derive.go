@@ -19,6 +19,17 @@ const (
 // it. Each is made of the finer ones as they are stored now, never by adding to
 // what was there.
 func (c *compaction) derive(ctx context.Context) error {
+	if err := c.fine(ctx); err != nil {
+		return err
+	}
+	if err := c.hour(ctx); err != nil {
+		return err
+	}
+	return c.day(ctx)
+}
+
+// fine makes the minutes and the rollups of the bucket.
+func (c *compaction) fine(ctx context.Context) error {
 	b := &pgx.Batch{}
 	args := func() pgx.NamedArgs { return pgx.NamedArgs{"server_id": c.server} }
 	b.Queue("/* pgam:compact */ delete from history.activity_minute where server_id = $1 and minute >= $2 and minute < $3", c.server, c.bucket, c.end())
@@ -37,14 +48,14 @@ func (c *compaction) derive(ctx context.Context) error {
 	}
 	c.queueRollups(b, tenMinutes, c.bucket, &rollups)
 	c.labels.queue(b, &rollups)
-	if err := c.tx.SendBatch(ctx, b).Close(); err != nil {
-		return err
-	}
-	if err := c.coarser(ctx, hour, tenMinutes, "read_minutes"); err != nil {
-		return err
-	}
-	return c.coarser(ctx, day, hour, "read_hours")
+	return c.tx.SendBatch(ctx, b).Close()
 }
+
+func (c *compaction) hour(ctx context.Context) error {
+	return c.coarser(ctx, hour, tenMinutes, "read_minutes")
+}
+
+func (c *compaction) day(ctx context.Context) error { return c.coarser(ctx, day, hour, "read_hours") }
 
 // rollups are those of one bucket by dimension.
 type rollups [sample.ByBackendType + 1]sample.Rollup

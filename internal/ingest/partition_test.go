@@ -189,8 +189,8 @@ func TestConformancePartitionBounds(t *testing.T) {
 			"activity_rollup_hour_p2025 FOR VALUES FROM (3600, '2025-01-01 00:00:00+00') TO (3600, '2026-01-01 00:00:00+00')",
 			"activity_total_p2024 FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"activity_total_p2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
-			"database_look_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
-			"database_look_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"database_look_p20241231 FOR VALUES FROM ('2024-12-31 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"database_look_p20250101 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-01-02 00:00:00+00')",
 			"database_rollup_10minute_p202412 FOR VALUES FROM (600, '2024-12-01 00:00:00+00') TO (600, '2025-01-01 00:00:00+00')",
 			"database_rollup_10minute_p202501 FOR VALUES FROM (600, '2025-01-01 00:00:00+00') TO (600, '2025-02-01 00:00:00+00')",
 			"database_rollup_day_p2024 FOR VALUES FROM (86400, '2024-01-01 00:00:00+00') TO (86400, '2025-01-01 00:00:00+00')",
@@ -199,8 +199,8 @@ func TestConformancePartitionBounds(t *testing.T) {
 			"database_rollup_hour_p202501 FOR VALUES FROM (3600, '2025-01-01 00:00:00+00') TO (3600, '2025-02-01 00:00:00+00')",
 			"database_size_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"database_size_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
-			"database_stat_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
-			"database_stat_p202501 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-02-01 00:00:00+00')",
+			"database_stat_p20241231 FOR VALUES FROM ('2024-12-31 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+			"database_stat_p20250101 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2025-01-02 00:00:00+00')",
 			"disk_rollup_p2024 FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
 			"disk_rollup_p2025 FOR VALUES FROM ('2025-01-01 00:00:00+00') TO ('2026-01-01 00:00:00+00')",
 			"disk_usage_p202412 FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
@@ -256,8 +256,8 @@ func TestEnsurePartitionsConcurrently(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Five days of two tables, and one month or year of fifteen others.
-	if got := bounds(t, dsn); len(got) != 2*5+15 {
+	// Five days of four tables, and one month or year of thirteen others.
+	if got := bounds(t, dsn); len(got) != 4*5+13 {
 		t.Errorf("%d partitions: %v", len(got), got)
 	}
 }
@@ -309,7 +309,7 @@ func TestConformanceDropExpired(t *testing.T) {
 				t.Fatal(err)
 			}
 			// October's minutes ended 21 and a half days before noon.
-			want := 2 * 10
+			want := 4 * 10
 			if len(got) != want {
 				t.Errorf("dropped %d, want %d: %v", len(got), want, got)
 			}
@@ -471,7 +471,7 @@ func TestConformanceDropBesideReaders(t *testing.T) {
 					case <-time.After(5 * time.Millisecond):
 					}
 				}
-				if diff := cmp.Diff([]string{"activity_p20241013", "session_p20241013"}, r.dropped); diff != "" || r.err != nil {
+				if diff := cmp.Diff([]string{"activity_p20241013", "database_look_p20241013", "database_stat_p20241013", "session_p20241013"}, r.dropped); diff != "" || r.err != nil {
 					t.Errorf("dropped (-want +got):\n%s%v", diff, r.err)
 				}
 				if count <= beside {
@@ -531,6 +531,8 @@ func TestConformanceInterruptedDetach(t *testing.T) {
 		}
 		want := []string{
 			"activity_p20241013", "activity_p20241012", "activity_p20241014",
+			"database_look_p20241012", "database_look_p20241013", "database_look_p20241014",
+			"database_stat_p20241012", "database_stat_p20241013", "database_stat_p20241014",
 			"session_p20241012", "session_p20241013", "session_p20241014",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -558,7 +560,7 @@ func TestConformanceAppendToDetaching(t *testing.T) {
 		if n := pgtest.Value[int](t, dsn, "select count(*) from pg_description where description = $1", expiredComment); n != 0 {
 			t.Error("a partition in use is marked as expired")
 		}
-		if got, err := w.dropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil || len(got) != 2 {
+		if got, err := w.dropExpired(t.Context(), noon, keepDays(30, 90, 90, true)); err != nil || len(got) != 4 {
 			t.Errorf("dropped %v, %v", got, err)
 		}
 	})
@@ -578,7 +580,10 @@ func TestDropExpiredDetached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"session_p20241013", "activity_p20241013", "session_p20241014"}
+	want := []string{
+		"session_p20241013", "activity_p20241013", "database_look_p20241013", "database_look_p20241014", "database_stat_p20241013", "database_stat_p20241014",
+		"session_p20241014",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("dropped (-want +got):\n%s", diff)
 	}

@@ -24,7 +24,7 @@ type Kept string
 
 // What is kept by a length of its own.
 const (
-	KeptActivity  Kept = "WINDOWS"
+	KeptActivity  Kept = "ACTIVITY"
 	KeptMinutes   Kept = "MINUTES"
 	KeptDatabases Kept = "DATABASES"
 	KeptDisks     Kept = "DISKS"
@@ -61,8 +61,8 @@ func Layout() []Partitioned {
 		{Table: "activity_rollup", Part: "_10minute", Step: 600, Span: Monthly, Kept: KeptMinutes},
 		{Table: "activity_rollup", Part: "_hour", Step: 3600, Span: Yearly, Kept: KeptRollups},
 		{Table: "activity_rollup", Part: "_day", Step: 86400, Span: Yearly, Kept: KeptRollups},
-		{Table: "database_look", Span: Monthly, Kept: KeptDatabases},
-		{Table: "database_stat", Span: Monthly, Kept: KeptDatabases},
+		{Table: "database_look", Span: Daily, Kept: KeptActivity},
+		{Table: "database_stat", Span: Daily, Kept: KeptActivity},
 		{Table: "database_size", Span: Monthly, Kept: KeptDatabases},
 		{Table: "database_rollup", Part: "_10minute", Step: 600, Span: Monthly, Kept: KeptMinutes},
 		{Table: "database_rollup", Part: "_hour", Step: 3600, Span: Monthly, Kept: KeptRollups},
