@@ -2,9 +2,7 @@
 -- is a function of the two, whoever wrote them and whenever they came; rollups are
 -- made anew from rows, never grown.
 
-alter table history.progress add column databases_tried_at timestamptz;
 comment on column history.progress.databases_from is 'rollups of databases are right before the ten minutes that hold this instant, from there on rows count; null: they are right everywhere';
-comment on column history.progress.databases_tried_at is 'when making rollups of databases last failed; null: it did not';
 
 drop table history.database_stat, history.database_rollup, history.database_revision cascade;
 
