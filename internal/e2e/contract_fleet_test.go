@@ -266,7 +266,7 @@ func (s *site) purged(t *testing.T) {
 	for _, path := range []string{"/servers/", "/api/servers/"} {
 		s.operator.json(t, http.MethodPost, "/servers", s.row("passing")).want(t, http.StatusOK)
 		id, stays := s.id(t, "passing"), s.id(t, "t1")
-		pgtest.WaitFor(t, func() bool { return s.kept(t, id)["database_stat"] > 0 && s.kept(t, id)["activity_window"] > 0 }, "a history to purge")
+		pgtest.WaitFor(t, func() bool { return s.kept(t, id)["database_stat"] > 0 && s.kept(t, id)["activity_recent"] > 0 }, "a history to purge")
 		s.admin.send(t, http.MethodDelete, path+"passing?purge=true", "", "").want(t, http.StatusOK)
 		s.viewer.get(t, "/server/passing/stats").want(t, http.StatusNotFound)
 		s.collector.stop(t)

@@ -278,7 +278,7 @@ func (s *site) tunnel(t *testing.T, name, host string) {
 	s.viewer.get(t, "/server_stats/"+path).want(t, http.StatusOK)
 	pgtest.WaitFor(t, func() bool { return s.status(t, name) == "ok" }, "the host beyond the tunnel to be looked at")
 	id := s.id(t, name)
-	pgtest.WaitFor(t, func() bool { return s.kept(t, id)["activity_window"] > 0 && s.kept(t, id)["disk_usage"] > 0 }, "the collector to come through the tunnel")
+	pgtest.WaitFor(t, func() bool { return s.kept(t, id)["activity_recent"] > 0 && s.kept(t, id)["disk_usage"] > 0 }, "the collector to come through the tunnel")
 	server.Kill(t) // Now there is no way.
 	s.viewer.get(t, "/server_stats/"+path).want(t, http.StatusInternalServerError)
 	server.Start(t)
@@ -291,7 +291,7 @@ func (s *site) tunnel(t *testing.T, name, host string) {
 func (s *site) fullIn(t *testing.T) {
 	id := s.id(t, "keyed")
 	const hours = 100
-	if err := s.stats.EnsurePartitions(t.Context(), time.Now().Add(-24*time.Hour), time.Now()); err != nil {
+	if err := s.history.EnsurePartitions(t.Context(), time.Now().Add(-24*time.Hour), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Exec(t, s.dsn, fmt.Sprintf(`

@@ -57,7 +57,7 @@ func (s *site) fill(t *testing.T, id target.ID) {
 	t.Helper()
 	first := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	const shop, gone = 100, 101
-	before := map[uint32]*sample.DatabaseStat{}
+	instance := int64(1)
 	commits := int64(1000)
 	var lookedAt time.Time
 	for morning, day := range []int{0, 60, 98, 99} {
@@ -69,28 +69,26 @@ func (s *site) fill(t *testing.T, id target.ID) {
 			oids = append(oids, gone)
 		}
 		if morning == 2 {
-			commits, before = 0, map[uint32]*sample.DatabaseStat{}
+			commits, instance = 0, 2
 		}
 		lookedAt = begin
 		visits := []*sample.Visit{{Server: id, Inventory: inventory, Sizes: []sample.DatabaseSize{
 			{At: begin, OID: shop, Bytes: sample.Int{V: 1<<30 + int64(day)<<20, Known: true}, Duration: time.Millisecond},
 		}}}
 		for at := begin; at.Before(begin.Add(2 * time.Hour)); at = at.Add(15 * time.Minute) {
-			visit := &sample.Visit{Server: id}
+			visit := &sample.Visit{Server: id, Look: &sample.Look{Planned: at, At: at, Databases: len(oids)}}
 			for _, oid := range oids {
-				stat := sample.DatabaseStat{At: at, OID: oid, Backends: sample.Int{V: 1, Known: true}}
+				stat := sample.DatabaseStat{Planned: at, At: at, Instance: instance, OID: oid, Backends: sample.Int{V: 1, Known: true}}
 				stat.Counters[sample.XactCommit] = sample.Int{Known: true}
 				if oid == shop {
 					commits += 10
 					stat.Backends.V, stat.Counters[sample.XactCommit].V = 4, commits
 				}
-				stat.Since(before[oid], true)
-				before[oid] = &stat
 				visit.Databases = append(visit.Databases, stat)
 			}
 			visits = append(visits, visit)
 		}
-		if err := s.stats.Append(t.Context(), sample.Batch{Visits: visits}); err != nil {
+		if err := s.history.Append(t.Context(), id, visits); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,11 +18,12 @@ import (
 	"github.com/pgam/pgam/internal/auth"
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/faultnet"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -59,7 +60,7 @@ type site struct {
 	processes []*process // all that were ever started
 	// The same stats_db, for what takes too long otherwise.
 	catalog    *catalog.Catalog
-	stats      *store.Store
+	history    *ingest.Writer
 	statements statements // what was seen in pg_stat_activity
 
 	viewer, operator, admin *client // of the first API process
@@ -147,7 +148,7 @@ func (s *site) prepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(s.dsn)})
-	s.catalog, s.stats = catalog.New(db, ring), store.New(db)
+	s.catalog, s.history = catalog.New(db, ring), ingest.New(db, sample.NewHash(ring.ContentKey()))
 }
 
 // start starts one process more, for all parts that follow.

@@ -554,7 +554,7 @@ func (s *story) checkReports(t *testing.T) {
 	t.Helper()
 	type row struct{ what, sql string }
 	for _, q := range []row{
-		{"waiters of the instant", `select count(distinct blocked_pid) = $4 from report.blocking where server = $1 and time = $2 and t0 between $2 - interval '5 minutes' and $2 and $3 > 0 and $5 <> ''`},
+		{"waiters of the instant", `select count(distinct blocked_pid) = $4 from report.blocking where server = $1 and time = $2 and t0 between $2 - interval '10 minutes' and $2 and $3 > 0 and $5 <> ''`},
 		{"the root", `select count(*) = $4 - 3 from (select distinct blocked_pid from report.blocking where server = $1 and time = $2 and root_pid = $3 and root_application = '` + migration + `' and $5 <> '') x`},
 		{"relation", `select count(*) > 0 and $4 > 0 from report.blocking where server = $1 and time = $2 and blocker_pid = $3 and blocker_is_root and relation_name = 'public.orders' and $5 <> ''`},
 		{"prepared", `select count(*) > 0 and $3 > 0 and $4 > 0 from report.blocking where server = $1 and time = $2 and blocker_type = 'prepared transaction' and blocker_application = $5`},

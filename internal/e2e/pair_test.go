@@ -199,50 +199,37 @@ func (p *pair) check(t *testing.T, whole bool) {
 	if untold := pgtest.Value[int64](t, p.dsn, plannedMissing, p.from, true); whole && missing > 0 || untold > 0 {
 		t.Errorf("%d seconds have no tick, %d of them are in no gap", missing, untold)
 	}
-	if n := pgtest.Value[int64](t, p.dsn, `
-select count(*)
-  from history.activity_minute m
- where ticks_planned > 60
-    or ticks_planned <> (select count(*) from report.tick k where k.server_id = m.server_id and date_trunc('minute', k.t0) = m.minute)
-    or ticks_planned <> ticks_ok + ticks_degraded + ticks_failed + ticks_skipped`); n > 0 {
-		t.Errorf("%d minutes disagree with their windows", n)
+	if n := pgtest.Value[int64](t, p.dsn, minutesWrong); n > 0 {
+		t.Errorf("%d minutes disagree with their ticks", n)
 	}
-	// Counters are the server's own: what a sample has counted is the difference to
-	// the one that is stored before it, whoever took that, but for the first of an
-	// epoch, which counts nothing.
+	// Counters are the server's own: what was added is the difference between the
+	// first row and the last, whoever took those between, for nothing was reset.
 	if wrong := pgtest.Value[*string](t, p.dsn, `
-select string_agg(format('server %s database %s at %s: %s, the server says %s', server_id, database_oid, sampled_at, xact_commit, said), '; ')
-  from (select server_id, database_oid, sampled_at, interval_seconds, xact_commit,
-               xact_commit_total - lag(xact_commit_total) over (partition by server_id, database_oid order by sampled_at) as said
-          from history.database_stat) d
- where case when interval_seconds is null then xact_commit is not null else xact_commit is distinct from said end`); wrong != nil {
+select string_agg(format('server %s database %s: %s in rows, the server says %s', server, database_name, counted, said), '; ')
+  from (select v.server, v.database_name, sum(v.xact_commit) as counted, max(s.xact_commit) - min(s.xact_commit) as said
+          from report.database_stat v
+          join pgam.server g on g.name = v.server
+          join history.database d on d.server_id = g.id and d.name = v.database_name
+          join history.database_stat s on s.server_id = g.id and s.database_oid = d.oid and s.planned_at = v.time
+         group by 1, 2) x
+ where counted is distinct from said and said > 0`); wrong != nil {
 		t.Errorf("commits: %s", *wrong)
 	}
-	if wrong := pgtest.Value[*string](t, p.dsn, `
-select string_agg(format('server %s database %s: %s in samples, %s in hours', server_id, database_oid, s.commits, h.commits), '; ')
-  from (select server_id, database_oid, sum(xact_commit) as commits from history.database_stat group by 1, 2) s
-  full join (select server_id, database_oid, sum(xact_commit) as commits from history.database_rollup where step_seconds = 3600 group by 1, 2) h
-       using (server_id, database_oid)
- where s.commits is distinct from h.commits`); wrong != nil {
-		t.Errorf("the hours do not have the commits of the samples: %s", *wrong)
-	}
-	if n := pgtest.Value[int64](t, p.dsn, "select count(*) from (select server_id from history.database_stat group by 1 having sum(xact_commit) > 50) s"); n != 2 {
+	if n := pgtest.Value[int64](t, p.dsn, "select count(*) from (select server from report.database_stat group by 1 having sum(xact_commit) > 50) s"); n != 2 {
 		t.Errorf("commits of %d servers were counted", n)
 	}
 }
 
-// plannedSeconds gives the second of each tick. A server's ticks are planned at
-// one tenth of a second, which the first window of a run begins with, and begin up
-// to 30 ms before it.
+// minutesWrong counts minutes that have other ticks than the rows of samples.
+const minutesWrong = `
+select count(*)
+  from history.activity_minute m
+ where ticks_ok + ticks_degraded + ticks_failed + ticks_skipped <>
+       (select count(*) from report.tick k where k.server_id = m.server_id and date_trunc('minute', k.time) = m.minute)`
+
+// plannedSeconds gives the second of each tick.
 const plannedSeconds = `
-with phase as (
-    select server_id, max(date_part('milliseconds', date_trunc('milliseconds', t0))::int % 1000) / 1000.0 as phase
-      from history.activity_window
-     group by 1),
-planned as (
-    select k.server_id, floor(extract(epoch from k.time) + 0.03 - p.phase)::int8 as second
-      from report.tick k
-      join phase p using (server_id))
+with planned as (select server_id, floor(extract(epoch from time))::int8 as second from report.tick)
 `
 
 const plannedTwice = plannedSeconds + `
