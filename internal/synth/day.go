@@ -1,22 +1,13 @@
 package synth
 
 import (
+	"iter"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
-
-// Day is what is kept of a server's UTC day.
-type Day struct {
-	Sessions []sample.SessionEntry
-	Windows  []sample.Window
-	// Minutes are all of the day's. Those of the windows are their shares, of the
-	// first minute only where a window is longer than one.
-	Minutes []sample.Minute
-}
 
 // life is what a session does from tick to tick.
 type life struct {
@@ -24,136 +15,131 @@ type life struct {
 	left       int // ticks until that changes
 	began      int // tick
 	wait       int
-	query      int32
-	queryStart int32 // milliseconds from the start of the day
-	xactLead   int32
+	query      int
+	queryStart int64 // microseconds since the Unix epoch, as xactStart
+	xactStart  int64
 }
 
-// Day makes a server's day, which begins at a midnight.
-func (g *Generator) Day(id target.ID, midnight time.Time) Day {
+// Day makes a server's day, which begins at a midnight (UTC): what its ticks name,
+// and the ticks in the order of time.
+func (g *Generator) Day(id target.ID, midnight time.Time) (sample.Entries, iter.Seq[*sample.Tick]) {
 	s := g.server(id)
-	d := g.dice(uint64(id), uint64(midnight.Unix())) //nolint:gosec // bits
-	ticks := int(24 * time.Hour / g.cfg.Cadence)
-	day := Day{Minutes: make([]sample.Minute, 24*60)}
-	for i := range day.Minutes {
-		m := &day.Minutes[i]
-		m.Start, m.MaxBackends = midnight.Add(time.Duration(i)*time.Minute), int32(len(s.sessions)) //nolint:gosec // few
+	names := g.name(&s, sample.Day(midnight))
+	return names.entries, func(yield func(*sample.Tick) bool) {
+		m := maker{
+			Generator: g, server: &s, names: &names, midnight: midnight, lives: make([]life, len(s.sessions)),
+			dice: g.dice(uint64(id), uint64(midnight.Unix())), //nolint:gosec // bits
+		}
+		ticks := int(24 * time.Hour / g.cfg.Cadence)
+		m.pileUp(ticks)
+		for tick := range ticks {
+			if !yield(m.tick(tick)) {
+				return
+			}
+		}
 	}
-	lives := make([]life, len(s.sessions))
+}
+
+// names are the keys of what a server shows on a day.
+type names struct {
+	entries  sample.Entries
+	sessions []sample.Key
+	queries  []sample.Key
+	waits    [len(waits)]sample.Key
+	lock     sample.Key
+}
+
+func (g *Generator) name(s *server, day int32) (n names) {
+	d := sample.NewDictionary(g.cfg.Hash)
 	for i := range s.sessions {
-		e := s.sessions[i].entry
-		e.Day = sample.Day(midnight)
-		day.Sessions = append(day.Sessions, e)
+		n.sessions = append(n.sessions, d.Session(s.sessions[i].content(), day, func(e *sample.SessionEntry) {
+			key := e.Key
+			*e = s.sessions[i].entry
+			e.Key, e.Day = key, day
+		}))
 	}
-	per := int(g.cfg.Span / g.cfg.Cadence)
-	pileUp := g.pileUp(d, ticks)
-	for first := 0; first < ticks; first += per {
-		day.Windows = append(day.Windows, g.window(&s, d, &day, lives, midnight, first, per, pileUp))
+	for i, w := range waits {
+		n.waits[i], _ = d.Wait([]byte(w.state), []byte(w.typ), []byte(w.event), day)
 	}
-	return day
+	for _, q := range s.statements {
+		key, _ := d.Query(q.id, false, day)
+		n.queries = append(n.queries, key)
+	}
+	n.lock, _ = d.Lock(sample.LockEntry{Type: "transactionid", Mode: "ShareLock"}, day)
+	n.entries = d.Take()
+	for i := range n.entries.Queries { // in the order in which they were named
+		n.entries.Queries[i].Text = s.statements[i].text
+	}
+	return n
 }
 
-// incident is a pile-up behind a lock, between two ticks; none where empty.
-type incident struct{ from, to int }
+// maker makes the ticks of a day.
+type maker struct {
+	*Generator
 
-// pileUp makes one on every third day.
-func (g *Generator) pileUp(d *rand.Rand, ticks int) incident {
-	if d.IntN(3) > 0 {
-		return incident{}
-	}
-	from := d.IntN(ticks)
-	return incident{from, from + int(90*time.Second/g.cfg.Cadence)}
+	server   *server
+	names    *names
+	midnight time.Time
+	dice     *rand.Rand
+	lives    []life
+	from, to int // ticks of the pile-up behind a lock
 }
 
-func (g *Generator) window(s *server, d *rand.Rand, day *Day, lives []life, midnight time.Time, first, per int, pileUp incident) sample.Window {
-	cadence := g.cfg.Cadence
-	w := sample.Window{Server: s.id, T0: midnight.Add(time.Duration(first) * cadence), Span: g.cfg.Span, Cadence: cadence, XIDBase: 1_000_000 + int64(first)*37}
-	offset := int32(d.IntN(int(cadence / time.Millisecond / 10))) //nolint:gosec // below a second
-	perMinute := int(time.Minute / cadence)
-	others := day.Minutes[first/perMinute] // of the windows before
-	backends := int32(len(lives))          //nolint:gosec // few
-	for i := range per {
-		at := int32(i)*int32(cadence.Milliseconds()) + offset //nolint:gosec // within five minutes
-		w.TickOffset = append(w.TickOffset, at+d.Int32N(4))
-		w.TickDuration = append(w.TickDuration, 700+d.Int32N(600))
-		w.TickBackends = append(w.TickBackends, backends)
-		m := &day.Minutes[(first+i)/perMinute]
-		m.Planned++
-		m.Outcomes[sample.OK]++
+// pileUp plans one on every third day.
+func (m *maker) pileUp(ticks int) {
+	if m.dice.IntN(3) == 0 {
+		m.from = m.dice.IntN(ticks)
+		m.to = m.from + int(90*time.Second/m.cfg.Cadence)
 	}
-	atOnce := make([]int32, per)
-	chance := s.load(w.T0) / s.size / spread
-	for i := range lives {
-		l, who := &lives[i], &s.sessions[i]
-		for k := range per {
-			tick := first + k
-			l.step(d, chance, who, tick, cadence)
-			if !l.busy {
-				continue
-			}
-			waits := l.wait
-			blocked := tick >= pileUp.from && tick < pileUp.to && i > 0 && i%2 == 0
-			if blocked {
-				waits = lockWait
-			}
-			w.Tick, w.Session = append(w.Tick, int16(k+1)), append(w.Session, who.entry.ID)
-			w.Wait, w.Query = append(w.Wait, waitID(waits)), append(w.Query, l.query)
-			w.QueryStart = append(w.QueryStart, l.queryStart-int32(time.Duration(first)*cadence/time.Millisecond)) //nolint:gosec // within a day
-			w.XactLead = append(w.XactLead, l.xactLead)
-			blocker, lag, age := sample.Unset, sample.Unset, sample.Unset
-			if blocked {
-				blocker = s.sessions[0].entry.ID
-				w.EdgeTick, w.EdgeBlocked = append(w.EdgeTick, int16(k+1)), append(w.EdgeBlocked, who.entry.ID)
-				w.EdgeBlocker, w.EdgeLock = append(w.EdgeBlocker, blocker), append(w.EdgeLock, pileUpLock)
-			}
-			if waits == idleInTransaction {
-				lag = 1 + l.xactLead/8
-			}
-			if tick > l.began { // younger ones held nothing back
-				age = int32(tick-l.began) * 37 //nolint:gosec // few ticks
-			}
-			w.Blocker, w.StateLag, w.XminAge = append(w.Blocker, blocker), append(w.StateLag, lag), append(w.XminAge, age)
-			m := &day.Minutes[tick/perMinute]
-			m.Samples++
-			m.Classes[classes[waits]]++
-			atOnce[k]++
-			m.MaxSessions = max(m.MaxSessions, atOnce[k])
+}
+
+// perTick is how many transactions a server begins from tick to tick.
+const perTick = 37
+
+func (m *maker) tick(tick int) *sample.Tick {
+	planned := m.midnight.Add(time.Duration(tick) * m.cfg.Cadence)
+	xid := 1_000_000 + planned.Unix()/int64(m.cfg.Cadence/time.Second)*perTick
+	t := &sample.Tick{
+		Planned: planned, Started: planned.Add(time.Duration(m.dice.IntN(4)) * time.Millisecond), Cadence: m.cfg.Cadence,
+		Duration: time.Duration(700+m.dice.IntN(600)) * time.Microsecond, Backends: int32(len(m.lives)), NextXID: xid, //nolint:gosec // few
+	}
+	chance := m.server.load(planned) / m.server.size / spread
+	for i := range m.lives {
+		l, who := &m.lives[i], &m.server.sessions[i]
+		if l.step(m.dice, chance, who, tick, planned); !l.busy {
+			continue
 		}
-	}
-	for _, column := range []*[]int32{&w.Blocker, &w.StateLag, &w.XminAge} {
-		if !slices.ContainsFunc(*column, func(v int32) bool { return v != sample.Unset }) {
-			*column = nil
+		wait := l.wait
+		blocked := tick >= m.from && tick < m.to && i > 0 && i%2 == 0
+		if blocked {
+			wait = lockWait
 		}
+		s := sample.Session{
+			Session: m.names.sessions[i], Wait: m.names.waits[wait], Class: classes[wait], Query: m.names.queries[l.query],
+			QueryStart: l.queryStart, XactStart: l.xactStart, StateChange: l.queryStart,
+			Xmin: uint32(xid - int64(tick-l.began)*perTick), //nolint:gosec // PostgreSQL's four bytes
+		}
+		if wait == idleInTransaction {
+			s.StateChange += 1000 + (l.queryStart-l.xactStart)/8
+		}
+		if blocked {
+			s.Blocked, s.Blocker = true, m.names.sessions[0]
+			t.Edges = append(t.Edges, sample.Edge{Blocked: s.Session, Blocker: s.Blocker, Lock: m.names.lock})
+		}
+		t.Sessions = append(t.Sessions, s)
 	}
-	w.Minute = share(&day.Minutes[first/perMinute], &others, atOnce[:min(per, perMinute)])
-	return w
-}
-
-// share gives what a window adds to its minute; atOnce is of its ticks.
-func share(m, others *sample.Minute, atOnce []int32) sample.Minute {
-	s := *m
-	s.Planned -= others.Planned
-	s.Samples -= others.Samples
-	for i, n := range others.Outcomes {
-		s.Outcomes[i] -= n
-	}
-	for i, n := range others.Classes {
-		s.Classes[i] -= n
-	}
-	s.MaxSessions = slices.Max(atOnce)
-	return s
+	return t
 }
 
 // Where waits has what sessions of a pile-up wait for, and what is told of a
-// transaction that idles; and the lock's id in every server's dictionary.
+// transaction that idles.
 const (
 	lockWait          = 5
 	idleInTransaction = 4
-	pileUpLock        = 1
 )
 
 // step goes on to the next tick.
-func (l *life) step(d *rand.Rand, chance float64, who *session, tick int, cadence time.Duration) {
+func (l *life) step(d *rand.Rand, chance float64, who *session, tick int, planned time.Time) {
 	if l.left--; l.left > 0 {
 		return
 	}
@@ -164,8 +150,8 @@ func (l *life) step(d *rand.Rand, chance float64, who *session, tick int, cadenc
 	}
 	l.wait = drawWait(d)
 	l.query = who.query[d.IntN(1+d.IntN(len(who.query)))]
-	l.queryStart = int32(time.Duration(tick)*cadence/time.Millisecond) - int32(d.IntN(900)) //nolint:gosec // within a day
-	l.xactLead = int32(d.IntN(3) * d.IntN(400))                                             //nolint:gosec // small
+	l.queryStart = planned.UnixMicro() - d.Int64N(900)*1000
+	l.xactStart = l.queryStart - d.Int64N(3)*d.Int64N(400)*1000
 }
 
 func drawWait(d *rand.Rand) int {

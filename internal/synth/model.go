@@ -14,10 +14,10 @@ import (
 // Config says what is made up.
 type Config struct {
 	Seed uint64
-	// Cadence is the time between ticks, whole seconds that divide a minute;
-	// Span the length of a window, a divisor of five minutes that the cadence
-	// divides.
-	Cadence, Span time.Duration
+	// Hash names what servers show.
+	Hash sample.Hash
+	// Cadence is the time between ticks, whole seconds that divide a minute.
+	Cadence time.Duration
 	// Sessions is how many are not idle at a time, on average over a working day.
 	Sessions float64
 	// Queries is how many different statements a server runs.
@@ -28,8 +28,6 @@ func (c Config) validate() error {
 	switch {
 	case c.Cadence < time.Second || c.Cadence%time.Second != 0 || time.Minute%c.Cadence != 0:
 		return errors.New("synth: the cadence must be whole seconds that divide a minute")
-	case c.Span < c.Cadence || c.Span%c.Cadence != 0 || (5*time.Minute)%c.Span != 0:
-		return errors.New("synth: the span must be a divisor of five minutes, and a multiple of the cadence")
 	case c.Sessions <= 0 || c.Sessions > 1000:
 		return fmt.Errorf("synth: %g sessions are not between 0 and 1000", c.Sessions)
 	case c.Queries < 1 || c.Queries > 100_000:
@@ -63,7 +61,7 @@ type wait struct {
 	share             int
 }
 
-// waits are the ids 1, 2, … of every server's dictionary.
+// waits are those of every server.
 var waits = [...]wait{ //nolint:gochecknoglobals // constant table
 	{"active", sample.CPU, "", 520},
 	{"active", "IO", "DataFileRead", 150},
@@ -79,21 +77,31 @@ var waits = [...]wait{ //nolint:gochecknoglobals // constant table
 	{"active", "Timeout", "PgSleep", 5},
 }
 
-// waitID gives the dictionary id of the n-th of waits.
-func waitID(n int) int16 { return int16(n + 1) } //nolint:gosec // few
-
 // session is a connection of a pool that lives for the whole of the history.
 type session struct {
 	entry sample.SessionEntry
-	query []int32 // what it runs, most often the first
+	query []int // of the server's statements, what it runs, most often the first
+}
+
+// content is what tells the session from others.
+func (s *session) content() []byte {
+	e := &s.entry
+	return fmt.Appendf(nil, "%d %d %d %d %s %s %s", e.PID, e.BackendStart, e.DatabaseOID, e.UserOID, e.ClientAddr, e.BackendType, e.Application)
+}
+
+// statement is one that a server runs.
+type statement struct {
+	id   int64
+	text string
 }
 
 // server is what does not change about a server.
 type server struct {
-	id       target.ID
-	size     float64 // of its load, against the others
-	zone     float64 // hours by which its working day is off
-	sessions []session
+	id         target.ID
+	size       float64 // of its load, against the others
+	zone       float64 // hours by which its working day is off
+	sessions   []session
+	statements []statement
 }
 
 // dice gives the random numbers of one purpose: the same for the same keys.
@@ -111,7 +119,7 @@ const spread = 4
 
 func (g *Generator) server(id target.ID) server {
 	d := g.dice(uint64(id)) //nolint:gosec // bits
-	s := server{id: id, size: 0.4 + 1.2*d.Float64(), zone: 3 * d.Float64()}
+	s := server{id: id, size: 0.4 + 1.2*d.Float64(), zone: 3 * d.Float64(), statements: g.statements(id)}
 	n := max(int(g.cfg.Sessions*s.size*spread), 4)
 	s.sessions = make([]session, n)
 	began := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
@@ -120,44 +128,36 @@ func (g *Generator) server(id target.ID) server {
 		app := (db + d.IntN(3)) % len(applications)
 		e := &s.sessions[i].entry
 		*e = sample.SessionEntry{
-			ID: int32(i + 1), PID: int32(2000 + i), BackendStart: began + int64(i)*1_000_000,
+			PID: int32(2000 + i), BackendStart: began + int64(i)*1_000_000,
 			DatabaseOID: uint32(16384 + db), Database: databases[db], //nolint:gosec // few
 			UserOID: uint32(10 + db), User: users[(db+d.IntN(2))%len(users)], //nolint:gosec // few
 			Application: applications[app], ClientAddr: fmt.Sprintf("10.0.%d.%d", app, 1+d.IntN(8)), BackendType: "client backend",
 		}
-		s.sessions[i].query = make([]int32, 6)
+		s.sessions[i].query = make([]int, 6)
 		for k := range s.sessions[i].query {
-			s.sessions[i].query[k] = g.statement(d)
+			s.sessions[i].query[k] = g.draw(d)
 		}
 	}
 	return s
 }
 
-// statement draws one: few are run often, many seldom.
-func (g *Generator) statement(d *rand.Rand) int32 {
-	return 1 + int32(float64(g.cfg.Queries)*math.Pow(d.Float64(), 3))
+// draw gives one of the statements: few are run often, many seldom.
+func (g *Generator) draw(d *rand.Rand) int {
+	return int(float64(g.cfg.Queries) * math.Pow(d.Float64(), 3))
 }
 
-// Dictionary gives the waits, locks and statements of a server, which hold for
-// all of its days; last is for the same statements to be seen on the last day.
-func (g *Generator) Dictionary(id target.ID, firstDay, lastDay int32) (first, last sample.Entries) {
+func (g *Generator) statements(id target.ID) []statement {
 	d := g.dice(uint64(id), 7) //nolint:gosec // bits
-	for i, w := range waits {
-		first.Waits = append(first.Waits, sample.WaitEntry{ID: waitID(i), State: w.state, Type: w.typ, Event: w.event})
-	}
-	first.Locks = []sample.LockEntry{{ID: pileUpLock, Day: firstDay, Type: "transactionid", Mode: "ShareLock"}}
 	forms := [...]string{
 		"select * from %s where id = $1", "update %s set state = $1 where id = $2", "insert into %s (id, body) values ($1, $2)",
 		"select count(*) from %s where created_at > $1", "delete from %s where expires_at < $1",
 	}
-	for i := range g.cfg.Queries {
+	all := make([]statement, g.cfg.Queries)
+	for i := range all {
 		text := fmt.Sprintf(forms[i%len(forms)], tables[d.IntN(len(tables))]) + fmt.Sprintf(" /* %d */", i)
-		q := sample.QueryEntry{ID: int32(i + 1), Day: firstDay, QueryID: int64(d.Uint64()), Text: text} //nolint:gosec // bits
-		first.Queries = append(first.Queries, q)
-		q.Day = lastDay
-		last.Queries = append(last.Queries, q)
+		all[i] = statement{int64(d.Uint64()), text} //nolint:gosec // bits
 	}
-	return first, last
+	return all
 }
 
 // load is how busy a server is at an instant, around 1 on a working day.

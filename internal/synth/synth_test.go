@@ -1,6 +1,8 @@
 package synth_test
 
 import (
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,10 +14,9 @@ import (
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	good := synth.Config{Cadence: time.Second, Span: 15 * time.Second, Sessions: 5, Queries: 10}
+	good := synth.Config{Cadence: time.Second, Sessions: 5, Queries: 10}
 	for name, spoil := range map[string]func(*synth.Config){
 		"cadence": func(c *synth.Config) { c.Cadence = 7 * time.Second },
-		"span":    func(c *synth.Config) { c.Span = 7 * time.Minute },
 		"load":    func(c *synth.Config) { c.Sessions = 0 },
 		"queries": func(c *synth.Config) { c.Queries = 0 },
 	} {
@@ -32,64 +33,60 @@ func TestNewRefuses(t *testing.T) {
 
 func TestDay(t *testing.T) {
 	t.Parallel()
-	monday := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
-	for _, span := range []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute} {
-		g, err := synth.New(synth.Config{Seed: 1, Cadence: 5 * time.Second, Span: span, Sessions: 6, Queries: 50})
-		if err != nil {
-			t.Fatal(err)
-		}
-		day := g.Day(3, monday)
-		if diff := cmp.Diff(day, g.Day(3, monday)); diff != "" {
-			t.Errorf("the same day differs: %s", diff)
-		}
-		if cmp.Equal(day.Windows[5], g.Day(4, monday).Windows[5]) {
-			t.Error("two servers are alike")
-		}
-		if got, want := len(day.Windows), int(24*time.Hour/span); got != want {
-			t.Errorf("%d windows, want %d", got, want)
-		}
-		checkDay(t, day, monday, span)
+	midnight := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
+	hash := sample.NewHash([16]byte{7})
+	g, err := synth.New(synth.Config{Seed: 1, Hash: hash, Cadence: 5 * time.Second, Sessions: 6, Queries: 50})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// checkDay compares what the minutes say with the samples of the windows.
-func checkDay(t *testing.T, day synth.Day, midnight time.Time, span time.Duration) {
-	t.Helper()
-	samples, planned, before := make([]int32, len(day.Minutes)), make([]int32, len(day.Minutes)), midnight
-	for i, w := range day.Windows {
-		if want := midnight.Add(time.Duration(i) * span); !w.T0.Equal(want) || w.Span != span {
-			t.Fatalf("window %d begins at %s", i, w.T0)
+	entries, seq := g.Day(3, midnight)
+	again, seqAgain := g.Day(3, midnight)
+	ticks := slices.Collect(seq)
+	if diff := cmp.Diff(entries, again); diff != "" {
+		t.Errorf("the same day names other things: %s", diff)
+	}
+	if !reflect.DeepEqual(ticks, slices.Collect(seqAgain)) {
+		t.Error("the same day differs")
+	}
+	if _, other := g.Day(4, midnight); reflect.DeepEqual(ticks, slices.Collect(other)) {
+		t.Error("two servers are alike")
+	}
+	if len(ticks) != 24*720 {
+		t.Errorf("%d ticks", len(ticks))
+	}
+	named := make(map[sample.Key]bool)
+	for i := range entries.Sessions {
+		named[entries.Sessions[i].Key] = true
+	}
+	for i := range entries.Queries {
+		named[entries.Queries[i].Key] = entries.Queries[i].Text != ""
+	}
+	for i := range entries.Waits {
+		named[entries.Waits[i].Key] = true
+	}
+	named[entries.Locks[0].Key] = true
+	samples, waiting := 0, 0
+	for i, tick := range ticks {
+		if want := midnight.Add(time.Duration(i) * 5 * time.Second); !tick.Planned.Equal(want) || tick.Outcome != sample.OK {
+			t.Fatalf("tick %d is planned at %s", i, tick.Planned)
 		}
-		for _, offset := range w.TickOffset {
-			at := w.T0.Add(time.Duration(offset) * time.Millisecond)
-			if !at.After(before) {
-				t.Fatalf("tick at %s after %s", at, before)
-			}
-			before = at
-			planned[at.Sub(midnight)/time.Minute]++
-		}
-		for k, tick := range w.Tick {
-			samples[w.T0.Add(time.Duration(w.TickOffset[tick-1])*time.Millisecond).Sub(midnight)/time.Minute]++
-			if k > 0 && (w.Session[k] < w.Session[k-1] || w.Session[k] == w.Session[k-1] && tick <= w.Tick[k-1]) {
-				t.Fatalf("window %d is not ordered by session, then tick", i)
-			}
-			if w.Session[k] < 1 || int(w.Session[k]) > len(day.Sessions) {
-				t.Fatalf("session %d is not in the dictionary", w.Session[k])
+		for _, s := range tick.Sessions {
+			if !named[s.Session] || !named[s.Wait] || !named[s.Query] || !s.Class.Load() {
+				t.Fatalf("a session without a name: %+v", s)
 			}
 		}
-	}
-	var all int32
-	for i, m := range day.Minutes {
-		var classes int32
-		for _, n := range m.Classes {
-			classes += n
+		for _, e := range tick.Edges {
+			if !named[e.Blocked] || !named[e.Blocker] || !named[e.Lock] {
+				t.Fatalf("an edge without names: %+v", e)
+			}
 		}
-		if m.Samples != samples[i] || classes != samples[i] || m.Planned != planned[i] || m.Outcomes[sample.OK] != planned[i] {
-			t.Fatalf("minute %d: %+v, want %d samples of %d ticks", i, m, samples[i], planned[i])
-		}
-		all += m.Samples
+		samples += len(tick.Sessions)
+		waiting += len(tick.Edges)
 	}
-	if average := float64(all) / (24 * 720); average < 2 || average > 12 {
+	if average := float64(samples) / float64(len(ticks)); average < 2 || average > 12 {
 		t.Errorf("%.1f sessions on average, want about 6", average)
+	}
+	if waiting == 0 {
+		t.Error("nobody waits for a lock: choose another day")
 	}
 }
