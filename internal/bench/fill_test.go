@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -21,7 +22,7 @@ import (
 type filling struct {
 	Server    target.ID // of a row in pgam.server
 	Databases int
-	// Days of rollups by hour, four hours and day; of the last RawDays also
+	// Days of rollups by ten minutes, hour and day; of the last RawDays also
 	// samples each ten seconds and sizes each five minutes.
 	Days, RawDays int
 	// End is just after the newest sample.
@@ -43,20 +44,23 @@ select $1, b.at, s.step, 20000 + d, x.seconds, x.seconds, x.seconds * (5 + d % 1
        x.last_at, x.seconds * (10 + d), 1073741824 + d * 16777216 + x.day * 1048576, x.last_at, x.seconds / 100, x.seconds * 3,
        x.seconds * 1000, x.seconds * 5000, x.seconds * 400, x.seconds * 7, x.seconds * 5, x.seconds, 0, x.seconds / 600, x.seconds * 4096,
        0, x.seconds / 20, x.seconds * 1.5, x.seconds * 0.5, x.seconds * 9000.0, x.seconds * 800.0, x.seconds * 20.0
-  from generate_series($3::timestamptz, $4::timestamptz - interval '1 second', interval '1 hour') as b (at)
- cross join (values (3600), (14400), (86400)) as s (step)
+  from generate_series($3::timestamptz, $4::timestamptz - interval '1 second', interval '10 minutes') as b (at)
+ cross join (values (600), (3600), (86400)) as s (step)
  cross join generate_series(0, $2::integer - 1) d
  cross join lateral (select least($4, b.at + s.step * interval '1 second') as ends) e
  cross join lateral (select extract(epoch from e.ends - b.at)::bigint as seconds, e.ends - interval '1 second' as last_at,
                             (extract(epoch from b.at) / 86400)::bigint as day) x
  where extract(epoch from b.at)::bigint % s.step = 0
  order by b.at, d, s.step`
+	fillLooks = `
+insert into history.database_look (server_id, planned_at, sampled_at, databases)
+select $1, b.at, b.at, $2
+  from generate_series($3::timestamptz + interval '7 seconds', $4::timestamptz - interval '1 second', interval '10 seconds') as b (at)`
 	fillStats = `
-insert into history.database_stat (server_id, sampled_at, database_oid, numbackends, interval_seconds, epoch, xact_commit_total, xact_commit,
-       xact_rollback_total, xact_rollback, blks_read_total, blks_read, blks_hit_total, blks_hit, tup_returned_total, tup_returned,
-       tup_fetched_total, tup_fetched, tup_inserted_total, tup_inserted, tup_updated_total, tup_updated, tup_deleted_total, tup_deleted)
-select $1, b.at, 20000 + d, 5 + (d + x.n) % 10, 10, $3, x.n * (10 + d), 10 * (10 + d), x.n / 100, 0, x.n * 3, 30, x.n * 1000, 10000,
-       x.n * 5000, 50000, x.n * 400, 4000, x.n * 7, 70, x.n * 5, 50, x.n, 10
+insert into history.database_stat (server_id, planned_at, sampled_at, previous_at, instance, database_oid, numbackends, xact_commit, xact_rollback,
+       blks_read, blks_hit, tup_returned, tup_fetched, tup_inserted, tup_updated, tup_deleted)
+select $1, b.at, b.at, b.at - interval '10 seconds', 1, 20000 + d, 5 + (d + x.n) % 10, x.n * (10 + d), x.n / 100, x.n * 3, x.n * 1000,
+       x.n * 5000, x.n * 400, x.n * 7, x.n * 5, x.n
   from generate_series($3::timestamptz + interval '7 seconds', $4::timestamptz - interval '1 second', interval '10 seconds') as b (at)
  cross join generate_series(0, $2::integer - 1) d
  cross join lateral (select extract(epoch from b.at)::bigint as n) x
@@ -84,12 +88,13 @@ func fillDatabases(tb testing.TB, dsn string, f filling) {
 		args []any
 	}{
 		{"set timezone = 'UTC'", nil},
-		{fillPartitions(from, end), nil},
+		{fillPartitions(from, raw, end), nil},
 		{fillInventory, []any{f.Server, f.Databases, from, end}},
 		{fillRollups, []any{f.Server, f.Databases, from, end}},
+		{fillLooks, []any{f.Server, f.Databases, raw, end}},
 		{fillStats, []any{f.Server, f.Databases, raw, end}},
 		{fillSizes, []any{f.Server, f.Databases, raw, end}},
-		{"insert into history.database_revision (server_id, revision) values ($1, 1)", []any{f.Server}},
+		{"insert into history.progress (server_id, flushes) values ($1, 1)", []any{f.Server}},
 		{"vacuum (analyze) history.database_rollup", nil},
 		{"vacuum (analyze) history.database_stat", nil},
 		{"vacuum (analyze) history.database_size", nil},
@@ -101,23 +106,26 @@ func fillDatabases(tb testing.TB, dsn string, f filling) {
 	}
 }
 
-// fillPartitions makes the partitions that the collector would have made, but
-// none of other tables.
-func fillPartitions(from, end time.Time) string {
+// fillPartitions makes the partitions that the collector would have made, of the
+// tables that are filled: of rollups from from on, of what is not summed up from
+// raw on.
+func fillPartitions(from, raw, end time.Time) string {
 	var b strings.Builder
-	add := func(table, suffix, lower, upper string) {
-		fmt.Fprintf(&b, "create table if not exists history.%s%s partition of history.%[1]s for values from (%[3]s) to (%[4]s);\n", table, suffix, lower, upper)
-	}
-	for m := time.Date(from.Year(), from.Month(), 1, 0, 0, 0, 0, time.UTC); m.Before(end); m = m.AddDate(0, 1, 0) {
-		suffix, lower, upper := m.Format("200601"), "'"+m.Format(time.RFC3339)+"'", "'"+m.AddDate(0, 1, 0).Format(time.RFC3339)+"'"
-		add("database_rollup", "_hour_p"+suffix, "3600, "+lower, "3600, "+upper)
-		add("database_stat", "_p"+suffix, lower, upper)
-		add("database_size", "_p"+suffix, lower, upper)
-	}
-	for y := time.Date(from.Year(), 1, 1, 0, 0, 0, 0, time.UTC); y.Before(end); y = y.AddDate(1, 0, 0) {
-		suffix, lower, upper := y.Format("2006"), "'"+y.Format(time.RFC3339)+"'", "'"+y.AddDate(1, 0, 0).Format(time.RFC3339)+"'"
-		add("database_rollup", "_4hour_p"+suffix, "14400, "+lower, "14400, "+upper)
-		add("database_rollup", "_day_p"+suffix, "86400, "+lower, "86400, "+upper)
+	for _, t := range statsdb.Layout() {
+		first := raw
+		switch t.Table {
+		case "database_rollup":
+			first = from
+		case "database_look", "database_stat", "database_size":
+		default:
+			continue
+		}
+		for at := first; at.Before(end); {
+			lower, upper := t.Span.Bounds(at)
+			fmt.Fprintf(&b, "create table if not exists history.%s partition of history.%s for values from (%s) to (%s);\n",
+				t.Partition(lower), t.Table, t.Bound(lower), t.Bound(upper))
+			at = upper
+		}
 	}
 	return b.String()
 }

@@ -109,12 +109,10 @@ func (p *past) makeYear(b *testing.B, conn *pgx.Conn) {
 	}
 	fmt.Fprintf(&sql, `
 insert into history.activity_total
-select server_id, step_seconds, bucket - d.days * interval '1 day', cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed,
-       ticks_skipped, samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions,
-       max_backends
-  from history.activity_total
+select (jsonb_populate_record(t, jsonb_build_object('bucket', t.bucket - d.days * interval '1 day'))).*
+  from history.activity_total t
  cross join generate_series(1, %d) as d (days)
- where bucket < '%s'
+ where t.bucket < '%s'
  order by 1, 2, 3;
 update pgam.server set created_at = '%s'`, int(p.from.Sub(first).Hours()/24), p.from.AddDate(0, 0, 1).Format(time.RFC3339), first.Format(time.RFC3339))
 	if _, err := conn.PgConn().Exec(b.Context(), "set timezone = 'UTC'; "+sql.String()).ReadAll(); err != nil {
@@ -166,7 +164,7 @@ func (p *past) questions(servers int) []pastQuestion {
 		{question{"top/1h/off-grid", paths(func(s string, i int) string {
 			return span(s+"/history/top", hour(i).Add(431*time.Second), hour(i).Add(time.Hour+431*time.Second), "by", "query")
 		}), 1000}, 50},
-		{question{"top/1h/windows", paths(func(s string, i int) string {
+		{question{"top/1h/rows", paths(func(s string, i int) string {
 			return span(s+"/history/top", hour(i), hour(i).Add(time.Hour), "by", "query", "state", "active")
 		}), 500}, 50},
 		{question{"at", paths(func(s string, i int) string {
@@ -220,7 +218,7 @@ select sum(%s)::float8 / $1
 }
 
 // BenchmarkHistory makes the history of a fleet and says what a session sample
-// takes in each layout, with all that belongs to it, and how fast the real
+// takes, with all that belongs to it, and how fast the real
 // program answers. PGAM_BENCH_SERVERS and PGAM_BENCH_DAYS say how much there is.
 func BenchmarkHistory(b *testing.B) {
 	servers, days := fromEnvironment("PGAM_BENCH_SERVERS", 10), fromEnvironment("PGAM_BENCH_DAYS", 8)
@@ -271,31 +269,22 @@ func BenchmarkHistory(b *testing.B) {
 	})
 }
 
-// reportBytes says what a sample takes: its share of windows, sessions of the
-// day, and dictionaries, with indexes and TOAST.
+// reportBytes says what a sample takes: its share of rows, sessions of the day, and
+// dictionaries, with indexes and TOAST.
 func (p *past) reportBytes(b *testing.B) {
 	b.Helper()
-	today := p.end.Truncate(24 * time.Hour)
-	day := func(table string, at time.Time) string { return "history." + table + "_p" + at.Format("20060102") }
-	size := func(table string) float64 {
-		return pgtest.Value[float64](b, p.dsn, "select pg_total_relation_size($1::text::regclass)::float8", table)
+	size := func(pattern string) float64 {
+		return pgtest.Value[float64](b, p.dsn, `
+select sum(pg_total_relation_size(oid))::float8
+  from pg_class
+ where relnamespace = 'history'::regnamespace
+   and relkind = 'r'
+   and relname ~ $1`, pattern)
 	}
-	all := pgtest.Value[float64](b, p.dsn, "select sum(samples)::float8 from history.activity_window")
-	dictionaries := (size("history.query") + size("history.wait") + size("history.lock")) / all
-	for name, at := range map[string]time.Time{"packed": today.AddDate(0, 0, -1), "windows": today} {
-		samples := pgtest.Value[float64](b, p.dsn, "select coalesce(sum(samples), 0)::float8 from "+day("activity_window", at))
-		if samples == 0 {
-			continue
-		}
-		b.ReportMetric((size(day("activity_window", at))+size(day("session", at)))/samples+dictionaries, "B/sample-"+name)
-	}
-	rollups := pgtest.Value[float64](b, p.dsn, `
-select sum(pg_total_relation_size(c.oid))::float8
-  from pg_class c
- where c.relnamespace = 'history'::regnamespace
-   and c.relkind = 'r'
-   and c.relname ~ '^activity_(rollup|minute)_'`)
-	b.ReportMetric(rollups/all, "B/sample-rollups")
+	all := pgtest.Value[float64](b, p.dsn, "select sum(samples)::float8 from history.activity")
+	b.ReportMetric(size("^activity_p")/all, "B/sample")
+	b.ReportMetric(size("^(session_p|query$|wait$|lock$)")/all, "B/sample-dictionaries")
+	b.ReportMetric(size("^activity_(rollup|minute|total)_")/all, "B/sample-derived")
 	b.ReportMetric(all/1e6, "Msamples")
 	b.ReportMetric(0, "ns/op")
 }

@@ -8,13 +8,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/legacy"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -62,7 +62,7 @@ func BenchmarkImport(b *testing.B) {
 		pgtest.Exec(b, source, sql) // each has its own time
 	}
 	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
-	stats := store.New(db)
+	w := ingest.New(db, sample.NewHash([16]byte{1}))
 	from := target.Target{Name: "june", Endpoint: endpointOf(b, source)}
 	round := func(id target.ID) (rows, written int64, took time.Duration) {
 		begun := time.Now()
@@ -73,7 +73,7 @@ func BenchmarkImport(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer src.Close(b.Context())
-		plan, err := stats.ImportPlan(b.Context(), id)
+		plan, err := w.ImportPlan(b.Context(), id)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -82,8 +82,8 @@ func BenchmarkImport(b *testing.B) {
 			b.Fatal(err)
 		}
 		series := legacy.NewSeries(legacy.June, plan, creations, time.Now())
-		err = legacy.Copy(b.Context(), src, "", series, func(c history.ImportedChunk) error {
-			counts, err := stats.Import(b.Context(), id, c)
+		err = legacy.Copy(b.Context(), src, "", series, func(c ingest.ImportedChunk) error {
+			counts, err := w.Import(b.Context(), id, c)
 			written += counts.Samples
 			return err
 		})

@@ -4,15 +4,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
-// counters makes samples of a server's busy databases.
+// counters makes looks at a server's busy databases.
 type counters struct {
 	series *sample.Series
 	stats  []sample.DatabaseStat
@@ -44,16 +44,16 @@ func (c *counters) visit(server target.ID, at time.Time) *sample.Visit {
 	return v
 }
 
-// BenchmarkWriteDatabases measures what a stored sample of a database costs
-// with its rollups: twenty servers with fifty databases each, sampled every
-// ten seconds, of which the sizes every five minutes.
+// BenchmarkWriteDatabases measures what a stored row of a database costs with its
+// rollups: twenty servers with fifty databases each, looked at every ten seconds
+// for an hour, of which the sizes every five minutes.
 func BenchmarkWriteDatabases(b *testing.B) {
-	const servers, databases, flushes = 20, 50, 30
+	const servers, databases = 20, 50
 	dsn := pgtest.StatsDB(b)
 	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(dsn), MaxConns: 1})
-	stats := store.New(db)
+	w := ingest.New(db, sample.NewHash([16]byte{1}))
 	at := time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Hour)
-	if err := stats.EnsurePartitions(b.Context(), at, at.Add(30*time.Hour)); err != nil {
+	if err := w.EnsurePartitions(b.Context(), at, at.Add(30*time.Hour)); err != nil {
 		b.Fatal(err)
 	}
 	pid := backendOf(b, db.Pool())
@@ -61,36 +61,42 @@ func BenchmarkWriteDatabases(b *testing.B) {
 	for i := range all {
 		all[i] = newCounters(databases)
 	}
-	var samples int64
+	var rows int64
 	var wall, client, server time.Duration
+	measure := func(do func() error) {
+		cpu, begin, backend := selfCPU(b), time.Now(), cpuOf(b, pid)
+		if err := do(); err != nil {
+			b.Fatal(err)
+		}
+		wall += time.Since(begin)
+		client += selfCPU(b) - cpu
+		server += cpuOf(b, pid) - backend
+	}
 	for b.Loop() {
-		for range flushes {
-			batch := sample.Batch{}
-			at = at.Add(10 * time.Second)
-			for i, c := range all {
-				v := c.visit(target.ID(i+1), at)
-				if c.n%30 == 1 {
-					for _, d := range c.stats {
-						v.Sizes = append(v.Sizes, sample.DatabaseSize{At: at, OID: d.OID, Bytes: sample.Int{V: 1 << 30, Known: true}})
+		for end := at.Add(time.Hour); at.Before(end); {
+			for range 60 { // ten minutes
+				at = at.Add(10 * time.Second)
+				for i, c := range all {
+					v := c.visit(target.ID(i+1), at)
+					if c.n%30 == 1 {
+						for _, d := range c.stats {
+							v.Sizes = append(v.Sizes, sample.DatabaseSize{At: at, OID: d.OID, Bytes: sample.Int{V: 1 << 30, Known: true}})
+						}
 					}
+					rows += int64(len(v.Databases))
+					measure(func() error { return w.Append(b.Context(), v.Server, []*sample.Visit{v}) })
 				}
-				batch.Visits = append(batch.Visits, v)
-				samples += int64(len(v.Databases))
 			}
-			cpu, begin, backend := selfCPU(b), time.Now(), cpuOf(b, pid)
-			if err := stats.Append(b.Context(), batch); err != nil {
-				b.Fatal(err)
+			for i := range all {
+				measure(func() error { return w.CompactDatabases(b.Context(), target.ID(i+1)) })
 			}
-			wall += time.Since(begin)
-			client += selfCPU(b) - cpu
-			server += cpuOf(b, pid) - backend
 		}
 	}
-	if samples == 0 {
+	if rows == 0 {
 		b.Fatal("nothing written")
 	}
-	b.ReportMetric(float64(server.Microseconds())/float64(samples), "server-us/sample")
-	b.ReportMetric(float64(client.Microseconds())/float64(samples), "client-us/sample")
-	b.ReportMetric(float64(wall.Microseconds())/float64(samples), "wall-us/sample")
+	b.ReportMetric(float64(server.Microseconds())/float64(rows), "server-us/row")
+	b.ReportMetric(float64(client.Microseconds())/float64(rows), "client-us/row")
+	b.ReportMetric(float64(wall.Microseconds())/float64(rows), "wall-us/row")
 	b.ReportMetric(0, "ns/op")
 }
