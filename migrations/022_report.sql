@@ -102,13 +102,13 @@ comment on view history.activity_tail is 'recent rows that are looked at: those 
 
 create view history.activity_row as
 select a.server_id, a.bucket, a.tick_planned_ms, a.tick_delay_ms, a.tick_outcome, a.tick_reason, a.tick_duration_us, a.tick_backends,
-       a.tick_next_xid, a.tick_burst, a.session_keys, a.wait_keys, a.query_keys, a.lock_keys, a.sample_tick, a.sample_session, a.sample_wait,
+       a.tick_next_xid, a.tick_burst, a.session_keys, a.wait_keys, a.wait_class, a.query_keys, a.lock_keys, a.sample_tick, a.sample_session, a.sample_wait,
        a.sample_query, a.sample_query_start_ms, a.sample_xact_lead_ms, a.sample_state_lag_ms, a.sample_xmin, a.sample_blocker, a.edge_tick,
        a.edge_blocked, a.edge_blocker, a.edge_lock
   from history.activity a
  union all
 select r.server_id, date_bin('10 minutes', r.slot, timestamptz 'epoch'), r.tick_planned_ms, r.tick_delay_ms, r.tick_outcome, r.tick_reason,
-       r.tick_duration_us, r.tick_backends, r.tick_next_xid, r.tick_burst, r.session_keys, r.wait_keys, r.query_keys, r.lock_keys,
+       r.tick_duration_us, r.tick_backends, r.tick_next_xid, r.tick_burst, r.session_keys, r.wait_keys, r.wait_class, r.query_keys, r.lock_keys,
        r.sample_tick, r.sample_session, r.sample_wait, r.sample_query, r.sample_query_start_ms, r.sample_xact_lead_ms, r.sample_state_lag_ms,
        r.sample_xmin, r.sample_blocker, r.edge_tick, r.edge_blocked, r.edge_blocker, r.edge_lock
   from history.activity_tail r;
@@ -148,7 +148,7 @@ select w.server_id, s.name as server, w.bucket as t0, u."time", u.pid, u.backend
  cross join lateral (
        select w.bucket + k.planned_ms * interval '1 millisecond' as "time",
               d.pid, d.backend_start, d.database_name, d.user_name, d.application_name, d.client_addr, d.backend_type, d.leader_pid,
-              x.state, x.wait_event_type, x.wait_event, x.wait_class, x.wait_class is distinct from 'idle' as load,
+              x.state, x.wait_event_type, x.wait_event, report.wait_class(x.class) as wait_class, report.wait_class(x.class) <> 'idle' as load,
               q.query_id, q.query,
               w.bucket + u.query_start_ms * interval '1 millisecond' as query_start,
               w.bucket + (u.query_start_ms::bigint - u.xact_lead_ms) * interval '1 millisecond' as xact_start,
@@ -163,8 +163,8 @@ select w.server_id, s.name as server, w.bucket as t0, u."time", u.pid, u.backend
                      w.sample_state_lag_ms, w.sample_xmin, w.sample_blocker)
               as u (tick, session, wait, query, query_start_ms, xact_lead_ms, state_lag_ms, xmin, blocker)
          join unnest(w.tick_planned_ms, w.tick_next_xid, w.tick_burst) with ordinality as k (planned_ms, next_xid, burst, number) on k.number = u.tick
-         join (select n.number, x.*
-                 from unnest(w.wait_keys) with ordinality as n (key, number)
+         join (select n.number, n.class, x.*
+                 from unnest(w.wait_keys, w.wait_class) with ordinality as n (key, class, number)
                  left join report.wait x on x.server_id = w.server_id and x.wait_id = n.key) x on x.number = u.wait
          join (select n.number, d.*
                  from unnest(w.session_keys) with ordinality as n (key, number)
