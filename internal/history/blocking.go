@@ -87,7 +87,7 @@ type BlockingEdge struct {
 
 // NewBlocking names the trees of waits: sessions by their numbers, locks by
 // theirs. What is in neither is not known.
-func NewBlocking(waits []Waiting, sessions map[int64]*Session, locks map[int32]*Lock) Blocking {
+func NewBlocking(waits []Waiting, sessions map[int64]*Session, locks map[int64]*Lock) Blocking {
 	forest := NewForest(waits)
 	b := Blocking{Waiting: len(forest.Places)}
 	directly := make(map[int64]int) // members of roots
@@ -105,7 +105,7 @@ func NewBlocking(waits []Waiting, sessions map[int64]*Session, locks map[int32]*
 		}
 		b.Roots = append(b.Roots, root)
 	}
-	count := make([]map[int32]int, len(b.Roots))
+	count := make([]map[int64]int, len(b.Roots))
 	for _, w := range waits {
 		if w.Blocked == w.Blocker || w.Blocked == NotSeen {
 			continue
@@ -115,7 +115,7 @@ func NewBlocking(waits []Waiting, sessions map[int64]*Session, locks map[int32]*
 		})
 		if i, direct := directly[w.Blocker]; direct && locks[w.Lock] != nil {
 			if count[i] == nil {
-				count[i] = make(map[int32]int)
+				count[i] = make(map[int64]int)
 			}
 			count[i][w.Lock]++
 		}
@@ -129,7 +129,7 @@ func NewBlocking(waits []Waiting, sessions map[int64]*Session, locks map[int32]*
 }
 
 // mostOf gives the key that is counted most often, of several the smallest.
-func mostOf(count map[int32]int) (most int32, known bool) {
+func mostOf(count map[int64]int) (most int64, known bool) {
 	for key, n := range count {
 		if !known || n > count[most] || n == count[most] && key < most {
 			most, known = key, true

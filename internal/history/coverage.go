@@ -1,21 +1,24 @@
 package history
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
+	"github.com/pgam/pgam/internal/target"
 )
 
 // Coverage says how much of a range was seen. Planned is always the sum of OK,
 // Degraded, Failed and Skipped.
 type Coverage struct {
 	// Range is what was judged: the part of the question since the server was
-	// added, up to the newest window that is stored while a collector runs.
+	// added, up to when the next tick is due while a collector runs.
 	Range                                  Range
 	Planned, OK, Degraded, Failed, Skipped int64
 	// FailedBy and SkippedBy add up to Failed and Skipped. Ticks that no
-	// collector planned are skipped by sample.NotRunning; sample.None stands for
-	// a reason that is no longer kept.
+	// collector planned are skipped by sample.NotRunning.
 	FailedBy, SkippedBy map[sample.Reason]int64
 	// LongestGap is the longest time without an answered tick; zero when no
 	// tick is missing.
@@ -25,184 +28,116 @@ type Coverage struct {
 // Answered is the number of ticks whose sessions were read.
 func (c Coverage) Answered() int64 { return c.OK + c.Degraded }
 
-// Ledger adds ticks up to a Coverage. Ticks are given in the order of time;
-// what lies between them and was promised by the cadence, but is not there,
-// counts as skipped because no collector was running.
-type Ledger struct {
-	c       Coverage
-	cadence time.Duration // of the tick before; of the server before the first
-	// reached is where the ledger stands: a tick, or an edge (the start, or the
-	// end of a block) that no tick stands at.
-	reached time.Time
-	edge    bool
-	seen    time.Time // the last answered tick, or the start
-	// open: what is missing between an edge, from, and the first tick after it is
-	// not counted yet, for all ticks since failed, and may have begun late.
-	open        bool
-	from, first time.Time
-}
-
-// NewLedger begins a Coverage of r. cadence is what holds where no tick says
-// otherwise.
-func NewLedger(r Range, cadence time.Duration) *Ledger {
-	if cadence <= 0 {
-		cadence = time.Second
+// coverageOf judges a range by the tick before it and what is stored of its own, in
+// the order of time. What the last tick's cadence promised until the next one is
+// missing, at the ends of the range too: so the parts of a range add up to it.
+func coverageOf(r Range, before look, stored []sample.Summary) Coverage {
+	var l sample.Ledger
+	for i := range stored {
+		l.Add(&stored[i].Ledger)
 	}
-	return &Ledger{
-		c:       Coverage{Range: r, FailedBy: map[sample.Reason]int64{}, SkippedBy: map[sample.Reason]int64{}},
-		cadence: cadence,
-		reached: r.From,
-		edge:    true,
-		seen:    r.From,
-	}
-}
-
-// Tick adds one tick. One outside the range, or not after the tick before, is
-// left out.
-func (l *Ledger) Tick(at time.Time, cadence time.Duration, outcome sample.Outcome, reason sample.Reason) {
-	if !l.admits(at) {
-		return
-	}
-	if cadence <= 0 {
-		cadence = l.cadence
-	}
-	if l.edge {
-		l.open, l.from, l.first = true, l.reached, at
-		l.reached, l.edge, l.cadence = at, false, cadence
+	last, missing := look{l.Last, l.Cadence}, l.Missing
+	if l.First.IsZero() {
+		last = before
 	} else {
-		l.follow(at, outcome == sample.Failed)
+		missing += before.promised(Range{r.From, l.First})
 	}
-	if outcome != sample.Failed || cadence != l.cadence {
-		l.close()
+	missing += last.promised(Range{later(r.From, last.planned), r.To})
+	c := Coverage{
+		Range: r, OK: l.Outcomes[sample.OK], Degraded: l.Outcomes[sample.Degraded], Failed: l.Outcomes[sample.Failed],
+		Skipped: l.Outcomes[sample.Skipped] + missing, FailedBy: map[sample.Reason]int64{}, SkippedBy: map[sample.Reason]int64{},
 	}
-	l.cadence = cadence
-	l.c.Planned++
-	switch outcome {
-	case sample.OK:
-		l.c.OK++
-	case sample.Degraded:
-		l.c.Degraded++
-	case sample.Failed:
-		l.c.Failed++
-		l.c.FailedBy[reason]++
+	c.Planned = c.OK + c.Degraded + c.Failed + c.Skipped
+	if missing > 0 {
+		c.SkippedBy[sample.NotRunning] = missing
+	}
+	for f, n := range l.Faults {
+		switch f.Outcome {
+		case sample.Failed:
+			c.FailedBy[f.Reason] += n
+		case sample.Skipped:
+			c.SkippedBy[f.Reason] += n
+		case sample.OK, sample.Degraded:
+		}
+	}
+	switch {
+	case c.Failed+c.Skipped == 0:
+	case l.FirstSeen.IsZero():
+		c.LongestGap = r.Length()
 	default:
-		l.c.Skipped++
-		l.c.SkippedBy[reason]++
+		c.LongestGap = max(l.Gap, l.FirstSeen.Sub(r.From), r.To.Sub(l.LastSeen))
 	}
-	if outcome.Answered() {
-		l.answered(at)
-	}
+	return c
 }
 
-// follow accounts for what is missing between two ticks. One that failed began
-// when it was given up, up to a whole cadence after it was planned; so what the
-// ticks before tell of that counts more.
-func (l *Ledger) follow(at time.Time, failed bool) {
-	early := l.cadence / 2
-	if failed {
-		early = l.cadence / slack
-	}
-	n := max(int64((at.Sub(l.reached)+early)/l.cadence), 1)
-	l.skip(n - 1)
-	planned := l.reached.Add(time.Duration(n) * l.cadence)
-	if planned.After(at) { // so did those before begin late
-		l.first = l.first.Add(at.Sub(planned))
-		planned = at
-	}
-	if l.reached = at; failed {
-		l.reached = planned
-	}
+// promised is how many ticks are due in a range until the next one comes.
+func (l look) promised(r Range) int64 {
+	return max(0, sample.Promised(l.planned, r.To, l.cadence)-sample.Promised(l.planned, r.From, l.cadence))
 }
 
-// close accounts for what is missing between an edge and the first tick after
-// it.
-func (l *Ledger) close() {
-	if l.open {
-		l.skip(int64((l.first.Sub(l.from) - l.cadence/slack) / l.cadence))
+// Coverage says how much of a range was seen: see the type. What lies before the
+// server was added was never promised; nor was, while a collector is at work, the
+// time that is not written yet. Where nothing finer than minutes or hours is kept,
+// whole ones are judged. The error wraps ErrGone where not even those are.
+func (r *Reader) Coverage(ctx context.Context, t target.Target, span Range) (Coverage, error) {
+	s, err := r.ledger(ctx, t, span, 0)
+	if err != nil {
+		return Coverage{}, err
 	}
-	l.open = false
+	return s.coverage(), nil
 }
 
-// Tally is the outcome of ticks of which only the numbers are known.
-type Tally struct {
-	OK, Degraded, Failed, Skipped int64
+// CoverageSeries says how much of each step of a range was seen. The step is
+// whole minutes; zero: only the whole range is judged. The error wraps ErrGone
+// where the range begins before what is kept for it.
+func (r *Reader) CoverageSeries(ctx context.Context, t target.Target, span Range, step time.Duration) (CoverageSeries, error) {
+	s, err := r.ledger(ctx, t, span, step)
+	switch {
+	case err != nil:
+		return CoverageSeries{}, err
+	case step == 0:
+		return CoverageSeries{Coverage: s.coverage()}, nil
+	}
+	return s.series(), nil
 }
 
-// Block adds the ticks of a stretch of time of which only the numbers are
-// known, and why some failed is not. What the cadence promised beyond them is
-// missing. It is left out like a tick.
-func (l *Ledger) Block(start time.Time, length, cadence time.Duration, t Tally) {
-	n := t.OK + t.Degraded + t.Failed + t.Skipped
-	if n == 0 || !l.admits(start) {
-		return
+// ledger reads the ledger of a range.
+func (r *Reader) ledger(ctx context.Context, t target.Target, span Range, step time.Duration) (*sums, error) {
+	kept, err := r.kept(ctx, t, ByWaitClass, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read coverage: %w", statsdb.Classify(err))
 	}
-	l.skipToEdge(start)
-	end := start.Add(length)
-	l.reached, l.edge = end, true
-	if cadence > 0 {
-		l.cadence = cadence
+	plan, err := ledgerPlan(span, step, kept)
+	if err != nil {
+		return nil, fmt.Errorf("read coverage: %w", err)
 	}
-	l.c.Planned += n
-	l.c.OK += t.OK
-	l.c.Degraded += t.Degraded
-	l.c.Failed += t.Failed
-	l.c.Skipped += t.Skipped
-	if t.Failed > 0 {
-		l.c.FailedBy[sample.None] += t.Failed
+	s, err := r.sums(ctx, t, plan, kept, false)
+	if err != nil {
+		return nil, fmt.Errorf("read coverage: %w", statsdb.Classify(err))
 	}
-	if t.Skipped > 0 {
-		l.c.SkippedBy[sample.None] += t.Skipped
-	}
-	l.skip(int64((length+l.cadence/2)/l.cadence) - n)
-	if t.OK+t.Degraded > 0 {
-		l.answered(start)
-		l.seen = end
-	}
+	return s, nil
 }
 
-// Coverage ends the ledger.
-func (l *Ledger) Coverage() Coverage {
-	if end := l.c.Range.To; l.reached.Before(end) {
-		l.skipToEdge(end)
-		l.answered(end)
-		l.reached, l.edge = end, true
-	}
-	return l.c
+// CoverageSeries is how much of each bucket was seen; the whole is Coverage.
+type CoverageSeries struct {
+	Step     time.Duration
+	Times    []time.Time
+	Buckets  []Coverage
+	Coverage Coverage
 }
 
-func (l *Ledger) admits(at time.Time) bool {
-	return !at.Before(l.c.Range.From) && at.Before(l.c.Range.To) && (at.After(l.reached) || l.edge && at.Equal(l.reached))
-}
+// MostCoverageBuckets bounds the buckets of a CoverageSeries.
+const MostCoverageBuckets = 2000
 
-// slack is the part of a cadence by which a tick may be late at an edge.
-const slack = 10
-
-// skipToEdge accounts for what is missing before an edge.
-func (l *Ledger) skipToEdge(edge time.Time) {
-	missing := edge.Sub(l.reached)
-	if l.edge {
-		l.skip(int64((missing + l.cadence/2) / l.cadence))
-		return
+// PlanCoverage checks a step of a series of coverage: zero is none.
+func PlanCoverage(r Range, step time.Duration) error {
+	switch {
+	case step == 0:
+		return nil
+	case step < time.Minute || step%time.Minute != 0:
+		return fmt.Errorf("%w: step must be whole minutes", ErrInvalid)
+	case r.Widen(step).Length()/step > MostCoverageBuckets:
+		return fmt.Errorf("%w: the range holds more than %d steps: ask for a shorter range or a longer step", ErrInvalid, MostCoverageBuckets)
 	}
-	l.close()
-	// The last tick's phase is not known: it stands for all but a full cadence.
-	l.skip(int64((missing - l.cadence/slack) / l.cadence))
-}
-
-func (l *Ledger) skip(n int64) {
-	if n <= 0 {
-		return
-	}
-	l.c.Planned += n
-	l.c.Skipped += n
-	l.c.SkippedBy[sample.NotRunning] += n
-}
-
-// answered notes that sessions were read at an instant, or that the range
-// ended there.
-func (l *Ledger) answered(at time.Time) {
-	if gap := at.Sub(l.seen); gap > l.cadence+l.cadence/2 {
-		l.c.LongestGap = max(l.c.LongestGap, gap)
-	}
-	l.seen = at
+	return nil
 }

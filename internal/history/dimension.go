@@ -52,3 +52,11 @@ type Key struct {
 	OwnFingerprint bool
 	Text           *string
 }
+
+// name is what makes a key one.
+func (k Key) name() string {
+	if k.OwnFingerprint {
+		return "own " + k.Label
+	}
+	return k.Label
+}

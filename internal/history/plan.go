@@ -3,7 +3,6 @@ package history
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -12,62 +11,57 @@ type Grain string
 
 // The grains of activity.
 const (
-	GrainWindow     Grain = "window" // every tick
+	GrainTick       Grain = "tick" // every tick
 	GrainMinute     Grain = "minute"
 	GrainTenMinutes Grain = "10minute"
 	GrainHour       Grain = "hour"
 	GrainDay        Grain = "day"
 )
 
-// Step is the width of a grain's buckets; zero for windows.
+// StoredGrain is where a grain is stored.
+type StoredGrain struct {
+	Grain Grain
+	// Step is the width of its buckets; zero for ticks.
+	Step time.Duration
+	// Sums is the table of sums by wait class and of the ledger of ticks, Rollups
+	// that of samples by dimension, with the step where it has several; empty: this
+	// grain is not kept of those.
+	Sums, Rollups string
+}
+
+// Grains lists what is kept of activity, the coarsest first.
+func Grains() []StoredGrain {
+	return []StoredGrain{
+		{GrainDay, 24 * time.Hour, "activity_total", "activity_rollup/86400"},
+		{GrainHour, time.Hour, "activity_total", "activity_rollup/3600"},
+		{GrainTenMinutes, 10 * time.Minute, "", "activity_rollup/600"},
+		{GrainMinute, time.Minute, "activity_minute", ""},
+		{GrainTick, 0, "activity", "activity"},
+	}
+}
+
+// Step is the width of a grain's buckets; zero for ticks.
 func (g Grain) Step() time.Duration {
-	switch g {
-	case GrainMinute:
-		return time.Minute
-	case GrainTenMinutes:
-		return 10 * time.Minute
-	case GrainHour:
-		return time.Hour
-	case GrainDay:
-		return 24 * time.Hour
-	case GrainWindow:
+	for _, stored := range Grains() {
+		if stored.Grain == g {
+			return stored.Step
+		}
 	}
 	return 0
 }
 
-// grains lists the sums by a dimension that lead to an answer, the coarsest
-// first. Wait classes are summed up by minute as windows are written, and by
-// hour and day of those; all else by ten minutes, waits by minute too.
-func grains(d Dimension, f Filter) []Grain {
-	switch {
-	case !f.Within(d):
-		return []Grain{GrainWindow}
-	case d == ByWaitClass && f.Empty():
-		return []Grain{GrainDay, GrainHour, GrainMinute, GrainWindow}
-	case d.family() == ByWaitEvent:
-		return []Grain{GrainDay, GrainHour, GrainTenMinutes, GrainMinute, GrainWindow}
-	}
-	return []Grain{GrainDay, GrainHour, GrainTenMinutes, GrainWindow}
-}
-
-// Kept says since when each grain is kept. A grain that is not in it was never
-// thrown away.
-type Kept map[Grain]time.Time
-
-func (k Kept) holds(g Grain, t time.Time) bool { return !t.Before(k[g]) }
-
-// String says it to a person.
-func (k Kept) String() string {
-	names := map[Grain]string{
-		GrainWindow: "single ticks", GrainMinute: "sums by minute", GrainTenMinutes: "by ten minutes", GrainHour: "by hour", GrainDay: "by day",
-	}
-	var list []string
-	for _, g := range []Grain{GrainWindow, GrainMinute, GrainTenMinutes, GrainHour, GrainDay} {
-		if since, limited := k[g]; limited {
-			list = append(list, names[g]+" since "+since.UTC().Format(time.RFC3339))
+// grains lists the sums that lead to an answer, the coarsest first.
+func grains(d Dimension, f Filter) (list []Grain) {
+	for _, g := range Grains() {
+		table := g.Rollups
+		if d == ByWaitClass && f.Empty() {
+			table = g.Sums
+		}
+		if table != "" && (f.Within(d) || g.Grain == GrainTick) {
+			list = append(list, g.Grain)
 		}
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
 // ActivityPlan says how a question about activity is answered.
@@ -84,16 +78,11 @@ type ActivityPlan struct {
 	Grains []Grain
 }
 
-// steps are what is chosen from when no step was asked for; from ten minutes
-// on, those of all dimensions.
-var (
-	steps = []time.Duration{ //nolint:gochecknoglobals // constant table
-		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
-	}
-	tenMinuteSteps = []time.Duration{ //nolint:gochecknoglobals // constant table
-		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
-	}
-)
+// steps are what is chosen from when no step was asked for.
+var steps = []time.Duration{ //nolint:gochecknoglobals // constant table
+	time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
+	time.Hour, 6 * time.Hour, 24 * time.Hour,
+}
 
 // PlanActivity is Plan for wait classes, of all that may be kept.
 func PlanActivity(r Range, step time.Duration) (ActivityPlan, error) {
@@ -105,18 +94,15 @@ func PlanActivity(r Range, step time.Duration) (ActivityPlan, error) {
 // minutes. The error wraps ErrInvalid or ErrGone and says what to ask instead.
 func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
 	all := grains(q.By, q.Filter)
-	// What is not a multiple of the finest sums is counted from windows.
-	unit, choice := time.Minute, steps
-	switch {
-	case len(all) == 1:
-		unit = time.Second
-	case !slices.Contains(all, GrainMinute):
-		unit, choice = 10*time.Minute, tenMinuteSteps
+	// What is not a multiple of the finest sums is counted from ticks.
+	unit := time.Second
+	if len(all) > 1 {
+		unit = all[len(all)-2].Step()
 	}
-	short := q.Range.Length() <= MaxWindowRange
+	short := q.Range.Length() <= MaxTickRange
 	step := q.Step
 	if step == 0 {
-		for _, step = range choice {
+		for _, step = range steps {
 			if q.Range.Length() <= 720*step && (short || step%unit == 0) {
 				break
 			}
@@ -131,10 +117,10 @@ func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
 	case len(all) == 1 && !short:
 		return plan, errFilter(q.By)
 	case step%unit != 0 && !short && unit == time.Minute:
-		return plan, fmt.Errorf("%w: a step below 1m is answered for at most %s: ask for a shorter range or a longer step", ErrInvalid, MaxWindowRange)
+		return plan, fmt.Errorf("%w: a step below 1m is answered for at most %s: ask for a shorter range or a longer step", ErrInvalid, MaxTickRange)
 	case step%unit != 0 && !short:
 		return plan, fmt.Errorf("%w: by %s, a step that is not a multiple of 10m is answered for at most %s: ask for a shorter range or a step such as 10m, 1h or 1d",
-			ErrInvalid, q.By, MaxWindowRange)
+			ErrInvalid, q.By, MaxTickRange)
 	}
 	if step >= time.Minute {
 		plan.Range = q.Range.Widen(time.Minute)
@@ -143,9 +129,21 @@ func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
 		return plan, fmt.Errorf("%w: the range holds %d steps, more than %d: ask for a shorter range or a longer step", ErrInvalid, n, MaxPoints)
 	}
 	for _, g := range all {
-		// Minutes of wait classes are always up to date.
+		// Whole minutes of wait classes need no ticks: see sums.
 		always := q.By == ByWaitClass && q.Filter.Empty() && step >= time.Minute
-		if g == GrainWindow && !always || g != GrainWindow && step%g.Step() == 0 {
+		if g == GrainTick && !always || g != GrainTick && step%g.Step() == 0 {
+			plan.Grains = append(plan.Grains, g)
+		}
+	}
+	return plan.fit(kept)
+}
+
+// ledgerPlan is that of the ledger of a range, by a step that is checked already;
+// zero: none.
+func ledgerPlan(r Range, step time.Duration, kept Kept) (ActivityPlan, error) {
+	plan := ActivityPlan{Range: r, Step: step}
+	for _, g := range grains(ByWaitClass, nil) {
+		if g == GrainTick || step%g.Step() == 0 {
 			plan.Grains = append(plan.Grains, g)
 		}
 	}
@@ -154,7 +152,7 @@ func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
 
 func errFilter(by Dimension) error {
 	return fmt.Errorf("%w: a filter on another dimension than %s is answered from single ticks, for at most %s: ask for a shorter range, or group by the dimension of the filter",
-		ErrInvalid, by, MaxWindowRange)
+		ErrInvalid, by, MaxTickRange)
 }
 
 // Plan says how a Top is answered. The error wraps ErrInvalid or ErrGone.
@@ -163,7 +161,7 @@ func (q TopQuestion) Plan(kept Kept) (ActivityPlan, error) {
 	if q.By == ByWaitClass && q.Filter.Empty() {
 		plan.Grains = grains(ByWaitEvent, nil) // peaks
 	}
-	if len(plan.Grains) == 1 && q.Range.Length() > MaxWindowRange {
+	if len(plan.Grains) == 1 && q.Range.Length() > MaxTickRange {
 		return plan, errFilter(q.By)
 	}
 	return plan.fit(kept)
@@ -173,7 +171,7 @@ func (q TopQuestion) Plan(kept Kept) (ActivityPlan, error) {
 // and moves the ends to where something is kept.
 func (p ActivityPlan) fit(kept Kept) (ActivityPlan, error) {
 	for _, g := range p.Grains {
-		if kept.holds(g, p.Range.From) && (g != GrainWindow || p.Range.Length() <= MaxWindowRange) {
+		if kept.holds(g, p.Range.From) && (g != GrainTick || p.Range.Length() <= MaxTickRange) {
 			p.Grain = g
 			break
 		}
@@ -207,24 +205,26 @@ func (p ActivityPlan) Buckets() int {
 	return int(p.Range.Widen(p.Step).Length() / p.Step)
 }
 
+// bucket is the index of the one that holds an instant of the range; 0 where there
+// are none.
+func (p ActivityPlan) bucket(t time.Time) int {
+	if p.Step == 0 {
+		return 0
+	}
+	return int(t.Sub(Floor(p.Range.From, p.Step)) / p.Step)
+}
+
 // Stretch is a part of a range that one grain answers.
 type Stretch struct {
 	Grain Grain
 	Range Range
 }
 
-// Open is a bucket of sums that is not made, or older than what it sums up; so
-// are all longer ones that it lies in. Those by minute are made with those by
-// ten minutes.
-type Open struct {
-	Step  time.Duration
-	Start time.Time
-}
-
-// Stretches cuts the range of a plan into what each grain answers, by time. What
-// is open, in the order of time, is taken from the next finer grain, if that is
+// Stretches cuts the range of a plan into what each grain answers, by time. Open
+// are buckets of ten minutes, in the order of time, that are not compacted: sums
+// that they lie in are older, so it is taken from the next finer grain, if that is
 // kept.
-func (p ActivityPlan) Stretches(kept Kept, open []Open) []Stretch {
+func (p ActivityPlan) Stretches(kept Kept, open []time.Time) []Stretch {
 	var all []Stretch
 	p.cut(kept, open, p.Range, 0, &all)
 	return all
@@ -241,12 +241,12 @@ func (p ActivityPlan) Coarsest(parts []Stretch) Grain {
 	return p.Grain
 }
 
-func (p ActivityPlan) cut(kept Kept, open []Open, r Range, level int, to *[]Stretch) {
+func (p ActivityPlan) cut(kept Kept, open []time.Time, r Range, level int, to *[]Stretch) {
 	if r.Empty() {
 		return
 	}
 	g := p.Grains[level]
-	if level == len(p.Grains)-1 || g == GrainWindow {
+	if level == len(p.Grains)-1 {
 		*to = append(*to, Stretch{g, r})
 		return
 	}
@@ -261,9 +261,10 @@ func (p ActivityPlan) cut(kept Kept, open []Open, r Range, level int, to *[]Stre
 	}
 	p.cut(kept, open, Range{r.From, whole.From}, level+1, to)
 	next := whole.From // all before it is in to
-	for _, one := range open {
-		o := Range{one.Start, one.Start.Add(one.Step)}.Widen(step).Clip(Range{next, whole.To})
-		if o.Empty() || one.Step > max(step, GrainTenMinutes.Step()) || !kept.holds(p.Grains[level+1], o.From) {
+	for _, bucket := range open {
+		o := Range{bucket, bucket.Add(10 * time.Minute)}.Widen(step).Clip(Range{next, whole.To})
+		// What is read by minute is up to date: see sums.
+		if o.Empty() || g == GrainMinute || !kept.holds(p.Grains[level+1], o.From) {
 			continue
 		}
 		if next.Before(o.From) {

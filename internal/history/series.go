@@ -3,8 +3,6 @@ package history
 import (
 	"fmt"
 	"time"
-
-	"github.com/pgam/pgam/internal/sample"
 )
 
 // SeriesGrain says what a series of databases or sizes was made from.
@@ -157,94 +155,4 @@ type DatabaseSizes struct {
 type DatabaseSizeSeries struct {
 	Name  string
 	Bytes []*int64
-}
-
-// CoverageSeries is how much of each bucket was seen; the whole is Coverage.
-type CoverageSeries struct {
-	Step     time.Duration
-	Times    []time.Time
-	Buckets  []Coverage
-	Coverage Coverage
-}
-
-// MostCoverageBuckets bounds the buckets of a CoverageSeries.
-const MostCoverageBuckets = 2000
-
-// PlanCoverage checks a step of a series of coverage: zero is none.
-func PlanCoverage(r Range, step time.Duration) error {
-	switch {
-	case step == 0:
-		return nil
-	case step < time.Minute || step%time.Minute != 0:
-		return fmt.Errorf("%w: step must be whole minutes", ErrInvalid)
-	case r.Widen(step).Length()/step > MostCoverageBuckets:
-		return fmt.Errorf("%w: the range holds more than %d steps: ask for a shorter range or a longer step", ErrInvalid, MostCoverageBuckets)
-	}
-	return nil
-}
-
-// Ledgers adds ticks up to a Coverage for each step of a range.
-type Ledgers struct {
-	step    time.Duration
-	r       Range
-	start   time.Time
-	cadence time.Duration
-	open    *Ledger
-	at      int // bucket of open
-	series  CoverageSeries
-}
-
-// NewLedgers begins them. Range and cadence are as for NewLedger; what lies of
-// all outside r is not judged.
-func NewLedgers(all, r Range, step, cadence time.Duration) *Ledgers {
-	l := &Ledgers{step: step, r: r, start: Floor(all.From, step), cadence: cadence, series: CoverageSeries{Step: step, Times: startsOf(all, step)}}
-	l.series.Buckets = make([]Coverage, len(l.series.Times))
-	l.begin()
-	return l
-}
-
-func (l *Ledgers) begin() {
-	start := l.start.Add(time.Duration(l.at) * l.step)
-	part := Range{start, start.Add(l.step)}.Clip(l.r)
-	if part.Empty() {
-		part.To = part.From
-	}
-	l.open = NewLedger(part, l.cadence)
-}
-
-// upTo ends the buckets before the one that holds t.
-func (l *Ledgers) upTo(t time.Time) {
-	for l.at < len(l.series.Buckets)-1 && !t.Before(l.start.Add(time.Duration(l.at+1)*l.step)) {
-		l.series.Buckets[l.at] = l.open.Coverage()
-		l.at++
-		l.begin()
-	}
-}
-
-// Tick adds one tick, as Ledger.Tick does.
-func (l *Ledgers) Tick(at time.Time, cadence time.Duration, outcome sample.Outcome, reason sample.Reason) {
-	l.upTo(at)
-	l.open.Tick(at, cadence, outcome, reason)
-	if cadence > 0 {
-		l.cadence = cadence
-	}
-}
-
-// Block adds ticks of which only the numbers are known, as Ledger.Block does.
-// It lies in one bucket.
-func (l *Ledgers) Block(start time.Time, length, cadence time.Duration, t Tally) {
-	l.upTo(start)
-	l.open.Block(start, length, cadence, t)
-	if cadence > 0 {
-		l.cadence = cadence
-	}
-}
-
-// Series ends them.
-func (l *Ledgers) Series() CoverageSeries {
-	if n := len(l.series.Buckets); n > 0 {
-		l.upTo(l.series.Times[n-1])
-		l.series.Buckets[n-1] = l.open.Coverage()
-	}
-	return l.series
 }

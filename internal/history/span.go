@@ -67,6 +67,23 @@ func (r Range) Widen(step time.Duration) Range {
 	return Range{from, to}
 }
 
+// Holds reports whether an instant lies in the range.
+func (r Range) Holds(t time.Time) bool { return !t.Before(r.From) && t.Before(r.To) }
+
+// earlier and later give one of two instants.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // Floor gives the latest multiple of step since the Unix epoch that is not
 // after t, in UTC.
 func Floor(t time.Time, step time.Duration) time.Time {
@@ -81,9 +98,9 @@ func Floor(t time.Time, step time.Duration) time.Time {
 // MaxPoints bounds the buckets of one series.
 const MaxPoints = 20_000
 
-// MaxWindowRange is the longest range that is answered from windows, for a
+// MaxTickRange is the longest range that is answered from single ticks, for a
 // step shorter than a minute.
-const MaxWindowRange = 6 * time.Hour
+const MaxTickRange = 6 * time.Hour
 
 // Aggregation is the width of the buckets of a timeline of databases.
 type Aggregation string

@@ -30,15 +30,14 @@ func TestStretchesFillAnyRange(t *testing.T) {
 			continue
 		}
 		kept := Kept{}
-		for i, g := range []Grain{GrainDay, GrainHour, GrainTenMinutes, GrainMinute, GrainWindow} {
+		for i, g := range []Grain{GrainDay, GrainHour, GrainTenMinutes, GrainMinute, GrainTick} {
 			if rnd.IntN(3) > 0 {
 				kept[g] = time.Date(2024, time.Month(1+i), 1, 0, 0, 0, 0, time.UTC)
 			}
 		}
-		var open []Open
+		var open []time.Time
 		for at := r.From; rnd.IntN(4) > 0; at = at.Add(time.Duration(rnd.Int64N(1e14))) {
-			step := []time.Duration{10 * time.Minute, time.Hour, 24 * time.Hour}[rnd.IntN(3)]
-			open = append(open, Open{step, Floor(at, step)})
+			open = append(open, Floor(at, 10*time.Minute))
 		}
 		by := Dimensions()[rnd.IntN(len(Dimensions()))]
 		step := []time.Duration{0, time.Second, time.Minute, 10 * time.Minute, time.Hour, 4095 * 24 * time.Hour}[rnd.IntN(6)]
@@ -79,5 +78,17 @@ func TestNewRangeIsBounded(t *testing.T) {
 	}
 	if r, err := NewRange(from, from.AddDate(1, 0, 0)); err != nil || r.Length() <= 0 {
 		t.Errorf("until 2200: %v, %v", r, err)
+	}
+}
+
+func TestAggregationFor(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for length, want := range map[time.Duration]Aggregation{
+		day: Raw, 2 * day: Raw, 2*day + 1: Hourly, 14 * day: Hourly, 14*day + 1: FourHours, 90 * day: FourHours, 90*day + 1: Daily,
+	} {
+		if got := AggregationFor(Range{noon, noon.Add(length)}); got != want {
+			t.Errorf("%s: %s, want %s", length, got, want)
+		}
 	}
 }

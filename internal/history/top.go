@@ -1,8 +1,15 @@
 package history
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/statsdb"
+	"github.com/pgam/pgam/internal/target"
 )
 
 // Filter leaves only sessions whose value of each dimension in it is one of
@@ -46,17 +53,6 @@ const (
 	DefaultKeys = 10
 	MaxKeys     = 100
 )
-
-// limited gives the number of keys to show; zero is the default.
-func limited(n int) (int, error) {
-	switch {
-	case n == 0:
-		return DefaultKeys, nil
-	case n < 0 || n > MaxKeys:
-		return 0, fmt.Errorf("%w: limit must be 1 to %d", ErrInvalid, MaxKeys)
-	}
-	return n, nil
-}
 
 // TopQuestion asks what took the time in a range.
 type TopQuestion struct {
@@ -128,32 +124,30 @@ type ComparisonRow struct {
 // Complete fills in what was left out, and checks the rest. The error wraps
 // ErrInvalid.
 func (q TopQuestion) Complete() (TopQuestion, error) {
-	var err1, err2 error
-	q.By, err1 = q.Filter.completes(q.By)
-	q.Limit, err2 = limited(q.Limit)
-	return q, errors.Join(err1, err2)
+	by, limit, err := q.Filter.complete(q.By, q.Limit)
+	q.By, q.Limit = by, limit
+	return q, err
 }
 
-// Complete is as that of TopQuestion.
-func (q ActivityQuestion) Complete() (ActivityQuestion, error) {
-	var err1, err2 error
-	q.By, err1 = q.Filter.completes(q.By)
-	q.Limit, err2 = limited(q.Limit)
-	return q, errors.Join(err1, err2)
-}
-
-// completes gives the dimension, or that which is taken where none is asked for.
-func (f Filter) completes(by Dimension) (Dimension, error) {
+// complete gives the dimension and the number of keys to show, or those which are
+// taken where none is asked for.
+func (f Filter) complete(by Dimension, limit int) (Dimension, int, error) {
 	if by == "" {
 		by = ByWaitClass
 	}
-	var faults []error
+	_, err := ParseDimension(string(by))
+	faults := []error{err}
 	for d := range f {
 		_, err := ParseDimension(string(d))
 		faults = append(faults, err)
 	}
-	_, err := ParseDimension(string(by))
-	return by, errors.Join(append(faults, err)...)
+	switch {
+	case limit == 0:
+		limit = DefaultKeys
+	case limit < 0 || limit > MaxKeys:
+		faults = append(faults, fmt.Errorf("%w: limit must be 1 to %d", ErrInvalid, MaxKeys))
+	}
+	return by, limit, errors.Join(faults...)
 }
 
 // Top is the part of the question about its first range, Second that about the
@@ -165,4 +159,125 @@ func (q CompareQuestion) Top() TopQuestion {
 // Second is the part of the question about the other range.
 func (q CompareQuestion) Second() TopQuestion {
 	return TopQuestion{Range: q.Other, By: q.By, Filter: q.Filter, Limit: q.Limit}
+}
+
+// Top says what took the time in a range. The error wraps ErrInvalid, ErrGone or
+// ErrCounting where the question is at fault.
+func (r *Reader) Top(ctx context.Context, t target.Target, q TopQuestion) (Top, error) {
+	top, _, err := r.top(ctx, t, q)
+	return top, err
+}
+
+// top also gives all that was counted.
+func (r *Reader) top(ctx context.Context, t target.Target, q TopQuestion) (Top, *counting, error) {
+	fail := func(err error) (Top, *counting, error) {
+		return Top{}, nil, fmt.Errorf("read top: %w", statsdb.Classify(err))
+	}
+	q, err := q.Complete()
+	if err != nil {
+		return fail(err)
+	}
+	kept, err := r.kept(ctx, t, ByWaitEvent, nil)
+	if err != nil {
+		return fail(err)
+	}
+	plan, err := q.Plan(kept)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := r.count(ctx, t, q.By, q.Filter, plan, kept, q.Limit)
+	if err != nil {
+		return fail(err)
+	}
+	s, err := r.ledger(ctx, t, plan.Range, 0)
+	if err != nil {
+		return fail(err)
+	}
+	top := Top{
+		Range: plan.Range, By: q.By, Grain: c.plan.Grain, Answered: s.answered(), Samples: c.unlisted[0], Unlisted: c.unlisted[0], Coverage: s.coverage(),
+	}
+	for _, g := range c.groups {
+		top.Samples += g.samples
+	}
+	top.TailSamples, top.TailKeys = top.Samples, c.notShown()
+	for _, g := range c.shown {
+		top.Rows = append(top.Rows, c.row(&top, g))
+		top.TailSamples -= g.samples
+	}
+	return top, c, nil
+}
+
+// row makes a row of a group.
+func (c *counting) row(top *Top, g *group) TopRow {
+	row := TopRow{Key: g.key, Samples: g.samples}
+	if top.Answered > 0 {
+		row.Average = float64(g.samples) / float64(top.Answered)
+	}
+	if top.Samples > 0 {
+		row.Share = float64(g.samples) / float64(top.Samples)
+	}
+	// Sums know the peak of a wait, not of several together.
+	if stored(c.by) != sample.ByWait || g.sums <= 1 && !c.tailed {
+		row.Peak = &g.peak
+	}
+	return row
+}
+
+// Compare asks the same of two ranges.
+func (r *Reader) Compare(ctx context.Context, t target.Target, q CompareQuestion) (Comparison, error) {
+	var answer Comparison
+	one, ones, err := r.top(ctx, t, q.Top())
+	if err != nil {
+		return answer, err
+	}
+	other, others, err := r.top(ctx, t, q.Second())
+	if err != nil {
+		return answer, err
+	}
+	answer.Top, answer.Other = one, other
+	seen := make(map[string]bool)
+	for _, row := range slices.Concat(one.Rows, other.Rows) {
+		if seen[row.Key.name()] {
+			continue
+		}
+		seen[row.Key.name()] = true
+		both := ComparisonRow{Key: row.Key, Top: ones.side(&one, row.Key), Other: others.side(&other, row.Key)}
+		if both.Top != nil && both.Other != nil {
+			change := both.Top.Average - both.Other.Average
+			both.Change = &change
+		}
+		answer.Rows = append(answer.Rows, both)
+	}
+	slices.SortStableFunc(answer.Rows, func(a, b ComparisonRow) int { return cmp.Compare(b.weight(), a.weight()) })
+	return answer, nil
+}
+
+// side is a key in one of the ranges: nothing of it, if all that was counted there
+// is known by key; nil if no tick was answered, or that is not known.
+func (c *counting) side(top *Top, key Key) *TopRow {
+	at := slices.IndexFunc(c.groups, func(g *group) bool { return g.key.name() == key.name() })
+	switch {
+	case top.Answered == 0:
+		return nil
+	case at >= 0:
+		row := c.row(top, c.groups[at])
+		row.Key = key
+		return &row
+	case top.Unlisted > 0:
+		return nil
+	}
+	return &TopRow{Key: key, Peak: new(int32)}
+}
+
+// weight orders rows by how much they changed.
+func (r *ComparisonRow) weight() float64 {
+	switch {
+	case r.Change != nil:
+		return max(*r.Change, -*r.Change)
+	case r.Top != nil:
+		return r.Top.Average
+	case r.Other != nil:
+		return r.Other.Average
+	}
+	return 0
 }

@@ -12,8 +12,8 @@ const NotSeen int64 = 0
 // numbers of the caller's choice.
 type Waiting struct {
 	Blocked, Blocker int64
-	// Lock is the number of what is waited for.
-	Lock int32
+	// Lock is the number of what is waited for; 0: it is not known.
+	Lock int64
 }
 
 // Root is what holds others up and itself waits for nobody, or sessions that

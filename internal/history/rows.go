@@ -1,0 +1,61 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
+)
+
+var errMalformed = errors.New("a row of samples does not fit itself")
+
+// parts says what of rows is read beside their ticks.
+type parts struct {
+	samples bool // session, wait and query of each
+	whole   bool // all of each, with samples
+	edges   bool // who waits for whom
+}
+
+// rows gives the rows of samples with ticks in some ranges, which are disjoint, in
+// the order of time: of a bucket that is compacted its parts, of any other its
+// recent rows, so each tick is there once. A row has other ticks too: within is the
+// range. What visit is given is good until it returns; what was not asked for is
+// nil in it.
+func (r *Reader) rows(ctx context.Context, server target.ID, ranges []Range, what parts, visit func(row *sample.Row, within Range) error) error {
+	if len(ranges) == 0 {
+		return nil
+	}
+	from, to := make([]time.Time, len(ranges)), make([]time.Time, len(ranges))
+	for i, one := range ranges {
+		from[i], to[i] = one.From, one.To
+	}
+	found, err := r.pool.Query(ctx, sql("rows"), pgx.NamedArgs{
+		"server_id": server, "from": from, "to": to, "first": from[0], "last": to[len(to)-1],
+		"samples": what.samples, "whole": what.whole, "edges": what.edges,
+	})
+	if err != nil {
+		return err
+	}
+	var (
+		row    = &sample.Row{Server: server}
+		within Range
+	)
+	_, err = pgx.ForEachRow(found, append([]any{&within.From, &within.To, &row.Bucket}, row.Fields()...), func() error {
+		row.Bucket, within = row.Bucket.UTC(), Range{within.From.UTC(), within.To.UTC()}
+		if !what.whole { // as long as the others, had they been read
+			row.QueryStart, row.XactLead = row.Session, row.Session
+		}
+		if !row.Fits() {
+			return errMalformed
+		}
+		if !what.whole {
+			row.QueryStart, row.XactLead = nil, nil
+		}
+		return visit(row, within)
+	})
+	return err
+}
