@@ -26,7 +26,7 @@ const (
 	// dueQuiet is how long nothing came to it: what is drained from a journal comes
 	// in many transactions.
 	dueQuiet = 30 * time.Second
-	// dueChunk is how many buckets one call compacts.
+	// dueChunk is how many of a kind one call compacts.
 	dueChunk = 200
 	// againAfter is how long one that failed is left alone.
 	againAfter = time.Minute
@@ -40,28 +40,28 @@ type due struct {
 	Bucket time.Time
 }
 
-// CompactDue compacts what is over and quiet, the oldest buckets first, those
-// that failed before last; now is by stats_db's clock. It returns how many buckets
-// it compacted, and whether more wait. One that fails keeps no other from it, and
-// is in the error until it is compacted.
+// CompactDue compacts what is over and quiet, the oldest first, what failed before
+// last: buckets of samples, and after them the rollups of servers' databases. now
+// is by stats_db's clock. It returns how many of them it made, and whether more
+// wait. One that fails keeps no other from it, and is in the error until it is
+// made.
 func (w *Writer) CompactDue(ctx context.Context, now time.Time) (made int, more bool, err error) {
-	list, err := w.listDue(ctx, now)
+	buckets, err := w.listDue(ctx, now)
 	if err != nil {
 		return 0, false, fmt.Errorf("list buckets to compact: %w", statsdb.Classify(err))
 	}
-	list = w.failed.order(list, now)
-	more = len(list) > dueChunk
-	for _, d := range list[:min(len(list), dueChunk)] {
-		err := w.compactDue(ctx, d)
-		if ctx.Err() != nil {
-			return made, more, ctx.Err()
-		}
-		w.failed.note(d, now, err)
-		if err == nil {
-			made++
-		}
+	made, more, err = w.failed.do(ctx, now, buckets, w.compactDue)
+	if ctx.Err() != nil {
+		return made, more, err
 	}
-	return made, more, w.failed.err()
+	databases, listed := w.databasesDue(ctx, now)
+	if listed != nil {
+		return made, more, errors.Join(err, fmt.Errorf("list databases to compact: %w", statsdb.Classify(listed)))
+	}
+	servers, moreServers, failed := w.failedDatabases.do(ctx, now, databases, func(ctx context.Context, d due) error {
+		return w.CompactDatabases(ctx, d.Server)
+	})
+	return made + servers, more || moreServers, errors.Join(err, failed)
 }
 
 // compactDue compacts a bucket, unless somebody else did.
@@ -100,7 +100,7 @@ func spread(server target.ID) time.Duration {
 	return time.Duration(uint64(server)*odd>>33) % (dueSpread / time.Millisecond) * time.Millisecond //nolint:gosec // bits
 }
 
-// failed are buckets that could not be compacted.
+// failed is what could not be compacted.
 type failed struct {
 	mu  sync.Mutex
 	all map[due]failure
@@ -111,7 +111,23 @@ type failure struct {
 	err error
 }
 
-// order puts buckets that failed behind the others, leaves out those that were
+// do compacts what is due, and notes what fails.
+func (f *failed) do(ctx context.Context, now time.Time, list []due, compact func(context.Context, due) error) (made int, more bool, err error) {
+	list = f.order(list, now)
+	more = len(list) > dueChunk
+	for _, d := range list[:min(len(list), dueChunk)] {
+		err := compact(ctx, d)
+		if ctx.Err() != nil {
+			return made, more, ctx.Err()
+		}
+		if f.note(d, now, err); err == nil {
+			made++
+		}
+	}
+	return made, more, f.err()
+}
+
+// order puts what failed behind the others, leaves out those that were
 // tried just now, and forgets what is not due any more.
 func (f *failed) order(list []due, now time.Time) []due {
 	f.mu.Lock()
@@ -143,7 +159,7 @@ func (f *failed) note(d due, now time.Time, err error) {
 	f.all[d] = failure{now, err}
 }
 
-// err joins why buckets could not be compacted, the first ones'.
+// err joins why not, of the oldest ones.
 func (f *failed) err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -155,7 +171,7 @@ func (f *failed) err() error {
 		faults = append(faults, f.all[d].err)
 	}
 	if n := len(order) - mostFaults; n > 0 {
-		faults = append(faults, fmt.Errorf("and %d more buckets", n))
+		faults = append(faults, fmt.Errorf("and %d more", n))
 	}
 	return errors.Join(faults...)
 }

@@ -78,7 +78,7 @@ func TestPoisonedBucketsCostThemselvesOnly(t *testing.T) {
 	ensure(t, w, noon)
 	now := noon.Add(2 * time.Hour)
 	made, more, err := w.CompactDue(t.Context(), now)
-	if made != 0 || more || err == nil || strings.Count(err.Error(), "poison") != mostFaults || !strings.Contains(err.Error(), "and 2 more buckets") {
+	if made != 0 || more || err == nil || strings.Count(err.Error(), "poison") != mostFaults || !strings.Contains(err.Error(), "and 2 more") {
 		t.Errorf("compacted %d (%t): %v", made, more, err)
 	}
 	mustAppend(t, w, well, slotOf(noon.Add(time.Hour))...)

@@ -21,7 +21,8 @@ type Writer struct {
 	pool    *pgxpool.Pool
 	hash    sample.Hash
 	written written
-	failed  failed
+
+	failed, failedDatabases failed
 }
 
 // New makes a Writer on stats_db. The hash names labels: it is that of all
