@@ -134,9 +134,6 @@ func (c Config) validate() error {
 	if c.Dialer == nil || c.Catalog == nil || c.History == nil || c.Journal == nil || c.Log == nil {
 		faults = append(faults, errors.New("collector: a part is missing"))
 	}
-	if c.Window < time.Second || time.Minute%c.Window != 0 {
-		faults = append(faults, fmt.Errorf("collector: a window of %s does not divide a minute", c.Window))
-	}
 	intervals := []time.Duration{c.Intervals.Activity, c.Intervals.Databases, c.Intervals.Inventory, c.Intervals.Sizes}
 	if c.Disks != nil {
 		intervals = append(intervals, c.Intervals.Disks)
@@ -162,13 +159,9 @@ const (
 	// syncPhase is when, in a second, the journal goes to disk.
 	syncPhase = 950 * time.Millisecond
 	// early is how far a job may run ahead of its nominal instant.
-	early = sample.Early
-	// firstDrain bounds how long what an earlier run left may delay sampling.
-	firstDrain = 2 * time.Second
+	early = 30 * time.Millisecond
 	// tellAgain is how often a fault that lasts is logged.
 	tellAgain = time.Minute
-	// maintainEvery is how often it is looked which chores are due.
-	maintainEvery = 5 * time.Minute
 	// startAhead is how long making the jobs may take.
 	startAhead = 200 * time.Millisecond
 )
@@ -178,17 +171,11 @@ type Collector struct {
 	cfg       Config
 	scheduler gocron.Scheduler
 	clock     *Clock
-	packer    *packer
-	// drained says that the history had everything when this run began, so that
-	// counters may go on from there.
-	drained bool
-	// recalled is what the journal knew at the start where it was not drained,
-	// forgot that it could not all be read.
-	recalled map[target.ID]*sample.Memory
-	forgot   bool
-	// successor says, while the first servers are taken up, that a collector ran
-	// before, which may have been another one.
-	successor bool
+	flusher   *flusher
+	// recalled is what the journal knew at the start, forgot that it could not all be
+	// read.
+	recalled  map[target.ID]*sample.Memory
+	forgot    bool
 	life      life
 	settings  atomic.Pointer[Settings]
 	began     time.Time
@@ -223,27 +210,23 @@ func New(cfg Config) (*Collector, error) {
 	if c.clock = cfg.Clock; c.clock == nil {
 		c.clock = NewClock()
 	}
-	c.packer = newPacker(cfg, c.clock.Now, c.roster.expects)
-	c.packer.offerAgain, c.packer.offerNames = c.offerAgain, c.offerNames
+	c.flusher = newFlusher(cfg, c.clock.Now)
+	c.flusher.offerAgain, c.flusher.offerNames = c.offerAgain, c.offerNames
 	return c, nil
 }
 
 // Start learns what is watched, from stats_db or, while that is away, from
-// the journal, drains what an earlier run left, and begins to visit.
+// the journal, and begins to visit. What an earlier run left is written beside.
 func (c *Collector) Start(ctx context.Context) error {
 	c.clock.begin()
 	c.life.began = c.clock.Now().Truncate(time.Microsecond)
-	err := c.firstDrain(ctx)
-	if c.drained = err == nil; !c.drained {
-		c.cfg.Log.WarnContext(ctx, "what an earlier run left is written while sampling goes on; counters of databases start a new epoch", "error", err)
-		var whole bool
-		c.recalled, whole = c.recall(ctx)
-		c.forgot = !whole
-	}
+	var whole bool
+	c.recalled, whole = c.recall(ctx)
+	c.forgot = !whole
 	if err := c.roster.begin(ctx, c); err != nil {
 		return err
 	}
-	c.recalled, c.forgot, c.successor = nil, false, false
+	c.recalled, c.forgot = nil, false
 	// From here on ticks are planned: learning may have taken its time.
 	c.life.began = c.clock.Now().Truncate(time.Microsecond)
 	c.begun()
@@ -273,30 +256,15 @@ func (c *Collector) Start(ctx context.Context) error {
 		{"journal", time.Second, second.Add(syncPhase), c.sync},
 		{"clock", time.Second, second.Add(syncPhase / 4), c.followClock},
 		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
-		{"maintenance", maintainEvery, second, c.maintain},
-		{"rollups", rollEvery, second.Add(rollPhase), c.rollUp},
-		{"packing", packEvery, second.Add(c.cfg.Window), c.pack},
 	} {
 		if err := c.every(j.every, j.at, j.name, j.run); err != nil {
 			return err
 		}
 	}
 	c.beat.Store(int64(time.Since(c.began)))
-	c.packer.start(c.run) //nolint:contextcheck // outlives Start: it ends with Stop
+	c.flusher.start(c.run) //nolint:contextcheck // outlives Start: it ends with Stop
 	s.Start()
 	return nil
-}
-
-var errStatsAway = errors.New("stats_db is away")
-
-// firstDrain writes what an earlier run left, within its limit.
-func (c *Collector) firstDrain(ctx context.Context) error {
-	if c.cfg.Away {
-		return errStatsAway
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, firstDrain, fmt.Errorf("drain journal before the first visit: deadline %s", firstDrain))
-	defer cancel()
-	return c.packer.drain(ctx)
 }
 
 func (c *Collector) every(d time.Duration, at time.Time, name string, run func()) error {
@@ -343,16 +311,7 @@ func (c *Collector) sync() {
 		c.dropped, c.offered = n, time.Now()
 		c.offerNames()
 	}
-	c.packer.wake()
-}
-
-func (c *Collector) maintain() {
-	if c.cfg.Maintain == nil {
-		return
-	}
-	if err := c.cfg.Maintain(c.upkeep); err != nil && c.upkeep.Err() == nil {
-		c.cfg.Log.Warn("chores of stats_db failed, which are tried again in five minutes", "error", err)
-	}
+	c.flusher.wake()
 }
 
 // Beat gives the instant of the last tick of the schedule, which stands still
@@ -384,13 +343,13 @@ func (c *Collector) Stop(ctx context.Context) error {
 		<-ended
 	}
 	c.cancel()
-	c.packer.stop()
+	c.flusher.stop()
 	if c.scheduler != nil {
 		c.ended()
 	}
 	errs = append(errs, c.cfg.Journal.Sync())
-	if err := c.packer.drain(ctx); err != nil {
-		c.cfg.Log.WarnContext(ctx, "the last windows stay in the journal until the next start", "error", err)
+	if err := c.flusher.drain(ctx); err != nil {
+		c.cfg.Log.WarnContext(ctx, "the last visits stay in the journal until the next start", "error", err)
 	}
 	c.roster.close()
 	closed := make(chan struct{})

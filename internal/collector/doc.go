@@ -7,7 +7,7 @@
 // and stay put over restarts. What must hold: every planned tick of a watched
 // server goes into the journal with exactly one outcome; a server has at most
 // one visit, one attempt to connect, one round of sizes, one look at its disks
-// and two connections at a time; a window is written only when no tick of it
-// can still come; nothing one server does delays another; and what panics for
-// one server costs nobody else anything.
+// and two connections at a time; what is in the journal stays there until the
+// history has it; nothing one server does, nor what the history says of it,
+// delays another; and what panics for one server costs nobody else anything.
 package collector

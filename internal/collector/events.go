@@ -83,15 +83,6 @@ func (c *Collector) findGap(ctx context.Context) {
 	c.cfg.Log.InfoContext(ctx, "there is a gap before this run", "from", stamp(last), "to", stamp(l.began), "clean_stop", clean)
 }
 
-// succeeds tells whether a collector ran before this run; where that cannot be
-// known, one may have.
-func (c *Collector) succeeds(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeoutCause(ctx, lifeTimeout, errLifeDeadline)
-	defer cancel()
-	last, _, err := c.cfg.History.LastLife(ctx, c.life.began)
-	return err != nil || !last.IsZero()
-}
-
 // recall learns what the journal of an earlier run says that the history does
 // not know yet: without it, what was told once would be told again. It is false
 // where that would take too long.

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"context"
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
@@ -23,11 +22,11 @@ type Meter interface {
 
 // Flush is one transaction that writes to the history.
 type Flush struct {
-	Server  target.ID
-	Ticks   int
-	Visits  int // without a tick
-	Took    time.Duration
-	Failed  bool
+	Server target.ID
+	Ticks  int
+	Visits int // without a tick
+	Took   time.Duration
+	Failed bool
 }
 
 // noMeter measures nothing.
@@ -48,27 +47,6 @@ func (c Config) meter() Meter {
 		return noMeter{}
 	}
 	return c.Meter
-}
-
-// append writes parts to the history in one transaction, measured.
-func (p *packer) append(ctx context.Context, parts []part) error {
-	if len(parts) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, flushTimeout, errFlushDeadline)
-	defer cancel()
-	var b sample.Batch
-	for i := range parts {
-		if w := parts[i].window; w != nil {
-			b.Windows = append(b.Windows, *w)
-		} else {
-			b.Visits = append(b.Visits, parts[i].visit)
-		}
-	}
-	begun := time.Now()
-	err := p.history.Append(ctx, b)
-	p.meter.Flush(Flush{Windows: len(b.Windows), Visits: len(b.Visits), Took: time.Since(begun), Failed: err != nil})
-	return err
 }
 
 // Watched is a server that is watched.

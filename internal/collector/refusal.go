@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
-
-	"github.com/pgam/pgam/internal/target"
 )
 
 // Fault says what an error of History.Append is about. An error is unknown until
@@ -18,10 +16,10 @@ const (
 	// Away is a history that would take nothing now: no connection, no login, no
 	// room, read only. Everything waits.
 	Away Fault = iota
-	// Slow is a batch that was not written within its limit: a smaller one may be.
+	// Slow is a transaction that was not done within its limit: a smaller one may be.
 	Slow
 	// Refused is a statement that failed over a connection that works, by whatever
-	// fault: of a table, a right, a disk, a page, or of something in the batch.
+	// fault: of a table, a right, a disk, a page, or of something in what is written.
 	Refused
 	// Invalid is what no history would take: it breaks a constraint, or is no value
 	// of its type (SQLSTATE classes 22 and 23).
@@ -46,112 +44,158 @@ type Trouble struct {
 }
 
 const (
-	// triesAlone is how many parts of a server fail alone before its others are not
-	// tried any more for leftFor, and of how many servers parts fail with nothing
+	// triesAlone is how many pieces of a server fail alone before its others are not
+	// tried any more for leftFor, and of how many servers pieces fail with nothing
 	// taken in between before the history is held to take nothing.
 	triesAlone = 3
-	// leftFor is when a part that failed alone is tried again; the pauses grow up to
+	// leftFor is when what failed alone is tried again; the pauses grow up to
 	// leftForMost.
 	leftFor     = time.Minute
 	leftForMost = 5 * time.Minute
 )
 
-var errFlushDeadline = fmt.Errorf("write history: deadline %s", flushTimeout)
+var (
+	errFlushDeadline = fmt.Errorf("write history: deadline %s", flushTimeout)
+	errAhead         = fmt.Errorf("ticks are planned more than %s ahead of the clock, which was wrong then or is now: they wait for it", maxAhead)
+)
 
-// refusals is what the history did not take since the journal was last loaded
-// from its beginning, and what is told of it.
+// trials is how it went with a server since its visits were loaded from the
+// journal's beginning.
+type trials struct {
+	failed   int           // pieces that failed alone
+	left     bool          // some stay in the journal for later
+	waits    bool          // until retryAt, because they failed
+	retryAt  time.Time     // when what was left is loaded again
+	patience time.Duration // until then, the next time
+	// suspect says that something failed since something was taken: it is written
+	// beside the other servers, so as not to delay them.
+	suspect bool
+}
+
+// leave notes that something of the server stays in the journal. The lock is held.
+func (t *trials) leave(now time.Time, failing bool) {
+	t.left = true
+	if failing && !t.waits {
+		t.waits, t.retryAt = true, now.Add(t.patience)
+		t.patience = min(2*t.patience, leftForMost)
+	}
+}
+
+// anew begins again. The lock is held.
+func (t *trials) anew() { t.failed, t.left, t.waits, t.retryAt = 0, false, false, time.Time{} }
+
+// givenUp reports whether no more of the server is tried for now. The lock is held.
+func (t *trials) givenUp() bool { return t.failed >= triesAlone }
+
+// refusals is what the history did not take, and what is told of it.
 type refusals struct {
-	left    map[target.ID]int // parts that failed alone, by server
-	inRow   int               // servers whose parts began to fail alone since something was taken
-	refused bool              // a part was left in this flush
-	tookAt  time.Time         // when something was taken last
-	last    error             // why the last part was left
-	again   time.Time         // when what was left is tried again; zero: nothing was left
-	// suspects are servers of which a part failed alone: theirs go last and alone,
-	// until one is taken.
-	suspects map[target.ID]bool
-	patience time.Duration // before what is left is tried again
-	told     time.Time
-	trouble  atomic.Pointer[Trouble]
+	inRow     int // servers that began to fail alone since something was taken
+	replaced  bool
+	refusedAt time.Time // when something failed alone last
+	badAt     time.Time // when something was last told to be wrong
+	tookAt    time.Time // when something was taken last
+	last      error     // why something was left
+	told      time.Time
+	trouble   atomic.Pointer[Trouble]
 }
 
-func (r *refusals) forget() {
-	r.left, r.inRow, r.last, r.again = make(map[target.ID]int), 0, nil, time.Time{}
-	if r.suspects == nil {
-		r.suspects, r.patience = make(map[target.ID]bool), leftFor
-	}
-}
-
-// timeToRetry reports whether what was left in the journal is to be tried again.
-func (r *refusals) timeToRetry(now time.Time) bool {
-	return !r.again.IsZero() && !now.Before(r.again)
-}
-
-// tried gives the parts that are worth a try: those of a server of which some were
-// refused just now are left.
-func (p *packer) tried(parts []part) []part {
-	worth := parts[:0:0]
-	for i := range parts {
-		if p.left[parts[i].server] < triesAlone {
-			worth = append(worth, parts[i])
-			continue
+// timeToRetry reports whether something that was left in the journal is to be tried
+// again.
+func (f *flusher) timeToRetry(now time.Time) (again bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, q := range f.queues {
+		if q.left && !q.busy && !now.Before(q.retryAt) {
+			q.anew()
+			again = true
 		}
-		p.leave(&parts[i])
 	}
-	return worth
+	return again
 }
 
-// suspicion sorts servers of which a part failed alone behind the others.
-func (r *refusals) suspicion(server target.ID) int {
-	if r.suspects[server] {
-		return 1
+// stopAll has nothing more tried until all is loaded again.
+func (f *flusher) stopAll(err error, why Refusal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.replaced = f.replaced || why.Fault == Replaced
+	if f.stopped == nil {
+		f.stopped = err
 	}
-	return 0
 }
 
-// alone judges a part that was refused with nothing beside it.
-func (p *packer) alone(ctx context.Context, one *part, why Refusal, err error) error {
+// suspect notes that n pieces of a server failed together.
+func (f *flusher) suspect(q *queue, why Refusal, err error, n int) {
 	if why.Fault == Invalid {
-		if err = p.append(ctx, []part{*one}); err == nil {
-			p.took([]part{*one})
-			return nil
-		}
-		if why = p.history.Explain(err); ctx.Err() != nil || why.Fault == Away {
-			return err
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q.suspect, f.last = true, err
+	if why.Fault == Slow {
+		q.most = max(n/2, 1)
+	}
+	f.gone()
+}
+
+// leavesAll leaves pieces of a server of which some were refused just now.
+func (f *flusher) leavesAll(q *queue, pieces []piece) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if q.givenUp() {
+		f.leave(q, pieces)
+	}
+	return q.givenUp()
+}
+
+// leave leaves pieces in the journal, to be loaded again later. The lock is held.
+func (f *flusher) leave(q *queue, pieces []piece) {
+	q.leave(f.now(), true)
+	for i := range pieces {
+		if rec := f.records[pieces[i].seq]; rec != nil {
+			rec.held--
+			rec.left = append(rec.left, q.server)
 		}
 	}
-	p.failed.Add(1)
+}
+
+// alone judges a piece that was refused with nothing beside it.
+func (f *flusher) alone(ctx context.Context, q *queue, one []piece, why Refusal, err error) {
 	if why.Fault == Invalid {
-		p.log.Error("history refuses this for good; the journal's records of it are set aside: see pgam journal list",
-			"server_id", one.server, "sqlstate", why.SQLSTATE, "error", err)
-		if err := p.journal.Quarantine(one.server, err.Error(), one.seqs...); err != nil {
-			return err
+		if err = f.append(ctx, q, one); err == nil {
+			f.took(q, one, 0)
+			return
 		}
-		p.settle(one)
-		return nil
+		if why = f.history.Explain(err); ctx.Err() != nil || why.Fault == Away || why.Fault == Replaced {
+			f.stopAll(err, why)
+			return
+		}
 	}
-	p.leave(one)
-	p.last, p.refused, p.suspects[one.server] = err, true, true
-	if p.left[one.server]++; p.left[one.server] == 1 {
-		p.inRow++
+	if why.Fault == Invalid {
+		f.log.Error("history refuses this for good; the journal's records of it are set aside: see pgam journal list",
+			"server_id", q.server, "sqlstate", why.SQLSTATE, "error", err)
+		if err := f.journal.Quarantine(q.server, err.Error(), one[0].seq); err != nil {
+			f.stopAll(err, Refusal{})
+			return
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.settled(one)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q.suspect, f.last, f.refusedAt = true, err, f.now()
+	if q.failed++; q.failed == 1 {
+		f.inRow++
 	}
 	if why.Fault == Slow {
-		p.left[one.server] = triesAlone // every try of another one takes as long
+		q.failed = triesAlone // every try of another one takes as long
 	}
-	if p.inRow >= triesAlone {
-		return err
+	f.leave(q, one)
+	f.gone()
+	if f.inRow >= triesAlone && f.stopped == nil {
+		f.stopped = err
 	}
-	return nil
-}
-
-// leave leaves a part in the journal, to be loaded again later.
-func (p *packer) leave(one *part) {
-	for _, seq := range one.seqs {
-		if rec := p.records[seq]; rec != nil {
-			rec.left = append(rec.left, one.server)
-		}
-	}
-	p.close(one)
 }
 
 // offerAgain offers what the history may not know: what was written to it lately,
@@ -175,21 +219,36 @@ func (c *Collector) offerNames() {
 	}
 }
 
-// verdict says, when the journal was gone through, whether anything was left.
-// Where nothing was taken for a while it is an error.
-func (p *packer) verdict(now time.Time) error {
-	if p.last == nil {
-		p.well()
-		return nil
+// behind says why something was left in the journal, nil if nothing was.
+func (f *flusher) behind() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, q := range f.queues {
+		if q.left || q.busy && q.suspect {
+			return f.last
+		}
 	}
-	if p.refused && now.Sub(p.tookAt) > leftFor {
-		return p.last
+	return nil
+}
+
+// verdict tells what is left in the journal. Where nothing was taken for a while it
+// is an error.
+func (f *flusher) verdict(now time.Time) error {
+	err := f.behind()
+	f.mu.Lock()
+	if f.tookAt.IsZero() {
+		f.tookAt = now
 	}
-	if p.again.IsZero() {
-		p.again = now.Add(p.patience)
-		p.patience = min(2*p.patience, leftForMost)
+	nothing := f.refusedAt.After(f.tookAt) && now.Sub(f.tookAt) > leftFor
+	f.mu.Unlock()
+	switch {
+	case err == nil:
+		f.well()
+	case nothing:
+		return err
+	default:
+		f.tell(now, err, "part of the history cannot be written and waits in the journal")
 	}
-	p.tell(now, p.last, "part of the history cannot be written and waits in the journal")
 	return nil
 }
 
@@ -197,30 +256,40 @@ func (p *packer) verdict(now time.Time) error {
 const notWritten = "history cannot be written; what is seen waits in the journal"
 
 // tell says what is wrong: at once, and every minute as long as it lasts.
-func (p *packer) tell(now time.Time, err error, message string) {
-	t := Trouble{Refusal: p.history.Explain(err), Since: now, Err: err}
-	if before := p.trouble.Load(); before != nil {
+func (f *flusher) tell(now time.Time, err error, message string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := Trouble{Refusal: f.history.Explain(err), Since: now, Err: err}
+	if before := f.trouble.Load(); before != nil {
 		t.Since = before.Since
 	}
-	p.trouble.Store(&t)
-	if now.Sub(p.told) < tellAgain {
+	f.trouble.Store(&t)
+	f.badAt = now
+	if now.Sub(f.told) < tellAgain {
 		return
 	}
-	p.told = now
-	p.log.Warn(message, "sqlstate", t.SQLSTATE, "advice", t.Advice, "error", err)
+	f.told = now
+	f.log.Warn(message, "sqlstate", t.SQLSTATE, "advice", t.Advice, "error", err)
 }
 
-// well says that everything is taken again.
-func (p *packer) well() {
-	if p.trouble.Swap(nil) != nil {
-		p.told, p.patience = time.Time{}, leftFor
-		p.log.Info("history is written again")
+// well says that everything is taken again, once something was.
+func (f *flusher) well() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.trouble.Load() == nil || !f.tookAt.After(f.badAt) {
+		return
 	}
+	f.trouble.Store(nil)
+	f.told = time.Time{}
+	for _, q := range f.queues {
+		q.patience = leftFor
+	}
+	f.log.Info("history is written again")
 }
 
 // Trouble tells why the history does not take what is seen, or a part of it, nil
 // while it does.
-func (c *Collector) Trouble() *Trouble { return c.packer.trouble.Load() }
+func (c *Collector) Trouble() *Trouble { return c.flusher.trouble.Load() }
 
 // ErrNotWritten says that what is seen waits in the journal.
 var ErrNotWritten = errors.New("history is not written: what is seen waits in the journal")

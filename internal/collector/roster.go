@@ -12,7 +12,7 @@ import (
 )
 
 // roster is who is watched. A server that is removed or paused leaves its
-// slot but keeps its dictionaries, which the journal may still refer to.
+// slot but is remembered, in case that it comes back.
 type roster struct {
 	mu       sync.Mutex
 	watches  map[target.ID]*watch
@@ -26,12 +26,14 @@ type roster struct {
 // catalogTimeout bounds a look at the catalog.
 const catalogTimeout = 5 * time.Second
 
+var errStatsAway = errors.New("stats_db is away")
+
 // begin loads the servers for the first time.
 func (r *roster) begin(ctx context.Context, c *Collector) error {
 	r.known = keptTargets(c)
 	err := errStatsAway
 	if !c.cfg.Away {
-		err = r.load(ctx, c, true)
+		err = r.load(ctx, c)
 	}
 	if err == nil {
 		return nil
@@ -62,7 +64,7 @@ func (r *roster) refresh(ctx context.Context, c *Collector) {
 	if same {
 		return
 	}
-	if err := r.load(ctx, c, false); err != nil && time.Since(r.told) >= tellAgain {
+	if err := r.load(ctx, c); err != nil && time.Since(r.told) >= tellAgain {
 		r.told = time.Now()
 		c.cfg.Log.WarnContext(ctx, "changed servers cannot be read", "error", err)
 	}
@@ -82,9 +84,8 @@ func targetsOf(ctx context.Context, from Catalog) ([]target.Target, []byte, erro
 	return from.Targets(ctx)
 }
 
-// load takes over the servers as stats_db has them; first says that none is
-// watched yet.
-func (r *roster) load(ctx context.Context, c *Collector, first bool) error {
+// load takes over the servers as stats_db has them.
+func (r *roster) load(ctx context.Context, c *Collector) error {
 	revision, err := revisionOf(ctx, c.cfg.Catalog)
 	if err != nil {
 		return err
@@ -96,11 +97,8 @@ func (r *roster) load(ctx context.Context, c *Collector, first bool) error {
 	if err := c.adjust(ctx); err != nil {
 		c.cfg.Log.WarnContext(ctx, "changed settings are not taken over", "error", err)
 	}
-	if first {
-		c.successor = c.succeeds(ctx)
-	}
 	told := r.tellChanges(ctx, c, targets)
-	whole := r.set(ctx, c, targets, true)
+	r.set(ctx, c, targets, true)
 	if told {
 		_ = c.cfg.Journal.Sync() // before the servers are known; the schedule's own says so if it fails
 	}
@@ -109,14 +107,12 @@ func (r *roster) load(ctx context.Context, c *Collector, first bool) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.revision, r.loaded = revision, whole
+	r.revision, r.loaded = revision, true
 	return nil
 }
 
-// set makes the roster hold exactly the enabled ones of targets; it is not
-// whole if some cannot be watched yet.
-func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target, online bool) (whole bool) {
-	whole = true
+// set makes the roster hold exactly the enabled ones of targets.
+func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target, online bool) {
 	wanted := make(map[target.ID]bool, len(targets))
 	for _, t := range targets {
 		if !t.Enabled {
@@ -125,12 +121,7 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 		wanted[t.ID] = true
 		w := r.watch(t.ID)
 		if w == nil {
-			var err error
-			if w, err = newWatch(ctx, c, t, online); err != nil {
-				c.cfg.Log.WarnContext(ctx, "server cannot be watched yet", "server", t.Name, "server_id", t.ID, "error", err)
-				whole = false
-				continue
-			}
+			w = newWatch(ctx, c, t, online)
 			r.mu.Lock()
 			r.watches[t.ID] = w
 			r.mu.Unlock()
@@ -153,7 +144,6 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 			c.cfg.Log.InfoContext(ctx, "no longer watching server", "server_id", id)
 		}
 	}
-	return whole
 }
 
 // isLoaded says whether stats_db has told what is watched.
@@ -173,20 +163,6 @@ func (r *roster) watch(id target.ID) *watch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.watches[id]
-}
-
-// expects gives the instant before which no tick can come any more, of each
-// server that has one.
-func (r *roster) expects() map[target.ID]time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[target.ID]time.Time, len(r.watches))
-	for id, w := range r.watches {
-		if planned, ok := w.expects(); ok {
-			out[id] = planned
-		}
-	}
-	return out
 }
 
 func (r *roster) count() (servers, connected int) {

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -36,10 +35,7 @@ type watch struct {
 	t           target.Target
 	paused      bool
 	busy        bool
-	planned     time.Time // of the visit under way
 	lastPlanned time.Time
-	window      time.Time
-	windowEnd   time.Time
 	databases   []sample.Database // as last listed
 	sizing      bool
 	endSizes    context.CancelFunc
@@ -55,39 +51,22 @@ type due struct{ databases, inventory, sizes time.Time }
 // tick; after a longer one it counts as not running.
 const maxLate = 10 * time.Minute
 
-// errForgotten says that a server cannot be watched: its ids could get a
-// second meaning.
-var errForgotten = errors.New("neither stats_db nor the journal can tell which ids are taken")
-
 // newWatch prepares a server's visits; online says that stats_db can be asked
-// what it remembers.
-func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (*watch, error) {
+// what it remembers. Without that everything is new to it, which costs events.
+func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *watch {
 	h := phaseOf(t.ID)
-	w := &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400)}
+	w := &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400), dict: sample.NewDictionary(c.cfg.Hash)}
 	var resume sample.Resume
 	if online {
 		ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("resume server: deadline %s", catalogTimeout))
 		defer cancel()
 		var err error
 		if resume, err = c.cfg.History.Resume(ctx, t.ID); err != nil {
-			if c.cfg.Journal.NextIDs(t.ID) == (sample.NextIDs{}) {
-				return nil, fmt.Errorf("%w: %w", errForgotten, err)
-			}
-			c.cfg.Log.WarnContext(ctx, "history of the server cannot be read; its counters start a new epoch", "server", t.Name, "error", err)
+			c.cfg.Log.WarnContext(ctx, "history of the server cannot be read: what changed in it while nobody looked is not told", "server", t.Name, "error", err)
 		}
 	}
-	if !c.drained {
-		// The journal may hold newer samples than the history: a delta against
-		// an older one would count twice what they have counted already.
-		resume.Databases, resume.Identity, resume.Listed = nil, nil, time.Time{}
-	}
-	if given := c.cfg.Journal.NextIDs(t.ID); c.successor && online && given.Max(resume.Next) != given {
-		resume.Next = resume.Next.Leap() // this journal does not know all ids that were given
-	}
 	resume.Memory = c.remembered(t.ID, resume.Memory)
-	w.dict = resume.Dictionary(c.cfg.Journal.NextIDs(t.ID))
 	w.series = resume.Series()
-	c.cfg.Journal.Ahead(t.ID, w.dict.Next())
 	w.visit.Server = t.ID
 	if now := c.clock.Now(); resume.Sized.Before(now) {
 		if turn := w.next(resume.Sized, w.intervals().Sizes); turn.After(now) {
@@ -96,7 +75,7 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (
 	}
 	w.line.init(c, t.ID)
 	w.looks.reset()
-	return w, nil
+	return w
 }
 
 // intervals gives the server's own or the collector's. The lock is held.
@@ -171,22 +150,6 @@ func (w *watch) disconnect() {
 
 func (w *watch) connected() bool { return w.line.connected() }
 
-// expects gives the planned instant of the earliest tick that is not in the
-// journal yet: of the visit under way or, as a hold-up is written down
-// afterwards, of the next one. It is not known of a server that has no
-// schedule just now.
-func (w *watch) expects() (planned time.Time, known bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case w.busy:
-		return w.planned, true
-	case w.lastPlanned.IsZero():
-		return time.Time{}, false
-	}
-	return w.lastPlanned.Add(w.intervals().Activity), true
-}
-
 // plan begins the tick of this instant if the server has one then, or writes
 // down why there is none.
 func (w *watch) plan(planned time.Time) {
@@ -206,33 +169,15 @@ func (w *watch) plan(planned time.Time) {
 		w.skip(planned, iv.Activity, sample.Overrun)
 		return
 	}
-	w.busy, w.planned = true, planned
-	w.tick = sample.Tick{Sessions: w.tick.Sessions[:0]}
-	w.place(&w.tick, planned, iv.Activity)
+	w.busy = true
+	w.tick = sample.Tick{Sessions: w.tick.Sessions[:0], Planned: planned, Started: planned, Cadence: iv.Activity, Backends: sample.Unset}
 	w.c.visits.Add(1)
 	go w.run(w.t, iv, w.tick)
 }
 
-// place puts a tick into its window. The lock is held. The first window of a
-// run starts with its first tick, so that it cannot be taken for the one that
-// the run before left unfinished.
-func (w *watch) place(t *sample.Tick, planned time.Time, cadence time.Duration) {
-	if !planned.Before(w.windowEnd) {
-		start := planned.Truncate(w.c.cfg.Window)
-		w.windowEnd = start.Add(w.c.cfg.Window)
-		if w.window.IsZero() {
-			start = planned
-		}
-		w.window = start
-	}
-	t.Planned, t.Started, t.Cadence, t.Backends = planned, planned, cadence, sample.Unset
-	t.Window, t.Span = w.window, w.windowEnd.Sub(w.window)
-}
-
 // skip writes a tick down that is not asked. The lock is held.
 func (w *watch) skip(planned time.Time, cadence time.Duration, why sample.Reason) {
-	t := sample.Tick{Outcome: sample.Skipped, Reason: why}
-	w.place(&t, planned, cadence)
+	t := sample.Tick{Planned: planned, Started: planned, Cadence: cadence, Outcome: sample.Skipped, Reason: why, Backends: sample.Unset}
 	w.record(&sample.Visit{Server: w.t.ID, Tick: &t})
 }
 
