@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgam/pgam/internal/spool"
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/stack"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -47,12 +47,12 @@ they were seen, when they were set aside last, and what stats_db said.`,
 		Example: "  pgam journal list\n  pgam journal list --data ~/pgam",
 		Args:    cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			journal, err := t.openJournal()
+			waiting, err := t.openJournal()
 			if err != nil {
 				return err
 			}
-			list, err := journal.Aside()
-			if err = errors.Join(err, journal.Close()); err != nil {
+			list, err := waiting.Aside()
+			if err = errors.Join(err, waiting.Close()); err != nil {
 				return err
 			}
 			if len(list) == 0 {
@@ -74,13 +74,13 @@ they were seen, when they were set aside last, and what stats_db said.`,
 
 // refused is what was set aside of one server for one reason.
 type refused struct {
-	spool.SetAside
+	journal.SetAside
 
 	records int
 }
 
 // summed sums up by server and reason.
-func summed(list []spool.SetAside) []refused {
+func summed(list []journal.SetAside) []refused {
 	type group struct {
 		server target.ID
 		why    string
@@ -90,7 +90,7 @@ func summed(list []spool.SetAside) []refused {
 	for _, one := range list {
 		sum := groups[group{one.Server, one.Why}]
 		if sum == nil {
-			sum = &refused{SetAside: spool.SetAside{Server: one.Server, Why: one.Why}}
+			sum = &refused{SetAside: journal.SetAside{Server: one.Server, Why: one.Why}}
 			groups[group{one.Server, one.Why}] = sum
 			sums = append(sums, sum)
 		}
@@ -136,7 +136,7 @@ read stay.`,
 		Example: "  pgam journal replay\n  pgam journal replay --server 7",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			journal, err := t.openJournal()
+			waiting, err := t.openJournal()
 			if err != nil {
 				return err
 			}
@@ -145,8 +145,8 @@ read stay.`,
 				id := target.ID(server)
 				only = &id
 			}
-			n, err := journal.Replay(only)
-			if err = errors.Join(err, journal.Close()); err != nil {
+			n, err := waiting.Replay(only)
+			if err = errors.Join(err, waiting.Close()); err != nil {
 				return err
 			}
 			t.say("%s will be written when the collector runs again", count(n, "record"))
@@ -169,7 +169,7 @@ func count(n int, noun string) string {
 }
 
 // openJournal opens the journal of a collector that does not run.
-func (t *tool) openJournal() (*spool.Spool, error) {
+func (t *tool) openJournal() (*journal.Journal, error) {
 	dir := stack.Journal(t.dataDir)
 	if t.dataDir == "" {
 		cfg, err := t.config()
@@ -178,18 +178,18 @@ func (t *tool) openJournal() (*spool.Spool, error) {
 		}
 		dir = cfg.DataDir
 	}
-	if _, err := os.Stat(filepath.Join(dir, spool.FileName)); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, journal.FileName)); err != nil {
 		return nil, misconfigured{fmt.Errorf("find journal: %w: give the collector's PGAM_DATA_DIR, or --data for that of pgam up", err)}
 	}
-	journal, err := spool.Open(spool.Config{
+	opened, err := journal.Open(journal.Config{
 		Dir: dir, MaxBytes: 1 << 62, MaxAside: 1 << 62, Log: slog.New(slog.NewTextHandler(t.errOut, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	switch {
-	case errors.Is(err, spool.ErrLocked):
+	case errors.Is(err, journal.ErrLocked):
 		return nil, errors.New("the journal is in use by a running collector: stop it (systemctl stop pgam-collector, or end pgam up), run this again, and start it")
 	case err != nil:
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 
-	return journal, nil
+	return opened, nil
 }

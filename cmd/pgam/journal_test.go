@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/spool"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -21,37 +21,37 @@ func TestJournalCommand(t *testing.T) {
 	if code, _, errOut := d.try(t, "journal", "list"); code != 2 || !strings.Contains(errOut, "PGAM_DATA_DIR") {
 		t.Errorf("exit code %d without a journal: %s", code, errOut)
 	}
-	open := func() *spool.Spool {
+	open := func() *journal.Journal {
 		t.Helper()
-		journal, err := spool.Open(spool.Config{Dir: dir, MaxBytes: 1 << 20, Log: slog.New(slog.DiscardHandler)})
+		opened, err := journal.Open(journal.Config{Dir: dir, MaxBytes: 1 << 20, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return journal
+		return opened
 	}
-	journal := open()
+	waiting := open()
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for i := range 3 {
 		for id := target.ID(7); id <= 8; id++ {
 			planned := at.Add(time.Duration(i) * time.Second)
-			journal.Append(&sample.Visit{Server: id, Tick: &sample.Tick{Window: planned, Planned: planned, Started: planned}})
+			waiting.Append(&sample.Visit{Server: id, Tick: &sample.Tick{Planned: planned, Started: planned}})
 		}
-		if err := journal.Sync(); err != nil {
+		if err := waiting.Sync(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, err := range []error{
-		journal.Quarantine(7, "check no_seven (SQLSTATE 23514)", 1, 2, 3), journal.Quarantine(8, "out of range (SQLSTATE 22003)", 2),
+		waiting.Quarantine(7, "check no_seven (SQLSTATE 23514)", 1, 2, 3), waiting.Quarantine(8, "out of range (SQLSTATE 22003)", 2),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	journal.Done(1, 2, 3)
+	waiting.Done(1, 2, 3)
 	if code, _, errOut := d.try(t, "journal", "replay"); code != 1 || !strings.Contains(errOut, "systemctl stop pgam-collector") {
 		t.Errorf("exit code %d while a collector runs: %s", code, errOut)
 	}
-	if err := journal.Close(); err != nil {
+	if err := waiting.Close(); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
@@ -77,9 +77,9 @@ func TestJournalCommand(t *testing.T) {
 			t.Errorf("replay %v: exit code %d: %s", c.args, code, errOut)
 		}
 	}
-	journal = open()
-	defer func() { _ = journal.Close() }()
-	if st := journal.Stats(); st.Aside != 0 || st.Records != 3 {
+	waiting = open()
+	defer func() { _ = waiting.Close() }()
+	if st := waiting.Stats(); st.Aside != 0 || st.Records != 3 {
 		t.Errorf("afterwards: %+v", st)
 	}
 }

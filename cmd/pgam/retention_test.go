@@ -18,29 +18,29 @@ func TestRetentionCommand(t *testing.T) {
 		t.Errorf("without a collector: exit code %d: %s", code, errOut)
 	}
 	pgtest.Exec(t, dsn, `insert into pgam.setting (name, environment)
-select 'PGAM_RETENTION_' || n, '30d' from unnest('{WINDOWS,MINUTES,DATABASES,DISKS,ROLLUPS}'::text[]) as n`)
+select 'PGAM_RETENTION_' || n, '30d' from unnest('{ACTIVITY,MINUTES,DATABASES,DISKS,ROLLUPS}'::text[]) as n`)
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	for days := range 4 {
 		from := today.AddDate(0, 0, -40*days)
-		pgtest.Exec(t, dsn, fmt.Sprintf("create table history.activity_window_p%s partition of history.activity_window for values from ('%s') to ('%s')",
+		pgtest.Exec(t, dsn, fmt.Sprintf("create table history.activity_p%s partition of history.activity for values from ('%s') to ('%s')",
 			from.Format("20060102"), from.Format(time.RFC3339), from.AddDate(0, 0, 1).Format(time.RFC3339)))
 	}
 	line := func() string {
 		for l := range strings.Lines(d.do(t, "retention")) {
-			if strings.HasPrefix(l, "activity_window ") {
+			if strings.HasPrefix(l, "activity ") {
 				return strings.Join(strings.Fields(l), " ")
 			}
 		}
 		return ""
 	}
 	until := today.AddDate(0, 0, -39).Format(time.DateOnly)
-	if got, want := line(), "activity_window 4 3 "+until+" pgam retention apply"; got != want {
+	if got, want := line(), "activity 4 3 "+until+" pgam retention apply"; got != want {
 		t.Errorf("listed %q, want %q", got, want)
 	}
-	if out := d.do(t, "retention", "apply"); strings.Count(out, "activity_window_p") != 3 {
+	if out := d.do(t, "retention", "apply"); strings.Count(out, "activity_p") != 3 {
 		t.Errorf("dropped %q", out)
 	}
-	if got, want := line(), "activity_window 1 0 - -"; got != want {
+	if got, want := line(), "activity 1 0 - -"; got != want {
 		t.Errorf("listed %q afterwards, want %q", got, want)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"iter"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,9 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/synth"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -26,7 +25,7 @@ const (
 	synthNames = "synth-"
 	// synthVisited is how long there is more than sessions, up to the end.
 	synthVisited = 2 * oneDay
-	// synthBatch is how many windows or visits are written together.
+	// synthBatch is how many visits are written together.
 	synthBatch = 120
 	// synthQueries is how many statements a server runs.
 	synthQueries = 400
@@ -79,15 +78,14 @@ type synthesis struct {
 	flags   synthFlags
 	until   time.Time
 	today   time.Time // the midnight before until
-	hour    time.Time // the last full hour
-	packed  *synth.Generator
-	recent  *synth.Generator // of windows as a collector writes them
+	last    time.Time // start of the buckets that are written as a collector does
+	history *synth.Generator
 	servers []target.ID
 
 	progress *importProgress
 	mu       sync.Mutex
 	done     int64
-	windows  atomic.Int64
+	ticks    atomic.Int64
 	samples  atomic.Int64
 }
 
@@ -109,20 +107,9 @@ func (t *tool) newSynthesis(flags synthFlags) (*synthesis, error) {
 		}
 		s.until = until.UTC()
 	}
-	s.today, s.hour = history.Floor(s.until, oneDay), history.Floor(s.until, time.Hour)
-	cfg := synth.Config{Seed: flags.seed, Cadence: flags.cadence, Span: 5 * time.Minute, Sessions: flags.sessions, Queries: synthQueries}
-	var err error
-	if s.packed, err = synth.New(cfg); err != nil {
-		return nil, err
-	}
-	for _, cfg.Span = range []time.Duration{15 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute} {
-		if cfg.Span%flags.cadence == 0 {
-			break
-		}
-	}
-	s.recent, err = synth.New(cfg)
+	s.today, s.last = s.until.Truncate(oneDay), s.until.Truncate(sample.BucketLength)
 
-	return s, err
+	return s, nil
 }
 
 func (t *tool) synth(ctx context.Context, flags synthFlags) error {
@@ -130,7 +117,21 @@ func (t *tool) synth(ctx context.Context, flags synthFlags) error {
 	if err != nil {
 		return misconfigured{err}
 	}
-	stats, err := t.openStatsDB(ctx, false)
+	cfg, err := t.config()
+	if err != nil {
+		return err
+	}
+	ring, err := secret.ReadKeyring(cfg.KeyFile)
+	if err != nil {
+		return misconfigured{err}
+	}
+	s.history, err = synth.New(synth.Config{
+		Seed: flags.seed, Hash: contentHash(ring), Cadence: flags.cadence, Sessions: flags.sessions, Queries: synthQueries,
+	})
+	if err != nil {
+		return misconfigured{err}
+	}
+	stats, err := t.openStatsDB(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -149,15 +150,12 @@ func (t *tool) synth(ctx context.Context, flags synthFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := s.settle(ctx, stats); err != nil {
-		return err
-	}
 	after, err := stats.Upkeep(ctx, s.until)
 	if err != nil {
 		return err
 	}
-	t.printf("made up %d servers and %d days: %d windows with %d session samples, %d bytes more on disk, in %.1f s\n",
-		flags.servers, flags.days, s.windows.Load(), s.samples.Load(), after.Bytes-before.Bytes, time.Since(begun).Seconds())
+	t.printf("made up %d servers and %d days: %d ticks with %d session samples, %d bytes more on disk, in %.1f s\n",
+		flags.servers, flags.days, s.ticks.Load(), s.samples.Load(), after.Bytes-before.Bytes, time.Since(begun).Seconds())
 
 	return nil
 }
@@ -225,15 +223,20 @@ func (s *synthesis) fill(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// work fills servers on a store of its own, for one loads a day at a time.
+// work fills servers on connections of its own.
 func (s *synthesis) work(ctx context.Context, servers <-chan target.ID) error {
-	stats, err := s.t.openStatsDB(ctx, false)
+	stats, err := s.t.openStatsDB(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer stats.Close()
 	for id := range servers {
-		if err := s.server(ctx, stats, id); err != nil {
+		for midnight := s.from(); !midnight.After(s.today); midnight = midnight.AddDate(0, 0, 1) {
+			if err := s.day(ctx, stats, id, midnight); err != nil {
+				return err
+			}
+		}
+		if err := s.visits(ctx, stats, id); err != nil {
 			return err
 		}
 	}
@@ -241,31 +244,36 @@ func (s *synthesis) work(ctx context.Context, servers <-chan target.ID) error {
 	return nil
 }
 
-func (s *synthesis) server(ctx context.Context, stats *statsDB, id target.ID) error {
-	first, last := s.packed.Dictionary(id, sample.Day(s.from()), sample.Day(s.until))
-	for _, e := range []sample.Entries{first, last} {
-		if err := stats.Append(ctx, sample.Batch{Visits: []*sample.Visit{{Server: id, Entries: e}}}); err != nil {
-			return err
+// day stores a day: buckets that are over as they are kept, the rest as a
+// collector would.
+func (s *synthesis) day(ctx context.Context, stats *statsDB, id target.ID, midnight time.Time) error {
+	names, ticks := s.history.Day(id, midnight)
+	next, stop := iter.Pull(ticks)
+	defer stop()
+	var recent *sample.Tick // the first that is not of a bucket that is over
+	err := stats.Load(ctx, id, &names, func(yield func(*sample.Tick) bool) {
+		for t, ok := next(); ok; t, ok = next() {
+			if !t.Planned.Before(s.last) {
+				recent = t
+
+				return
+			}
+			if s.count(t); !yield(t) {
+				return
+			}
 		}
-	}
-	for midnight := s.from(); midnight.Before(s.today); midnight = midnight.AddDate(0, 0, 1) {
-		if err := s.load(ctx, stats, id, s.packed.Day(id, midnight)); err != nil {
-			return err
-		}
-	}
-	if err := s.lastDay(ctx, stats, id); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-
-	return s.visits(ctx, stats, id)
-}
-
-// load stores a day and counts it.
-func (s *synthesis) load(ctx context.Context, stats *statsDB, id target.ID, day synth.Day) error {
-	if err := stats.LoadDay(ctx, id, store.LoadedDay{Sessions: day.Sessions, Windows: day.Windows, Minutes: day.Minutes}); err != nil {
+	var visits []*sample.Visit
+	for t, ok := recent, recent != nil; ok && t.Planned.Before(s.until); t, ok = next() {
+		s.count(t)
+		visits = append(visits, &sample.Visit{Tick: t})
+	}
+	if err := stats.Append(ctx, id, visits); err != nil {
 		return err
 	}
-	s.count(day.Windows)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done++
@@ -274,73 +282,25 @@ func (s *synthesis) load(ctx context.Context, stats *statsDB, id target.ID, day 
 	return nil
 }
 
-func (s *synthesis) count(windows []sample.Window) {
-	s.windows.Add(int64(len(windows)))
-	for i := range windows {
-		s.samples.Add(int64(len(windows[i].Tick)))
-	}
-}
-
-// lastDay makes the day that is not over: full hours as all days, the rest as a
-// collector would.
-func (s *synthesis) lastDay(ctx context.Context, stats *statsDB, id target.ID) error {
-	day := s.recent.Day(id, s.today)
-	entries := sample.Entries{Sessions: day.Sessions}
-	windows, n := day.Windows, 0
-	for n < len(windows) && windows[n].T0.Before(s.hour) {
-		n++
-	}
-	hours := synth.Day{Sessions: day.Sessions, Windows: windows[:n], Minutes: day.Minutes[:int(s.hour.Sub(s.today)/time.Minute)]}
-	if err := s.load(ctx, stats, id, hours); err != nil {
-		return err
-	}
-	batch := sample.Batch{Visits: []*sample.Visit{{Server: id, Entries: entries}}}
-	for windows = windows[n:]; len(windows) > 0 && !windows[0].T0.Add(windows[0].Span).After(s.until); windows = windows[1:] {
-		batch.Windows = append(batch.Windows, windows[0])
-		if len(batch.Windows) < synthBatch {
-			continue
-		}
-		if err := s.appendCounted(ctx, stats, batch); err != nil {
-			return err
-		}
-		batch = sample.Batch{}
-	}
-
-	return s.appendCounted(ctx, stats, batch)
-}
-
-func (s *synthesis) appendCounted(ctx context.Context, stats *statsDB, batch sample.Batch) error {
-	s.count(batch.Windows)
-
-	return stats.Append(ctx, batch)
+func (s *synthesis) count(t *sample.Tick) {
+	s.ticks.Add(1)
+	s.samples.Add(int64(len(t.Sessions)))
 }
 
 // visits stores what is beside sessions.
 func (s *synthesis) visits(ctx context.Context, stats *statsDB, id target.ID) error {
-	from := history.Floor(s.until.Add(-synthVisited), time.Hour)
+	from := s.until.Add(-synthVisited).Truncate(time.Hour)
 	if from.Before(s.from()) {
 		from = s.from()
 	}
-	all := s.recent.Visits(id, from, s.until)
+	all := s.history.Visits(id, from, s.until)
 	for len(all) > 0 {
 		n := min(len(all), synthBatch)
-		if err := stats.Append(ctx, sample.Batch{Visits: all[:n]}); err != nil {
+		if err := stats.Append(ctx, id, all[:n]); err != nil {
 			return err
 		}
 		all = all[n:]
 	}
 
-	return nil
-}
-
-// settle rolls up what was appended, and says which days need no packing.
-func (s *synthesis) settle(ctx context.Context, stats *statsDB) error {
-	for more := true; more; {
-		var err error
-		if _, more, err = stats.Roll(ctx, s.until, math.MaxInt16); err != nil {
-			return err
-		}
-	}
-
-	return stats.NotePacked(ctx, s.from(), s.today)
+	return stats.CompactDatabases(ctx, id)
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/stack"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 )
 
 // tool is what every command works with.
@@ -200,7 +201,7 @@ func (t *tool) statsConfig() (config.Tool, error) {
 type statsDB struct {
 	*statsdb.DB
 	*catalog.Catalog
-	*store.Store
+	*ingest.Writer
 }
 
 // openStatsDB opens a stats_db that is at the version of this program. Without
@@ -229,7 +230,17 @@ func (t *tool) openStatsDB(ctx context.Context, keyring bool) (*statsDB, error) 
 		return nil, misconfigured{err}
 	}
 
-	return &statsDB{db, catalog.New(db, ring), store.New(db)}, nil
+	return &statsDB{db, catalog.New(db, ring), ingest.New(db, contentHash(ring))}, nil
+}
+
+// contentHash names content as the collector does. Without a keyring it names
+// nothing that a collector would find.
+func contentHash(ring *secret.Keyring) sample.Hash {
+	if ring == nil {
+		return sample.Hash{}
+	}
+
+	return sample.NewHash(ring.ContentKey())
 }
 
 // readLines returns the lines of a small file, "-" for standard input, without
