@@ -301,7 +301,7 @@ select t.server_id,
        t.samples::double precision / nullif(t.ticks_ok + t.ticks_degraded, 0) as average_active_sessions,
        t.max_sessions, t.max_backends,
        t.cpu, t.lock, t.lwlock, t.io, t.ipc, t.client, t.timeout, t.buffer, t.extension, t.other, t.idle_in_transaction, t.samples
-  from (with tail as (
+  from (with tail as not materialized ( -- a condition on what is asked for goes in there
             select r.server_id, g.step_seconds, date_bin(g.step_seconds * interval '1 second', r.slot, timestamptz 'epoch') as bucket,
                    sum(r.ticks_ok) as ticks_ok, sum(r.ticks_degraded) as ticks_degraded, sum(r.ticks_failed) as ticks_failed,
                    sum(r.ticks_skipped) as ticks_skipped, sum(r.samples)::bigint as samples, max(r.max_sessions) as max_sessions,
@@ -373,7 +373,8 @@ select m.server_id, m.server, m."time", 60, m.ticks_planned, m.ticks_ok, m.ticks
 select t.server_id, t.server, t."time", t.step_seconds, t.ticks_planned, t.ticks_ok, t.ticks_degraded, t.ticks_failed, t.ticks_skipped, t.samples,
        t.max_sessions, t.max_backends, t.cpu, t.lock, t.lwlock, t.io, t.ipc, t.client, t.timeout, t.buffer, t.extension, t.other, t.idle_in_transaction
   from report.activity_total t
- where t.step_seconds = report.fleet_step($1, $2)
+ where report.fleet_step($1, $2) > 60
+   and t.step_seconds = report.fleet_step($1, $2)
    and t."time" >= $1
    and t."time" < $2
 $$;
