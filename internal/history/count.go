@@ -277,7 +277,7 @@ func (c *counting) rank(ctx context.Context, limit int) error {
 	late := len(wanted) > 0 && c.filter.Within(c.by) && stored(c.by) != sample.ByWait
 	byName := make(map[string]*group)
 	add := func(key Key, of sample.Key, counted *keyCount) {
-		if late && !slices.Contains(wanted, key.Label) {
+		if len(counted.points) == 0 || late && !slices.Contains(wanted, key.Label) {
 			return
 		}
 		g := byName[key.name()]
