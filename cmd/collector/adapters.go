@@ -9,11 +9,11 @@ import (
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/disk"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -74,7 +74,7 @@ func (d disks) Forget(server target.ID) { d.shells.Forget(server) }
 // servers reads from stats_db what is watched.
 type servers struct {
 	catalog *catalog.Catalog
-	stats   *store.Store
+	history *ingest.Writer
 	log     *slog.Logger
 }
 
@@ -93,7 +93,7 @@ func (s servers) Targets(ctx context.Context) ([]target.Target, []byte, error) {
 
 // Removed implements collector.Catalog.
 func (s servers) Removed(ctx context.Context, id target.ID) (time.Time, error) {
-	return s.stats.ServerRemoved(ctx, id)
+	return s.history.ServerRemoved(ctx, id)
 }
 
 // Unseal implements collector.Catalog. A server whose password cannot be
@@ -107,20 +107,14 @@ func (s servers) Unseal(sealed []byte) ([]target.Target, error) {
 }
 
 // history writes to stats_db.
-type history struct{ *store.Store }
-
-// handing writes to stats_db while another collector has the lease.
-type handing struct{ history }
-
-// Append implements collector.History.
-func (h handing) Append(ctx context.Context, b sample.Batch) error { return h.HandIn(ctx, b) }
+type history struct{ *ingest.Writer }
 
 // Explain implements collector.History: an error is one of stats_db until it is
 // known to be one of the data.
 func (history) Explain(err error) collector.Refusal {
 	why := collector.Refusal{Fault: collector.Refused, SQLSTATE: statsdb.SQLState(err), Advice: statsdb.Advice(err)}
 	switch {
-	case errors.Is(err, store.ErrReplaced):
+	case errors.Is(err, ingest.ErrReplaced):
 		why.Fault, why.Advice = collector.Replaced, "nothing is to be done: what it may not know is offered again"
 	case errors.Is(err, statsdb.ErrUnavailable), errors.Is(err, context.Canceled):
 		why.Fault = collector.Away

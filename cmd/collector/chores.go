@@ -3,188 +3,132 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgam/pgam/internal/daemon"
-	"github.com/pgam/pgam/internal/store"
-)
-
-// The chores: what stats_db needs beside being written.
-const (
-	choreRetention  = "retention"  // old partitions go
-	chorePartitions = "partitions" // there are some ahead
-	choreTexts      = "texts"      // what is not allowed any more goes
-	chorePurge      = "purge"      // so does the history of deleted servers
-	choreRollups    = "rollups"
-	chorePacking    = "packing"
+	"github.com/pgam/pgam/internal/ingest"
 )
 
 const (
-	// choreEvery is how often each chore of the upkeep is done; one that failed is
-	// tried again with the next call.
+	// choreEvery is how often what changes by the day is looked after, choreAgain
+	// how soon after a failure.
 	choreEvery = time.Hour
+	choreAgain = 5 * time.Minute
+	// choreTimeout bounds a turn: what is left comes with the next one.
+	choreTimeout = 30 * time.Minute
 	// partitionsAhead is how far ahead partitions are made.
 	partitionsAhead = 4 * 24 * time.Hour
-	// maxPurge bounds the removal of history by rows, so that partitions are
-	// seen to again; what is left comes an hour later.
-	maxPurge = 30 * time.Minute
+	// compactEvery is how often it is looked what is to be compacted.
+	compactEvery = 15 * time.Second
 )
 
-var errPurgeDeadline = errors.New("remove history of deleted servers: not done after 30m")
-
-// chores knows how each of them went the last time. No chore waits for another to
-// succeed; one that fails is named in readyz, in a metric and in the log.
-type chores struct {
-	desc *prometheus.Desc
-	// usable says whether stats_db is there for chores at all; that it is not is the
-	// fault of none, and told elsewhere.
-	usable func(context.Context) error
-
-	mu     sync.Mutex
-	faults map[string]error
-	done   map[string]time.Time // when it was last done without a fault
-}
-
-func newChores(usable func(context.Context) error) *chores {
-	c := &chores{
-		usable: usable,
-		desc: prometheus.NewDesc("pgam_chore_failing",
-			"1 while a chore of the history fails: retention, partitions, texts, purge, rollups or packing; the log says why.", []string{"chore"}, nil),
-		faults: make(map[string]error), done: make(map[string]time.Time),
-	}
-	for _, name := range []string{choreRetention, chorePartitions, choreTexts, chorePurge, choreRollups, chorePacking} {
-		c.faults[name] = nil
-	}
-	return c
-}
-
-// note keeps how a chore went, and gives the fault back with its name. One that
-// was asked to end has not failed.
-func (c *chores) note(ctx context.Context, name string, fault error) error {
-	if fault != nil && ctx.Err() != nil {
-		return fault
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.faults[name] = fault
-	if fault != nil {
-		return fmt.Errorf("%s: %w", name, fault)
-	}
-	c.done[name] = time.Now()
-	return nil
-}
-
-// due reports whether a chore is due again.
-func (c *chores) due(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	done, ok := c.done[name]
-	return !ok || c.faults[name] != nil || time.Since(done) >= choreEvery-choreSlack
-}
-
-// choreSlack is how much early a chore may be done: its calls are not punctual.
-const choreSlack = time.Minute
-
-// following notes how each call of a chore went.
-func (c *chores) following(name string, run func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if err := c.usable(ctx); err != nil {
-			return err
-		}
-		return c.note(ctx, name, run(ctx))
-	}
-}
-
-// checks gives a check a chore, for readyz.
-func (c *chores) checks() []daemon.Check {
-	checks := make([]daemon.Check, 0, len(c.faults))
-	for _, name := range []string{choreRetention, chorePartitions, choreTexts, chorePurge, choreRollups, chorePacking} {
-		checks = append(checks, daemon.Check{Name: name, Run: func(context.Context) error {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.faults[name]
-		}})
-	}
-	return checks
-}
-
-// Describe implements prometheus.Collector.
-func (c *chores) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
-
-// Collect implements prometheus.Collector.
-func (c *chores) Collect(ch chan<- prometheus.Metric) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name, fault := range c.faults {
-		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, oneIf(fault != nil), name)
-	}
-}
-
-// upkeep drops old partitions, makes them ahead, takes away texts that are not
-// allowed any more, and removes what was kept of servers that were deleted with
-// their history.
-type upkeep struct {
-	stats     *store.Store
-	chores    *chores
-	retention func() store.Retention
-	now       func() time.Time // this host's clock
+// keeper looks after the history: what stats_db needs beside being written.
+type keeper struct {
+	history   *ingest.Writer
+	retention func() ingest.Retention
+	host      func() time.Time // this host's clock
+	now       func() time.Time // stats_db's, as far as it is heard
 	log       *slog.Logger
 }
 
-// run does what is due. Old partitions come first: a full disk needs that most.
-func (u upkeep) run(ctx context.Context) error {
-	if err := u.chores.usable(ctx); err != nil {
-		return err
+// chores makes a service of each: none waits for another, and one that fails is
+// named in readyz, in a metric and in the log. usable says whether stats_db is
+// there at all.
+func (k keeper) chores(usable func(context.Context) error) (chores, error) {
+	var (
+		all    chores
+		faults []error
+	)
+	for _, c := range []daemon.ServiceConfig{
+		{Name: "retention", Run: once(k.expire), Every: choreEvery, Again: choreAgain},
+		{Name: "partitions", Run: once(k.partitions), Every: choreEvery, Again: choreAgain},
+		{Name: "texts", Run: once(k.forget), Every: choreEvery, Again: choreAgain},
+		{Name: "purge", Run: once(k.purge), Every: choreEvery, Again: choreAgain},
+		{Name: "compaction", Run: k.compact, Every: compactEvery, Again: compactEvery},
+	} {
+		c.Log, c.Usable, c.Timeout = k.log, usable, choreTimeout
+		s, err := daemon.NewService(c)
+		all, faults = append(all, s), append(faults, err)
 	}
-	var faults []error
-	for _, chore := range []struct {
-		name string
-		run  func(context.Context) error
-	}{{choreRetention, u.expire}, {chorePartitions, u.ahead}, {choreTexts, u.forget}, {chorePurge, u.purge}} {
-		if ctx.Err() == nil && u.chores.due(chore.name) {
-			faults = append(faults, u.chores.note(ctx, chore.name, chore.run(ctx)))
-		}
-	}
-	return errors.Join(faults...)
+	return all, errors.Join(faults...)
 }
 
-func (u upkeep) expire(ctx context.Context) error {
-	dropped, err := u.stats.DropExpired(ctx, u.now, u.retention())
+func once(run func(context.Context) error) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (more bool, err error) { return false, run(ctx) }
+}
+
+// expire drops old partitions.
+func (k keeper) expire(ctx context.Context) error {
+	dropped, err := k.history.DropExpired(ctx, k.host, k.retention())
 	if len(dropped) > 0 {
-		u.log.InfoContext(ctx, "dropped expired partitions", "partitions", dropped)
+		k.log.InfoContext(ctx, "dropped expired partitions", "partitions", dropped)
 	}
 	return err
 }
 
-func (u upkeep) ahead(ctx context.Context) error {
-	now, _, err := u.stats.Now(ctx, u.now)
+func (k keeper) partitions(ctx context.Context) error {
+	now, _, err := k.history.Now(ctx, k.host)
 	if err != nil {
 		return err
 	}
-	return u.stats.EnsurePartitions(ctx, now, now.Add(partitionsAhead))
+	return k.history.EnsurePartitions(ctx, now, now.Add(partitionsAhead))
 }
 
 // forget takes texts away that servers no longer allow, also where that changed
 // while no collector ran.
-func (u upkeep) forget(ctx context.Context) error {
-	texts, err := u.stats.ForgetTexts(ctx)
+func (k keeper) forget(ctx context.Context) error {
+	texts, err := k.history.ForgetTexts(ctx)
 	if texts > 0 {
-		u.log.InfoContext(ctx, "took stored texts of statements away", "texts", texts)
+		k.log.InfoContext(ctx, "took stored texts of statements away", "texts", texts)
 	}
 	return err
 }
 
-func (u upkeep) purge(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxPurge, errPurgeDeadline)
-	defer cancel()
-	rows, err := u.stats.PurgeDeleted(ctx)
+// purge removes what was kept of servers that were deleted with their history.
+func (k keeper) purge(ctx context.Context) error {
+	rows, err := k.history.PurgeDeleted(ctx)
 	if rows > 0 {
-		u.log.InfoContext(ctx, "removed history of deleted servers", "rows", rows)
+		k.log.InfoContext(ctx, "removed history of deleted servers", "rows", rows)
 	}
 	return err
+}
+
+func (k keeper) compact(ctx context.Context) (more bool, err error) {
+	_, more, err = k.history.CompactDue(ctx, k.now())
+	return more, err
+}
+
+// chores are the services that look after the history.
+type chores []*daemon.Service
+
+func (c chores) start(ctx context.Context, frame *daemon.Frame) {
+	for _, s := range c {
+		s.Start(ctx)
+		frame.OnStop(s.Name(), s.Stop)
+	}
+}
+
+// checks gives a check a chore, for readyz.
+func (c chores) checks() []daemon.Check {
+	checks := make([]daemon.Check, len(c))
+	for i, s := range c {
+		checks[i] = s.Check()
+	}
+	return checks
+}
+
+var choreFailing = prometheus.NewDesc("pgam_chore_failing", //nolint:gochecknoglobals // constant
+	"1 while a chore of the history fails: retention, partitions, texts, purge or compaction; the log says why.", []string{"chore"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c chores) Describe(ch chan<- *prometheus.Desc) { ch <- choreFailing }
+
+// Collect implements prometheus.Collector.
+func (c chores) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c {
+		ch <- prometheus.MustNewConstMetric(choreFailing, prometheus.GaugeValue, oneIf(s.Err() != nil), s.Name())
+	}
 }

@@ -58,7 +58,7 @@ func loadOf(v *sample.Visit) load {
 	if t.NextXID > 0 {
 		l.oldestXminBehind = 0
 	}
-	waiting := make(map[int32]bool)
+	waiting := make(map[sample.Key]bool)
 	for _, e := range t.Edges {
 		waiting[e.Blocked] = true
 	}

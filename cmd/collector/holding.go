@@ -11,23 +11,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgam/pgam/internal/collector"
-	"github.com/pgam/pgam/internal/spool"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/journal"
 )
 
 // holding is the lease as the journal knows it: under which name it is held, and
 // whether it was held last.
 type holding struct {
-	journal *spool.Spool
+	journal *journal.Journal
 	log     *slog.Logger
 	holder  string
 	led     bool
 }
 
-func newHolding(journal *spool.Spool, log *slog.Logger) *holding {
-	h := &holding{journal: journal, log: log}
+func newHolding(j *journal.Journal, log *slog.Logger) *holding {
+	h := &holding{journal: j, log: log}
 	var err error
-	if h.holder, h.led, err = journal.Holder(); err != nil {
+	if h.holder, h.led, err = j.Holder(); err != nil {
 		// It samples all the same, under a name that no later run has.
 		h.holder = fmt.Sprintf("pid %d", os.Getpid())
 		log.Warn("lease is held under a name for this run only", "error", err)
@@ -37,7 +37,7 @@ func newHolding(journal *spool.Spool, log *slog.Logger) *holding {
 
 // take waits for the lease, or goes on without it where it was held last and
 // stats_db is away. While it stands by, handIn hands in what the journal holds.
-func (h *holding) take(ctx context.Context, lease *store.Lease, standBy func(), handIn func(context.Context)) error {
+func (h *holding) take(ctx context.Context, lease *ingest.Lease, standBy func(), handIn func(context.Context)) error {
 	handing, end := context.WithCancel(ctx)
 	var hands sync.WaitGroup
 	err := lease.Take(ctx, h.led, func() {
@@ -55,9 +55,9 @@ func (h *holding) take(ctx context.Context, lease *store.Lease, standBy func(), 
 }
 
 // keep renews the lease until ctx ends or another collector has it.
-func (h *holding) keep(ctx context.Context, lease *store.Lease) error {
+func (h *holding) keep(ctx context.Context, lease *ingest.Lease) error {
 	err := lease.Keep(ctx)
-	if errors.Is(err, store.ErrLeaseTaken) {
+	if errors.Is(err, ingest.ErrLeaseTaken) {
 		h.note(ctx, false)
 	}
 	return err
@@ -73,7 +73,7 @@ func (h *holding) note(ctx context.Context, led bool) {
 func newLeaseHeld(held func() bool) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pgam_lease_held",
-		Help: "1 while this collector holds the lease on stats_db, so that no other may write.",
+		Help: "1 while this collector holds the lease on stats_db, so that no other samples.",
 	}, func() float64 { return oneIf(held()) })
 }
 

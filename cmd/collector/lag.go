@@ -8,7 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/ingest"
 )
 
 const (
@@ -22,80 +23,56 @@ const (
 
 // lagSource tells how far the care for the history has come.
 type lagSource interface {
-	Upkeep(ctx context.Context, now time.Time) (store.Upkeep, error)
+	Upkeep(ctx context.Context, now time.Time) (ingest.Upkeep, error)
 }
 
 // lag shows how far the care for the history has come. It looks by itself, so
 // that a scrape asks stats_db nothing.
 type lag struct {
 	source lagSource
-	packs  func() bool // days are packed at all
-	log    *slog.Logger
 	now    func() time.Time
 
 	mu   sync.Mutex
-	last store.Upkeep
+	last ingest.Upkeep
 	at   time.Time // of last
 
-	partitions, rollups, pack, bytes *prometheus.Desc
+	partitions, seen, compaction, dead, bytes *prometheus.Desc
 }
 
-func newLag(source lagSource, packs func() bool, log *slog.Logger) *lag {
+func newLag(source lagSource, now func() time.Time) *lag {
 	d := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("pgam_"+name, help, nil, nil) }
 	return &lag{
-		source: source, packs: packs, log: log, now: time.Now,
+		source: source, now: now,
 		partitions: d("partitions_ahead_seconds", "Seconds until the first table of stats_db has no partition to write to."),
-		rollups:    d("rollup_lag_seconds", "Seconds since the oldest bucket of activity was over that is not rolled up; 0: none waits."),
-		pack:       d("repack_lag_seconds", "Seconds since the oldest day was over that is not packed; 0: none waits. No series where days are not packed."),
+		seen:       d("history_lag_seconds", "Seconds since the end of the newest slot of samples that is in stats_db; no series where there is none."),
+		compaction: d("compaction_lag_seconds", "Seconds since the oldest ten minutes were over that are not compacted; 0: none wait."),
+		dead:       d("recent_dead_rows", "Rows of history.activity_recent that wait for a vacuum: they pile up while a session of stats_db holds an old snapshot."),
 		bytes:      d("stats_db_bytes", "Bytes of stats_db on disk."),
 	}
 }
 
-// start looks until ctx ends or it is stopped.
-func (l *lag) start(ctx context.Context) (stop func(context.Context) error) {
-	ctx, end := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(lagEvery)
-		defer ticker.Stop()
-		for {
-			l.look(ctx)
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-		}
-	}()
-	return func(ctx context.Context) error {
-		end()
-		select {
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+// service looks again and again.
+func (l *lag) service(usable func(context.Context) error, log *slog.Logger) (*daemon.Service, error) {
+	return daemon.NewService(daemon.ServiceConfig{
+		Name: "upkeep", Log: log, Run: once(l.look), Every: lagEvery, Again: lagEvery, Timeout: lagLimit, Usable: usable,
+	})
 }
 
-func (l *lag) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lagLimit)
-	defer cancel()
+func (l *lag) look(ctx context.Context) error {
 	now := l.now()
 	seen, err := l.source.Upkeep(ctx, now)
 	if err != nil {
-		l.log.DebugContext(ctx, "what waits in stats_db is not known", "error", err)
-		return
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last, l.at = seen, now
+	return nil
 }
 
 // Describe implements prometheus.Collector.
 func (l *lag) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.partitions, l.rollups, l.pack, l.bytes} {
+	for _, d := range []*prometheus.Desc{l.partitions, l.seen, l.compaction, l.dead, l.bytes} {
 		ch <- d
 	}
 }
@@ -121,13 +98,10 @@ func (l *lag) Collect(ch chan<- prometheus.Metric) {
 		ahead = max(seen.PartitionsUntil.Sub(now).Seconds(), 0)
 	}
 	gauge(l.partitions, ahead)
-	gauge(l.rollups, since(seen.RollupDue))
-	if l.packs() {
-		due := seen.PackDue
-		if !due.IsZero() {
-			due = due.AddDate(0, 0, 1)
-		}
-		gauge(l.pack, since(due))
+	if !seen.Seen.IsZero() {
+		gauge(l.seen, max(at.Sub(seen.Seen).Seconds(), 0)) // as of the look: newer slots may have come
 	}
+	gauge(l.compaction, since(seen.CompactionDue))
+	gauge(l.dead, float64(seen.DeadRows))
 	gauge(l.bytes, float64(seen.Bytes))
 }

@@ -18,17 +18,22 @@ import (
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/disk"
+	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/remote"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/spool"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
 // memory is what Go may take of the 128 MiB that the collector stays below: the
 // rest is the program itself, and the journal's pages.
 const memory = 96 << 20
+
+// maxConns to stats_db are for a few servers that are written at once, what is
+// compacted, and a chore or two beside.
+const maxConns = 8
 
 func main() {
 	if done, code := flags(os.Args[1:], os.Stdout, os.Stderr); done {
@@ -65,17 +70,18 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam-collector", StatementTimeout: 30 * time.Second}) //nolint:contextcheck // connects when first used
+	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam-collector", MaxConns: maxConns, StatementTimeout: 30 * time.Second}) //nolint:contextcheck // connects when first used
 	if err != nil {
 		return daemon.Configuration(err)
 	}
 	frame.OnStop("stats_db", func(context.Context) error { db.Close(); return nil })
-	stored, stats := catalog.New(db, keyring), store.New(db)
-	journal, err := spool.Open(spool.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.JournalMaxBytes), KeepDone: keepDone, Log: log})
+	hash := sample.NewHash(keyring.ContentKey())
+	stored, stats := catalog.New(db, keyring), ingest.New(db, hash)
+	kept, err := journal.Open(journal.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.JournalMaxBytes), KeepDone: keepDone, Log: log})
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	frame.OnStop("journal", func(context.Context) error { return journal.Close() })
+	frame.OnStop("journal", func(context.Context) error { return kept.Close() })
 	shells, err := remote.NewShells(remote.ShellsConfig{KnownHosts: cfg.SSHKnownHosts, Timeout: cfg.SSHTimeout.Std(), Log: log})
 	if err != nil {
 		return daemon.Configuration(err)
@@ -83,14 +89,18 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	frame.OnStop("ssh", func(context.Context) error { shells.Close(); return nil })
 
 	registry := daemon.NewRegistry("pgam-collector")
-	beat, care := new(heartbeat), newChores(db.CheckSchema)
+	beat, clock, now := new(heartbeat), collector.NewClock(), newSettings(stored, log, cfg)
+	care, err := keeper{stats, now.retention, time.Now, clock.Now, log}.chores(db.CheckSchema)
+	if err != nil {
+		return err
+	}
 	checks := append([]daemon.Check{{Name: "stats_db", Run: db.CheckSchema}, {Name: "history", Run: beat.writes}, {Name: "schedule", Run: beat.ready}}, care.checks()...)
 	addr, err := frame.ServeHealth(ctx, cfg.HealthListen, "PGAM_HEALTH_LISTEN", registry, beat.check, checks...)
 	if err != nil {
 		return err
 	}
-	own := newHolding(journal, log)
-	away, err := ready(ctx, db, journal, own.led, log)
+	own := newHolding(kept, log)
+	away, err := ready(ctx, db, kept, own.led, log)
 	if err != nil {
 		return err
 	}
@@ -99,25 +109,24 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		frame.Watch(ctx, beat.check)
 		frame.Ready("health", addr.String())
 	})
-	clock := collector.NewClock()
-	lease := stats.NewLease(store.LeaseConfig{Holder: own.holder, Log: log, Heard: clock.Heard})
+	lease := ingest.NewLease(db, ingest.LeaseConfig{Holder: own.holder, Log: log, Heard: clock.Heard})
 	frame.OnStop("lease", lease.Close)
 	registry.MustRegister(newLeaseHeld(lease.Held), care)
 	registry.MustRegister(clockSeries(clock)...)
 	if !away {
 		handIn := func(ctx context.Context) {
-			collector.HandIn(ctx, collector.Config{Journal: journal, History: handing{history{stats}}, Log: log, Window: cfg.Window.Std()}, stats.Written)
+			collector.HandIn(ctx, collector.Config{Journal: kept, History: history{stats}, Log: log})
 		}
 		if err := own.take(ctx, lease, started, handIn); err != nil {
 			return err
 		}
 	}
-	fleet, now := newFleet(), newSettings(stored, log, cfg)
+	fleet := newFleet()
 	c, err := collector.New(collector.Config{
 		Dialer:  dialer{shells: shells, guard: remote.NewGuard(answersTogether), connect: cfg.ConnectTimeout.Std(), globalCadence: cfg.ActivityInterval.Std()},
 		Catalog: servers{stored, stats, log},
 		History: history{stats},
-		Journal: journal,
+		Journal: kept,
 		Disks:   disks{disk.New(shells), shells},
 		Log:     log,
 		Meter:   newMeter(registry, fleet),
@@ -125,15 +134,12 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 			Activity: cfg.ActivityInterval.Std(), Databases: cfg.DatabasesInterval.Std(),
 			Inventory: cfg.InventoryInterval.Std(), Sizes: cfg.SizesInterval.Std(), Disks: cfg.DisksInterval.Std(),
 		},
-		Window:        cfg.Window.Std(),
+		Hash:          hash,
 		MaxConnecting: cfg.MaxConnecting,
 		Burst:         burst(cfg),
 		Settings:      now.read,
 		ForgetTexts:   stats.ForgetTexts,
 		Version:       daemon.Build().Version,
-		Maintain:      upkeep{stats, care, now.retention, time.Now, log}.run,
-		Roll:          care.following(choreRollups, roller{stats}.run),
-		Pack:          care.following(chorePacking, packing(stats, now.repacks, log)),
 		Clock:         clock,
 		Away:          away,
 	})
@@ -141,16 +147,20 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return daemon.Configuration(err)
 	}
 	fleet.watched = c.Watched
-	waiting := newLag(stats, now.repacks, log)
-	sums := newTotals(c.Counts, journal)
+	behind := newLag(stats, clock.Now)
+	upkeep, err := behind.service(db.CheckSchema, log)
+	if err != nil {
+		return err
+	}
+	sums := newTotals(c.Counts, kept)
 	sums.now, fleet.now = clock.Now, clock.Now
-	registry.MustRegister(fleet, sums, waiting)
-	frame.OnStop("upkeep", waiting.start(ctx))
+	registry.MustRegister(fleet, sums, behind)
 	if err := c.Start(ctx); err != nil {
 		return err
 	}
 	frame.OnStop("collector", func(ctx context.Context) error { beat.follow(nil); return c.Stop(ctx) })
 	beat.follow(c)
+	append(care, upkeep).start(ctx, frame)
 	frame.OnStop("heartbeat", beat.watch(ctx, frame.Fail))
 	started()
 	return own.keep(ctx, lease)
@@ -163,8 +173,8 @@ const awayAfter = 3 * time.Second
 // ready checks that stats_db is what this program was built for. A collector that
 // knows its servers starts all the same where it is away, or refuses it for
 // whatever reason: who held the lease last samples, another stands by.
-func ready(ctx context.Context, db *statsdb.DB, journal *spool.Spool, led bool, log *slog.Logger) (away bool, err error) {
-	targets, err := journal.Targets()
+func ready(ctx context.Context, db *statsdb.DB, kept *journal.Journal, led bool, log *slog.Logger) (away bool, err error) {
+	targets, err := kept.Targets()
 	known := err == nil && targets != nil
 	asking := ctx
 	if known {
@@ -191,10 +201,12 @@ func ready(ctx context.Context, db *statsdb.DB, journal *spool.Spool, led bool, 
 // from a dump of these minutes gets it again.
 const keepDone = 10 * time.Minute
 
-func retention(cfg config.Collector) store.Retention {
-	return store.Retention{
-		Windows: cfg.RetentionActivity.Std(), Minutes: cfg.RetentionMinutes.Std(), Databases: cfg.RetentionDatabases.Std(),
-		Disks: cfg.RetentionDisks.Std(), Rollups: cfg.RetentionRollups.Std(),
+func retention(cfg config.Collector) ingest.Retention {
+	return ingest.Retention{
+		Kept: map[statsdb.Kept]time.Duration{
+			statsdb.KeptActivity: cfg.RetentionActivity.Std(), statsdb.KeptMinutes: cfg.RetentionMinutes.Std(),
+			statsdb.KeptDatabases: cfg.RetentionDatabases.Std(), statsdb.KeptDisks: cfg.RetentionDisks.Std(), statsdb.KeptRollups: cfg.RetentionRollups.Std(),
+		},
 		DetachConcurrently: cfg.RetentionDetachConcurrently,
 	}
 }

@@ -16,7 +16,7 @@ type meter struct {
 	faults       *prometheus.CounterVec
 	slip, visits prometheus.Histogram
 	flushes      *prometheus.HistogramVec
-	flushWindows prometheus.Histogram
+	flushTicks   prometheus.Histogram
 }
 
 // newMeter registers what it measures.
@@ -42,15 +42,15 @@ func newMeter(registry prometheus.Registerer, f *fleet) *meter {
 			Help:    "How long transactions that write to stats_db took, in seconds, by result.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
 		}, []string{"result"}),
-		flushWindows: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "pgam_flush_windows",
-			Help:    "Windows in one transaction that was written.",
+		flushTicks: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "pgam_flush_ticks",
+			Help:    "Ticks in one transaction that was written.",
 			Buckets: []float64{1, 4, 16, 64, 256, 1024, 4096},
 		}),
 	}
 	m.flushes.WithLabelValues("ok")
 	m.flushes.WithLabelValues("failed")
-	registry.MustRegister(m.faults, m.slip, m.visits, m.flushes, m.flushWindows)
+	registry.MustRegister(m.faults, m.slip, m.visits, m.flushes, m.flushTicks)
 	return m
 }
 
@@ -77,5 +77,5 @@ func (m *meter) Flush(f collector.Flush) {
 		return
 	}
 	m.flushes.WithLabelValues("ok").Observe(f.Took.Seconds())
-	m.flushWindows.Observe(float64(f.Windows))
+	m.flushTicks.Observe(float64(f.Ticks))
 }

@@ -7,41 +7,41 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgam/pgam/internal/collector"
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/spool"
 )
 
 // totals shows the collector's and the journal's totals to Prometheus; no label
 // grows with the number of servers.
 type totals struct {
 	counts  func() collector.Counts
-	journal journal
+	journal waiting
 	now     func() time.Time
 
-	ticks, sessions, dials, looks, windows, flushErrors, dropped, quarantined *prometheus.Desc
+	ticks, sessions, dials, looks, written, flushErrors, dropped, quarantined *prometheus.Desc
 	servers, connected, refused                                               *prometheus.Desc
 	aside, asideBytes, asideDropped                                           *prometheus.Desc
 	records, bytes, memory, limit, failing, oldest                            *prometheus.Desc
 }
 
-// journal is what is measured of a spool.Spool.
-type journal interface {
-	Stats() spool.Stats
+// waiting is what is measured of a journal.
+type waiting interface {
+	Stats() journal.Stats
 	Oldest() (time.Time, bool, error)
 }
 
-func newTotals(counts func() collector.Counts, waiting journal) *totals {
+func newTotals(counts func() collector.Counts, w waiting) *totals {
 	d := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("pgam_"+name, help, labels, nil)
 	}
 	return &totals{
-		counts: counts, journal: waiting, now: time.Now,
+		counts: counts, journal: w, now: time.Now,
 		ticks:        d("ticks_total", "Planned ticks (visits to a server) by outcome; answered are ok and degraded.", "outcome"),
 		sessions:     d("session_samples_total", "Session samples taken."),
 		dials:        d("connection_attempts_total", "Attempts to connect to a server."),
 		looks:        d("disk_looks_total", "Looks at the file systems of a server's host by outcome.", "outcome"),
-		windows:      d("windows_written_total", "Windows written to stats_db."),
-		flushErrors:  d("write_errors_total", "Batches that stats_db did not take."),
+		written:      d("ticks_written_total", "Ticks written to stats_db; some more than once, after a lost answer."),
+		flushErrors:  d("write_errors_total", "Transactions that stats_db did not take."),
 		dropped:      d("journal_dropped_visits_total", "Visits dropped because the journal was full."),
 		quarantined:  d("journal_quarantined_records_total", "Journal records that could not be stored and were set aside."),
 		refused:      d("write_refused", "1 while stats_db does not take what is seen, or a part of it, by SQLSTATE; none: there was no answer; no series while it does.", "sqlstate"),
@@ -62,7 +62,7 @@ func newTotals(counts func() collector.Counts, waiting journal) *totals {
 // Describe implements prometheus.Collector.
 func (m *totals) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.ticks, m.sessions, m.dials, m.looks, m.windows, m.flushErrors, m.dropped, m.quarantined, m.servers, m.connected,
+		m.ticks, m.sessions, m.dials, m.looks, m.written, m.flushErrors, m.dropped, m.quarantined, m.servers, m.connected,
 		m.refused, m.aside, m.asideBytes, m.asideDropped,
 		m.records, m.bytes, m.memory, m.limit, m.failing, m.oldest,
 	} {
@@ -84,7 +84,7 @@ func (m *totals) Collect(ch chan<- prometheus.Metric) {
 	counter(m.dials, n.Dials)
 	counter(m.looks, n.LooksOK, sample.OK.String())
 	counter(m.looks, n.LooksFailed, sample.Failed.String())
-	counter(m.windows, n.WindowsSaved)
+	counter(m.written, n.TicksSaved)
 	counter(m.flushErrors, n.FlushErrors)
 	counter(m.dropped, st.DroppedVisits)
 	counter(m.quarantined, st.Quarantined)

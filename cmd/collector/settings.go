@@ -8,7 +8,7 @@ import (
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/config"
-	"github.com/pgam/pgam/internal/store"
+	"github.com/pgam/pgam/internal/ingest"
 )
 
 // settings are those in force: the environment's, and over them what was changed
@@ -60,10 +60,7 @@ func (s *settings) read(ctx context.Context) (collector.Settings, error) {
 }
 
 // retention is what is kept for how long, now.
-func (s *settings) retention() store.Retention { return retention(*s.now.Load()) }
-
-// repacks says whether days that are over are packed, now.
-func (s *settings) repacks() bool { return s.now.Load().Repack }
+func (s *settings) retention() ingest.Retention { return retention(*s.now.Load()) }
 
 func burst(cfg config.Collector) collector.Burst {
 	return collector.Burst{
