@@ -10,12 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/catalog"
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/synth"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -43,11 +42,12 @@ func fill(tb testing.TB, s size) filled {
 	dsn := pgtest.StatsDB(tb)
 	f := filled{from: lastMidnight.AddDate(0, 0, -s.days), to: lastMidnight}
 	db := pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)})
-	stored, stats := catalog.New(db, nil), store.New(db)
+	hash := sample.NewHash([16]byte{11})
+	stored, stats := catalog.New(db, nil), ingest.New(db, hash)
 	if err := stats.EnsurePartitions(tb.Context(), f.from, f.to); err != nil {
 		tb.Fatal(err)
 	}
-	generator, err := synth.New(synth.Config{Seed: 11, Cadence: s.cadence, Span: 15 * time.Second, Sessions: s.sessions, Queries: 300})
+	generator, err := synth.New(synth.Config{Seed: 11, Hash: hash, Cadence: s.cadence, Sessions: s.sessions, Queries: 300})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -73,8 +73,11 @@ func fill(tb testing.TB, s size) filled {
 	return f
 }
 
+// tail is how much of the end of the history is not compacted.
+const tail = 5 * time.Minute
+
 // server adds one with its activity.
-func (f *filled) server(tb testing.TB, stored *catalog.Catalog, stats *store.Store, generator *synth.Generator, name string) {
+func (f *filled) server(tb testing.TB, stored *catalog.Catalog, w *ingest.Writer, generator *synth.Generator, name string) {
 	tb.Helper()
 	made, err := stored.CreateServer(tb.Context(), target.Target{
 		Name: name, Enabled: true,
@@ -83,43 +86,39 @@ func (f *filled) server(tb testing.TB, stored *catalog.Catalog, stats *store.Sto
 	if err != nil {
 		tb.Fatal(err)
 	}
-	first, last := generator.Dictionary(made.ID, sample.Day(f.from), sample.Day(f.to))
-	first.Locks = []sample.LockEntry{{ID: 1, Day: sample.Day(f.from), Type: "transactionid", Mode: "ShareLock"}}
-	for _, entries := range []sample.Entries{first, last} {
-		if err := stats.Append(tb.Context(), sample.Batch{Visits: []*sample.Visit{{Server: made.ID, Entries: entries}}}); err != nil {
+	var recent []*sample.Visit
+	for day := f.from; day.Before(f.to); day = day.AddDate(0, 0, 1) {
+		names, ticks := generator.Day(made.ID, day)
+		n := 0
+		err := w.Load(tb.Context(), made.ID, &names, func(yield func(*sample.Tick) bool) {
+			for t := range ticks {
+				f.spoil(t, n, name == "db1")
+				n++
+				if !t.Planned.Before(f.to.Add(-tail).Truncate(sample.BucketLength)) {
+					recent = append(recent, &sample.Visit{Server: made.ID, Tick: t})
+				} else if !yield(t) {
+					return
+				}
+			}
+		})
+		if err != nil {
 			tb.Fatal(err)
 		}
 	}
-	for day := f.from; day.Before(f.to); day = day.AddDate(0, 0, 1) {
-		d := generator.Day(made.ID, day)
-		for i := range d.Windows {
-			f.spoil(&d, i, name == "db1")
-		}
-		if err := stats.LoadDay(tb.Context(), made.ID, store.LoadedDay{Sessions: d.Sessions, Windows: d.Windows, Minutes: d.Minutes}); err != nil {
-			tb.Fatal(err)
-		}
+	if err := w.Append(tb.Context(), made.ID, recent); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-// spoil takes a part of the last tick of every hundredth window away, gives locks
-// to those who waited, and remembers the newest time that they did.
-func (f *filled) spoil(d *synth.Day, i int, remember bool) {
-	w := &d.Windows[i]
-	for k := range w.EdgeLock {
-		w.EdgeLock[k] = 1
+// spoil takes a part of every third hundredth tick away, and remembers the newest
+// time that sessions waited for each other.
+func (f *filled) spoil(t *sample.Tick, n int, remember bool) {
+	if remember && len(t.Edges) > 0 {
+		f.incident = t.Planned
 	}
-	if remember && len(w.EdgeTick) > 0 {
-		f.incident = w.T0
+	if n%300 == 299 {
+		t.Outcome, t.Reason = sample.Degraded, sample.LockTimeout
 	}
-	if i%100 > 0 || len(w.Tick) == 0 {
-		return
-	}
-	w.TickOutcome, w.TickReason = make([]int16, len(w.TickOffset)), make([]int16, len(w.TickOffset))
-	last := len(w.TickOffset) - 1
-	w.TickOutcome[last], w.TickReason[last] = int16(sample.Degraded), int16(sample.LockTimeout)
-	m := &d.Minutes[int(w.T0.Sub(history.Floor(w.T0, 24*time.Hour))/time.Minute)]
-	m.Outcomes[sample.OK]--
-	m.Outcomes[sample.Degraded]++
 }
 
 // others fill what is not activity, from $1 until $2.
@@ -148,12 +147,14 @@ select s.id, b.at, 'replication_slot', 'standby1', extract(epoch from b.at - $1)
 insert into history.database (server_id, oid, name, is_template, allow_connect, encoding, first_seen_at, last_seen_at)
 select s.id, 20000 + d, 'db_' || to_char(d, 'fm00'), false, true, 'UTF8', $1, $2 from pgam.server s cross join generate_series(0, 4) d`,
 	`
-insert into history.database_stat (server_id, sampled_at, database_oid, numbackends, interval_seconds, epoch, xact_commit, xact_rollback, blks_read,
-       blks_hit, tup_returned, tup_fetched, tup_inserted, tup_updated, tup_deleted, temp_bytes, deadlocks, blk_read_time_ms, blk_write_time_ms)
-select s.id, b.at, 20000 + d, 5 + d, 10, $1, 100 + d, 1, 30, 10000, 50000, 4000, 70, 50, 10, 8192, 0, 15, 5
+insert into history.database_stat (server_id, database_oid, planned_at, sampled_at, previous_at, instance, numbackends, xact_commit, xact_rollback,
+       blks_read, blks_hit, tup_returned, tup_fetched, tup_inserted, tup_updated, tup_deleted, temp_bytes, deadlocks, blk_read_time_ms, blk_write_time_ms)
+select s.id, 20000 + d, b.at, b.at, b.at - interval '10 seconds', 1, 5 + d, n * (100 + d), n, n * 30, n * 10000, n * 50000, n * 4000, n * 70, n * 50,
+       n * 10, n * 8192, 0, n * 15, n * 5
   from pgam.server s
  cross join generate_series(greatest($1::timestamptz, $2::timestamptz - interval '7 days') + interval '7 seconds', $2, interval '10 seconds') as b (at)
  cross join generate_series(0, 4) d
+ cross join lateral (select (extract(epoch from b.at - $1) / 10)::bigint) as c (n)
  where s.id = 1 or b.at > $2::timestamptz - interval '1 day'
  order by b.at, s.id, d`,
 	`
@@ -164,10 +165,9 @@ select s.id, b.at, w.step, 20000 + d, w.step, w.step, w.step * (5 + d), w.step /
        1073741824 + extract(epoch from b.at - $1)::bigint * 1024, b.at + w.step * interval '1 second', w.step / 10, w.step * 3, w.step * 1000, w.step * 5000,
        w.step * 400, w.step * 7, w.step * 5, w.step, w.step * 800, 1, w.step * 1.5, w.step * 0.5
   from pgam.server s
- cross join (values (3600), (14400), (86400)) as w (step)
- cross join generate_series($1::timestamptz, $2::timestamptz - interval '1 hour', interval '1 hour') as b (at)
+ cross join (values (600), (3600), (86400)) as w (step)
+ cross join generate_series($1::timestamptz, $2::timestamptz - w.step * interval '1 second', w.step * interval '1 second') as b (at)
  cross join generate_series(0, 4) d
- where extract(epoch from b.at)::bigint % w.step = 0
  order by b.at, s.id, d`,
 	`
 insert into history.file_system (server_id, mount_point, device, uses, source, first_seen_at, last_seen_at)
@@ -177,13 +177,9 @@ insert into history.disk_usage (server_id, sampled_at, mount_point, total_bytes,
 select s.id, b.at, m, 1e12::bigint, (6e11 - extract(epoch from b.at - $1) * 1e4)::bigint, 1e7::bigint, 9e6::bigint
   from pgam.server s cross join generate_series($1::timestamptz, $2, interval '1 minute') as b (at) cross join (values ('/a'), ('/b')) as v (m)`,
 	`
-insert into history.disk_rollup (server_id, bucket, mount_point, samples, last_sample_at, total_bytes, free_bytes, free_bytes_min, inodes_free)
-select server_id, date_trunc('hour', sampled_at), mount_point, count(*), max(sampled_at), min(total_bytes), min(free_bytes), min(free_bytes), min(inodes_free)
+insert into history.disk_rollup (server_id, bucket, mount_point, last_sample_at, total_bytes, free_bytes, free_bytes_min, inodes_free)
+select server_id, date_trunc('hour', sampled_at), mount_point, max(sampled_at), min(total_bytes), min(free_bytes), min(free_bytes), min(inodes_free)
   from history.disk_usage group by 1, 2, 3`,
-	`
-insert into history.packed_day (day, packed_at, windows, rows, samples, bytes_before, bytes_after)
-select b.at::date, b.at + interval '25 hours', 5760, 288, 500000, 30000000, 12000000
-  from generate_series($1::timestamptz, $2::timestamptz - interval '1 day', interval '1 day') as b (at)`,
 	"create role grafana login password 'dashboards' in role pgam_read",
 	"analyze",
 }
