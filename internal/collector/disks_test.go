@@ -497,9 +497,9 @@ func TestDisksKept(t *testing.T) {
 		total := 0
 		for run := range 6 {
 			if run%2 == 1 {
-				w.history.fail(func(sample.Batch) error { return errAway }, nil)
+				w.history.fail(func(batch) error { return errAway }, nil)
 			} else {
-				w.history.fail(nil, func(sample.Batch) error { return errAway }) // the reply is lost
+				w.history.fail(nil, func(batch) error { return errAway }) // the reply is lost
 			}
 			w.start()
 			w.pass(3*time.Minute + time.Duration(run)*370*time.Millisecond)

@@ -86,7 +86,7 @@ func TestGapIsToldLater(t *testing.T) {
 		w.start()
 		w.pass(30 * time.Second)
 		w.kill()
-		away := func(sample.Batch) error { return errAway }
+		away := func(batch) error { return errAway }
 		w.history.fail(away, nil)
 		w.history.refuse(func(target.ID) error { return errAway })
 		w.pass(2 * time.Minute)
@@ -210,7 +210,7 @@ func tellingServer(w *world, id target.ID) (change func(func(*sample.Identity)))
 func TestEventsAreToldOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		tell := tellingServer(w, 1)
-		away := func(sample.Batch) error { return errAway }
+		away := func(batch) error { return errAway }
 		change := func() {
 			tell(func(who *sample.Identity) {
 				who.PostmasterStart = who.PostmasterStart.Add(time.Second)

@@ -45,6 +45,7 @@ type flusher struct {
 	mu      sync.Mutex
 	queues  map[target.ID]*queue
 	records map[uint64]*loaded
+	held    int64 // bytes of pieces in memory
 	stopped error // why nothing more is tried until all is loaded again
 	refusals
 
@@ -73,6 +74,7 @@ type piece struct {
 	seq    uint64
 	visits []*sample.Visit
 	over   time.Time // the end of the last slot of its ticks; zero: it has none
+	bytes  int64     // about what it takes in memory
 }
 
 // bucket gives the ten minutes that a piece belongs to, false where any will do.
@@ -91,6 +93,9 @@ const (
 	// chunkBytes of the journal's visits are in memory at a time, beside those of
 	// slots that are not over and of servers that fail.
 	chunkBytes = 16 << 20
+	// What a visit and a session of its tick take, about.
+	visitBytes   = 700
+	sessionBytes = 72
 	// flushTimeout bounds one transaction; one that takes longer is halved.
 	flushTimeout = 20 * time.Second
 	// atOnce is how many servers are written at once.
@@ -183,7 +188,7 @@ func (f *flusher) stop() {
 func (f *flusher) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seq, f.records, f.stopped, f.replaced, f.inRow = 0, make(map[uint64]*loaded), nil, false, 0
+	f.seq, f.records, f.held, f.stopped, f.replaced, f.inRow = 0, make(map[uint64]*loaded), 0, nil, false, 0
 	for _, q := range f.queues {
 		q.open, q.due = nil, nil
 		q.anew()
@@ -222,15 +227,24 @@ func (f *flusher) flush(ctx context.Context, now time.Time, all bool) error {
 			f.load(&records[i], now)
 		}
 		f.begin(ctx, now, all)
-		if more := len(records) > 0; more || all {
-			f.wait(ctx, all)
-			if err := f.settleUp(now); err != nil || !more {
-				return err
-			}
+		if len(records) > 0 && !f.crowded() {
 			continue
 		}
-		return nil
+		if len(records) == 0 && !all {
+			return nil
+		}
+		f.wait(ctx, all)
+		if err := f.settleUp(now); err != nil || len(records) == 0 {
+			return err
+		}
 	}
+}
+
+// crowded reports whether what is in memory is to be written before more is loaded.
+func (f *flusher) crowded() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held > chunkBytes/2
 }
 
 // load takes what a record has of each server. Of one that is loaded already it
@@ -252,8 +266,9 @@ func (f *flusher) load(r *sample.Record, now time.Time) {
 			one = &piece{seq: r.Seq}
 			of[v.Server] = one
 		}
-		one.visits = append(one.visits, v)
+		one.visits, one.bytes = append(one.visits, v), one.bytes+visitBytes
 		if v.Tick != nil {
+			one.bytes += int64(len(v.Tick.Sessions)) * sessionBytes
 			if over := v.Tick.Planned.Truncate(sample.SlotLength).Add(sample.SlotLength); over.After(one.over) {
 				one.over = over
 			}
@@ -277,6 +292,7 @@ func (f *flusher) load(r *sample.Record, now time.Time) {
 			q.leave(now, q.givenUp())
 		default:
 			rec.held++
+			f.held += one.bytes
 			q.open = append(q.open, *one)
 		}
 	}
@@ -313,12 +329,15 @@ func (f *flusher) begin(ctx context.Context, now time.Time, all bool) {
 	}
 }
 
-// wait waits until no worker is busy, or none but of servers that fail: these
-// delay no other.
+// wait waits until there is room for more, or no worker is busy but of servers that
+// fail: these delay no other. If all is set it waits for all of them.
 func (f *flusher) wait(ctx context.Context, all bool) {
 	busy := func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		if !all && f.held <= chunkBytes/2 {
+			return false
+		}
 		for _, q := range f.queues {
 			if q.busy && (all || !q.suspect) {
 				return true
@@ -377,9 +396,6 @@ func (f *flusher) settleUp(now time.Time) error {
 	}
 	if stopped != nil {
 		return stopped
-	}
-	if len(done)+len(keep) > 0 {
-		f.pause = minPause
 	}
 	return f.verdict(now)
 }
@@ -513,6 +529,7 @@ func (f *flusher) took(q *queue, pieces []piece, in time.Duration) {
 // settled notes that pieces need nothing more. The lock is held.
 func (f *flusher) settled(pieces []piece) {
 	for i := range pieces {
+		f.held -= pieces[i].bytes
 		if rec := f.records[pieces[i].seq]; rec != nil {
 			rec.held--
 		}

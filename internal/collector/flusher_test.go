@@ -2,7 +2,7 @@ package collector
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"testing"
 	"time"
 
@@ -15,11 +15,11 @@ func TestHistoryAway(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.start()
 		w.pass(40 * time.Second)
-		w.history.fail(func(sample.Batch) error { return errAway }, nil)
-		before := len(w.history.keys(1))
+		w.history.fail(func(batch) error { return errAway }, nil)
+		before := w.history.count(1)
 		w.pass(5 * time.Minute)
-		if n := len(w.history.keys(1)); n != before {
-			t.Errorf("%d windows came while the history was away", n-before)
+		if n := w.history.count(1); n != before {
+			t.Errorf("%d ticks came while the history was away", n-before)
 		}
 		if n := w.history.batches(); n > 60 {
 			t.Errorf("%d attempts to write in five minutes", n)
@@ -44,7 +44,7 @@ func TestHistoryAway(t *testing.T) {
 func TestLostReplies(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		n := 0
-		w.history.fail(nil, func(sample.Batch) error {
+		w.history.fail(nil, func(batch) error {
 			if n++; n%3 != 0 {
 				return errAway
 			}
@@ -64,46 +64,27 @@ func TestLostReplies(t *testing.T) {
 	}, server(1), server(2))
 }
 
-// TestKilled kills collectors in all parts of a window: whatever was synced is
-// in the history at last, once, and no two runs share a window.
+// TestKilled kills collectors at any time: whatever was synced is in the history at
+// last, once.
 func TestKilled(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		slow := server(3)
 		slow.Intervals.Activity = 5 * time.Second
 		w.catalog.set(server(1), server(2), slow)
-		known := make(map[target.ID]int)
-		owner := make(map[windowKey]int) // the run that a window belongs to
 		for run := range 12 {
 			if run%4 >= 2 { // nothing of these runs gets away but by the next
-				w.history.fail(func(sample.Batch) error { return errAway }, nil)
+				w.history.fail(func(batch) error { return errAway }, nil)
 			}
 			w.start()
 			w.pass(time.Duration(17+7*run)*time.Second + time.Duration(run)*130*time.Millisecond)
 			w.kill()
-			for id := target.ID(1); id <= 3; id++ {
-				all := w.journal.ticksOf(id)
-				for _, tick := range all[known[id]:] {
-					key := windowKey{id, tick.Window.UnixMicro()}
-					if r, taken := owner[key]; taken && r != run {
-						t.Errorf("server %d: runs %d and %d share the window of %s", id, r, run, tick.Window)
-					}
-					owner[key] = run
-				}
-				known[id] = len(all)
-			}
 		}
 		w.start()
 		w.pass(10 * time.Second)
 		w.stop()
 		for id := target.ID(1); id <= 3; id++ {
-			seen, ids := make(map[time.Time]bool), make(map[int32]bool)
+			seen := make(map[time.Time]bool)
 			for _, tick := range w.journal.ticksOf(id) {
-				for _, s := range tick.Sessions {
-					if ids[s.Session] {
-						t.Errorf("server %d: the id %d has a second meaning", id, s.Session)
-					}
-					ids[s.Session] = true
-				}
 				if seen[tick.Planned] {
 					t.Errorf("server %d: two ticks of %s", id, tick.Planned)
 				}
@@ -117,8 +98,8 @@ func TestKilled(t *testing.T) {
 	}, server(1), server(2))
 }
 
-// TestSlowVisitAtTheEnd has visits end at any instant around the end of their
-// window and the sync of the journal: no window is written without them.
+// TestSlowVisitAtTheEnd has visits end at any instant around the end of their slot
+// and the sync of the journal: all of them are written, whenever they come.
 func TestSlowVisitAtTheEnd(t *testing.T) {
 	var targets []target.Target
 	for id := target.ID(1); id <= 30; id++ {
@@ -139,7 +120,7 @@ func TestSlowVisitAtTheEnd(t *testing.T) {
 			}
 		}
 		// Writing takes long, and visits end meanwhile.
-		w.history.fail(func(sample.Batch) error { <-time.After(700 * time.Millisecond); return nil }, nil)
+		w.history.fail(func(batch) error { <-time.After(100 * time.Millisecond); return nil }, nil)
 		w.start()
 		w.pass(10 * time.Minute)
 		w.stop()
@@ -150,98 +131,124 @@ func TestSlowVisitAtTheEnd(t *testing.T) {
 	}, targets...)
 }
 
-// stopped gives a world whose collector has stopped, so that only the test
-// writes to the journal, and visits of a server nobody schedules.
-func stopped(w *world) (at time.Time, tick func(sec int) *sample.Visit) {
-	w.start()
-	w.pass(20 * time.Second)
-	w.stop()
-	at = time.Now().UTC().Truncate(15 * time.Second)
-	return at, func(sec int) *sample.Visit {
-		planned := at.Add(time.Duration(sec) * time.Second)
-		return &sample.Visit{Server: 9, Tick: &sample.Tick{Window: at, Span: 15 * time.Second, Planned: planned, Started: planned, Cadence: time.Second}}
-	}
-}
-
-// TestVisitEndsBetweenSyncAndFlush has a visit end after the journal was
-// synced and before it is read: it is in no record, and under way no more.
-func TestVisitEndsBetweenSyncAndFlush(t *testing.T) {
+// TestSlotsSettle: a slot is written a moment after its end, for its last visits to
+// end; one that comes later is written with the next.
+func TestSlotsSettle(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		at, tick := stopped(w)
-		w.journal.Append(tick(13))
-		if err := w.journal.Sync(); err != nil {
-			t.Fatal(err)
-		}
-		w.journal.Append(tick(14)) // ended just now
-		for sec := 20; sec < 22; sec++ {
-			if err := w.c.packer.flush(t.Context(), at.Add(time.Duration(sec)*time.Second), false); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.journal.Sync(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if n := len(w.journal.ticksOf(9)); n != 2 {
-			t.Errorf("%d ticks are in the journal, want 2", n)
-		}
-		w.wantStored(9)
-	}, server(1))
-}
-
-// TestWindowsSettle says that a window stays open for a moment where no
-// schedule tells which tick is next.
-func TestWindowsSettle(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		at, tick := stopped(w)
-		for i, c := range []struct {
-			late    time.Duration
-			windows int
-		}{{-time.Second, 0}, {settle - time.Millisecond, 0}, {settle, 1}} {
-			w.journal.Append(tick(12 + i))
-			if err := w.c.packer.flush(t.Context(), at.Add(15*time.Second+c.late), false); err != nil {
-				t.Fatal(err)
-			}
-			if n := len(w.history.keys(9)); n != c.windows {
-				t.Errorf("%s after its end %d windows are stored, want %d", c.late, n, c.windows)
-			}
-		}
-		if settle < time.Second {
-			t.Errorf("settle is %s, less than a job may be late", settle)
-		}
-		w.wantStored(9)
-	}, server(1))
-}
-
-// TestPoison has the history refuse one server's windows, and another's
-// entries, for good: everything else is stored, and copies are kept.
-func TestPoison(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		bad := func(b sample.Batch) bool {
-			return slices.ContainsFunc(b.Windows, func(win sample.Window) bool { return win.Server == 2 }) ||
-				slices.ContainsFunc(b.Visits, func(v *sample.Visit) bool { return v.Server == 3 })
-		}
 		w.start()
 		w.pass(20 * time.Second)
-		w.history.fail(func(b sample.Batch) error {
-			if bad(b) {
+		w.stop() // so that only the test writes to the journal
+		at := time.Now().UTC().Truncate(sample.SlotLength)
+		stored := 0
+		for _, c := range []struct {
+			second int // of the tick that comes
+			at     time.Duration
+			adds   int
+		}{
+			{0, 16 * time.Second, 0}, {1, sample.SlotLength + settle - time.Millisecond, 0}, {2, sample.SlotLength + settle, 3},
+			{3, 20 * time.Second, 1}, {15, 20 * time.Second, 0}, {16, 2*sample.SlotLength + settle, 2},
+		} {
+			planned := at.Add(time.Duration(c.second) * time.Second)
+			w.journal.Append(&sample.Visit{Server: 9, Tick: &sample.Tick{Planned: planned, Started: planned, Cadence: time.Second}})
+			if err := w.c.flusher.flush(t.Context(), at.Add(c.at), false); err != nil {
+				t.Fatal(err)
+			}
+			w.c.flusher.workers.Wait()
+			if stored += c.adds; w.history.count(9) != stored {
+				t.Errorf("%s after the start of the slot %d ticks are stored, want %d", c.at, w.history.count(9), stored)
+			}
+		}
+		w.wantStored(9)
+	}, server(1))
+}
+
+// TestTicksOfTheFutureWait: what a clock that was wrong planned far ahead stays in
+// the journal until then, and is told.
+func TestTicksOfTheFutureWait(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.pass(20 * time.Second)
+		planned := time.Now().UTC().Add(10 * time.Minute)
+		w.journal.Append(&sample.Visit{Server: 9, Tick: &sample.Tick{Planned: planned, Started: planned, Cadence: time.Second}})
+		w.pass(5 * time.Minute)
+		if n := w.history.count(9); n != 0 {
+			t.Errorf("%d ticks of the future are stored", n)
+		}
+		if trouble := w.c.Trouble(); trouble == nil || !errors.Is(trouble.Err, errAhead) {
+			t.Errorf("trouble %+v", trouble)
+		}
+		w.pass(10 * time.Minute)
+		if trouble := w.c.Trouble(); trouble != nil {
+			t.Errorf("afterwards: trouble %+v", trouble)
+		}
+		w.stop()
+		w.wantStored(1)
+		w.wantStored(9)
+	}, server(1))
+}
+
+// TestServersAreWrittenAtOnce: a few of them, so that a far history keeps up; and one
+// that hangs delays no other.
+func TestServersAreWrittenAtOnce(t *testing.T) {
+	var targets []target.Target
+	for id := target.ID(1); id <= 20; id++ {
+		targets = append(targets, server(id))
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.history.slow.Store(int64(2 * time.Second)) // 20 of them one by one would take 40 s
+		w.pass(5 * time.Minute)
+		if n := w.history.widest; n != atOnce {
+			t.Errorf("%d servers were written at once", n)
+		}
+		w.history.slow.Store(0)
+		w.history.mu.Lock()
+		w.history.stuck = func(b batch) bool { return b.server == 7 }
+		w.history.mu.Unlock()
+		for range 100 {
+			w.pass(3 * time.Second)
+			for id := target.ID(1); id <= 20; id++ {
+				ticks := w.history.ticksOf(id)
+				if lag := time.Since(ticks[len(ticks)-1].Planned); id != 7 && lag > 20*time.Second {
+					t.Errorf("server %d: the newest tick is %s old", id, lag)
+				}
+			}
+		}
+		w.history.mu.Lock()
+		w.history.stuck = nil
+		w.history.mu.Unlock()
+		w.pass(leftForMost + 2*flushTimeout)
+		w.stop()
+		for id := target.ID(1); id <= 20; id++ {
+			w.wantStored(id)
+		}
+	}, targets...)
+}
+
+// TestPoison has the history refuse two servers' visits for good: everything else is
+// stored, and copies are kept.
+func TestPoison(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.pass(20 * time.Second)
+		w.history.fail(func(b batch) error {
+			if b.server > 1 {
 				return errPoison
 			}
 			return nil
 		}, nil)
 		w.pass(40 * time.Second)
-		stored := len(w.history.keys(2))
+		stored := w.history.count(2)
 		w.history.fail(nil, nil)
 		w.pass(40 * time.Second)
 		w.stop()
-		for _, id := range []target.ID{1, 3} {
-			w.wantWhole(id, time.Second)
-			w.wantStored(id)
+		w.wantWhole(1, time.Second)
+		w.wantStored(1)
+		if n := w.history.count(2); n <= stored || stored > 20 {
+			t.Errorf("%d ticks of the refused server while it was refused, %d at last", stored, n)
 		}
-		if n := len(w.history.keys(2)); n <= stored || stored > 2 {
-			t.Errorf("%d windows of the refused server while it was refused, %d at last", stored, n)
-		}
-		if n := len(w.journal.quarantined); n < 30 {
-			t.Errorf("%d records are quarantined, want those of about 40 s", n)
+		if n := len(w.journal.quarantined); n < 60 {
+			t.Errorf("%d records are quarantined, want those of two servers and about 40 s", n)
 		}
 		if n := w.journal.waiting(); n != 0 {
 			t.Errorf("%d records are left", n)
@@ -249,29 +256,40 @@ func TestPoison(t *testing.T) {
 	}, server(1), server(2), server(3))
 }
 
-// TestBacklog drains a long outage: a chunk at a time, with few windows in
-// memory, and all of them whole.
+// TestBacklog drains a long outage: a chunk at a time, with few ticks in memory, in
+// transactions of at most ten minutes of a server.
 func TestBacklog(t *testing.T) {
 	var targets []target.Target
 	for id := target.ID(1); id <= 40; id++ {
 		targets = append(targets, server(id))
 	}
 	inWorld(t, func(t *testing.T, w *world) {
-		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.history.fail(func(batch) error { return errAway }, nil)
 		w.start()
-		w.pass(20 * time.Minute) // 48 000 visits, of which a chunk has 4 096
+		w.pass(20 * time.Minute) // 48 000 visits, of which a chunk has 16 384
 		w.kill()
 		total := 0
 		for id := range target.ID(40) {
 			total += len(w.journal.ticksOf(id + 1))
 		}
 		most := 0
-		w.history.fail(func(sample.Batch) error {
-			held := 0
-			for _, win := range w.c.packer.windows {
-				held += len(win.ticks)
+		w.history.fail(func(b batch) error {
+			w.c.flusher.mu.Lock()
+			defer w.c.flusher.mu.Unlock()
+			held := b.ticks()
+			for _, q := range w.c.flusher.queues {
+				held += len(q.open) + len(q.due)
 			}
 			most = max(most, held)
+			buckets := make(map[time.Time]bool)
+			for _, v := range b.visits {
+				if v.Tick != nil {
+					buckets[v.Tick.Planned.Truncate(sample.BucketLength)] = true
+				}
+			}
+			if len(buckets) > 1 {
+				t.Errorf("%d buckets are written in one transaction", len(buckets))
+			}
 			return nil
 		}, nil)
 		c, err := New(w.config())
@@ -279,13 +297,13 @@ func TestBacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.c = c
-		if err := c.packer.drain(t.Context()); err != nil {
+		if err := c.flusher.drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for id := range target.ID(40) {
 			w.wantStored(id + 1)
 		}
-		if most == 0 || most > 3*4096 {
+		if most == 0 || most > 3*chunkBytes/1024/2 {
 			t.Errorf("%d of %d ticks were in memory at once", most, total)
 		}
 		if n := w.journal.waiting(); n != 0 {
@@ -294,55 +312,10 @@ func TestBacklog(t *testing.T) {
 	}, targets...)
 }
 
-// remembering is a history that knows a server's last counters.
-type remembering struct {
-	*history
-	resume sample.Resume
-}
-
-func (r remembering) Resume(context.Context, target.ID) (sample.Resume, error) { return r.resume, nil }
-
-// TestCountersGoOn: deltas go on from the history's last sample, but not while
-// the journal may hold newer ones, which would be counted twice.
-func TestCountersGoOn(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		before := time.Now().UTC()
-		identity := sample.Identity{At: before, SystemIdentifier: 1, PostmasterStart: before}
-		stat := func(at time.Time, commits int64) sample.DatabaseStat {
-			d := sample.DatabaseStat{At: at, OID: 5, Epoch: before}
-			d.Counters[sample.XactCommit] = sample.Int{V: commits, Known: true}
-			return d
-		}
-		cfg := w.config()
-		cfg.History = remembering{w.history, sample.Resume{Identity: &identity, Databases: []sample.DatabaseStat{stat(before, 100)}}}
-		for _, drained := range []bool{true, false} {
-			c, err := New(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.drained = drained
-			watched, err := newWatch(t.Context(), c, server(1), true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			same := identity
-			v := sample.Visit{Identity: &same, Databases: []sample.DatabaseStat{stat(before.Add(10*time.Second), 130)}}
-			watched.series.Advance(&v)
-			got, want := v.Databases[0].CounterDeltas[sample.XactCommit], sample.Int{}
-			if drained {
-				want = sample.Int{V: 30, Known: true}
-			}
-			if got != want {
-				t.Errorf("drained %v: delta %+v, want %+v", drained, got, want)
-			}
-		}
-	}, server(1))
-}
-
 // TestSlowDrain: a journal that takes long to write does not hold up sampling.
 func TestSlowDrain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.history.fail(func(batch) error { return errAway }, nil)
 		w.start()
 		w.pass(20 * time.Second)
 		w.kill()
@@ -357,7 +330,7 @@ func TestSlowDrain(t *testing.T) {
 		if len(all) <= known {
 			t.Fatal("nothing was sampled")
 		}
-		if late := all[known].Planned.Sub(began); late > firstDrain+2*time.Second {
+		if late := all[known].Planned.Sub(began); late > 2*time.Second {
 			t.Errorf("the first tick came after %s", late)
 		}
 		w.pass(40 * time.Second)

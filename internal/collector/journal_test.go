@@ -18,7 +18,6 @@ type journal struct {
 	seen        map[target.ID][]sample.Tick   // of records, for good
 	looked      map[lookKey]sample.FileSystem // of records, for good
 	events      map[target.ID][]sample.Event  // of records, for good
-	next        map[target.ID]sample.NextIDs
 	sealed      []byte
 	quarantined []aside
 	dropped     atomic.Int64
@@ -33,7 +32,7 @@ type aside struct {
 
 func newJournal() *journal {
 	return &journal{
-		next: make(map[target.ID]sample.NextIDs), seen: make(map[target.ID][]sample.Tick), looked: make(map[lookKey]sample.FileSystem),
+		seen: make(map[target.ID][]sample.Tick), looked: make(map[lookKey]sample.FileSystem),
 		events: make(map[target.ID][]sample.Event),
 	}
 }
@@ -45,7 +44,7 @@ func (j *journal) die() {
 }
 
 func (j *journal) survivor() *journal {
-	return &journal{records: j.records, last: j.last, seen: j.seen, looked: j.looked, events: j.events, next: j.next, sealed: j.sealed}
+	return &journal{records: j.records, last: j.last, seen: j.seen, looked: j.looked, events: j.events, sealed: j.sealed}
 }
 
 // ticksOf gives a server's ticks in the order of time.
@@ -77,9 +76,6 @@ func (j *journal) Append(v *sample.Visit) {
 		disks := *v.Disks
 		disks.FileSystems = slices.Clone(disks.FileSystems)
 		kept.Disks = &disks
-	}
-	for _, e := range v.Entries.Sessions {
-		j.next[v.Server] = j.next[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
 	}
 	j.pending = append(j.pending, kept)
 }
@@ -151,18 +147,6 @@ func (j *journal) Quarantine(server target.ID, _ string, seqs ...uint64) error {
 		}
 	}
 	return nil
-}
-
-func (j *journal) NextIDs(id target.ID) sample.NextIDs {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.next[id]
-}
-
-func (j *journal) Ahead(id target.ID, n sample.NextIDs) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.next[id] = j.next[id].Max(n)
 }
 
 func (j *journal) PutTargets(sealed []byte) error {

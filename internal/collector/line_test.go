@@ -386,14 +386,12 @@ func TestSizesEnd(t *testing.T) {
 	}, server(1))
 }
 
-// TestStop stops with everything under way: visits that hang, attempts, sizes,
-// and upkeep that does not end.
+// TestStop stops with everything under way: visits that hang, attempts, and sizes.
 func TestStop(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		hang := func(ctx context.Context) { <-ctx.Done() }
 		w.change = func(c *Config) {
 			c.Intervals.Activity = 10 * time.Second // visits may take 5 s
-			c.Maintain = func(ctx context.Context) error { hang(ctx); return ctx.Err() }
 		}
 		w.fleet.server(2).visit = func(ctx context.Context, _ int, v *sample.Visit) error {
 			hang(ctx)
@@ -419,7 +417,7 @@ func TestStop(t *testing.T) {
 			t.Errorf("a visit that was broken off is %s, %s", last.Outcome, last.Reason)
 		}
 		for id := range target.ID(3) {
-			w.wantStored(id + 1) // partial windows too
+			w.wantStored(id + 1) // also of a slot that is not over
 			if m := w.fleet.server(id + 1); m.did().open != 0 || m.did().dialing != 0 {
 				t.Errorf("server %d: %d open, %d dialing", id+1, m.did().open, m.did().dialing)
 			}
@@ -433,7 +431,7 @@ func TestStopWithoutHistory(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.start()
 		w.pass(20 * time.Second)
-		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.history.fail(func(batch) error { return errAway }, nil)
 		w.pass(5 * time.Second)
 		w.stop()
 		if w.journal.waiting() == 0 {

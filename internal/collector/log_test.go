@@ -79,7 +79,7 @@ func TestStartBesideAHungHistory(t *testing.T) {
 		w.catalog.mu.Lock()
 		w.catalog.away = true
 		w.catalog.mu.Unlock()
-		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.history.fail(func(batch) error { return errAway }, nil)
 		w.history.refuse(func(target.ID) error {
 			<-time.After(lifeTimeout)
 			return errAway

@@ -16,7 +16,7 @@ import (
 type ledger struct {
 	mu      sync.Mutex
 	ticks   map[target.ID]int
-	windows int
+	saved   int
 	flushes map[bool]int // by failed
 }
 
@@ -33,7 +33,7 @@ func (l *ledger) Flush(f Flush) {
 	defer l.mu.Unlock()
 	l.flushes[f.Failed]++
 	if !f.Failed {
-		l.windows += f.Windows
+		l.saved += f.Ticks
 	}
 }
 
@@ -52,7 +52,7 @@ func TestMeter(t *testing.T) {
 		if !slices.Equal(list, want) {
 			t.Errorf("watched: %+v, want %+v", list, want)
 		}
-		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.history.fail(func(batch) error { return errAway }, nil)
 		w.pass(time.Minute)
 		w.history.fail(nil, nil)
 		w.pass(time.Minute)
@@ -63,8 +63,8 @@ func TestMeter(t *testing.T) {
 			}
 		}
 		n := w.c.Counts()
-		if int64(l.windows) != n.WindowsSaved || int64(l.flushes[true]) != n.FlushErrors || l.flushes[true] == 0 || l.flushes[false] == 0 {
-			t.Errorf("%d windows and %v flushes are measured, want %d, %d failed", l.windows, l.flushes, n.WindowsSaved, n.FlushErrors)
+		if int64(l.saved) != n.TicksSaved || int64(l.flushes[true]) != n.FlushErrors || l.flushes[true] == 0 || l.flushes[false] == 0 {
+			t.Errorf("%d ticks and %v flushes are measured, want %d, %d failed", l.saved, l.flushes, n.TicksSaved, n.FlushErrors)
 		}
 	}, server(1), server(2))
 }

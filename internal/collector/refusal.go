@@ -151,6 +151,7 @@ func (f *flusher) leavesAll(q *queue, pieces []piece) bool {
 func (f *flusher) leave(q *queue, pieces []piece) {
 	q.leave(f.now(), true)
 	for i := range pieces {
+		f.held -= pieces[i].bytes
 		if rec := f.records[pieces[i].seq]; rec != nil {
 			rec.held--
 			rec.left = append(rec.left, q.server)
@@ -240,6 +241,9 @@ func (f *flusher) verdict(now time.Time) error {
 		f.tookAt = now
 	}
 	nothing := f.refusedAt.After(f.tookAt) && now.Sub(f.tookAt) > leftFor
+	if f.tookAt.After(f.badAt) {
+		f.pause = minPause
+	}
 	f.mu.Unlock()
 	switch {
 	case err == nil:

@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
 )
-
-// hasWindowOf reports whether a batch has a window of the server.
-func hasWindowOf(b sample.Batch, id target.ID) bool {
-	return slices.ContainsFunc(b.Windows, func(w sample.Window) bool { return w.Server == id })
-}
 
 // TestARefusingHistoryLosesNothing: whatever a history that is there says, it is
 // not taken for a fault of what it was given; it is told, and everything comes
@@ -35,7 +29,7 @@ func TestARefusingHistoryLosesNothing(t *testing.T) {
 				if err := w.c.Writes(); err != nil {
 					t.Errorf("before: %v", err)
 				}
-				w.history.fail(func(sample.Batch) error { return errRefused }, nil)
+				w.history.fail(func(batch) error { return errRefused }, nil)
 				before := w.history.batches()
 				w.pass(5 * time.Minute)
 				if err := w.c.Writes(); !errors.Is(err, errRefused) || !errors.Is(err, ErrNotWritten) {
@@ -73,10 +67,10 @@ func TestARefusingHistoryLosesNothing(t *testing.T) {
 // else does.
 func TestAPartThatIsNotTakenWaitsAlone(t *testing.T) {
 	t.Parallel()
-	bad := func(b sample.Batch) bool { return hasWindowOf(b, 2) }
+	bad := func(b batch) bool { return b.server == 2 && b.ticks() > 0 }
 	for name, begin := range map[string]func(h *history){
 		"refused": func(h *history) {
-			h.before = func(b sample.Batch) error {
+			h.before = func(b batch) error {
 				if bad(b) {
 					return errRefused
 				}
@@ -98,8 +92,8 @@ func TestAPartThatIsNotTakenWaitsAlone(t *testing.T) {
 				}
 				for _, id := range []target.ID{1, 3} {
 					// The last two minutes may be under way: every try of a part that is slow takes its time.
-					if n := len(w.history.keys(id)); n < 8*4 {
-						t.Errorf("server %d: %d windows came in ten minutes", id, n)
+					if n := w.history.count(id); n < 9*60 {
+						t.Errorf("server %d: %d ticks came in ten minutes", id, n)
 					}
 				}
 				w.journal.mu.Lock()
@@ -141,7 +135,7 @@ func TestAPartThatIsNotTakenWaitsAlone(t *testing.T) {
 // gets all of them, although no chunk of an outage can be written at once.
 func TestAChunkThatMissesItsLimitIsHalved(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.history.fail(func(sample.Batch) error { return errAway }, nil)
+		w.history.fail(func(batch) error { return errAway }, nil)
 		w.start()
 		w.pass(5 * time.Minute)
 		w.kill()
@@ -152,7 +146,7 @@ func TestAChunkThatMissesItsLimitIsHalved(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.c = c
-		if err := c.packer.drain(t.Context()); err != nil {
+		if err := c.flusher.drain(t.Context()); err != nil {
 			t.Error(err)
 		}
 		for _, id := range []target.ID{1, 2} {
@@ -161,8 +155,8 @@ func TestAChunkThatMissesItsLimitIsHalved(t *testing.T) {
 		if n := w.journal.waiting(); n != 0 {
 			t.Errorf("%d records are left", n)
 		}
-		if most := w.history.most; most > int(flushTimeout/(3*time.Second)) {
-			t.Errorf("%d windows were written at once", most)
+		if most := w.history.most; most > 1+int(flushTimeout/(3*time.Second)) {
+			t.Errorf("%d ticks were written at once", most)
 		}
 	}, server(1), server(2))
 }
@@ -173,11 +167,11 @@ func TestBadDataIsTriedTwiceAlone(t *testing.T) {
 		alone := 0
 		w.start()
 		w.pass(20 * time.Second)
-		w.history.fail(func(b sample.Batch) error {
+		w.history.fail(func(b batch) error {
 			switch {
-			case !hasWindowOf(b, 2):
+			case b.server != 2:
 				return nil
-			case len(b.Windows)+len(b.Visits) > 1:
+			case b.ticks() > 2:
 				return errPoison
 			}
 			if alone++; alone%2 == 1 {
@@ -235,7 +229,7 @@ func TestDroppedNamesAreOfferedAgain(t *testing.T) {
 			t.Errorf("a minute later it was offered %d times", n)
 		}
 		replaced := true
-		w.history.fail(func(sample.Batch) error {
+		w.history.fail(func(batch) error {
 			if was := replaced; was {
 				replaced = false
 				return errReplaced

@@ -121,7 +121,7 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 		wanted[t.ID] = true
 		w := r.watch(t.ID)
 		if w == nil {
-			w = newWatch(ctx, c, t, online)
+			w, online = newWatch(ctx, c, t, online) // one that hangs is not waited for again
 			r.mu.Lock()
 			r.watches[t.ID] = w
 			r.mu.Unlock()

@@ -51,11 +51,12 @@ type due struct{ databases, inventory, sizes time.Time }
 // tick; after a longer one it counts as not running.
 const maxLate = 10 * time.Minute
 
-// newWatch prepares a server's visits; online says that stats_db can be asked
-// what it remembers. Without that everything is new to it, which costs events.
-func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *watch {
+// newWatch prepares a server's visits; online says that stats_db can be asked what
+// it remembers, still is whether it could. Without that everything is new, which
+// costs events.
+func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (w *watch, still bool) {
 	h := phaseOf(t.ID)
-	w := &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400), dict: sample.NewDictionary(c.cfg.Hash)}
+	w = &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400), dict: sample.NewDictionary(c.cfg.Hash)}
 	var resume sample.Resume
 	if online {
 		ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("resume server: deadline %s", catalogTimeout))
@@ -63,6 +64,7 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *
 		var err error
 		if resume, err = c.cfg.History.Resume(ctx, t.ID); err != nil {
 			c.cfg.Log.WarnContext(ctx, "history of the server cannot be read: what changed in it while nobody looked is not told", "server", t.Name, "error", err)
+			online = false
 		}
 	}
 	resume.Memory = c.remembered(t.ID, resume.Memory)
@@ -75,7 +77,7 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) *
 	}
 	w.line.init(c, t.ID)
 	w.looks.reset()
-	return w
+	return w, online
 }
 
 // intervals gives the server's own or the collector's. The lock is held.

@@ -1,11 +1,11 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -53,8 +53,8 @@ func server(id target.ID) target.Target {
 func (w *world) config() Config {
 	cfg := Config{
 		Dialer: w.fleet, Catalog: w.catalog, History: w.history, Journal: w.journal, Log: discard(),
-		Intervals: target.Intervals{Activity: time.Second, Databases: 10 * time.Second, Inventory: time.Minute, Sizes: 30 * time.Minute},
-		Window:    15 * time.Second, MaxConnecting: 100,
+		Intervals:     target.Intervals{Activity: time.Second, Databases: 10 * time.Second, Inventory: time.Minute, Sizes: 30 * time.Minute},
+		MaxConnecting: 100,
 	}
 	w.change(&cfg)
 	return cfg
@@ -121,31 +121,17 @@ func (w *world) wantWhole(id target.ID, cadence time.Duration) []sample.Tick {
 // was given.
 func (w *world) wantStored(id target.ID) {
 	w.t.Helper()
-	var want, got []int64
-	planned := 0
-	for _, tick := range w.journal.ticksOf(id) {
-		planned++
-		for _, s := range tick.Sessions {
-			want = append(want, int64(s.Session))
-		}
+	want := w.journal.ticksOf(id)
+	got := w.history.ticksOf(id)
+	if len(want) != len(got) {
+		w.t.Errorf("server %d: %d ticks are stored, want %d", id, len(got), len(want))
+		return
 	}
-	stored, minutes := 0, 0
-	w.history.mu.Lock()
-	defer w.history.mu.Unlock()
-	for key, win := range w.history.windows {
-		if key.server != id {
-			continue
+	for i := range want {
+		if !want[i].Planned.Equal(got[i].Planned) || want[i].Outcome != got[i].Outcome || !slices.Equal(want[i].Sessions, got[i].Sessions) {
+			w.t.Errorf("server %d: %+v is stored, want %+v", id, got[i], want[i])
+			return
 		}
-		stored += len(win.TickOffset)
-		minutes += int(win.Minute.Planned)
-		for _, s := range win.Session {
-			got = append(got, int64(s))
-		}
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if stored != planned || minutes != planned || !slices.Equal(want, got) {
-		w.t.Errorf("server %d: %d ticks, %d in minutes, %d samples stored; want %d, %d, %d", id, stored, minutes, len(got), planned, planned, len(want))
 	}
 }
 
@@ -266,14 +252,13 @@ func (l *link) Visit(ctx context.Context, ask sample.Ask, dict *sample.Dictionar
 	n := len(l.m.visits)
 	l.m.visits, l.m.asks = append(l.m.visits, time.Now()), append(l.m.asks, ask)
 	l.m.mu.Unlock()
-	dict.Begin(time.Now())
 	// Every tick has a session of its own, so that each can be told.
 	id := dict.Session([]byte(v.Tick.Planned.String()), 1, func(*sample.SessionEntry) {})
 	if l.m.waits {
-		dict.Wait([]byte("active"), []byte("IO"), []byte("DataFileRead"))
+		dict.Wait([]byte("active"), []byte("IO"), []byte("DataFileRead"), 1)
 	}
 	v.Entries = dict.Take()
-	v.Tick.Sessions = append(v.Tick.Sessions, sample.Session{Session: id, Wait: 1, Blocker: sample.Unset})
+	v.Tick.Sessions = append(v.Tick.Sessions, sample.Session{Session: id, Wait: 1})
 	if ask.Inventory {
 		v.Inventory = &sample.Inventory{At: v.Tick.Planned, Databases: []sample.Database{{OID: 5}, {OID: 6}}}
 	}
@@ -393,14 +378,29 @@ func (c *catalog) Removed(_ context.Context, id target.ID) (time.Time, error) {
 	return at, nil
 }
 
-// history keeps windows by their key: writing one twice stores it once.
+// batch is what is written in one transaction.
+type batch struct {
+	server target.ID
+	visits []*sample.Visit
+}
+
+func (b batch) ticks() (n int) {
+	for _, v := range b.visits {
+		if v.Tick != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// history keeps ticks by their planned second: writing one twice stores it once,
+// with the better outcome.
 type history struct {
 	slow atomic.Int64 // nanoseconds that an Append takes
-	each atomic.Int64 // nanoseconds that a window of an Append takes
+	each atomic.Int64 // nanoseconds that a tick of an Append takes
 
 	mu      sync.Mutex
-	windows map[windowKey]sample.Window
-	ids     map[target.ID]sample.NextIDs
+	ticks   map[target.ID]map[int64]sample.Tick
 	sizes   []sample.DatabaseSize
 	sized   map[target.ID]time.Time
 	disks   map[lookKey]sample.FileSystem
@@ -408,12 +408,14 @@ type history struct {
 	memory  map[target.ID]*sample.Memory
 	entries int
 	appends int
-	most    int // windows in one batch
+	under   int // Appends under way
+	widest  int // the most of them at once
+	most    int // ticks in one transaction
 	dead    bool
-	// before, if set, may refuse a batch; after may lose the reply.
-	before, after func(b sample.Batch) error
-	// stuck, if set, tells batches that are never written within their limit.
-	stuck  func(b sample.Batch) bool
+	// before, if set, may refuse what is written; after may lose the reply.
+	before, after func(b batch) error
+	// stuck, if set, tells what is never written within its limit.
+	stuck  func(b batch) bool
 	resume func(target.ID) error
 }
 
@@ -425,7 +427,7 @@ var (
 )
 
 func newHistory() *history {
-	return &history{windows: make(map[windowKey]sample.Window), ids: make(map[target.ID]sample.NextIDs), disks: make(map[lookKey]sample.FileSystem), sized: make(map[target.ID]time.Time)}
+	return &history{ticks: make(map[target.ID]map[int64]sample.Tick), disks: make(map[lookKey]sample.FileSystem), sized: make(map[target.ID]time.Time)}
 }
 
 func (h *history) die() {
@@ -435,10 +437,10 @@ func (h *history) die() {
 }
 
 func (h *history) survivor() *history {
-	return &history{windows: h.windows, ids: h.ids, disks: h.disks, sized: h.sized, events: h.events, memory: h.memory}
+	return &history{ticks: h.ticks, disks: h.disks, sized: h.sized, events: h.events, memory: h.memory}
 }
 
-func (h *history) fail(before, after func(sample.Batch) error) {
+func (h *history) fail(before, after func(batch) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.before, h.after = before, after
@@ -451,39 +453,64 @@ func (h *history) refuse(resume func(target.ID) error) {
 	h.resume = resume
 }
 
-func (h *history) Append(ctx context.Context, b sample.Batch) error {
-	if slow := time.Duration(h.slow.Load() + int64(len(b.Windows))*h.each.Load()); slow > 0 {
+func (h *history) Append(ctx context.Context, server target.ID, visits []*sample.Visit) error {
+	b := batch{server, visits}
+	h.mu.Lock()
+	h.appends++
+	h.under++
+	h.widest = max(h.widest, h.under)
+	before, after, stuck := h.before, h.after, h.stuck
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.under--
+	}()
+	if slow := time.Duration(h.slow.Load() + int64(b.ticks())*h.each.Load()); slow > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(slow):
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.stuck != nil && h.stuck(b) {
-		h.mu.Unlock()
+	if stuck != nil && stuck(b) {
 		<-ctx.Done()
-		h.mu.Lock()
 		return ctx.Err()
 	}
-	h.appends++
-	h.most = max(h.most, len(b.Windows))
-	if h.dead {
-		return errAway
-	}
-	if h.before != nil {
-		if err := h.before(b); err != nil {
+	if before != nil {
+		if err := before(b); err != nil {
 			return err
 		}
 	}
-	for _, w := range b.Windows {
-		key := windowKey{w.Server, w.T0.UnixMicro()}
-		if _, there := h.windows[key]; !there {
-			h.windows[key] = w
-		}
+	if err := h.keep(b); err != nil {
+		return err
 	}
-	for _, v := range b.Visits {
+	if after != nil {
+		return after(b)
+	}
+	return nil
+}
+
+// keep stores what is written.
+func (h *history) keep(b batch) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dead {
+		return errAway
+	}
+	h.most = max(h.most, b.ticks())
+	for _, v := range b.visits {
+		if v.Server != b.server {
+			return errors.New("a visit of another server")
+		}
+		if t := v.Tick; t != nil {
+			if h.ticks[b.server] == nil {
+				h.ticks[b.server] = make(map[int64]sample.Tick)
+			}
+			if old, there := h.ticks[b.server][t.Planned.Unix()]; !there || t.Outcome < old.Outcome {
+				h.ticks[b.server][t.Planned.Unix()] = *t
+			}
+		}
 		h.sizes = append(h.sizes, v.Sizes...)
 		for _, s := range v.Sizes {
 			h.sized[v.Server] = s.At
@@ -491,12 +518,6 @@ func (h *history) Append(ctx context.Context, b sample.Batch) error {
 		lookKeys(v, h.disks)
 		h.learn(v)
 		h.entries += len(v.Entries.Sessions)
-		for _, e := range v.Entries.Sessions {
-			h.ids[v.Server] = h.ids[v.Server].Max(sample.NextIDs{Session: e.ID + 1})
-		}
-	}
-	if h.after != nil {
-		return h.after(b)
 	}
 	return nil
 }
@@ -541,14 +562,14 @@ func (h *history) Resume(_ context.Context, id target.ID) (sample.Resume, error)
 			return sample.Resume{}, err
 		}
 	}
-	r := sample.Resume{Next: h.ids[id], Sized: h.sized[id]}
+	r := sample.Resume{Sized: h.sized[id]}
 	if m := h.memory[id]; m != nil {
 		r.Memory.Then(*m)
 	}
 	return r, nil
 }
 
-// LastLife looks at windows and events, as stats_db does.
+// LastLife looks at ticks and events, as stats_db does.
 func (h *history) LastLife(_ context.Context, before time.Time) (at time.Time, stopped bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -560,10 +581,11 @@ func (h *history) LastLife(_ context.Context, before time.Time) (at time.Time, s
 			return at, false, err
 		}
 	}
-	for key, w := range h.windows {
-		last := time.UnixMicro(key.t0).UTC().Add(time.Duration(w.TickOffset[len(w.TickOffset)-1]) * time.Millisecond)
-		if key.t0 < before.UnixMicro() && last.After(at) {
-			at = last
+	for _, ticks := range h.ticks {
+		for _, t := range ticks {
+			if t.Planned.Before(before) && t.Planned.After(at) {
+				at = t.Planned
+			}
 		}
 	}
 	for _, e := range h.events[sample.TheMonitor] {
@@ -586,17 +608,18 @@ func (h *history) tell(id target.ID) []string {
 	return out
 }
 
-// keys gives the windows of a server that are stored, in the order of time.
-func (h *history) keys(id target.ID) (out []windowKey) {
+// ticksOf gives the ticks of a server that are stored, in the order of time.
+func (h *history) ticksOf(id target.ID) []sample.Tick {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for key := range h.windows {
-		if key.server == id {
-			out = append(out, key)
-		}
-	}
-	slices.SortFunc(out, func(a, b windowKey) int { return cmp.Compare(a.t0, b.t0) })
-	return out
+	return slices.SortedFunc(maps.Values(h.ticks[id]), func(a, b sample.Tick) int { return a.Planned.Compare(b.Planned) })
+}
+
+// count counts the ticks of a server that are stored.
+func (h *history) count(id target.ID) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.ticks[id])
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
