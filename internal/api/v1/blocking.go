@@ -177,9 +177,9 @@ func blockingNow(now live.Locks) history.Blocking {
 		add(p)
 	}
 	waits := make([]history.Waiting, len(now.Waits))
-	locks := make(map[int32]*history.Lock, len(now.Waits))
+	locks := make(map[sample.Key]*history.Lock, len(now.Waits))
 	for i, w := range now.Waits {
-		waits[i] = history.Waiting{Blocked: int64(w.PID), Blocker: int64(w.Blocker), Lock: w.PID} // it waits for one lock at a time
+		waits[i] = history.Waiting{Blocked: int64(w.PID), Blocker: int64(w.Blocker), Lock: int64(w.PID)} // it waits for one lock at a time
 		if w.Blocker == 0 {
 			if _, known := prepared[w.Transaction]; !known {
 				add(live.Prepared{ID: w.Transaction})
@@ -187,7 +187,7 @@ func blockingNow(now live.Locks) history.Blocking {
 			waits[i].Blocker = prepared[w.Transaction]
 		}
 		if l := w.Lock; l != nil {
-			locks[w.PID] = &history.Lock{Type: l.Type, Mode: l.Mode, Relation: l.Relation, RelationOID: l.RelationOID, DatabaseOID: l.DatabaseOID}
+			locks[int64(w.PID)] = &history.Lock{Type: l.Type, Mode: l.Mode, Relation: l.Relation, RelationOID: l.RelationOID, DatabaseOID: l.DatabaseOID}
 		}
 	}
 	return history.NewBlocking(waits, sessions, locks)

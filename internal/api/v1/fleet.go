@@ -103,7 +103,7 @@ func (r routes) fleet(ctx context.Context, in *fleetInput) (*output[fleetBody], 
 func fleetRowOf(t target.Target, f *history.FleetServer, now time.Time) fleetRow {
 	row := fleetRow{Server: t.Name, Enabled: t.Enabled}
 	if f == nil {
-		row.Coverage = coverage(history.NewLedger(history.Range{From: now, To: now}, 0).Coverage())
+		row.Coverage = coverage(history.Coverage{Range: history.Range{From: now, To: now}})
 		return row
 	}
 	row.LastTickAt, row.LastTickAgeSeconds = utcOrNull(f.LastTick), age(f.LastTick, now)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/sample"
 )
 
 type sessionThen struct {
@@ -29,7 +30,7 @@ type sessionThen struct {
 	StateChange     *time.Time `json:"state_change"`
 	QueryAgeSeconds *float64   `json:"query_age_seconds"`
 	XactAgeSeconds  *float64   `json:"xact_age_seconds"`
-	XminAge         *int32     `json:"xmin_age" doc:"Transactions between the session's xmin and the window's start."`
+	XminAge         *int32     `json:"xmin_age" doc:"Transactions since the session's xmin."`
 	Blocked         bool       `json:"blocked"`
 	BlockedByPID    *int32     `json:"blocked_by_pid" doc:"First session that blocked it; null where blocked: a prepared transaction, or one that was not seen."`
 }
@@ -68,7 +69,7 @@ type atInput struct {
 type sessionPlace struct {
 	At  time.Time `json:"a"`
 	PID int32     `json:"p"`
-	ID  int32     `json:"i"`
+	ID  int64     `json:"i"`
 }
 
 func (r routes) historyAt(ctx context.Context, in *atInput) (*output[instantBody], error) {
@@ -102,7 +103,7 @@ func instantOf(server string, instant history.Instant, place sessionPlace, limit
 	})
 	last := min(first+limit, len(instant.Sessions))
 	page := instant.Sessions[first:last]
-	shown := make(map[int32]bool, len(page))
+	shown := make(map[sample.Key]bool, len(page))
 	for _, s := range page {
 		shown[s.ID] = true
 	}
