@@ -1,8 +1,9 @@
-// Package history owns what a question about the past is and what its answer
-// holds: a range, its grain, series, and how much of the range was seen.
+// Package history owns questions about the past: what is asked, the SQL that asks
+// stats_db, and the answers.
 //
-// Package store fills these types and api shows them; nothing here talks
-// to anything. What must hold: ranges are half-open and UTC; in a Coverage,
+// What must hold: ranges are half-open and UTC; an answer is made of the coarsest
+// rows that serve it and of finer ones where those are not there yet, so it does
+// not depend on how far compaction has come; each tick counts once; in a Coverage,
 // planned ticks are exactly those that were ok, degraded, failed or skipped;
 // unknown is absent, never zero.
 package history
