@@ -274,8 +274,8 @@ select coalesce(array_agg(s.name order by s.name), '{}')
 		t.Errorf("%d file systems are seen where there is one", n)
 	}
 	pgtest.WaitFor(t, func() bool {
-		return pgtest.Value[int64](t, in.dsn, "select count(distinct server_id) from history.activity_window where tick_outcome is null") == 5
-	}, "windows of all servers, that behind the tunnel included")
+		return pgtest.Value[int64](t, in.dsn, "select count(distinct server_id) from history.activity_recent where tick_outcome is null") == 5
+	}, "slots of all servers, that behind the tunnel included")
 	pgtest.WaitFor(t, func() bool {
 		return p.metric(t, `pgam_disk_looks_total{outcome="ok"}`) >= 4 && p.metric(t, `pgam_disk_looks_total{outcome="failed"}`) >= 1
 	}, "looks to be counted")
@@ -301,7 +301,7 @@ select coalesce(array_agg(s.name order by s.name), '{}')
 		return pgtest.Value[int64](t, in.dsn, `
 select (select count(*) from history.disk_usage where server_id = $1)
      + (select count(*) from history.file_system where server_id = $1)
-     + (select count(*) from history.activity_window where server_id = $1)`, id) == 0 &&
+     + (select count(*) from history.activity_recent where server_id = $1)`, id) == 0 &&
 			pgtest.Value[int64](t, in.dsn, "select count(distinct server_id) from history.disk_usage where sampled_at > $1", began) == 2
 	}, "the next run")
 	p.stop(t)

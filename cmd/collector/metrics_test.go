@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -16,29 +15,29 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/pgam/pgam/internal/collector"
+	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/spool"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
-// waiting is a journal.
-type waiting struct {
-	stats  spool.Stats
+// records is a journal.
+type records struct {
+	stats  journal.Stats
 	oldest time.Time
 	err    error
 }
 
-func (w waiting) Stats() spool.Stats               { return w.stats }
-func (w waiting) Oldest() (time.Time, bool, error) { return w.oldest, !w.oldest.IsZero(), w.err }
+func (w records) Stats() journal.Stats             { return w.stats }
+func (w records) Oldest() (time.Time, bool, error) { return w.oldest, !w.oldest.IsZero(), w.err }
 
 // care is stats_db.
 type care struct {
-	seen store.Upkeep
+	seen ingest.Upkeep
 	err  error
 }
 
-func (c *care) Upkeep(context.Context, time.Time) (store.Upkeep, error) { return c.seen, c.err }
+func (c *care) Upkeep(context.Context, time.Time) (ingest.Upkeep, error) { return c.seen, c.err }
 
 var at = time.Date(2026, 3, 12, 10, 0, 0, 0, time.UTC)
 
@@ -120,12 +119,14 @@ func everything(t *testing.T, servers int) *prometheus.Registry {
 			}})
 		}
 	}
-	m.Flush(collector.Flush{Windows: servers, Took: time.Second})
+	m.Flush(collector.Flush{Ticks: servers, Took: time.Second})
 	f.watched, f.now = func() []collector.Watched { return list }, func() time.Time { return at.Add(2 * time.Hour) }
 	counts := func() collector.Counts { return collector.Counts{Ticks: map[sample.Outcome]int64{}, Servers: servers} }
-	l := newLag(&care{seen: store.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Bytes: 1}}, yes, slog.New(slog.DiscardHandler))
-	l.look(t.Context())
-	registry.MustRegister(f, newTotals(counts, waiting{}), newLeaseHeld(yes), l)
+	l := newLag(&care{seen: ingest.Upkeep{PartitionsUntil: at.AddDate(0, 0, 4), Seen: at, Bytes: 1}}, clock)
+	if err := l.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	registry.MustRegister(f, newTotals(counts, records{}), newLeaseHeld(yes), l)
 	return registry
 }
 
@@ -265,13 +266,13 @@ func TestTotals_Journal(t *testing.T) {
 			return collector.Counts{Trouble: &collector.Trouble{Refusal: collector.Refusal{SQLSTATE: state}}}
 		}
 	}
-	wantMetrics(t, newTotals(refused("28P01"), waiting{}), map[string]float64{"pgam_write_refused{sqlstate=28P01}": 1}, "pgam_write_refused")
-	wantMetrics(t, newTotals(refused(""), waiting{}), map[string]float64{"pgam_write_refused{sqlstate=none}": 1}, "pgam_write_refused")
-	wantMetrics(t, newTotals(counts, waiting{stats: spool.Stats{Aside: 2, AsideBytes: 9, AsideDropped: 1}}), map[string]float64{
+	wantMetrics(t, newTotals(refused("28P01"), records{}), map[string]float64{"pgam_write_refused{sqlstate=28P01}": 1}, "pgam_write_refused")
+	wantMetrics(t, newTotals(refused(""), records{}), map[string]float64{"pgam_write_refused{sqlstate=none}": 1}, "pgam_write_refused")
+	wantMetrics(t, newTotals(counts, records{stats: journal.Stats{Aside: 2, AsideBytes: 9, AsideDropped: 1}}), map[string]float64{
 		"pgam_journal_quarantine_records{}": 2, "pgam_journal_quarantine_bytes{}": 9, "pgam_journal_quarantine_dropped_records_total{}": 1,
 	}, "pgam_write_refused", "pgam_journal_quarantine_records", "pgam_journal_quarantine_bytes", "pgam_journal_quarantine_dropped_records_total")
 	names := []string{"pgam_journal_oldest_seconds", "pgam_journal_bytes", "pgam_journal_max_bytes", "pgam_journal_failing"}
-	w := waiting{stats: spool.Stats{Bytes: 5, MaxBytes: 10, Failing: true}, oldest: at.Add(-time.Minute)}
+	w := records{stats: journal.Stats{Bytes: 5, MaxBytes: 10, Failing: true}, oldest: at.Add(-time.Minute)}
 	m := newTotals(counts, w)
 	m.now = clock
 	wantMetrics(t, m, map[string]float64{
@@ -280,41 +281,49 @@ func TestTotals_Journal(t *testing.T) {
 		"pgam_journal_max_bytes{}":      10,
 		"pgam_journal_failing{}":        1,
 	}, names...)
-	m = newTotals(counts, waiting{})
+	m = newTotals(counts, records{})
 	wantMetrics(t, m, map[string]float64{
 		"pgam_journal_oldest_seconds{}": 0,
 	}, "pgam_journal_oldest_seconds")
-	m = newTotals(counts, waiting{err: errors.New("disk")})
+	m = newTotals(counts, records{err: errors.New("disk")})
 	wantMetrics(t, m, nil, "pgam_journal_oldest_seconds")
 }
 
 // TestLag: what is not known for long is not shown.
 func TestLag(t *testing.T) {
 	t.Parallel()
-	names := []string{"pgam_partitions_ahead_seconds", "pgam_rollup_lag_seconds", "pgam_repack_lag_seconds", "pgam_stats_db_bytes"}
-	source := &care{err: errors.New("away")}
-	l := newLag(source, yes, slog.New(slog.DiscardHandler))
-	l.now = clock
-	l.look(t.Context())
+	names := []string{
+		"pgam_partitions_ahead_seconds", "pgam_history_lag_seconds", "pgam_compaction_lag_seconds", "pgam_recent_dead_rows", "pgam_stats_db_bytes",
+	}
+	source, now := &care{err: errors.New("away")}, at
+	l := newLag(source, func() time.Time { return now })
+	if err := l.look(t.Context()); err == nil {
+		t.Error("a look that failed says nothing")
+	}
 	wantMetrics(t, l, nil, names...)
-	source.err = nil
-	source.seen = store.Upkeep{PartitionsUntil: at.Add(time.Hour), RollupDue: at.Add(-time.Minute), PackDue: at.Truncate(24*time.Hour).AddDate(0, 0, -2), Bytes: 7}
-	l.look(t.Context())
+	look := func(seen ingest.Upkeep) {
+		t.Helper()
+		source.seen, source.err = seen, nil
+		if err := l.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(ingest.Upkeep{PartitionsUntil: at.Add(time.Hour), Seen: at.Add(-20 * time.Second), CompactionDue: at.Add(-time.Minute), DeadRows: 3, Bytes: 7})
+	now = at.Add(time.Minute)
 	wantMetrics(t, l, map[string]float64{
-		"pgam_partitions_ahead_seconds{}": 3600,
-		"pgam_rollup_lag_seconds{}":       60,
-		"pgam_repack_lag_seconds{}":       122400,
+		"pgam_partitions_ahead_seconds{}": 3540,
+		"pgam_history_lag_seconds{}":      20,
+		"pgam_compaction_lag_seconds{}":   120,
+		"pgam_recent_dead_rows{}":         3,
 		"pgam_stats_db_bytes{}":           7,
 	}, names...)
-	source.seen, l.packs = store.Upkeep{}, func() bool { return false }
-	l.look(t.Context())
+	look(ingest.Upkeep{})
 	wantMetrics(t, l, map[string]float64{
 		"pgam_partitions_ahead_seconds{}": 0,
-		"pgam_rollup_lag_seconds{}":       0,
-	}, "pgam_partitions_ahead_seconds", "pgam_rollup_lag_seconds", "pgam_repack_lag_seconds")
-	l.now = func() time.Time { return at.Add(lagStale + time.Second) }
+		"pgam_compaction_lag_seconds{}":   0,
+		"pgam_recent_dead_rows{}":         0,
+		"pgam_stats_db_bytes{}":           0,
+	}, names...)
+	now = now.Add(lagStale + time.Second)
 	wantMetrics(t, l, nil, names...)
-	if err := l.start(t.Context())(t.Context()); err != nil {
-		t.Error(err)
-	}
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/spool"
 	"github.com/pgam/pgam/internal/target"
 	"github.com/pgam/pgam/migrations"
 )
@@ -60,8 +60,8 @@ func TestStartsRefused(t *testing.T) {
 		},
 		"older": {
 			true,
-			inStats("update public.pgam_schema_version set version = version - 1", "alter table history.activity_window rename tick_burst to b"),
-			inStats("update public.pgam_schema_version set version = version + 1", "alter table history.activity_window rename b to tick_burst"),
+			inStats("update public.pgam_schema_version set version = version - 1", "alter table history.activity_recent rename tick_burst to b"),
+			inStats("update public.pgam_schema_version set version = version + 1", "alter table history.activity_recent rename b to tick_burst"),
 			fmt.Sprintf("version %d is needed", migrations.Latest()),
 		},
 		"stands by": {
@@ -95,17 +95,17 @@ func TestStartsRefused(t *testing.T) {
 			}
 
 			p := in.start(t)
-			pgtest.WaitFor(t, func() bool { return ticks(time.Time{}) > 0 }, "a first window")
+			pgtest.WaitFor(t, func() bool { return ticks(time.Time{}) > 0 }, "a first slot")
 			p.stop(t)
 			if !tt.led {
-				journal, err := spool.Open(spool.Config{Dir: in.data, MaxBytes: 1 << 20})
+				kept, err := journal.Open(journal.Config{Dir: in.data, MaxBytes: 1 << 20})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := journal.Lead(false); err != nil {
+				if err := kept.Lead(false); err != nil {
 					t.Error(err)
 				}
-				if err := journal.Close(); err != nil {
+				if err := kept.Close(); err != nil {
 					t.Error(err)
 				}
 			}

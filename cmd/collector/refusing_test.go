@@ -15,13 +15,13 @@ import (
 
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
+	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/journal"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/spool"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -65,7 +65,7 @@ func newGuarded(t *testing.T) *guarded {
 			t.Fatal(made.ID, err)
 		}
 	}
-	if err := store.New(db).EnsurePartitions(t.Context(), time.Now().AddDate(0, 0, -1), time.Now().AddDate(0, 0, 1)); err != nil {
+	if err := ingest.New(db, sample.Hash{}).EnsurePartitions(t.Context(), time.Now().AddDate(0, 0, -1), time.Now().AddDate(0, 0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	g.exec("grant usage on schema history, pgam, report to keeper",
@@ -109,15 +109,14 @@ func (g *guarded) keeper() string {
 
 // drain has a collector write what is in a journal, as one does that stops, and
 // gives what it says then.
-func (g *guarded) drain(journal *spool.Spool) error {
+func (g *guarded) drain(kept *journal.Journal) error {
 	g.t.Helper()
 	db := pgtest.OpenStatsDB(g.t, statsdb.Config{DSN: secret.New(g.keeper()), Application: "pgam-collector"})
 	defer db.Close()
 	c, err := collector.New(collector.Config{
-		Dialer: dialer{}, Catalog: servers{}, History: history{store.New(db)}, Journal: journal, Log: slog.New(slog.DiscardHandler),
-		Intervals: target.Intervals{Activity: time.Second, Databases: time.Second, Inventory: time.Second, Sizes: time.Second},
-		Window:    15 * time.Second, MaxConnecting: 1,
-		Burst: collector.Burst{Length: time.Minute, Pause: time.Minute},
+		Dialer: dialer{}, Catalog: servers{}, History: history{ingest.New(db, sample.Hash{})}, Journal: kept, Log: slog.New(slog.DiscardHandler),
+		Intervals:     target.Intervals{Activity: time.Second, Databases: time.Second, Inventory: time.Second, Sizes: time.Second},
+		MaxConnecting: 1, Burst: collector.Burst{Length: time.Minute, Pause: time.Minute},
 	})
 	if err != nil {
 		g.t.Fatal(err)
@@ -128,56 +127,57 @@ func (g *guarded) drain(journal *spool.Spool) error {
 	return c.Writes()
 }
 
-func openJournal(t *testing.T) *spool.Spool {
+func openJournal(t *testing.T) *journal.Journal {
 	t.Helper()
-	journal, err := spool.Open(spool.Config{Dir: t.TempDir(), MaxBytes: 64 << 20, Log: slog.New(slog.DiscardHandler)})
+	kept, err := journal.Open(journal.Config{Dir: t.TempDir(), MaxBytes: 64 << 20, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = journal.Close() })
-	return journal
+	t.Cleanup(func() { _ = kept.Close() })
+	return kept
 }
 
 // fill appends a minute of three servers from an instant, a record for five seconds.
-func fill(t *testing.T, journal *spool.Spool, from time.Time) {
+func fill(t *testing.T, kept *journal.Journal, from time.Time) {
 	t.Helper()
 	for sec := range 60 {
 		at := from.Add(time.Duration(sec) * time.Second)
 		for id := target.ID(1); id <= 3; id++ {
 			v := &sample.Visit{Server: id, Tick: &sample.Tick{
-				Planned: at, Started: at, Window: at.Truncate(15 * time.Second), Span: 15 * time.Second, Cadence: time.Second, Backends: 3,
-				Sessions: []sample.Session{{Session: 1, Wait: 1, Class: sample.ClassCPU, Query: 1, QueryStart: at.UnixMicro(), Blocker: sample.Unset}},
+				Planned: at, Started: at, Cadence: time.Second, Backends: 3,
+				Sessions: []sample.Session{{Session: 1, Wait: 1, Class: sample.ClassCPU, Query: 1, QueryStart: at.UnixMicro()}},
 			}}
 			if sec%30 == 0 {
 				v.Entries = sample.Entries{
-					Sessions: []sample.SessionEntry{{ID: 1, Day: sample.Day(at), PID: 101, Application: "app", BackendType: "client backend"}},
-					Waits:    []sample.WaitEntry{{ID: 1, State: "active", Type: sample.CPU}},
-					Queries:  []sample.QueryEntry{{ID: 1, Day: sample.Day(at), QueryID: 42, Text: "select ?"}},
+					Sessions: []sample.SessionEntry{{Key: 1, Day: sample.Day(at), PID: 101, Application: "app", BackendType: "client backend"}},
+					Waits:    []sample.WaitEntry{{Key: 1, Day: sample.Day(at), State: "active", Type: sample.CPU}},
+					Queries:  []sample.QueryEntry{{Key: 1, Day: sample.Day(at), QueryID: 42, Text: "select ?"}},
 				}
 			}
-			journal.Append(v)
+			kept.Append(v)
 		}
 		if sec%5 == 4 {
-			if err := journal.Sync(); err != nil {
+			if err := kept.Sync(); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 }
 
-// ticks gives the ticks stored of each server from an instant, in windows and in
-// minutes, and the samples that have names.
+// ticks gives the ticks stored of each server from an instant, as they are and as
+// they are counted, and the samples that have names.
 func (g *guarded) ticks(from time.Time) string {
 	g.t.Helper()
 	return pgtest.Value[string](g.t, g.admin, `
-select coalesce(string_agg(format('%s: %s %s %s', server_id, ticks, (select sum(m.ticks_planned) from history.activity_minute m
-                                 where m.server_id = w.server_id and m.minute >= $1::timestamptz and m.minute < $1::timestamptz + interval '1 minute'),
-                 (select count(*) from report.activity a where a.server_id = w.server_id and a.application_name = 'app' and a.wait_event_type = 'CPU'
-                                 and a.t0 >= $1::timestamptz and a.t0 < $1::timestamptz + interval '1 minute')), ', ' order by server_id), '')
-  from (select server_id, count(*) as ticks
-          from history.activity_window n
-         cross join lateral unnest(n.tick_offset_ms) k
-         where n.t0 >= $1::timestamptz and n.t0 < $1::timestamptz + interval '1 minute'
+select coalesce(string_agg(format('%s: %s %s %s', server_id, ticks, counted, named), ', ' order by server_id), '')
+  from (select r.server_id, sum(cardinality(r.tick_planned_ms)) as ticks, sum(r.ticks_ok) as counted,
+               sum((select count(*)
+                      from unnest(r.sample_session, r.sample_wait) u (session, wait)
+                      join history.session s on s.server_id = r.server_id and s.day = (r.slot at time zone 'UTC')::date and s.key = r.session_keys[u.session]
+                      join history.wait w on w.server_id = r.server_id and w.key = r.wait_keys[u.wait]
+                     where s.application_name = 'app' and w.wait_event_type = 'CPU')) as named
+          from history.activity_recent r
+         where r.slot >= $1::timestamptz and r.slot < $1::timestamptz + interval '1 minute'
          group by 1) w`, from)
 }
 
@@ -190,8 +190,8 @@ func raising(state string) (refuse, heal []string) {
 create function public.refuse() returns trigger language plpgsql as $$
 begin
   raise exception 'refused by the test' using errcode = '` + state + `';
-end $$`, "create trigger refuse before insert on history.activity_window for each statement execute function public.refuse()"},
-		[]string{"drop trigger refuse on history.activity_window", "drop function public.refuse()"}
+end $$`, "create trigger refuse before insert on history.activity_recent for each statement execute function public.refuse()"},
+		[]string{"drop trigger refuse on history.activity_recent", "drop function public.refuse()"}
 }
 
 // TestARefusingStatsDBLosesNothing has stats_db refuse in every way that was seen,
@@ -204,7 +204,7 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 		return func() { g.server.Exec(t, statements...) }
 	}
 	inStats := func(statements ...string) func() { return func() { g.exec(statements...) } }
-	today := "history.activity_window_p" + time.Now().UTC().Format("20060102")
+	today := "history.session_p" + time.Now().UTC().Format("20060102")
 	type way struct {
 		name, state  string
 		refuse, heal func()
@@ -217,12 +217,12 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 		{"closed", "55000", postgres("alter database stats_db allow_connections false"), postgres("alter database stats_db allow_connections true")},
 		{"read only", "25006", postgres("alter role keeper set default_transaction_read_only = on"), postgres("alter role keeper reset default_transaction_read_only")},
 		{"schema revoked", "42501", inStats("revoke usage on schema history from keeper"), inStats("grant usage on schema history to keeper")},
-		{"table revoked", "42501", inStats("revoke insert on history.activity_window from keeper"), inStats("grant insert on history.activity_window to keeper")},
+		{"table revoked", "42501", inStats("revoke insert on history.activity_recent from keeper"), inStats("grant insert on history.activity_recent to keeper")},
 		{"table missing", "42P01", inStats("alter table history.query rename to q"), inStats("alter table history.q rename to query")},
 		{"column missing", "42703", inStats("alter table history.session rename column pid to p"), inStats("alter table history.session rename column p to pid")},
-		{"partition missing", "42501", inStats("alter table history.activity_window detach partition " + today), inStats(fmt.Sprintf(
-			"alter table history.activity_window attach partition %s for values from ('%s') to ('%s')", today,
-			time.Now().UTC().Format("2006-01-02Z"), time.Now().UTC().AddDate(0, 0, 1).Format("2006-01-02Z")))},
+		{"partition missing", "42501", inStats("alter table history.session detach partition " + today), inStats(fmt.Sprintf(
+			"alter table history.session attach partition %s for values from ('%s') to ('%s')", today,
+			time.Now().UTC().Format(time.DateOnly), time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)))},
 	}
 	for _, state := range []string{
 		"0A000", "08P01", "26000", "53100", "53300", "54000", "55P03", "57014", "57P03", "58030", "58P01", "P0001", "XX000", "XX001", "XX002", "ZZ999",
@@ -236,30 +236,30 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 		from = from.Add(time.Minute)
 		t.Run(w.name, func(t *testing.T) {
 			g := &guarded{t: t, server: g.server, admin: g.admin}
-			journal := openJournal(t)
-			fill(t, journal, from)
+			kept := openJournal(t)
+			fill(t, kept, from)
 			w.refuse()
 			for range 2 { // the second time over what the first one left
-				err := g.drain(journal)
+				err := g.drain(kept)
 				if !errors.Is(err, collector.ErrNotWritten) || statsdb.SQLState(err) != w.state || len(strings.TrimSpace(statsdb.Advice(err))) < 20 {
 					t.Errorf("says %v", err)
 				}
 			}
-			st := journal.Stats()
+			st := kept.Stats()
 			w.heal()
 			if st.Quarantined != 0 || st.Records == 0 {
 				t.Errorf("while refused: %+v", st)
 			}
-			if err := g.drain(journal); err != nil {
+			if err := g.drain(kept); err != nil {
 				t.Error(err)
 			}
 			if got := g.ticks(from); got != allTicks {
 				t.Errorf("ticks %s, want %s", got, allTicks)
 			}
-			if err := journal.Sync(); err != nil {
+			if err := kept.Sync(); err != nil {
 				t.Fatal(err)
 			}
-			if st := journal.Stats(); st.Records != 0 || st.Quarantined != 0 {
+			if st := kept.Stats(); st.Records != 0 || st.Quarantined != 0 {
 				t.Errorf("at last: %+v", st)
 			}
 		})
@@ -272,17 +272,17 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 func TestBadDataIsSetAsideAndReplayed(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
-	journal := openJournal(t)
+	kept := openJournal(t)
 	from := time.Now().UTC().Truncate(24 * time.Hour)
-	fill(t, journal, from)
-	g.exec("alter table history.activity_window add constraint no_two check (server_id <> 2)")
-	if err := g.drain(journal); err != nil {
+	fill(t, kept, from)
+	g.exec("alter table history.activity_recent add constraint no_two check (server_id <> 2)")
+	if err := g.drain(kept); err != nil {
 		t.Errorf("what is set aside is no trouble of stats_db: %v", err)
 	}
 	if got, want := g.ticks(from), "1: 60 60 60, 3: 60 60 60"; got != want {
 		t.Errorf("ticks %s, want %s", got, want)
 	}
-	list, err := journal.Aside()
+	list, err := kept.Aside()
 	if err != nil || len(list) != 12 {
 		t.Fatalf("%d records are set aside, %v", len(list), err)
 	}
@@ -291,17 +291,17 @@ func TestBadDataIsSetAsideAndReplayed(t *testing.T) {
 			t.Errorf("set aside: %+v", one)
 		}
 	}
-	g.exec("alter table history.activity_window drop constraint no_two")
-	if n, err := journal.Replay(nil); n != 12 || err != nil {
+	g.exec("alter table history.activity_recent drop constraint no_two")
+	if n, err := kept.Replay(nil); n != 12 || err != nil {
 		t.Errorf("%d were replayed, %v", n, err)
 	}
-	if err := g.drain(journal); err != nil {
+	if err := g.drain(kept); err != nil {
 		t.Error(err)
 	}
 	if got := g.ticks(from); got != allTicks {
 		t.Errorf("ticks %s, want %s", got, allTicks)
 	}
-	if st := journal.Stats(); st.Aside != 0 {
+	if st := kept.Stats(); st.Aside != 0 {
 		t.Errorf("%+v", st)
 	}
 }
