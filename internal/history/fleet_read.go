@@ -62,14 +62,6 @@ func (q *fleetQuery) of(id target.ID) *FleetServer {
 	return f
 }
 
-// each has visit called for each row of an answer.
-func each(into []any, visit func() error) func(pgx.Rows) error {
-	return func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, into, visit)
-		return err
-	}
-}
-
 // queuePromises asks since when, and how often, each server is to be looked at.
 func (q *fleetQuery) queuePromises(b *pgx.Batch) {
 	var (

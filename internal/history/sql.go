@@ -1,6 +1,10 @@
 package history
 
-import "embed"
+import (
+	"embed"
+
+	"github.com/jackc/pgx/v5"
+)
 
 //go:embed sql/*.sql
 var files embed.FS
@@ -12,4 +16,12 @@ func sql(name string) string {
 		panic(err) // the name is a constant
 	}
 	return string(text)
+}
+
+// each has visit called for each row of an answer.
+func each(into []any, visit func() error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, into, visit)
+		return err
+	}
 }
