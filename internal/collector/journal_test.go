@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type journal struct {
 	events      map[target.ID][]sample.Event  // of records, for good
 	sealed      []byte
 	quarantined []aside
+	done        []sample.Record
 	dropped     atomic.Int64
 	dead        bool
 }
@@ -44,7 +46,7 @@ func (j *journal) die() {
 }
 
 func (j *journal) survivor() *journal {
-	return &journal{records: j.records, last: j.last, seen: j.seen, looked: j.looked, events: j.events, sealed: j.sealed}
+	return &journal{records: j.records, done: j.done, last: j.last, seen: j.seen, looked: j.looked, events: j.events, sealed: j.sealed}
 }
 
 // ticksOf gives a server's ticks in the order of time.
@@ -116,13 +118,24 @@ func (j *journal) Next(seq uint64, maxBytes int64) (out []sample.Record, err err
 func (j *journal) Done(seqs ...uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.dead {
-		j.records = slices.DeleteFunc(j.records, func(r sample.Record) bool { return slices.Contains(seqs, r.Seq) })
+	if j.dead {
+		return
 	}
+	j.records = slices.DeleteFunc(j.records, func(r sample.Record) bool {
+		done := slices.Contains(seqs, r.Seq)
+		if done {
+			j.done = append(j.done, r)
+		}
+		return done
+	})
 }
 
-// Again brings nothing back: what was done is not kept here.
-func (j *journal) Again() {}
+func (j *journal) Again() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.records = slices.SortedFunc(slices.Values(append(j.records, j.done...)), func(a, b sample.Record) int { return cmp.Compare(a.Seq, b.Seq) })
+	j.done = nil
+}
 
 func (j *journal) Dropped() int64 { return j.dropped.Load() }
 

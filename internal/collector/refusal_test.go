@@ -244,3 +244,28 @@ func TestDroppedNamesAreOfferedAgain(t *testing.T) {
 		w.wantStored(1)
 	}, server(1))
 }
+
+// TestAReplacedHistoryIsOfferedAll: one that lost what it had gets everything again,
+// also what was written to it while nobody had noticed.
+func TestAReplacedHistoryIsOfferedAll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.pass(2 * time.Minute)
+		w.history.mu.Lock()
+		clear(w.history.ticks) // as after a restore
+		w.history.mu.Unlock()
+		told := false
+		w.history.fail(func(b batch) error {
+			if b.server == 4 && !told { // others are written before and meanwhile
+				told = true
+				return errReplaced
+			}
+			return nil
+		}, nil)
+		w.pass(time.Minute)
+		w.stop()
+		for id := target.ID(1); id <= 6; id++ {
+			w.wantStored(id)
+		}
+	}, server(1), server(2), server(3), server(4), server(5), server(6))
+}
