@@ -8,9 +8,10 @@ import (
 
 // Reader answers questions from stats_db. It is safe for concurrent use.
 type Reader struct {
+	db   *statsdb.DB
 	pool *pgxpool.Pool
 	keptList
 }
 
 // New makes a Reader on connections that stay the caller's to close.
-func New(db *statsdb.DB) *Reader { return &Reader{pool: db.Pool()} }
+func New(db *statsdb.DB) *Reader { return &Reader{db: db, pool: db.Pool()} }

@@ -12,7 +12,6 @@ type SeriesGrain string
 const (
 	SeriesSample SeriesGrain = "sample"
 	SeriesHour   SeriesGrain = "hour"
-	SeriesHour4  SeriesGrain = "4hour"
 	SeriesDay    SeriesGrain = "day"
 )
 
@@ -51,8 +50,6 @@ func PlanSeries(r Range, step time.Duration) (SeriesPlan, error) {
 		return plan, fmt.Errorf("%w: a step of an hour or more must be whole hours", ErrInvalid)
 	case step%day == 0:
 		plan.Grain = SeriesDay
-	case step%(4*time.Hour) == 0:
-		plan.Grain = SeriesHour4
 	default:
 		plan.Grain = SeriesHour
 	}
@@ -70,8 +67,6 @@ func (p SeriesPlan) Width() time.Duration {
 	switch p.Grain {
 	case SeriesDay:
 		return 24 * time.Hour
-	case SeriesHour4:
-		return 4 * time.Hour
 	case SeriesHour:
 		return time.Hour
 	case SeriesSample:

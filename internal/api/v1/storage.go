@@ -21,25 +21,12 @@ type storedRow struct {
 	DropsAt          *time.Time `json:"drops_at" doc:"When the oldest partition is due to be dropped; it is done within the hour."`
 }
 
-type packedDayRow struct {
-	Day          string    `json:"day" format:"date" doc:"UTC."`
-	PackedAt     time.Time `json:"packed_at"`
-	Windows      int64     `json:"windows" doc:"Before."`
-	Rows         int64     `json:"rows" doc:"After."`
-	Samples      int64     `json:"session_samples"`
-	BytesBefore  int64     `json:"bytes_before"`
-	BytesAfter   int64     `json:"bytes_after"`
-	LateWindows  int64     `json:"late_windows" doc:"Windows that came since; a day with many is packed again."`
-	BytesASample *float64  `json:"bytes_per_session_sample" doc:"After; null: there is no sample."`
-}
-
 type storageBody struct {
-	At            time.Time      `json:"at"`
-	DatabaseBytes int64          `json:"database_bytes" doc:"All of stats_db."`
-	TotalBytes    int64          `json:"total_bytes" doc:"Of the tables listed."`
-	BytesPerDay   float64        `json:"bytes_per_day" doc:"Sum of what is known of the tables listed."`
-	Tables        []storedRow    `json:"tables" nullable:"false" doc:"The largest first."`
-	PackedDays    []packedDayRow `json:"packed_days" nullable:"false" doc:"Days whose windows were packed into five minutes each, the newest first."`
+	At            time.Time   `json:"at"`
+	DatabaseBytes int64       `json:"database_bytes" doc:"All of stats_db."`
+	TotalBytes    int64       `json:"total_bytes" doc:"Of the tables listed."`
+	BytesPerDay   float64     `json:"bytes_per_day" doc:"Sum of what is known of the tables listed."`
+	Tables        []storedRow `json:"tables" nullable:"false" doc:"The largest first."`
 }
 
 func (r routes) storage(ctx context.Context, _ *struct{}) (*output[storageBody], error) {
@@ -47,7 +34,7 @@ func (r routes) storage(ctx context.Context, _ *struct{}) (*output[storageBody],
 	if err != nil {
 		return nil, err
 	}
-	body := storageBody{At: utc(s.At), DatabaseBytes: s.DatabaseBytes, Tables: make([]storedRow, len(s.Tables)), PackedDays: make([]packedDayRow, len(s.PackedDays))}
+	body := storageBody{At: utc(s.At), DatabaseBytes: s.DatabaseBytes, Tables: make([]storedRow, len(s.Tables))}
 	for i, t := range s.Tables {
 		row := storedRow{
 			Table: t.Table, Partitions: t.Partitions, RowsEstimated: t.Rows, TotalBytes: t.Bytes(), HeapBytes: t.HeapBytes, IndexBytes: t.IndexBytes,
@@ -65,17 +52,6 @@ func (r routes) storage(ctx context.Context, _ *struct{}) (*output[storageBody],
 			body.BytesPerDay += *t.BytesPerDay
 		}
 		body.Tables[i], body.TotalBytes = row, body.TotalBytes+row.TotalBytes
-	}
-	for i, d := range s.PackedDays {
-		row := packedDayRow{
-			Day: d.Day.Format(time.DateOnly), PackedAt: utc(d.PackedAt), Windows: d.Windows, Rows: d.Rows, Samples: d.Samples,
-			BytesBefore: d.BytesBefore, BytesAfter: d.BytesAfter, LateWindows: d.Late,
-		}
-		if d.Samples > 0 {
-			each := float64(d.BytesAfter) / float64(d.Samples)
-			row.BytesASample = &each
-		}
-		body.PackedDays[i] = row
 	}
 	return say(body), nil
 }
