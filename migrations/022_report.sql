@@ -896,4 +896,116 @@ begin
 end
 $$;
 
+-- What stands in the tables of activity.
+
+comment on table history.activity_recent is 'one row a server and slot of 15 seconds, aligned to the clock: the ticks that were planned in it, their samples, and sums of both, until the ten minutes are compacted';
+comment on table history.activity is 'one row a server, ten minutes and part: all ticks of the time and their samples, merged. A part is a run of whole seconds. Arrays of ticks, of samples and of edges are parallel; report.activity shows them as rows';
+comment on table history.activity_minute is 'one row a server and minute of ten that are compacted: what became of its ticks, and session samples by wait class; divide by ticks_ok + ticks_degraded for average active sessions. Made anew whenever its ten minutes are compacted';
+comment on table history.activity_total is 'activity_minute by hour (step_seconds 3600) and day (86400): what a year is answered from';
+comment on table history.activity_rollup is 'session samples that are load by ten minutes, hour and day and by the keys of a dimension, from compacted buckets; divide by ticks for average sessions. Partitioned by step, then time: give both';
+comment on table history.session is 'what the keys of sessions stand for, by UTC day';
+comment on table history.wait is 'what the keys of waits stand for';
+comment on table history.query is 'what the keys of statements stand for';
+comment on table history.lock is 'what the keys of locks stand for';
+comment on table history.label is 'texts that activity_rollup counts by';
+do $$
+declare
+    item record;
+begin
+    for item in
+        select c.relname, a.attname, n.text
+          from (values
+            ('slot', 'start of the fifteen seconds, UTC'),
+            ('written_at', 'when the row was written last, by this database''s clock'),
+            ('late', 'its ten minutes were compacted before it came: nobody looks at it until it is merged in'),
+            ('bucket', 'start of the bucket, UTC; in history.activity of ten minutes, from which all milliseconds of the row count'),
+            ('minute', 'start of the minute, UTC'),
+            ('step_seconds', 'width of the bucket: 3600 or 86400, in history.activity_rollup 600 too'),
+            ('part', 'number of the part, from 0'),
+            ('first_planned_ms', 'milliseconds from the start to when the first tick was planned'),
+            ('last_planned_ms', 'milliseconds from the start to when the last tick was planned'),
+            ('first_cadence_ms', 'milliseconds between planned ticks at the first one'),
+            ('cadence_ms', 'milliseconds between planned ticks at the last one'),
+            ('ticks_ok', 'ticks answered in full'),
+            ('ticks_degraded', 'ticks answered in part'),
+            ('ticks_failed', 'ticks not answered'),
+            ('ticks_skipped', 'ticks at which the server was not asked'),
+            ('ticks_missing', 'ticks that the cadence promised between the first and the last one and that are not there: no collector ran'),
+            ('first_seen_ms', 'milliseconds from the start to when the first answered tick was begun; null: none was answered'),
+            ('last_seen_ms', 'milliseconds from the start to when the last answered tick was begun; null: none was answered'),
+            ('longest_gap_ms', 'milliseconds of the longest time between two answered ticks if one is missing between them; 0: none is'),
+            ('fault_outcome', 'outcomes of ticks that were not ok: 1 degraded, 2 failed, 3 skipped; null: all were ok'),
+            ('fault_reason', 'history.reason.id of each of them'),
+            ('fault_ticks', 'ticks of each of them'),
+            ('samples', 'session samples; of sums those that are load, the sum of the class columns'),
+            ('max_sessions', 'most sessions in one tick that are load'),
+            ('max_backends', 'most connections in one tick, idle ones too; null: never known'),
+            ('cpu', 'samples of active sessions with no wait event'),
+            ('lock', 'samples that waited for a lock'),
+            ('lwlock', 'samples that waited for a lightweight lock'),
+            ('io', 'samples that waited for files'),
+            ('ipc', 'samples that waited for another process'),
+            ('client', 'samples that waited for the client'),
+            ('timeout', 'samples that waited for a time to pass'),
+            ('buffer', 'samples that waited for a buffer: for its pin, and from PostgreSQL 19 on for its content, until 18 in lwlock'),
+            ('extension', 'samples that waited in an extension'),
+            ('other', 'samples that waited for something else'),
+            ('idle_in_transaction', 'samples of sessions idle in a transaction, whatever they wait for; in no other class'),
+            ('tick_planned_ms', 'an element a tick: milliseconds from the start of the ten minutes to when it was planned'),
+            ('tick_delay_ms', 'milliseconds from then to when it was begun'),
+            ('tick_cadence_ms', 'milliseconds between planned ticks then'),
+            ('tick_outcome', '0 ok, 1 degraded, 2 failed, 3 skipped; null: all were ok'),
+            ('tick_reason', 'history.reason.id of an outcome other than ok; null: all were ok'),
+            ('tick_duration_us', 'microseconds the visit took'),
+            ('tick_backends', 'connections to a database, idle ones too; null elements: not answered'),
+            ('tick_next_xid', 'the server''s next transaction id; 0: not known'),
+            ('tick_burst', 'taken in full detail; null: none was'),
+            ('tick_edges_cut', 'edges that were too many to keep; null: none were'),
+            ('session_keys', 'keys of history.session that the row uses, ascending'),
+            ('wait_keys', 'keys of history.wait'),
+            ('wait_class', 'class of each wait: see report.wait_class'),
+            ('query_keys', 'keys of history.query'),
+            ('lock_keys', 'keys of history.lock'),
+            ('sample_tick', 'an element a session sample, ordered by session, then tick: number of the tick, from 1'),
+            ('sample_session', 'number of its key, from 1'),
+            ('sample_wait', 'number of its key, from 1'),
+            ('sample_query', 'number of its key, from 1; 0: no statement'),
+            ('sample_query_start_ms', 'milliseconds from the start of the ten minutes to query_start; null elements: not known'),
+            ('sample_xact_lead_ms', 'milliseconds from xact_start to query_start; null elements: in no transaction'),
+            ('sample_state_lag_ms', 'milliseconds from query_start to state_change; null: none'),
+            ('sample_xmin', 'backend_xmin, its four bytes with a sign; 0: none worth keeping; null: none has one'),
+            ('sample_blocker', 'number of the key of the first session that blocks; 0: not known; null: not blocked'),
+            ('edge_tick', 'an element an edge, which says that a session waits for another: number of the tick, from 1; null: nobody waited'),
+            ('edge_blocked', 'number of the key of the session that waits'),
+            ('edge_blocker', 'number of the key of one that it waits for; a prepared transaction is a session with pid 0; 0: not known'),
+            ('edge_lock', 'number of the key of what it waits for; 0: not known'),
+            ('dimension', '1 wait (history.wait), 2 query (history.query), 3 database, 4 user, 5 application, 6 client, 7 backend type (history.label)'),
+            ('ticks', 'answered ticks of the bucket'),
+            ('keys', 'keys of the dimension''s dictionary, the most frequent first; 0: none (no query, no database …)'),
+            ('key_samples', 'session samples of each key'),
+            ('key_peaks', 'most sessions of each key in one tick'),
+            ('tail_keys', 'at least so many keys are not listed, because they were more than 100'),
+            ('tail_samples', 'samples that are not counted under a key: of keys that are not listed, or were not in a finer bucket'),
+            ('key', 'keyed hash of what the row says, the same whoever saw it'),
+            ('day', 'UTC day of ticks that name it'),
+            ('class', 'wait class: see report.wait_class'),
+            ('own', 'true: query_id is pgam''s fingerprint, as the server gave none'),
+            ('text', 'of a statement as the server''s query_texts allow it; null: not seen, or none are kept'),
+            ('text_full', 'true: the text is as the server showed it, literals included'),
+            ('lock_type', 'as in pg_locks: relation, tuple, transactionid, advisory …'),
+            ('mode', 'the mode that was asked for'),
+            ('relation_name', 'schema and name when it was seen; null: not about a relation, or it could not be read'),
+            ('first_seen_on', 'UTC day'),
+            ('last_seen_on', 'UTC day; the row expires with what can name it')
+          ) as n (name, text)
+          join pg_catalog.pg_class c
+            on c.relnamespace = 'history'::regnamespace
+           and c.relname in ('activity_recent', 'activity', 'activity_minute', 'activity_total', 'activity_rollup', 'session', 'wait', 'query', 'lock', 'label')
+          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = n.name and a.attnum > 0
+    loop
+        execute format('comment on column history.%I.%I is %L', item.relname, item.attname, item.text);
+    end loop;
+end
+$$;
+
 ---- create above / drop below ----

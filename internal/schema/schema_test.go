@@ -280,7 +280,7 @@ select nspname, obj_description(oid, 'pg_namespace') is not null
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"history", "pgam.server", "history.activity_window", "report.activity"} {
+	for _, want := range []string{"history", "pgam.server", "history.activity_recent", "report.activity"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s was not looked at, only %v", want, names)
 		}
