@@ -145,8 +145,12 @@ func TestSlotsSettle(t *testing.T) {
 			at     time.Duration
 			adds   int
 		}{
-			{0, 16 * time.Second, 0}, {1, sample.SlotLength + settle - time.Millisecond, 0}, {2, sample.SlotLength + settle, 3},
-			{3, 20 * time.Second, 1}, {15, 20 * time.Second, 0}, {16, 2*sample.SlotLength + settle, 2},
+			{0, 16 * time.Second, 0},
+			{1, sample.SlotLength + settle - time.Millisecond, 0},
+			{2, sample.SlotLength + settle, 3},
+			{3, 20 * time.Second, 1},
+			{15, 20 * time.Second, 0},
+			{16, 2*sample.SlotLength + settle, 2},
 		} {
 			planned := at.Add(time.Duration(c.second) * time.Second)
 			w.journal.Append(&sample.Visit{Server: 9, Tick: &sample.Tick{Planned: planned, Started: planned, Cadence: time.Second}})

@@ -111,11 +111,11 @@ func TestTwoCollectorsAreKilledAtAnyStep(t *testing.T) {
 }
 
 func twoCollectors(t *testing.T, dice *rand.Rand) {
-	h, lock := newHistory(), sync.Mutex{}
-	odds := func(n int) bool {
+	h, lock, faults := newHistory(), sync.Mutex{}, rand.New(rand.NewPCG(dice.Uint64(), 2))
+	odds := func(n int) bool { // for several goroutines
 		lock.Lock()
 		defer lock.Unlock()
-		return dice.IntN(n) == 0
+		return faults.IntN(n) == 0
 	}
 	h.stuck = func(batch) bool { return odds(60) }
 	h.fail(func(b batch) error {

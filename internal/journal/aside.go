@@ -54,7 +54,7 @@ func (j *Journal) setAside(why string, seqs []uint64, server target.ID, part fun
 			if value == nil {
 				value = tx.Bucket(bucketRecords).Get(key(seq))
 			}
-			at := append(key(seq), key(uint64(server))...) //nolint:gosec // bits
+			at := append(key(seq), key(uint64(server))...)
 			if value = part(seq, value); value == nil || q.Get(at) != nil {
 				continue
 			}
@@ -191,7 +191,7 @@ type asideLabel struct {
 // aside reads what was set aside, and gives the record itself, nil if it cannot
 // be read.
 func aside(k, v []byte) (one SetAside, record []byte) {
-	one = SetAside{Seq: binary.BigEndian.Uint64(k), Server: target.ID(binary.BigEndian.Uint64(k[8:])), Bytes: int64(len(v))} //nolint:gosec // as written
+	one = SetAside{Seq: binary.BigEndian.Uint64(k), Server: target.ID(binary.BigEndian.Uint64(k[8:])), Bytes: int64(len(v))}
 	var label asideLabel
 	record, err := decoding.UnmarshalFirst(v, &label)
 	if err != nil {

@@ -109,7 +109,7 @@ func bit(there bool, b byte) byte {
 	return 0
 }
 
-func appendKey(b []byte, k sample.Key) []byte { return binary.LittleEndian.AppendUint64(b, uint64(k)) } //nolint:gosec // bits
+func appendKey(b []byte, k sample.Key) []byte { return binary.LittleEndian.AppendUint64(b, uint64(k)) }
 
 // encoder has the memory that visits are packed in, so that a busy fleet leaves
 // little to collect. It is for one goroutine at a time.
@@ -187,7 +187,7 @@ func (t *tick) unpack() (sessions []sample.Session, err error) {
 			}
 		}
 		if has&hasXmin != 0 {
-			s.Xmin = uint32(t.NextXID + p.varint()) //nolint:gosec // as written
+			s.Xmin = uint32(t.NextXID + p.varint())
 		}
 		if has&hasBlocker != 0 {
 			s.Blocker = p.key()
@@ -217,7 +217,7 @@ func (p *packed) take(n int) []byte {
 }
 
 func (p *packed) byte() byte      { return p.take(1)[0] }
-func (p *packed) key() sample.Key { return sample.Key(binary.LittleEndian.Uint64(p.take(8))) } //nolint:gosec // bits
+func (p *packed) key() sample.Key { return sample.Key(binary.LittleEndian.Uint64(p.take(8))) }
 
 func (p *packed) uvarint() uint64 {
 	v, n := binary.Uvarint(p.b)

@@ -23,7 +23,7 @@ func sameVisit() cmp.Options { return cmp.Options{cmpopts.EquateEmpty(), cmpopts
 // fill gives every field that is exported another value, and every list an element.
 func fill(v reflect.Value, n *int64) {
 	*n++
-	switch v.Kind() { //nolint:exhaustive // the kinds that there are
+	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), n)
@@ -39,8 +39,8 @@ func fill(v reflect.Value, n *int64) {
 			v.Set(reflect.ValueOf(time.UnixMicro(1_800_000_000_000_000 + *n).UTC()))
 			return
 		}
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
+		for _, field := range v.Fields() {
+			fill(field, n)
 		}
 	case reflect.String:
 		v.SetString(string(rune('a' + *n%26)))
@@ -89,11 +89,11 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-func mustEncode(t testing.TB, v *sample.Visit) []byte {
-	t.Helper()
+func mustEncode(tb testing.TB, v *sample.Visit) []byte {
+	tb.Helper()
 	b, err := new(encoder).visit(v)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
@@ -284,6 +284,7 @@ func BenchmarkCodec(b *testing.B) {
 		visits = append(visits, busy(d, id+1, sessions))
 	}
 	perSample := func(b *testing.B) {
+		b.Helper()
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*servers*sessions), "ns/sample")
 	}
 	var (

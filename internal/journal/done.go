@@ -129,7 +129,7 @@ func (j *Journal) loadDone(tx *bbolt.Tx) error {
 		}
 		seq := binary.BigEndian.Uint64(k)
 		if size, there := j.sizes[seq]; there {
-			j.kept[seq] = doneRecord{size, time.Unix(0, int64(binary.BigEndian.Uint64(v)))} //nolint:gosec // as written
+			j.kept[seq] = doneRecord{size, time.Unix(0, int64(binary.BigEndian.Uint64(v)))}
 			j.bytes -= size
 			delete(j.sizes, seq)
 		}

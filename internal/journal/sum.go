@@ -47,7 +47,7 @@ func putCounts(tx *bbolt.Tx, records int, aside int64) error {
 }
 
 func counted(records int, aside int64) []byte {
-	return slices.Concat([]byte{format}, key(uint64(records)), key(uint64(aside))) //nolint:gosec // not negative
+	return slices.Concat([]byte{format}, key(uint64(records)), key(uint64(aside)))
 }
 
 // checkFormat refuses a journal whose records are in another format: they would be
