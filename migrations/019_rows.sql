@@ -79,7 +79,9 @@ create table history.activity_recent (
     edge_lock integer[],
     primary key (server_id, slot),
     constraint activity_recent_ticks check (
-        cardinality(tick_delay_ms) = cardinality(tick_planned_ms)
+        cardinality(tick_planned_ms) > 0 and array_ndims(tick_planned_ms) = 1
+        and 0 <= all (tick_planned_ms) and 600000 > all (tick_planned_ms)
+        and cardinality(tick_delay_ms) = cardinality(tick_planned_ms)
         and cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)
         and cardinality(tick_duration_us) = cardinality(tick_planned_ms)
         and cardinality(tick_backends) = cardinality(tick_planned_ms)
@@ -143,7 +145,39 @@ create table history.activity (
     edge_blocked integer[],
     edge_blocker integer[],
     edge_lock integer[],
-    primary key (server_id, bucket, part)
+    primary key (server_id, bucket, part),
+    constraint activity_ticks check (
+        cardinality(tick_planned_ms) > 0 and array_ndims(tick_planned_ms) = 1
+        and 0 <= all (tick_planned_ms) and 600000 > all (tick_planned_ms)
+        and cardinality(tick_delay_ms) = cardinality(tick_planned_ms)
+        and cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)
+        and cardinality(tick_duration_us) = cardinality(tick_planned_ms)
+        and cardinality(tick_backends) = cardinality(tick_planned_ms)
+        and cardinality(tick_next_xid) = cardinality(tick_planned_ms)
+        and (tick_outcome is null) = (tick_reason is null)
+        and coalesce(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)),
+    constraint activity_samples check (
+        cardinality(sample_session) = cardinality(sample_tick)
+        and cardinality(sample_wait) = cardinality(sample_tick)
+        and cardinality(sample_query) = cardinality(sample_tick)
+        and cardinality(sample_query_start_ms) = cardinality(sample_tick)
+        and cardinality(sample_xact_lead_ms) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_state_lag_ms), cardinality(sample_tick)) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_xmin), cardinality(sample_tick)) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_blocker), cardinality(sample_tick)) = cardinality(sample_tick)
+        and cardinality(wait_class) = cardinality(wait_keys)
+        and 1 <= all (sample_tick) and cardinality(tick_planned_ms) >= all (sample_tick)
+        and 1 <= all (sample_session) and cardinality(session_keys) >= all (sample_session)
+        and 1 <= all (sample_wait) and cardinality(wait_keys) >= all (sample_wait)
+        and 0 <= all (sample_query) and cardinality(query_keys) >= all (sample_query)),
+    constraint activity_edges check (
+        coalesce(cardinality(edge_blocked), 0) = coalesce(cardinality(edge_tick), 0)
+        and coalesce(cardinality(edge_blocker), 0) = coalesce(cardinality(edge_tick), 0)
+        and coalesce(cardinality(edge_lock), 0) = coalesce(cardinality(edge_tick), 0)
+        and (edge_tick is null or 1 <= all (edge_tick) and cardinality(tick_planned_ms) >= all (edge_tick)))
 ) partition by range (bucket);
 
 -- Derived rows are new: they have the ledger of their stretch.

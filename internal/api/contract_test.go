@@ -41,7 +41,7 @@ type contractCase struct {
 
 // contract holds the Python contract: by route, what is asked of it.
 type contract struct {
-	*api
+	*site
 	port int // of the watched server
 }
 
@@ -368,7 +368,7 @@ func startContract(t *testing.T) *contract {
 	t.Cleanup(func() { _ = session.Close(context.Background()) })
 	must[pgconn.CommandTag](t)(session.Exec(t.Context(), "begin; select 'é < \"x\"'", pgx.QueryExecModeSimpleProtocol))
 	a := seedHistory(t)
-	c := &contract{api: a, port: server.Port()}
+	c := &contract{site: a, port: server.Port()}
 	watch := func(name string, change func(*target.Target)) target.Target {
 		t.Helper()
 		one := target.Target{

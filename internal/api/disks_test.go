@@ -128,7 +128,7 @@ func TestDisksOverSSH(t *testing.T) {
 // sampledDisk stores a sample of the file system of a server's data directory.
 func (a *site) sampledDisk(server string, at time.Time, total, free int64) {
 	a.t.Helper()
-	if err := a.past.EnsurePartitions(a.t.Context(), at, at); err != nil {
+	if err := a.write.EnsurePartitions(a.t.Context(), at, at); err != nil {
 		a.t.Fatal(err)
 	}
 	id := pgtest.Value[int64](a.t, a.dsn, "select id from pgam.server where name = $1 and deleted_at is null", server)

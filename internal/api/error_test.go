@@ -38,7 +38,11 @@ func pastQuestions() []string {
 func TestAHostileRowCostsNoMoreThanItsAnswer(t *testing.T) {
 	t.Parallel()
 	a := seedHistory(t)
-	pgtest.Exec(t, a.dsn, "delete from history.activity_minute where minute between '2024-11-22 11:59Z' and '2024-11-22 12:01Z'")
+	if err := a.write.Compact(t.Context(), target.ID(pgtest.Value[int64](t, a.dsn, "select id from pgam.server")), noon); err != nil {
+		t.Fatal(err)
+	}
+	// Only rows of samples tell.
+	pgtest.Exec(t, a.dsn, "delete from history.activity_minute", "delete from history.activity_rollup")
 	ask := func(what string) (broken int) {
 		for _, question := range pastQuestions() {
 			r := a.get("/api/v1/servers/gr%C3%B6%C3%9Fe%202/" + question)
@@ -55,32 +59,32 @@ func TestAHostileRowCostsNoMoreThanItsAnswer(t *testing.T) {
 	if n := ask("as it was written"); n != 0 {
 		t.Fatalf("%d answers are broken\n%s", n, a.log)
 	}
-	pgtest.Exec(t, a.dsn, "create table kept as table history.activity_window")
-	const constraints = " from pg_constraint where conrelid = 'history.activity_window'::regclass and contype = 'c'"
+	pgtest.Exec(t, a.dsn, "create table kept as table history.activity")
+	const constraints = " from pg_constraint where conrelid = 'history.activity'::regclass and contype = 'c'"
 	names := pgtest.Value[[]string](t, a.dsn, "select array_agg(conname::text order by conname)"+constraints)
 	checks := pgtest.Value[[]string](t, a.dsn, "select array_agg(pg_get_constraintdef(oid) order by conname)"+constraints)
 	for _, hostile := range []string{
-		"tick_outcome = '{0}', tick_reason = '{0}'", "tick_outcome = array_fill(0::smallint, array[15]), tick_reason = '{0}'",
-		"sample_tick = array_fill(16::smallint, array[25])", "sample_tick = array_fill(0::smallint, array[25])", "sample_tick = array_fill(-1::smallint, array[25])",
+		"tick_outcome = '{0}', tick_reason = '{0}'", "tick_outcome = array_fill(0::smallint, array[600]), tick_reason = '{0}'",
+		"sample_tick = array_fill(601::smallint, array[610])", "sample_tick = array_fill(0::smallint, array[610])", "sample_tick = array_fill(-1::smallint, array[610])",
 		"sample_wait = '{1}'", "sample_session = '{1}'", "sample_query = '{}'",
 		"edge_tick = '{1,2}', edge_blocked = '{1}', edge_blocker = '{2}', edge_lock = '{1}'",
 		"edge_tick = '{99}', edge_blocked = '{1}', edge_blocker = '{2}', edge_lock = '{1}'",
-		"tick_offset_ms = '{}'", "tick_offset_ms = '{{1,2},{3,4}}'", "tick_offset_ms = array_fill(null::int, array[15])",
+		"tick_planned_ms = '{}'", "tick_planned_ms = '{{1,2},{3,4}}'", "tick_planned_ms = array_fill(null::int, array[600])",
 	} {
 		// stats_db does not take it.
 		conn := must[*pgx.Conn](t)(pgx.Connect(t.Context(), a.dsn))
-		if _, err := conn.Exec(t.Context(), "update history.activity_window set "+hostile); err == nil && !strings.Contains(hostile, "null") {
+		if _, err := conn.Exec(t.Context(), "update history.activity set "+hostile); err == nil && !strings.Contains(hostile, "null") {
 			t.Errorf("stats_db takes %s", hostile)
 		}
 		_ = conn.Close(t.Context())
-		pgtest.Exec(t, a.dsn, "alter table history.activity_window drop constraint activity_window_ticks, drop constraint activity_window_samples, "+
-			"drop constraint activity_window_edges", "update history.activity_window set "+hostile)
+		pgtest.Exec(t, a.dsn, "alter table history.activity drop constraint activity_ticks, drop constraint activity_samples, "+
+			"drop constraint activity_edges", "update history.activity set "+hostile)
 		if ask(hostile) == 0 && !strings.Contains(hostile, "sample_query") {
 			t.Errorf("%s: nobody noticed", hostile)
 		}
-		pgtest.Exec(t, a.dsn, "delete from history.activity_window", "insert into history.activity_window table kept")
+		pgtest.Exec(t, a.dsn, "delete from history.activity", "insert into history.activity table kept")
 		for i, check := range checks {
-			pgtest.Exec(t, a.dsn, fmt.Sprintf("alter table history.activity_window add constraint %s %s", names[i], check))
+			pgtest.Exec(t, a.dsn, fmt.Sprintf("alter table history.activity add constraint %s %s", names[i], check))
 		}
 	}
 	if n := ask("as it was written, again"); n != 0 {
@@ -117,7 +121,7 @@ func TestADeadConnectionToStatsDBCostsOneRequest(t *testing.T) {
 			Name: name, Endpoint: target.Endpoint{Host: "db.invalid", User: "mon"}, Enabled: true,
 		}))
 	}
-	if err := errors.Join(a.past.EnsurePartitions(t.Context(), time.Now(), time.Now()), a.live.Refresh(t.Context())); err != nil {
+	if err := errors.Join(a.write.EnsurePartitions(t.Context(), time.Now(), time.Now()), a.live.Refresh(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	const list = "select array_agg(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgam-api'"

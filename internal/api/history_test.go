@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,10 +35,13 @@ func golden(t *testing.T, name string, r answer) {
 	}
 }
 
-// seedHistory fills the history of a server from noon of 22 November 2024: a
-// window with fifteen ticks of a session on the CPU and, from the sixth on,
-// one that waits for it; minutes with one session on the CPU and, from 12:30
-// on, a second one that waits for a lock; three databases.
+// noon is when the history of seedHistory's ticks begins.
+var noon = time.Date(2024, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// seedHistory fills the history of a server around noon of 22 November 2024: ten
+// minutes of ticks of a session on the CPU and, from the sixth to the fifteenth
+// tick, one that waits for it; before and after that minutes with one session on
+// the CPU and, from 12:30 on, a second one that waits for a lock; three databases.
 func seedHistory(t *testing.T) *site {
 	t.Helper()
 	now := time.Date(2024, 11, 22, 13, 0, 0, 0, time.UTC)
@@ -47,40 +49,68 @@ func seedHistory(t *testing.T) *site {
 	must[target.Target](t)(a.stored.CreateServer(t.Context(), target.Target{
 		Name: "seeded", Endpoint: target.Endpoint{Host: "db.invalid", User: "mon"}, Enabled: true,
 	}))
-	if err := a.past.EnsurePartitions(t.Context(), now.AddDate(0, 0, -1), now); err != nil {
+	if err := a.write.EnsurePartitions(t.Context(), now.AddDate(0, 0, -1), now); err != nil {
 		t.Fatal(err)
 	}
 	id := pgtest.Value[int64](t, a.dsn, "update pgam.server set name = 'größe 2', created_at = '2024-11-22 11:00Z' returning id")
 	pgtest.Exec(t, a.dsn, fmt.Sprintf(`
-insert into history.wait (server_id, id, state, wait_event_type, wait_event) values
-  (%[1]d, 1, 'active', 'CPU', ''), (%[1]d, 2, 'active', 'Lock', 'transactionid');
-insert into history.session (server_id, day, id, pid, backend_start, database_oid, database_name, user_oid, user_name, application_name, client_addr, backend_type) values
-  (%[1]d, '2024-11-22', 1, 4711, '2024-11-22 11:59Z', 100, 'shop', 10, 'größe', 'psql', '10.0.0.7', 'client backend'),
-  (%[1]d, '2024-11-22', 2, 4712, '2024-11-22 11:58Z', 100, 'shop', 10, 'app', '', null, 'client backend');
-insert into history.query (server_id, id, query_id, own, text, first_seen_on, last_seen_on) values
-  (%[1]d, 1, -8123456789012345678, false, 'update t set v = $1', '2024-11-22', '2024-11-22');
-insert into history.activity_window (server_id, t0, span_ms, cadence_ms, samples, tick_offset_ms, tick_duration_us, tick_backends,
-       sample_tick, sample_session, sample_wait, sample_query, sample_query_start_ms, sample_xact_lead_ms, sample_blocker)
-select %[1]d, '2024-11-22 12:00Z', 15000, 1000, 25, array(select i * 1000 + 200 from generate_series(0, 14) i),
-       array_fill(900, array[15]), array_fill(7, array[15]), n.tick, n.session, n.session::smallint[], array_fill(1, array[25]),
-       array_fill(-5000, array[25]), array_fill(1000, array[25]), array_fill(null::int, array[15]) || array_fill(1, array[10])
-  from (select array_agg(tick order by session, tick)::smallint[] as tick, array_agg(session order by session, tick) as session
-          from (select i as tick, 1 as session from generate_series(1, 15) i union all select i, 2 from generate_series(6, 15) i) x) n;
-insert into history.activity_minute (server_id, minute, cadence_ms, ticks_planned, ticks_ok, ticks_degraded, ticks_failed, ticks_skipped,
+insert into history.activity_minute (server_id, minute, first_planned_ms, last_planned_ms, first_cadence_ms, cadence_ms, ticks_ok,
+       ticks_degraded, ticks_failed, ticks_skipped, ticks_missing, first_seen_ms, last_seen_ms, longest_gap_ms,
        samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
-select %[1]d, timestamptz '2024-11-22 11:00Z' + i * interval '1 minute', 1000, 60, 60, 0, 0, 0,
-       60 + l, 60, l, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 + l / 60
-  from generate_series(0, 109) i, lateral (select case when i >= 90 then 60 else 0 end as l) x;
+select %[1]d, m, 200, 59200, 1000, 1000, 60, 0, 0, 0, 0, 200, 59200, 1000, 60 + l, 60, l, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 + l / 60
+  from generate_series(timestamptz '2024-11-22 11:00Z', '2024-11-22 12:49Z', interval '1 minute') m,
+       lateral (select case when m >= '2024-11-22 12:30Z' then 60 else 0 end as l) x
+ where m < '2024-11-22 12:00Z' or m >= '2024-11-22 12:10Z';
 insert into history.database (server_id, oid, name, is_template, allow_connect, encoding, created_at, first_seen_at, last_seen_at, dropped_at) values
   (%[1]d, 100, 'shop', false, true, 'UTF8', null, '2024-11-22 11:00Z', '2024-11-22 13:00Z', null),
   (%[1]d, 101, 'a/b?', false, true, 'UTF8', '2024-11-22 12:10Z', '2024-11-22 12:10Z', '2024-11-22 13:00Z', null),
   (%[1]d, 102, 'old', false, true, 'UTF8', null, '2024-11-22 11:00Z', '2024-11-22 12:19Z', '2024-11-22 12:20Z')`, id))
+	a.seedTicks(target.ID(id))
 	a.seedDatabases(target.ID(id))
 	if err := a.live.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a.token = a.tokenOf("viewer")
 	return a
+}
+
+// seedTicks stores ten minutes of ticks, which are not compacted yet.
+func (a *site) seedTicks(id target.ID) {
+	a.t.Helper()
+	names, day := sample.NewDictionary(testHash), sample.Day(noon)
+	names.Texts(target.TextsNormalized, false)
+	session := func(pid int32, start, user, application, client string) sample.Key {
+		return names.Session([]byte(user), day, func(e *sample.SessionEntry) {
+			e.PID, e.BackendStart = pid, must[time.Time](a.t)(time.Parse(time.RFC3339, "2024-11-22T"+start+"Z")).UnixMicro()
+			e.DatabaseOID, e.Database, e.UserOID, e.User = 100, "shop", 10, user
+			e.Application, e.ClientAddr, e.BackendType = application, client, "client backend"
+		})
+	}
+	one, other := session(4711, "11:59:00", "größe", "psql", "10.0.0.7"), session(4712, "11:58:00", "app", "", "")
+	cpu, onCPU := names.Wait([]byte("active"), []byte("CPU"), nil, day)
+	lock, waits := names.Wait([]byte("active"), []byte("Lock"), []byte("transactionid"), day)
+	const queryID = -8123456789012345678
+	query, _ := names.Query(queryID, false, day)
+	names.QueryText(queryID, false, "update t set v = $1")
+	began := noon.Add(-5 * time.Second).UnixMicro()
+	visits := []*sample.Visit{{Server: id, Entries: names.Take()}}
+	for i := range 600 {
+		at := noon.Add(time.Duration(i)*time.Second + 200*time.Millisecond)
+		tick := &sample.Tick{Planned: at, Started: at, Cadence: time.Second, Duration: 900 * time.Microsecond, Backends: 7}
+		of := func(key, wait sample.Key, class sample.WaitClass) sample.Session {
+			return sample.Session{Session: key, Wait: wait, Class: class, Query: query, QueryStart: began, XactStart: began - 1e6, StateChange: began}
+		}
+		tick.Sessions = []sample.Session{of(one, cpu, onCPU)}
+		if i >= 5 && i < 15 {
+			waiter := of(other, lock, waits)
+			waiter.Blocked, waiter.Blocker = true, one
+			tick.Sessions = append(tick.Sessions, waiter)
+		}
+		visits = append(visits, &sample.Visit{Server: id, Tick: tick})
+	}
+	if err := a.write.Append(a.t.Context(), id, visits); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 // seedDatabases stores what was seen of databases and disks, as the collector
@@ -92,31 +122,36 @@ func (a *site) seedDatabases(id target.ID) {
 		return must[time.Time](a.t)(time.Parse(time.RFC3339Nano, "2024-11-22T"+clock+"Z"))
 	}
 	known := func(n int64) sample.Int { return sample.Int{V: n, Known: true} }
-	stat := func(clock string, oid uint32, before, backends, commits, total int64) sample.DatabaseStat {
-		d := sample.DatabaseStat{At: at(clock), OID: oid, Backends: known(backends), Epoch: at(clock)}
-		d.Counters[sample.XactCommit] = known(total)
-		if commits > 0 { // it goes on from a sample ten seconds before
-			d.Epoch, d.Interval, d.Held, d.BackendSeconds = at("11:00:00"), 10*time.Second, 10*time.Second, 10*float64(before)
-			d.CounterDeltas[sample.XactCommit] = known(commits)
-		}
-		return d
-	}
-	visits := []*sample.Visit{{Server: id, Databases: []sample.DatabaseStat{
-		stat("12:00:00", 100, 4, 4, 10, 1000), stat("12:00:00", 102, 1, 1, 5, 50),
-		stat("12:59:00.5", 100, 4, 6, 20, 1020), stat("12:59:50", 101, 0, 2, 0, 7),
-	}, Sizes: []sample.DatabaseSize{
+	visits := []*sample.Visit{{Server: id, Sizes: []sample.DatabaseSize{
 		{At: at("11:59:00"), OID: 100, Bytes: known(1 << 30)},
 		{At: at("12:10:00"), OID: 100, Bytes: known(2 << 30)},
 		{At: at("12:59:00"), OID: 101, Bytes: known(8 << 20)},
 	}}}
+	for _, look := range []struct {
+		clock     string
+		databases map[uint32][2]int64 // connections and commits by oid
+	}{
+		{"11:59:50", map[uint32][2]int64{100: {4, 990}, 102: {1, 45}}},
+		{"12:00:00", map[uint32][2]int64{100: {4, 1000}, 102: {1, 50}}},
+		{"12:58:50.5", map[uint32][2]int64{100: {4, 1000}}},
+		{"12:59:00.5", map[uint32][2]int64{100: {6, 1020}}},
+		{"12:59:50", map[uint32][2]int64{100: {6, 1020}, 101: {2, 7}}},
+	} {
+		v := &sample.Visit{Server: id, Look: &sample.Look{Planned: at(look.clock), At: at(look.clock), Databases: len(look.databases)}}
+		for oid, said := range look.databases {
+			d := sample.DatabaseStat{Planned: at(look.clock), At: at(look.clock), Instance: 1, OID: oid, Backends: known(said[0])}
+			d.Counters[sample.XactCommit] = known(said[1])
+			v.Databases = append(v.Databases, d)
+		}
+		visits = append(visits, v)
+	}
 	for clock, free := range map[string]int64{"12:00:00": 500, "12:20:00": 100, "12:40:00": 300} {
 		visits = append(visits, &sample.Visit{Server: id, Disks: &sample.Disks{At: at(clock), Source: target.DiskSSH, FileSystems: []sample.FileSystem{
 			{MountPoint: "/", Device: "/dev/sda1", Uses: []string{"data", "wal"}, Total: known(1000), Free: known(free), Inodes: known(100), InodesFree: known(free / 10)},
 			{MountPoint: "/größe", Uses: []string{"tablespace:größe"}, Total: known(10)},
 		}}})
 	}
-	slices.SortFunc(visits[1:], func(a, b *sample.Visit) int { return a.Disks.At.Compare(b.Disks.At) })
-	if err := a.past.Append(a.t.Context(), sample.Batch{Visits: visits}); err != nil {
+	if err := a.write.Append(a.t.Context(), id, visits); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -134,7 +169,7 @@ func TestHistory(t *testing.T) {
 		{"database_stats", "/api" + py + "/db/shop/stats?start_date=2024-11-22T12:00:00.000Z"},
 		{"database_stats_unknown", py + "/db/nosuchdb/stats"},
 		{"history_activity_minute", v1 + "/activity?from=2024-11-22T11:30:00Z&to=2024-11-22T13:00:00Z&step=15m"},
-		{"history_activity_window", v1 + "/activity?from=2024-11-22T12:00:00Z&to=2024-11-22T12:00:20Z&step=5s"},
+		{"history_activity_ticks", v1 + "/activity?from=2024-11-22T12:00:00Z&to=2024-11-22T12:00:20Z&step=5s"},
 		{"history_disks", v1 + "/disks?from=2024-11-22T12:00:00Z&to=2024-11-22T12:40:00Z"},
 		{"history_disks_hour", v1 + "/disks?from=2024-11-20T00:00:00Z&to=2024-11-23T00:00:00Z"},
 		{"history_at", v1 + "/at?at=2024-11-22T12:00:09Z"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -24,14 +25,15 @@ func seedEvents(a *site) {
 	a.t.Helper()
 	id := target.ID(pgtest.Value[int64](a.t, a.dsn, "select id from pgam.server where name = 'größe 2'"))
 	at := func(minute int) time.Time { return time.Date(2024, 11, 22, 12, minute, 0, 0, time.UTC) }
-	err := a.past.Append(a.t.Context(), sample.Batch{Visits: []*sample.Visit{
+	err := errors.Join(a.write.Append(a.t.Context(), id, []*sample.Visit{
 		{Server: id, Events: []sample.Event{
 			{At: at(0), Kind: sample.EventRestart, Detail: "the postmaster started at 11:59:58"},
 			{At: at(1), Kind: sample.EventSetting, Subject: "work_mem", Old: "4MB", New: "64MB"},
 			{At: at(20), Kind: sample.EventDatabaseDropped, Subject: "old"},
 		}, Settings: &sample.Settings{At: at(0), Set: []sample.Setting{{Name: "max_connections", Value: "100"}}}},
+	}), a.write.Append(a.t.Context(), sample.TheMonitor, []*sample.Visit{
 		{Server: sample.TheMonitor, Events: []sample.Event{{At: at(2), Kind: sample.EventCollectorStarted}}},
-	}})
+	}))
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -26,16 +26,20 @@ import (
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/disk"
+	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var testHash = sample.NewHash([16]byte{4, 2}) //nolint:gochecknoglobals // constant
 
 const (
 	password = "correct horse / 100% + battery"
@@ -50,6 +54,7 @@ type site struct {
 	db     *statsdb.DB
 	stored *catalog.Catalog
 	past   *history.Reader
+	write  *ingest.Writer
 	live   *live.Live
 	tokens *auth.Tokens
 	log    *lockedBuffer
@@ -94,7 +99,7 @@ func startAPI(t *testing.T, change ...func(*api.Config)) *site {
 	log := slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := must[*secret.Keyring](t)(secret.ParseKeyring(must[[]byte](t)(secret.GenerateKeyring())))
 	a.db = pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(a.dsn), Application: "pgam-api", MaxConns: 4})
-	a.stored, a.past = catalog.New(a.db, keys), history.New(a.db)
+	a.stored, a.past, a.write = catalog.New(a.db, keys), history.New(a.db), ingest.New(a.db, testHash)
 	shells := must[*remote.Shells](t)(remote.NewShells(remote.ShellsConfig{Timeout: 5 * time.Second, Log: log}))
 	t.Cleanup(shells.Close)
 	a.live = must[*live.Live](t)(live.New(live.Config{

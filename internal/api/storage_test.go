@@ -10,7 +10,7 @@ func TestStorage(t *testing.T) {
 	t.Parallel()
 	a := startAPI(t)
 	now := time.Now().UTC()
-	if err := a.past.EnsurePartitions(t.Context(), now, now.AddDate(0, 0, 3)); err != nil {
+	if err := a.write.EnsurePartitions(t.Context(), now, now.AddDate(0, 0, 3)); err != nil {
 		t.Fatal(err)
 	}
 	body := a.row(a.want(200, a.get("/api/v1/storage")))
@@ -24,14 +24,14 @@ func TestStorage(t *testing.T) {
 		bytes, _ := table["total_bytes"].(float64)
 		sum += bytes
 	}
-	windows := found["activity_window"]
-	if windows["partitions"] != 4.0 || windows["oldest"] != nil || windows["retention_seconds"] != nil || windows["step_seconds"] != nil {
-		t.Errorf("windows: %v", windows)
+	samples := found["activity"]
+	if samples["partitions"] != 4.0 || samples["oldest"] != nil || samples["retention_seconds"] != nil || samples["step_seconds"] != nil {
+		t.Errorf("samples: %v", samples)
 	}
 	if found["activity_rollup"]["step_seconds"] == nil || found["query"]["partitions"] != 0.0 {
 		t.Errorf("rollups %v, statements %v", found["activity_rollup"], found["query"])
 	}
-	if body["total_bytes"] != sum || body["packed_days"] == nil {
+	if body["total_bytes"] != sum {
 		t.Errorf("in all %v, want %v", body["total_bytes"], sum)
 	}
 }

@@ -3,29 +3,14 @@ package api_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/target"
 )
-
-// rolled is when all that seedHistory stores is over.
-var rolled = time.Date(2024, 11, 25, 0, 0, 0, 0, time.UTC)
-
-// seedRolled is seedHistory with the marks that a collector leaves.
-func seedRolled(t *testing.T) *site {
-	t.Helper()
-	a := seedHistory(t)
-	pgtest.Exec(t, a.dsn, `
-insert into history.rollup_due (server_id, step_seconds, bucket, revision)
-select distinct server_id, 600, date_bin('10 minutes', t0, timestamptz 'epoch'), 1
-  from history.activity_window;
-update history.activity_minute set max_sessions = 2 where minute = '2024-11-22 12:00Z'`)
-	return a
-}
 
 func TestActivityByDimension(t *testing.T) {
 	t.Parallel()
-	a := seedRolled(t)
+	a := seedHistory(t)
 	const v1 = "/api/v1/servers/gr%C3%B6%C3%9Fe%202/history"
 	const range1 = "from=2024-11-22T11:50:00Z&to=2024-11-22T12:20:00Z"
 	paths := []struct{ name, path, grain string }{
@@ -39,22 +24,20 @@ func TestActivityByDimension(t *testing.T) {
 		{"history_compare", v1 + "/compare?from=2024-11-22T12:00:00Z&to=2024-11-22T12:00:08Z&other_from=2024-11-22T12:00:08Z&other_to=2024-11-22T12:00:15Z&by=wait_event", ""},
 		{"history_compare_default", v1 + "/compare?from=2024-11-22T12:00:00Z&to=2024-11-22T12:10:00Z", "10minute"},
 	}
-	// The answers are the same before it is summed up and after, but for the grain.
+	// The answers are the same before it is compacted and after, but for the grain.
 	before := make(map[string]string)
 	for _, tt := range paths {
 		before[tt.name] = string(a.want(200, a.get(tt.path)).Body)
 	}
-	for range 3 {
-		if _, _, err := a.past.Roll(t.Context(), rolled, 100); err != nil {
-			t.Fatal(err)
-		}
+	if err := a.write.Compact(t.Context(), target.ID(pgtest.Value[int64](t, a.dsn, "select id from pgam.server")), noon); err != nil {
+		t.Fatal(err)
 	}
 	for _, tt := range paths {
 		r := a.want(200, a.get(tt.path))
 		golden(t, tt.name, r)
 		was := before[tt.name]
 		if tt.grain != "" {
-			was = strings.ReplaceAll(was, `"grain":"window"`, `"grain":"`+tt.grain+`"`)
+			was = strings.ReplaceAll(was, `"grain":"tick"`, `"grain":"`+tt.grain+`"`)
 		}
 		if was != string(r.Body) {
 			t.Errorf("%s before:\n%s\nafter:\n%s", tt.name, before[tt.name], r.Body)
