@@ -251,12 +251,12 @@ case " $names " in *" stats_db "*) ;; *) fail "stats_db is not among the servers
 stats() {
 	docker exec "$(id db)" sh -c 'PGPASSWORD=$(cat /run/pgam/db/postgres_password) psql -X -A -t -h 127.0.0.1 -U postgres -d stats_db -c "$0"' "$1"
 }
-windows() {
-	stats "select count(*) from history.activity_window w join pgam.server s on s.id = w.server_id where s.name = '$1' and w.tick_outcome is null"
+ticks() {
+	stats "select count(*) from report.tick where server = '$1' and outcome = 'ok'"
 }
-sampled() { [ "$(windows "$1")" -ge 2 ]; }
-until_true 90 "windows of demo in which every tick was answered" sampled demo
-until_true 30 "windows of stats_db" sampled stats_db
+sampled() { [ "$(ticks "$1")" -ge 20 ]; }
+until_true 90 "answered ticks of demo" sampled demo
+until_true 30 "answered ticks of stats_db" sampled stats_db
 past=$(date -u -d '-10 minutes' +%Y-%m-%dT%H:%M:%SZ)
 answered=$(get "/api/v1/servers/demo/history/coverage?from=$past" | jq '[.. | .ok? // empty] | add')
 [ "${answered:-0}" -gt 0 ] || fail "the API knows of no answered tick of demo"
@@ -291,7 +291,7 @@ fi
 
 # --- again ------------------------------------------------------------------------
 
-before=$(windows demo)
+before=$(ticks demo)
 say "restart"
 $compose --profile demo restart -t 20 db collector api >/dev/null 2>&1 || fail "restart does not work"
 until_true 90 "health after a restart" healthy db collector api
@@ -303,13 +303,13 @@ $compose --profile demo up -d >"$work/up.log" 2>&1 || {
 }
 until_true 120 "health after down and up" healthy db demo-db collector api
 token=$(token) || fail "the first login does not work after a restart"
-after=$(windows demo)
-[ "$after" -ge "$before" ] || fail "there were $before windows of demo, now there are $after"
-more() { [ "$(windows demo)" -gt "$after" ]; }
-until_true 90 "new windows after the restart" more
+after=$(ticks demo)
+[ "$after" -ge "$before" ] || fail "there were $before ticks of demo, now there are $after"
+more() { [ "$(ticks demo)" -gt "$after" ]; }
+until_true 90 "new ticks after the restart" more
 $compose logs --no-color setup | grep -q "First login" && fail "setup made a new password"
-lost=$(stats "select coalesce(sum(cardinality(t0s)), 0) from (select array_agg(t0) t0s from history.activity_window group by server_id, t0 having count(*) > 1) x")
-[ "$lost" = 0 ] || fail "$lost windows are there twice"
+twice=$(stats "select count(*) from (select from report.tick group by server_id, date_trunc('second', time) having count(*) > 1) x")
+[ "$twice" = 0 ] || fail "$twice ticks are there twice"
 
 say "down -v"
 $compose --profile demo --profile observability down -v --timeout 20 >/dev/null 2>&1 || fail "down -v does not work"

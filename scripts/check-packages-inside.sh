@@ -138,11 +138,11 @@ if [ -n "$systemd" ]; then
 	done
 
 	step "reload"
-	sed -i 's/^#PGAM_LOG_LEVEL=.*/PGAM_LOG_LEVEL=debug/; s/^#PGAM_WINDOW=.*/PGAM_WINDOW=5s/' /etc/pgam/collector.env
+	sed -i 's/^#PGAM_LOG_LEVEL=.*/PGAM_LOG_LEVEL=debug/; s/^#PGAM_MAX_CONNECTING=.*/PGAM_MAX_CONNECTING=8/' /etc/pgam/collector.env
 	pid=$(systemctl show -p MainPID --value pgam-collector)
 	systemctl reload pgam-collector
 	wait_for logged pgam-collector "msg=reloaded" -p info
-	wait_for logged pgam-collector "wait for a restart.*PGAM_WINDOW" -p warning
+	wait_for logged pgam-collector "wait for a restart.*PGAM_MAX_CONNECTING" -p warning
 	echo 'PGAM_NONSENSE=1' >>/etc/pgam/collector.env
 	systemctl reload pgam-collector
 	wait_for logged pgam-collector "not reloaded.*PGAM_NONSENSE" -p err
