@@ -118,8 +118,10 @@ func (history) Explain(err error) collector.Refusal {
 		why.Fault, why.Advice = collector.Replaced, "nothing is to be done: what it may not know is offered again"
 	case errors.Is(err, statsdb.ErrUnavailable), errors.Is(err, context.Canceled):
 		why.Fault = collector.Away
-	case errors.Is(err, statsdb.ErrTooSlow), errors.Is(err, statsdb.ErrLocked):
+	case errors.Is(err, statsdb.ErrTooSlow):
 		why.Fault = collector.Slow
+	case errors.Is(err, statsdb.ErrLocked):
+		why.Fault = collector.Busy
 	case statsdb.Refused(err):
 		why.Fault = collector.Invalid
 	}

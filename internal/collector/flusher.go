@@ -454,6 +454,9 @@ func (f *flusher) together(ctx context.Context, q *queue, pieces []piece) {
 	case ctx.Err() != nil || why.Fault == Away || why.Fault == Replaced:
 		f.stopAll(err, why)
 		return
+	case why.Fault == Busy:
+		f.postpone(q, pieces, err)
+		return
 	case len(pieces) == 1:
 		f.alone(ctx, q, pieces, why, err)
 		return
@@ -522,7 +525,7 @@ func (f *flusher) took(q *queue, pieces []piece, in time.Duration) {
 	if in < flushTimeout/4 {
 		q.most = min(2*q.most, maxPieces)
 	}
-	f.tookAt, f.inRow, q.suspect = f.now(), 0, false
+	f.tookAt, f.inRow, q.suspect, q.turns = f.now(), 0, false, 0
 	f.settled(pieces)
 }
 

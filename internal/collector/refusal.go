@@ -18,6 +18,9 @@ const (
 	Away Fault = iota
 	// Slow is a transaction that was not done within its limit: a smaller one may be.
 	Slow
+	// Busy is a server that somebody else writes just now: another collector, or who
+	// sums up.
+	Busy
 	// Refused is a statement that failed over a connection that works, by whatever
 	// fault: of a table, a right, a disk, a page, or of something in what is written.
 	Refused
@@ -52,6 +55,9 @@ const (
 	// leftForMost.
 	leftFor     = time.Minute
 	leftForMost = 5 * time.Minute
+	// busyTurns is how many flushes in a row may find a server busy before that is a
+	// failure.
+	busyTurns = 4
 )
 
 var (
@@ -63,6 +69,7 @@ var (
 // journal's beginning.
 type trials struct {
 	failed   int           // pieces that failed alone
+	turns    int           // flushes that found it busy, since something was taken
 	left     bool          // some stay in the journal for later
 	waits    bool          // until retryAt, because they failed
 	retryAt  time.Time     // when what was left is loaded again
@@ -137,19 +144,29 @@ func (f *flusher) suspect(q *queue, why Refusal, err error, n int) {
 	f.gone()
 }
 
+// postpone leaves pieces of a server that is busy for the next flush.
+func (f *flusher) postpone(q *queue, pieces []piece, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if q.turns++; q.turns >= busyTurns {
+		q.suspect, f.last = true, err
+	}
+	f.leave(q, pieces, q.turns >= busyTurns)
+}
+
 // leavesAll leaves pieces of a server of which some were refused just now.
 func (f *flusher) leavesAll(q *queue, pieces []piece) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if q.givenUp() {
-		f.leave(q, pieces)
+		f.leave(q, pieces, true)
 	}
 	return q.givenUp()
 }
 
 // leave leaves pieces in the journal, to be loaded again later. The lock is held.
-func (f *flusher) leave(q *queue, pieces []piece) {
-	q.leave(f.now(), true)
+func (f *flusher) leave(q *queue, pieces []piece, failing bool) {
+	q.trials.leave(f.now(), failing)
 	for i := range pieces {
 		f.held -= pieces[i].bytes
 		if rec := f.records[pieces[i].seq]; rec != nil {
@@ -168,6 +185,10 @@ func (f *flusher) alone(ctx context.Context, q *queue, one []piece, why Refusal,
 		}
 		if why = f.history.Explain(err); ctx.Err() != nil || why.Fault == Away || why.Fault == Replaced {
 			f.stopAll(err, why)
+			return
+		}
+		if why.Fault == Busy {
+			f.postpone(q, one, err)
 			return
 		}
 	}
@@ -192,7 +213,7 @@ func (f *flusher) alone(ctx context.Context, q *queue, one []piece, why Refusal,
 	if why.Fault == Slow {
 		q.failed = triesAlone // every try of another one takes as long
 	}
-	f.leave(q, one)
+	f.leave(q, one, true)
 	f.gone()
 	if f.inRow >= triesAlone && f.stopped == nil {
 		f.stopped = err
@@ -220,12 +241,12 @@ func (c *Collector) offerNames() {
 	}
 }
 
-// behind says why something was left in the journal, nil if nothing was.
+// behind says why something that failed waits in the journal, nil if nothing does.
 func (f *flusher) behind() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, q := range f.queues {
-		if q.left || q.busy && q.suspect {
+		if q.waits || q.busy && q.suspect {
 			return f.last
 		}
 	}

@@ -269,3 +269,36 @@ func TestAReplacedHistoryIsOfferedAll(t *testing.T) {
 		}
 	}, server(1), server(2), server(3), server(4), server(5), server(6))
 }
+
+// TestABusyServerHasAnotherTurn: one that somebody else writes for a while is no
+// trouble, and is not taken apart; for minutes, it is.
+func TestABusyServerHasAnotherTurn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		least := 1000
+		w.start()
+		w.pass(20 * time.Second)
+		w.history.fail(func(b batch) error {
+			if b.server != 1 {
+				return nil
+			}
+			least = min(least, b.ticks())
+			return errLocked
+		}, nil)
+		w.pass(30 * time.Second)
+		if trouble := w.c.Trouble(); trouble != nil || least < 15 {
+			t.Errorf("trouble %+v, %d ticks were tried alone", trouble, least)
+		}
+		w.pass(2 * time.Minute)
+		if trouble := w.c.Trouble(); trouble == nil || !errors.Is(trouble.Err, errLocked) {
+			t.Errorf("after minutes: trouble %+v", trouble)
+		}
+		w.history.fail(nil, nil)
+		w.pass(3 * time.Minute)
+		if trouble := w.c.Trouble(); trouble != nil {
+			t.Errorf("afterwards: trouble %+v", trouble)
+		}
+		w.stop()
+		w.wantStored(1)
+		w.wantStored(2)
+	}, server(1), server(2))
+}

@@ -122,6 +122,8 @@ func twoCollectors(t *testing.T, dice *rand.Rand) {
 		switch {
 		case odds(20):
 			return errAway
+		case odds(10):
+			return errLocked
 		case odds(15), b.server == 2 && odds(3):
 			return errRefused
 		}

@@ -424,6 +424,7 @@ var (
 	errRefused = errors.New("there is no such table")
 
 	errReplaced = errors.New("this is another history")
+	errLocked   = errors.New("somebody else writes this server")
 )
 
 func newHistory() *history {
@@ -544,6 +545,8 @@ func (h *history) Explain(err error) Refusal {
 	switch {
 	case errors.Is(err, errPoison):
 		return Refusal{Fault: Invalid, SQLSTATE: "23514"}
+	case errors.Is(err, errLocked):
+		return Refusal{Fault: Busy}
 	case errors.Is(err, errReplaced):
 		return Refusal{Fault: Replaced}
 	case errors.Is(err, errRefused):
