@@ -124,7 +124,7 @@ curl -sf -H "Authorization: Bearer $token" http://127.0.0.1:8000/servers >/dev/n
 step "watch a server"
 runuser -u postgres -- psql -qc "create role mon login password 'mon'; grant pg_monitor to mon"
 echo mon | pgam server add here --host 127.0.0.1 --user mon --disk-source local --password-file - 2>&1 | sed 's/^/  /'
-sampled() { [ "$(runuser -u postgres -- psql -d stats_db -Atc 'select count(*) > 0 from history.activity_window')" = t ]; }
+sampled() { [ "$(runuser -u postgres -- psql -d stats_db -Atc 'select count(*) > 0 from history.activity_recent')" = t ]; }
 wait_for sampled
 
 if [ -n "$systemd" ]; then
