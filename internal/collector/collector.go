@@ -152,10 +152,10 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
-// Slots of a second, by which visits are spread.
+// Tenths of a second, by which visits are spread.
 const (
-	slots      = 10
-	slotLength = time.Second / slots
+	tenths = 10
+	tenth  = time.Second / tenths
 	// syncPhase is when, in a second, the journal goes to disk.
 	syncPhase = 950 * time.Millisecond
 	// early is how far a job may run ahead of its nominal instant.
@@ -188,7 +188,7 @@ type Collector struct {
 	closes    sync.WaitGroup // connections that are being closed
 	dialing   chan struct{}
 	looking   chan struct{}
-	roster    roster
+	schedule  schedule
 	stopped   atomic.Bool
 	counts    counts
 	meter     Meter
@@ -206,7 +206,7 @@ func New(cfg Config) (*Collector, error) {
 	c.run, c.cancel = context.WithCancel(context.Background())
 	c.upkeep, c.endUpkeep = context.WithCancel(c.run)
 	c.settings.Store(&Settings{Burst: cfg.Burst})
-	c.roster.watches = make(map[target.ID]*watch)
+	c.schedule.watches = make(map[target.ID]*watch)
 	if c.clock = cfg.Clock; c.clock == nil {
 		c.clock = NewClock()
 	}
@@ -223,14 +223,14 @@ func (c *Collector) Start(ctx context.Context) error {
 	var whole bool
 	c.recalled, whole = c.recall(ctx)
 	c.forgot = !whole
-	if err := c.roster.begin(ctx, c); err != nil {
+	if err := c.schedule.begin(ctx, c); err != nil {
 		return err
 	}
 	c.recalled, c.forgot = nil, false
 	// From here on ticks are planned: learning may have taken its time.
 	c.life.began = c.clock.Now().Truncate(time.Microsecond)
 	c.begun()
-	if c.roster.isLoaded() { // else when stats_db is back
+	if c.schedule.isLoaded() { // else when stats_db is back
 		c.findGap(ctx)
 	}
 	s, err := gocron.NewScheduler(gocron.WithLocation(time.UTC), gocron.WithClock(c.clock), gocron.WithStopTimeout(2*time.Second),
@@ -241,9 +241,9 @@ func (c *Collector) Start(ctx context.Context) error {
 	c.scheduler = s
 	// Jobs must not begin in the past, and making them takes a moment.
 	second := c.clock.Now().Add(startAhead).Truncate(time.Second).Add(time.Second)
-	for slot := range slots {
-		phase := time.Duration(slot) * slotLength
-		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("slot %d", slot), func() { c.slot(slot) }); err != nil { //nolint:contextcheck // visits end with Stop
+	for n := range tenths {
+		phase := time.Duration(n) * tenth
+		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("tenth %d", n), func() { c.tenth(n) }); err != nil { //nolint:contextcheck // visits end with Stop
 			return err
 		}
 	}
@@ -255,7 +255,7 @@ func (c *Collector) Start(ctx context.Context) error {
 	}{
 		{"journal", time.Second, second.Add(syncPhase), c.sync},
 		{"clock", time.Second, second.Add(syncPhase / 4), c.followClock},
-		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.roster.refresh(c.upkeep, c) }},
+		{"servers", time.Second, second.Add(syncPhase / 2), func() { c.schedule.refresh(c.upkeep, c) }},
 	} {
 		if err := c.every(j.every, j.at, j.name, j.run); err != nil {
 			return err
@@ -280,13 +280,13 @@ func (c *Collector) panicked(_ gocronID, name string, recovered any) {
 	c.cfg.Log.Error("job panicked", "job", name, "panic", fmt.Sprint(recovered))
 }
 
-// slot starts the visits of one phase slot.
-func (c *Collector) slot(slot int) {
+// tenth starts the visits of one tenth of a second.
+func (c *Collector) tenth(n int) {
 	now := c.clock.Now()
-	phase := time.Duration(slot) * slotLength
+	phase := time.Duration(n) * tenth
 	planned := now.Add(early - phase).Truncate(time.Second).Add(phase)
 	c.beat.Store(int64(time.Since(c.began)))
-	for _, w := range c.roster.slot(slot) {
+	for _, w := range c.schedule.tenth(n) {
 		w.plan(planned)
 	}
 }
@@ -351,7 +351,7 @@ func (c *Collector) Stop(ctx context.Context) error {
 	if err := c.flusher.drain(ctx); err != nil {
 		c.cfg.Log.WarnContext(ctx, "the last visits stay in the journal until the next start", "error", err)
 	}
-	c.roster.close()
+	c.schedule.close()
 	closed := make(chan struct{})
 	go func() { c.closes.Wait(); close(closed) }()
 	select {

@@ -45,6 +45,6 @@ func (c *Collector) Counts() Counts {
 	for o := range c.counts.outcomes {
 		out.Ticks[sample.Outcome(o)] = c.counts.outcomes[o].Load()
 	}
-	out.Servers, out.Connected = c.roster.count()
+	out.Servers, out.Connected = c.schedule.count()
 	return out
 }

@@ -270,8 +270,8 @@ func TestDisksOfServerThatIsDown(t *testing.T) {
 		mu.Lock()
 		down = true
 		mu.Unlock()
-		wt := w.c.roster.watch(1)
-		wt.line.reset()
+		wt := w.c.schedule.watch(1)
+		wt.connection.reset()
 		before := len(h.looksAt(1))
 		w.pass(10 * time.Minute)
 		w.stop()

@@ -63,11 +63,11 @@ type Watched struct {
 
 // Watched gives the servers that are watched now.
 func (c *Collector) Watched() []Watched {
-	r := &c.roster
+	r := &c.schedule
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]Watched, 0, len(r.watches))
-	for _, ws := range r.bySlot {
+	for _, ws := range r.byTenth {
 		for _, w := range ws {
 			list = append(list, w.watched())
 		}
@@ -79,11 +79,11 @@ func (w *watch) watched() Watched {
 	w.mu.Lock()
 	id, name := w.t.ID, w.t.Name
 	w.mu.Unlock()
-	connected, breaker := w.line.state()
+	connected, breaker := w.connection.state()
 	return Watched{ID: id, Name: name, Connected: connected, Breaker: breaker}
 }
 
-func (l *line) state() (connected, breaker bool) {
+func (l *connection) state() (connected, breaker bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn != nil, l.conn == nil && (l.mute >= muteLimit || l.held())

@@ -225,7 +225,7 @@ func (f *flusher) alone(ctx context.Context, q *queue, one []piece, why Refusal,
 func (c *Collector) offerAgain() {
 	c.cfg.Journal.Again()
 	c.offerNames()
-	r := &c.roster
+	r := &c.schedule
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.loaded = false // its list of servers may be another one, too
@@ -233,7 +233,7 @@ func (c *Collector) offerAgain() {
 
 // offerNames has every server's names offered again as they are next seen.
 func (c *Collector) offerNames() {
-	r := &c.roster
+	r := &c.schedule
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range r.watches {

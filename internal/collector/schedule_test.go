@@ -68,25 +68,25 @@ func TestEveryTickHasOneOutcome(t *testing.T) {
 	}, server(1), server(2), server(3), server(4))
 }
 
-// TestStall takes a server out of its slot for longer than a window, as a
+// TestStall takes a server off the schedule for longer than a slot, as a
 // machine that is suspended does: the ticks are written down afterwards, and
 // windows wait for them.
 func TestStall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.start()
 		w.pass(40 * time.Second)
-		r := &w.c.roster
-		hold := func() (held [slots][]*watch) {
+		r := &w.c.schedule
+		hold := func() (held [tenths][]*watch) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			held, r.bySlot = r.bySlot, held
+			held, r.byTenth = r.byTenth, held
 			return held
 		}()
 		w.pass(50 * time.Second)
 		func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.bySlot = hold
+			r.byTenth = hold
 		}()
 		w.pass(60 * time.Second)
 		w.stop()
@@ -104,14 +104,14 @@ func TestLongStall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.start()
 		w.pass(20 * time.Second)
-		r := &w.c.roster
+		r := &w.c.schedule
 		r.mu.Lock()
-		held := r.bySlot
-		r.bySlot = [slots][]*watch{}
+		held := r.byTenth
+		r.byTenth = [tenths][]*watch{}
 		r.mu.Unlock()
 		w.pass(maxLate + 5*time.Second)
 		r.mu.Lock()
-		r.bySlot = held
+		r.byTenth = held
 		r.mu.Unlock()
 		w.pass(20 * time.Second)
 		w.stop()
@@ -124,7 +124,7 @@ func TestLongStall(t *testing.T) {
 
 func TestPhases(t *testing.T) {
 	t.Parallel()
-	var slot [slots]int
+	var load [tenths]int
 	var second [5]int
 	const n = 500
 	for id := target.ID(1); id <= n; id++ {
@@ -132,12 +132,12 @@ func TestPhases(t *testing.T) {
 		if h != phaseOf(id) {
 			t.Fatalf("the phase of %d changes", id)
 		}
-		slot[h%slots]++
-		second[h/slots%5]++
+		load[h%tenths]++
+		second[h/tenths%5]++
 	}
-	for i, got := range slot {
-		if got == 0 || got > 3*n/slots {
-			t.Errorf("slot %d has %d of %d servers", i, got, n)
+	for i, got := range load {
+		if got == 0 || got > 3*n/tenths {
+			t.Errorf("tenth %d has %d of %d servers", i, got, n)
 		}
 	}
 	for i, got := range second {
@@ -181,11 +181,11 @@ func TestStartsAreSpreadAndStay(t *testing.T) {
 					t.Errorf("server %d moved from %s to %s", id, first[id], phase)
 				}
 			}
-			if len(load) != slots {
+			if len(load) != tenths {
 				t.Errorf("visits start at %d instants of a second: %v", len(load), load)
 			}
 			for phase, n := range load {
-				if n > 3*200/slots {
+				if n > 3*200/tenths {
 					t.Errorf("%d of 200 visits start at %s", n, phase)
 				}
 			}
@@ -205,7 +205,7 @@ func TestCadence(t *testing.T) {
 			t.Errorf("%d ticks of 5 s in a minute", len(ticks))
 		}
 		for _, tick := range ticks {
-			if tick.Cadence != 5*time.Second || (tick.Planned.Unix()+w.c.roster.watch(1).phase)%5 != 0 {
+			if tick.Cadence != 5*time.Second || (tick.Planned.Unix()+w.c.schedule.watch(1).phase)%5 != 0 {
 				t.Errorf("tick of %s, cadence %s, is not in its second", tick.Planned, tick.Cadence)
 			}
 		}

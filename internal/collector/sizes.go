@@ -66,8 +66,8 @@ func (w *watch) readSizes(ctx context.Context, t target.Target, databases []samp
 	// The wait for a server that does not finish a start is not part of it.
 	ctx, cancel := context.WithTimeout(ctx, maxRound)
 	defer cancel()
-	w.line.setSlow(conn.PID())
-	defer w.line.setSlow(0)
+	w.connection.setSlow(conn.PID())
+	defer w.connection.setSlow(0)
 	v := sample.Visit{Server: t.ID}
 	flush := func() {
 		if len(v.Sizes) > 0 {

@@ -13,8 +13,8 @@ import (
 
 // watch is one server's place in the schedule.
 type watch struct {
-	c    *Collector
-	slot int
+	c     *Collector
+	tenth int
 	// phase says in which of its cadence's seconds the server is visited.
 	phase int64
 
@@ -40,7 +40,7 @@ type watch struct {
 	sizing      bool
 	endSizes    context.CancelFunc
 	looks       looks
-	line        line
+	connection  connection
 }
 
 // due is when the slower questions are asked next; zero is now. The lock guards
@@ -56,7 +56,7 @@ const maxLate = 10 * time.Minute
 // costs events.
 func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (w *watch, still bool) {
 	h := phaseOf(t.ID)
-	w = &watch{c: c, t: t, slot: int(h % slots), phase: int64(h / slots % 86400), dict: sample.NewDictionary(c.cfg.Hash)}
+	w = &watch{c: c, t: t, tenth: int(h % tenths), phase: int64(h / tenths % 86400), dict: sample.NewDictionary(c.cfg.Hash)}
 	var resume sample.Resume
 	if online {
 		ctx, cancel := context.WithTimeoutCause(ctx, catalogTimeout, fmt.Errorf("resume server: deadline %s", catalogTimeout))
@@ -75,7 +75,7 @@ func newWatch(ctx context.Context, c *Collector, t target.Target, online bool) (
 			w.due.sizes = turn
 		}
 	}
-	w.line.init(c, t.ID)
+	w.connection.init(c, t.ID)
 	w.looks.reset()
 	return w, online
 }
@@ -144,13 +144,13 @@ func (w *watch) pause() bool {
 
 // disconnect ends both connections. The lock is held.
 func (w *watch) disconnect() {
-	w.line.reset()
+	w.connection.reset()
 	if w.sizing {
 		w.endSizes()
 	}
 }
 
-func (w *watch) connected() bool { return w.line.connected() }
+func (w *watch) connected() bool { return w.connection.connected() }
 
 // plan begins the tick of this instant if the server has one then, or writes
 // down why there is none.
@@ -200,11 +200,11 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 	defer cancel()
 	w.tick = tick
 	w.visit = sample.Visit{Server: t.ID, Tick: &w.tick}
-	conn, reason := w.line.acquire(ctx, t)
+	conn, reason := w.connection.acquire(ctx, t)
 	if conn != nil && time.Since(begun) > limit/2 {
 		// Connecting took most of the time. A visit that runs into its limit
 		// would cost the new connection; the next tick has time enough.
-		w.line.release(conn, sample.None, nil)
+		w.connection.release(conn, sample.None, nil)
 		conn, reason = nil, sample.Connecting
 	}
 	var err error
@@ -212,7 +212,7 @@ func (w *watch) run(t target.Target, iv target.Intervals, tick sample.Tick) {
 		w.tick.Started, w.tick.Outcome, w.tick.Reason = w.c.clock.Now(), sample.Failed, reason
 	} else {
 		err = w.ask(ctx, conn, t, iv)
-		w.line.release(conn, w.tick.Reason, err)
+		w.connection.release(conn, w.tick.Reason, err)
 	}
 	if w.c.run.Err() != nil && !w.tick.Outcome.Answered() {
 		w.tick.Outcome, w.tick.Reason = sample.Skipped, sample.NotRunning
@@ -250,7 +250,7 @@ func (w *watch) ask(ctx context.Context, conn Conn, t target.Target, iv target.I
 		w.series.OfferAgain()
 		w.due.inventory = time.Time{}
 	}
-	conn.Exclude(w.line.slowPID())
+	conn.Exclude(w.connection.slowPID())
 	w.tick.Started = w.c.clock.Now()
 	err := w.guarded(ctx, conn, ask)
 	w.series.Advance(&w.visit)
@@ -315,7 +315,7 @@ func (w *watch) tell(ctx context.Context, t target.Target, err error) {
 	case now == sample.Connecting && w.failing == sample.None:
 	default:
 		if err == nil {
-			err = w.line.why() // there was no connection to visit over
+			err = w.connection.why() // there was no connection to visit over
 		}
 		about := []any{"server", t.Name, "outcome", w.tick.Outcome.String(), "reason", now.String()}
 		if err != nil {

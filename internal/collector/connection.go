@@ -12,10 +12,10 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// line is the way to one server: one connection for ticks, at most one
+// connection is the way to one server: one connection for ticks, at most one
 // attempt to make it, pauses between attempts that fail, and the pid of the
 // second connection while sizes are read.
-type line struct {
+type connection struct {
 	c      *Collector
 	server target.ID
 
@@ -59,7 +59,7 @@ const (
 // errHeld says that an attempt to connect goes on and on.
 var errHeld = errors.New("the server has accepted the connection and is not ready: a lock on a system catalog may be in the way")
 
-func (l *line) init(c *Collector, server target.ID) {
+func (l *connection) init(c *Collector, server target.ID) {
 	l.c, l.server = c, server
 	l.pauses = backoff.ExponentialBackOff{InitialInterval: firstPause, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: maxPause}
 	l.pauses.Reset()
@@ -67,7 +67,7 @@ func (l *line) init(c *Collector, server target.ID) {
 
 // acquire gives the connection, waiting for an attempt under way as long as
 // ctx allows; nil and the reason when there is none. The caller releases it.
-func (l *line) acquire(ctx context.Context, t target.Target) (Conn, sample.Reason) {
+func (l *connection) acquire(ctx context.Context, t target.Target) (Conn, sample.Reason) {
 	l.mu.Lock()
 	if l.conn == nil && l.dialing == nil && !time.Now().Before(l.notBefore) {
 		l.dialing = make(chan struct{})
@@ -103,7 +103,7 @@ func (l *line) acquire(ctx context.Context, t target.Target) (Conn, sample.Reaso
 // release ends the use of conn, which is closed if it broke or the way to the
 // server changed meanwhile. reason and fault are what came of its use: where we
 // broke it off they are told until there is another connection.
-func (l *line) release(conn Conn, reason sample.Reason, fault error) {
+func (l *connection) release(conn Conn, reason sample.Reason, fault error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inUse = false
@@ -128,17 +128,17 @@ func (l *line) release(conn Conn, reason sample.Reason, fault error) {
 
 // held reports whether the attempt under way is one that the server does not
 // finish. The lock is held.
-func (l *line) held() bool {
+func (l *connection) held() bool {
 	return l.dialing != nil && !l.begun.IsZero() && time.Since(l.begun) >= heldAfter
 }
 
 // close ends a connection without waiting for it.
-func (l *line) close(conn Conn) {
+func (l *connection) close(conn Conn) {
 	l.c.closes.Go(func() { l.c.guard(l.c.run, "close", l.server, conn.Close) })
 }
 
 // dial makes one attempt.
-func (l *line) dial(ctx context.Context, t target.Target, generation int, done chan struct{}) {
+func (l *connection) dial(ctx context.Context, t target.Target, generation int, done chan struct{}) {
 	defer l.c.visits.Done()
 	defer close(done)
 	select {
@@ -165,7 +165,7 @@ func (l *line) dial(ctx context.Context, t target.Target, generation int, done c
 	}
 }
 
-func (l *line) end(generation int, conn Conn, reason sample.Reason, fault error) {
+func (l *connection) end(generation int, conn Conn, reason sample.Reason, fault error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if generation != l.generation {
@@ -198,7 +198,7 @@ func (l *line) end(generation int, conn Conn, reason sample.Reason, fault error)
 
 // reset forgets the connection and all failures: the way to the server
 // changed, or nobody wants it.
-func (l *line) reset() {
+func (l *connection) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.generation++
@@ -213,25 +213,25 @@ func (l *line) reset() {
 }
 
 // why gives the error of the last attempt to connect, nil if it succeeded.
-func (l *line) why() error {
+func (l *connection) why() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.fault
 }
 
-func (l *line) connected() bool {
+func (l *connection) connected() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn != nil
 }
 
-func (l *line) slowPID() uint32 {
+func (l *connection) slowPID() uint32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.slow
 }
 
-func (l *line) setSlow(pid uint32) {
+func (l *connection) setSlow(pid uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.slow = pid

@@ -11,12 +11,12 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// roster is who is watched. A server that is removed or paused leaves its
-// slot but is remembered, in case that it comes back.
-type roster struct {
+// schedule is who is watched, and in which tenth of a second. A server that is removed or paused leaves
+// it but is remembered, in case that it comes back.
+type schedule struct {
 	mu       sync.Mutex
 	watches  map[target.ID]*watch
-	bySlot   [slots][]*watch
+	byTenth  [tenths][]*watch
 	revision int64
 	loaded   bool
 	known    known     // of the goroutine that loads
@@ -29,7 +29,7 @@ const catalogTimeout = 5 * time.Second
 var errStatsAway = errors.New("stats_db is away")
 
 // begin loads the servers for the first time.
-func (r *roster) begin(ctx context.Context, c *Collector) error {
+func (r *schedule) begin(ctx context.Context, c *Collector) error {
 	r.known = keptTargets(c)
 	err := errStatsAway
 	if !c.cfg.Away {
@@ -52,7 +52,7 @@ func (r *roster) begin(ctx context.Context, c *Collector) error {
 }
 
 // refresh looks whether any server changed, and takes the changes over.
-func (r *roster) refresh(ctx context.Context, c *Collector) {
+func (r *schedule) refresh(ctx context.Context, c *Collector) {
 	revision, err := revisionOf(ctx, c.cfg.Catalog)
 	if err != nil {
 		return // stats_db is away; Append reports it
@@ -85,7 +85,7 @@ func targetsOf(ctx context.Context, from Catalog) ([]target.Target, []byte, erro
 }
 
 // load takes over the servers as stats_db has them.
-func (r *roster) load(ctx context.Context, c *Collector) error {
+func (r *schedule) load(ctx context.Context, c *Collector) error {
 	revision, err := revisionOf(ctx, c.cfg.Catalog)
 	if err != nil {
 		return err
@@ -111,8 +111,8 @@ func (r *roster) load(ctx context.Context, c *Collector) error {
 	return nil
 }
 
-// set makes the roster hold exactly the enabled ones of targets.
-func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target, online bool) {
+// set makes the schedule hold exactly the enabled ones of targets.
+func (r *schedule) set(ctx context.Context, c *Collector, targets []target.Target, online bool) {
 	wanted := make(map[target.ID]bool, len(targets))
 	for _, t := range targets {
 		if !t.Enabled {
@@ -134,10 +134,10 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bySlot = [slots][]*watch{}
+	r.byTenth = [tenths][]*watch{}
 	for id, w := range r.watches {
 		if wanted[id] {
-			r.bySlot[w.slot] = append(r.bySlot[w.slot], w)
+			r.byTenth[w.tenth] = append(r.byTenth[w.tenth], w)
 			continue
 		}
 		if w.pause() {
@@ -147,28 +147,28 @@ func (r *roster) set(ctx context.Context, c *Collector, targets []target.Target,
 }
 
 // isLoaded says whether stats_db has told what is watched.
-func (r *roster) isLoaded() bool {
+func (r *schedule) isLoaded() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.loaded
 }
 
-func (r *roster) slot(slot int) []*watch {
+func (r *schedule) tenth(n int) []*watch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.bySlot[slot]
+	return r.byTenth[n]
 }
 
-func (r *roster) watch(id target.ID) *watch {
+func (r *schedule) watch(id target.ID) *watch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.watches[id]
 }
 
-func (r *roster) count() (servers, connected int) {
+func (r *schedule) count() (servers, connected int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, ws := range r.bySlot {
+	for _, ws := range r.byTenth {
 		servers += len(ws)
 		for _, w := range ws {
 			if w.connected() {
@@ -179,7 +179,7 @@ func (r *roster) count() (servers, connected int) {
 	return servers, connected
 }
 
-func (r *roster) close() {
+func (r *schedule) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range r.watches {

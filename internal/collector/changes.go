@@ -40,7 +40,7 @@ func keptTargets(c *Collector) known {
 // tellChanges tells what became of servers since the last look, and reports
 // whether there was anything. The instants are those of the changes, so that
 // what is told twice is kept once.
-func (r *roster) tellChanges(ctx context.Context, c *Collector, targets []target.Target) (told bool) {
+func (r *schedule) tellChanges(ctx context.Context, c *Collector, targets []target.Target) (told bool) {
 	now := knownFrom(targets)
 	tell := func(id target.ID, e sample.Event) {
 		if e.At.IsZero() {

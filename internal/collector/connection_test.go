@@ -99,10 +99,10 @@ func TestLostConnection(t *testing.T) {
 			if n == 10 {
 				v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.ConnectionLost, nil
 				l := func() *link {
-					wt := w.c.roster.watch(1)
-					wt.line.mu.Lock()
-					defer wt.line.mu.Unlock()
-					return wt.line.conn.(*link) //nolint:forcetypeassert // there is no other kind
+					wt := w.c.schedule.watch(1)
+					wt.connection.mu.Lock()
+					defer wt.connection.mu.Unlock()
+					return wt.connection.conn.(*link) //nolint:forcetypeassert // there is no other kind
 				}()
 				l.Close()
 				return errAway
@@ -130,10 +130,10 @@ func TestFlappingBacksOff(t *testing.T) {
 				return nil
 			}
 			v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.ConnectionLost, nil
-			wt := w.c.roster.watch(1)
-			wt.line.mu.Lock()
-			l := wt.line.conn.(*link) //nolint:forcetypeassert // there is no other kind
-			wt.line.mu.Unlock()
+			wt := w.c.schedule.watch(1)
+			wt.connection.mu.Lock()
+			l := wt.connection.conn.(*link) //nolint:forcetypeassert // there is no other kind
+			wt.connection.mu.Unlock()
 			l.Close()
 			return errAway
 		}
@@ -168,10 +168,10 @@ func TestWhatBrokeAConnectionIsTold(t *testing.T) {
 		m := w.fleet.server(1)
 		m.visit = func(_ context.Context, _ int, v *sample.Visit) error {
 			v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.Oversized, nil
-			wt := w.c.roster.watch(1)
-			wt.line.mu.Lock()
-			l := wt.line.conn.(*link) //nolint:forcetypeassert // there is no other kind
-			wt.line.mu.Unlock()
+			wt := w.c.schedule.watch(1)
+			wt.connection.mu.Lock()
+			l := wt.connection.conn.(*link) //nolint:forcetypeassert // there is no other kind
+			wt.connection.mu.Unlock()
 			l.Close()
 			return errAway
 		}
