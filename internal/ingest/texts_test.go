@@ -21,7 +21,7 @@ func keepTexts(t *testing.T, dsn, name string, texts target.QueryTexts) {
 func appendTexts(t *testing.T, w *Writer, id target.ID, entries ...sample.QueryEntry) {
 	t.Helper()
 	for i := range entries {
-		entries[i].Day, entries[i].QueryID = 20_000, int64(entries[i].Key)
+		entries[i].Day, entries[i].QueryID = 20_000, entries[i].Key
 	}
 	mustAppend(t, w, id, &sample.Visit{Entries: sample.Entries{Queries: entries}})
 }

@@ -28,7 +28,7 @@ func (g *Generator) Day(id target.ID, midnight time.Time) (sample.Entries, iter.
 	return names.entries, func(yield func(*sample.Tick) bool) {
 		m := maker{
 			Generator: g, server: &s, names: &names, midnight: midnight, lives: make([]life, len(s.sessions)),
-			dice: g.dice(uint64(id), uint64(midnight.Unix())), //nolint:gosec // bits
+			dice: g.dice(uint64(id), uint64(midnight.Unix())),
 		}
 		ticks := int(24 * time.Hour / g.cfg.Cadence)
 		m.pileUp(ticks)
@@ -101,7 +101,7 @@ func (m *maker) tick(tick int) *sample.Tick {
 	xid := 1_000_000 + planned.Unix()/int64(m.cfg.Cadence/time.Second)*perTick
 	t := &sample.Tick{
 		Planned: planned, Started: planned.Add(time.Duration(m.dice.IntN(4)) * time.Millisecond), Cadence: m.cfg.Cadence,
-		Duration: time.Duration(700+m.dice.IntN(600)) * time.Microsecond, Backends: int32(len(m.lives)), NextXID: xid, //nolint:gosec // few
+		Duration: time.Duration(700+m.dice.IntN(600)) * time.Microsecond, Backends: int32(len(m.lives)), NextXID: xid,
 	}
 	chance := m.server.load(planned) / m.server.size / spread
 	for i := range m.lives {
@@ -117,7 +117,7 @@ func (m *maker) tick(tick int) *sample.Tick {
 		s := sample.Session{
 			Session: m.names.sessions[i], Wait: m.names.waits[wait], Class: classes[wait], Query: m.names.queries[l.query],
 			QueryStart: l.queryStart, XactStart: l.xactStart, StateChange: l.queryStart,
-			Xmin: uint32(xid - int64(tick-l.began)*perTick), //nolint:gosec // PostgreSQL's four bytes
+			Xmin: uint32(xid - int64(tick-l.began)*perTick),
 		}
 		if wait == idleInTransaction {
 			s.StateChange += 1000 + (l.queryStart-l.xactStart)/8

@@ -118,7 +118,7 @@ func (g *Generator) dice(keys ...uint64) *rand.Rand {
 const spread = 4
 
 func (g *Generator) server(id target.ID) server {
-	d := g.dice(uint64(id)) //nolint:gosec // bits
+	d := g.dice(uint64(id))
 	s := server{id: id, size: 0.4 + 1.2*d.Float64(), zone: 3 * d.Float64(), statements: g.statements(id)}
 	n := max(int(g.cfg.Sessions*s.size*spread), 4)
 	s.sessions = make([]session, n)
@@ -129,8 +129,8 @@ func (g *Generator) server(id target.ID) server {
 		e := &s.sessions[i].entry
 		*e = sample.SessionEntry{
 			PID: int32(2000 + i), BackendStart: began + int64(i)*1_000_000,
-			DatabaseOID: uint32(16384 + db), Database: databases[db], //nolint:gosec // few
-			UserOID: uint32(10 + db), User: users[(db+d.IntN(2))%len(users)], //nolint:gosec // few
+			DatabaseOID: uint32(16384 + db), Database: databases[db],
+			UserOID: uint32(10 + db), User: users[(db+d.IntN(2))%len(users)],
 			Application: applications[app], ClientAddr: fmt.Sprintf("10.0.%d.%d", app, 1+d.IntN(8)), BackendType: "client backend",
 		}
 		s.sessions[i].query = make([]int, 6)
@@ -147,7 +147,7 @@ func (g *Generator) draw(d *rand.Rand) int {
 }
 
 func (g *Generator) statements(id target.ID) []statement {
-	d := g.dice(uint64(id), 7) //nolint:gosec // bits
+	d := g.dice(uint64(id), 7)
 	forms := [...]string{
 		"select * from %s where id = $1", "update %s set state = $1 where id = $2", "insert into %s (id, body) values ($1, $2)",
 		"select count(*) from %s where created_at > $1", "delete from %s where expires_at < $1",
@@ -155,7 +155,7 @@ func (g *Generator) statements(id target.ID) []statement {
 	all := make([]statement, g.cfg.Queries)
 	for i := range all {
 		text := fmt.Sprintf(forms[i%len(forms)], tables[d.IntN(len(tables))]) + fmt.Sprintf(" /* %d */", i)
-		all[i] = statement{int64(d.Uint64()), text} //nolint:gosec // bits
+		all[i] = statement{int64(d.Uint64()), text}
 	}
 	return all
 }
