@@ -96,7 +96,7 @@ func (w *Writer) listDue(ctx context.Context, now time.Time) ([]due, error) {
 
 // spread is how much later than others a server's buckets are compacted.
 func spread(server target.ID) time.Duration {
-	const odd = 0x9e3779b97f4a7c15                                                                   // consecutive ids come far apart
+	const odd = 0x9e3779b97f4a7c15 // consecutive ids come far apart
 	return time.Duration(uint64(server)*odd>>33%uint64(dueSpread/time.Millisecond)) * time.Millisecond
 }
 
