@@ -98,11 +98,11 @@ func (s *Service) loop(ctx context.Context) {
 // Turn does the work once, and gives the time until the next turn. The loop calls
 // it; so may a test.
 func (s *Service) Turn(ctx context.Context) (pause time.Duration) {
-	if s.cfg.Usable != nil && s.cfg.Usable(ctx) != nil {
-		return s.cfg.Again
-	}
 	bound, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, fmt.Errorf("not done within %s", s.cfg.Timeout))
 	defer cancel()
+	if s.cfg.Usable != nil && s.cfg.Usable(bound) != nil {
+		return s.cfg.Again
+	}
 	more, err := guard.Call(func() (bool, error) { return s.cfg.Run(bound) })
 	switch {
 	case ctx.Err() != nil: // asked to end, which is no failure
