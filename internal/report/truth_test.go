@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/sample/sampletest"
 )
@@ -172,5 +173,33 @@ func same[T fmt.Stringer](t *testing.T, what string, want, got []T) {
 	want, got = slices.SortedFunc(slices.Values(want), byText), slices.SortedFunc(slices.Values(got), byText)
 	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateApprox(0, 1e-9)); diff != "" {
 		t.Errorf("%s, %d rows of %d (-want +got):\n%s", what, len(got), len(want), diff)
+	}
+}
+
+// Sums by key show what keys stand for, what is not listed, and averages.
+func TestRollupsAreNamed(t *testing.T) {
+	t.Parallel()
+	w, dsn := open(t)
+	if err := w.Append(t.Context(), server, []*sample.Visit{{Server: server, Entries: *names(midnight)}}); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, dsn, "insert into history.label (server_id, key, dimension, text, last_seen_on) values (1, 77, 3, 'shop', '2026-11-30')", `
+insert into history.activity_rollup (server_id, step_seconds, dimension, bucket, ticks, samples, keys, key_samples, key_peaks, tail_keys, tail_samples)
+values (1, 600, 1, '2026-11-30 00:10Z', 14, 28, '{2,12}', '{14,7}', '{3,1}', 1, 7), (1, 600, 3, '2026-11-30 00:10Z', 14, 28, '{0,77}', '{20,8}', '{2,1}', 0, 0),
+       (1, 3600, 2, '2026-11-30 00:00Z', 14, 28, '{2,3,5}', '{20,6,2}', '{2,1,1}', 0, 0), (1, 86400, 6, '2026-11-30 00:00Z', 0, 0, '{}', '{}', '{}', 0, 0)`)
+	conn := asReader(t, dsn)
+	for sql, want := range map[string][]string{
+		"select format('%s %s %s %s %s %s %s', dimension, key, query_id, is_rest, samples, average_sessions::numeric(4, 2), max_sessions) from report.activity_rollup order by step_seconds, dimension desc, samples desc, is_rest": {
+			"wait active lwlock:Event2  f 14 1.00 3", "wait active CPU  f 7 0.50 1", "wait   t 7 0.50 ",
+			"database   f 20 1.43 2", "database shop  f 8 0.57 1", "query select 2 1002 f 20 1.43 2", "query 1003 1003 f 6 0.43 1", "query select 5 1005 f 2 0.14 1",
+		},
+		"select format('%s %s %s %s', step_seconds, dimension, ticks, samples) from report.activity_bucket order by step_seconds, dimension": {
+			"600 database 14 28", "600 wait 14 28", "3600 query 14 28", "86400 client 0 0",
+		},
+		"select distinct key from report.activity_by('db1', 'wait', '2026-11-30 00:00Z', '2026-11-30 12:00Z') where key is not null order by 1": {"(rest)", "active CPU", "active lwlock:Event2"},
+	} {
+		if diff := gocmp.Diff(want, column[string](t, conn, sql)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", sql, diff)
+		}
 	}
 }
