@@ -24,7 +24,7 @@ const (
 
 // PurgeDeleted deletes what the schema history holds of servers that were deleted
 // with purge, dictionaries included, and then, an hour after their deletion, their
-// rows. It works in short transactions, resting as long as it worked, and takes no
+// own rows. It works in short transactions, resting as long as it worked, and takes no
 // lock that a writer or a reader would wait for. It returns how many rows of
 // history it deleted, also with an error; what is left is for the next call, as is
 // what a collector writes of such a server afterwards.
@@ -49,9 +49,14 @@ func (w *Writer) PurgeDeleted(ctx context.Context) (rows int64, err error) {
 		if rows > before {
 			continue // More may be on its way.
 		}
-		const gone = "/* pgam:purge */ delete from pgam.server where id = $1 and purge and deleted_at < now() - $2::interval"
-		if _, err := w.pool.Exec(ctx, gone, id, purgeGrace); err != nil {
-			return rows, fmt.Errorf("purge server %d: %w", id, statsdb.Classify(err))
+		for _, gone := range []string{
+			`delete from history.progress where server_id = $1
+                and exists (select from pgam.server where id = $1 and purge and deleted_at < now() - $2::interval)`,
+			"delete from pgam.server where id = $1 and purge and deleted_at < now() - $2::interval",
+		} {
+			if _, err := w.pool.Exec(ctx, "/* pgam:purge */ "+gone, id, purgeGrace); err != nil {
+				return rows, fmt.Errorf("purge server %d: %w", id, statsdb.Classify(err))
+			}
 		}
 	}
 	return rows, nil
