@@ -12,9 +12,12 @@ select @server_id, @at, @kind, @subject, @old, @new, @detail
        when @kind = 'database_dropped' then exists (
             select from history.database d
              where d.server_id = @server_id and d.name = @subject and d.dropped_at is null and d.last_seen_at < @seen_at)
-       when @kind = 'setting' then exists (
+            or not exists (
+            select from history.database d
+             where d.server_id = @server_id and d.name = @subject)
+       when @kind = 'setting' then not exists (
             select from history.setting s
-             where s.server_id = @server_id and s.name = @subject and s.value is distinct from @new and s.since < @seen_at)
+             where s.server_id = @server_id and s.name = @subject and (s.value = @new or s.since >= @seen_at))
        when @kind in ('promotion', 'demotion', 'instance', 'version') then not exists (
             select from history.server_identity i
              where i.server_id = @server_id
