@@ -1,5 +1,3 @@
-//go:build incident
-
 package history
 
 import (
