@@ -93,7 +93,7 @@ select "time", database_name as database, numbackends, interval_seconds, counted
 
 func databaseOf(oid uint32, list []sample.DatabaseStat, i int) databaseStat {
 	d := &list[i]
-	backends := int32(d.Backends.V) //nolint:gosec // few
+	backends := int32(d.Backends.V)
 	row := databaseStat{Time: d.Planned, Database: map[uint32]string{5: "a", 6: "b"}[oid], Numbackends: &backends}
 	if i == 0 {
 		return row

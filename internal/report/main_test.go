@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const server target.ID = 1
 
 // midnight is in the middle of what the tests write: an hour and a day end there.
-var midnight = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // constant
+var midnight = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 
 func bucketAt(i int) time.Time { return midnight.Add(time.Duration(i-1) * sample.BucketLength) }
 
@@ -44,7 +44,7 @@ func asReader(tb testing.TB, dsn string) *pgx.Conn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = conn.Close(tb.Context()) }) //nolint:usetesting // it ends with the connection
+	tb.Cleanup(func() { _ = conn.Close(tb.Context()) })
 	for _, sql := range []string{"set role pgam_read", "set timezone = 'Australia/Eucla'"} {
 		if _, err := conn.Exec(tb.Context(), sql); err != nil {
 			tb.Fatal(err)

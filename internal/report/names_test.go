@@ -34,7 +34,7 @@ func names(day time.Time) *sample.Entries {
 
 func session(k sample.Key, day int32) sample.SessionEntry {
 	n := sample.SessionEntry{
-		Key: k, Day: day, PID: int32(100 + k), BackendStart: midnight.UnixMicro() - k*1e6, DatabaseOID: uint32(5 + k%2), UserOID: 10, //nolint:gosec // small
+		Key: k, Day: day, PID: int32(100 + k), BackendStart: midnight.UnixMicro() - k*1e6, DatabaseOID: uint32(5 + k%2), UserOID: 10,
 		Database: fmt.Sprintf("shop%d", k%2), User: "app", Application: fmt.Sprintf("worker %d", k%3), ClientAddr: "10.0.0.1", BackendType: "client backend",
 	}
 	if k%5 == 0 { // a prepared transaction
@@ -44,7 +44,7 @@ func session(k sample.Key, day int32) sample.SessionEntry {
 }
 
 func wait(k sample.Key) sample.WaitEntry {
-	class := sample.WaitClass(k) % (sample.NumClasses + 1) //nolint:gosec // small
+	class := sample.WaitClass(k) % (sample.NumClasses + 1)
 	n := sample.WaitEntry{Key: k, Class: class, State: "active", Type: class.String(), Event: fmt.Sprintf("Event%d", k)}
 	if class == sample.ClassCPU {
 		n.Type, n.Event = sample.CPU, ""

@@ -72,7 +72,7 @@ func TestOnlyTheRangeIsRead(t *testing.T) {
 		"other zone":  "server = 'db1' and t0 >= '2026-11-30 00:00Z'::timestamptz and t0 < '2026-12-01 12:45+12:45'::timestamptz",
 	} {
 		for _, view := range []string{"activity", "tick", "blocking"} {
-			plan := explain(t, conn, "select * from report."+view+" where "+where)
+			plan := explain(t, conn, "table report."+view+" where "+where)
 			if diff := cmp.Diff([]string{"20261130"}, read(plan, "activity")); diff != "" {
 				t.Errorf("%s of %s reads (-want +got):\n%s\n%s", what, view, diff, plan)
 			}
@@ -87,7 +87,7 @@ func TestOnlyTheRangeIsRead(t *testing.T) {
 		}
 		for i, function := range []string{
 			"select pid, blocked_by_pid, query, wait_event from report.activity_between($1, $2, $3)", "select * from report.blocking_between($1, $2, $3)",
-			"select * from report.activity_by($1, 'query', $2, $3)", "select * from report.activity_series($1, 'wait', $2, $3, 15000, 3)",
+			"select key, samples from report.activity_by($1, 'query', $2, $3)", "select * from report.activity_series($1, 'wait', $2, $3, 15000, 3)",
 		} {
 			name := fmt.Sprintf("p_%s_%d", mode, i)
 			if _, err := conn.Exec(t.Context(), "prepare "+name+" (text, timestamptz, timestamptz) as "+function); err != nil {
@@ -102,11 +102,11 @@ func TestOnlyTheRangeIsRead(t *testing.T) {
 			}
 		}
 	}
-	plan := explain(t, conn, "select * from report.activity_grain($1, $2)", noon, noon.Add(time.Hour))
+	plan := explain(t, conn, "select server, samples from report.activity_grain($1, $2)", noon, noon.Add(time.Hour))
 	if diff := cmp.Diff([]string{"202611"}, read(plan, "activity_minute")); diff != "" || read(plan, "activity_total") != nil {
 		t.Errorf("minutes read (-want +got):\n%s\n%s", diff, plan)
 	}
-	plan = explain(t, conn, "select * from report.activity_by('db1', 'user', $1, $2)", noon.Add(-12*time.Hour), noon)
+	plan = explain(t, conn, "select key, samples from report.activity_by('db1', 'user', $1, $2)", noon.Add(-12*time.Hour), noon)
 	if read(plan, "activity") != nil || read(plan, "activity_rollup_hour") != nil || !slices.Equal(read(plan, "activity_rollup_10minute"), []string{"202611"}) {
 		t.Errorf("sums of ten minutes read more:\n%s", plan)
 	}
@@ -153,8 +153,8 @@ func TestNoSubscriptAndNoLoopForEachSample(t *testing.T) {
 		"select * from report.activity where t0 >= $1::timestamptz and t0 < $2::timestamptz",
 		"select * from report.activity_between('db1', $1, $2)",
 		"select pid, query from report.activity_between('db1', $1, $2) where pid > 0 and load",
-		"select * from report.activity_by('db1', 'user', $1, $2)",
-		"select * from report.activity_by('db1', 'query', $1, $2)",
+		"select key, samples from report.activity_by('db1', 'user', $1, $2)",
+		"select key, samples from report.activity_by('db1', 'query', $1, $2)",
 	} {
 		plan := explain(t, conn, sql, from, to)
 		for _, m := range regexp.MustCompile(`loops=(\d+)`).FindAllStringSubmatch(plan, -1) {

@@ -56,7 +56,7 @@ select array_agg(n.nspname || '.' || c.relname)
 		"activity_grain($1, $2)", "database_grain($1, $2)", "disk_grain($1, $2)",
 	} {
 		for _, length := range []time.Duration{time.Hour, 24 * time.Hour, 100 * 24 * time.Hour} {
-			if _, err := conn.Exec(t.Context(), "select * from report."+call, noon.Add(-length), noon); err != nil {
+			if _, err := conn.Exec(t.Context(), "select count(*) from report."+call, noon.Add(-length), noon); err != nil {
 				t.Errorf("%s of %s: %v", call, length, err)
 			}
 		}
@@ -72,7 +72,7 @@ func denied(err error) bool {
 }
 
 // notHistory are views of things that are, rather than happen.
-var notHistory = []string{"server", "session", "wait", "query", "database", "lock"} //nolint:gochecknoglobals // constant
+var notHistory = []string{"server", "session", "wait", "query", "database", "lock"}
 
 // Every view can be read by someone who sees only names and comments, and by
 // Grafana, which looks for a column time.

@@ -73,7 +73,7 @@ func activityOf(all []*sample.Row) (list []activity) {
 				}
 			}
 			if r.Xmin != nil && r.Xmin[i] != 0 && r.NextXID[tick] != 0 {
-				age := max(int32(uint32(r.NextXID[tick])-uint32(r.Xmin[i])), 0) //nolint:gosec // as PostgreSQL counts
+				age := max(int32(uint32(r.NextXID[tick])-uint32(r.Xmin[i])), 0)
 				a.XminAge = &age
 			}
 			if r.Blocker != nil && r.Blocker[i] != sample.Unset {
