@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/legacy"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
@@ -170,7 +170,7 @@ func (i *importer) named(name string) (target.Target, bool) {
 
 // importOne reads one history and writes it, or says what would be written.
 func (i *importer) importOne(ctx context.Context, server target.Target, source *legacy.Source, layout legacy.Layout, name string, line importedHistory) error {
-	var plan history.ImportPlan
+	var plan ingest.ImportPlan
 	var err error
 	if server.ID != 0 { // else a dry run would add it
 		if plan, err = i.stats.ImportPlan(ctx, server.ID); err != nil {
@@ -197,8 +197,8 @@ func (i *importer) importOne(ctx context.Context, server target.Target, source *
 		write = i.stats.WouldImport
 	}
 	begun := time.Now()
-	var counts history.ImportCounts
-	err = legacy.Copy(ctx, source, name, series, func(c history.ImportedChunk) error {
+	var counts ingest.ImportCounts
+	err = legacy.Copy(ctx, source, name, series, func(c ingest.ImportedChunk) error {
 		done, err := write(ctx, server.ID, c)
 		counts.Add(done)
 		line.span(c)

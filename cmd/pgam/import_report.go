@@ -10,7 +10,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/legacy"
 )
 
@@ -69,7 +69,7 @@ type skippedRows struct {
 }
 
 // span notes which time a chunk is of.
-func (h *importedHistory) span(c history.ImportedChunk) {
+func (h *importedHistory) span(c ingest.ImportedChunk) {
 	if len(c.Stats) == 0 {
 		return
 	}
@@ -79,7 +79,7 @@ func (h *importedHistory) span(c history.ImportedChunk) {
 	h.To = &c.Stats[len(c.Stats)-1].At
 }
 
-func (h *importedHistory) fill(read legacy.Counts, written history.ImportCounts, took time.Duration) {
+func (h *importedHistory) fill(read legacy.Counts, written ingest.ImportCounts, took time.Duration) {
 	h.RowsRead, h.RowsImported, h.RowsPresent = read.Read, written.Samples, written.Present
 	h.RowsSkipped = skippedRows{
 		Duplicate: read.Duplicate, Own: read.Own, NoDatabase: read.NoDatabase, Future: read.Future, Broken: read.Broken,

@@ -34,21 +34,28 @@ func queueDatabases(b *pgx.Batch, server target.ID, v *sample.Visit) {
 		queueMark(b, server, l.Planned, l.At, nil, true)
 	}
 	queueStats(b, server, v.Databases)
-	if len(v.Sizes) > 0 {
-		n := len(v.Sizes)
-		at, oids, bytes, durations, reasons := make([]time.Time, n), make([]uint32, n), make([]*int64, n), make([]int32, n), make([]int16, n)
-		for i := range v.Sizes {
-			z := &v.Sizes[i]
-			at[i], oids[i], bytes[i], reasons[i] = z.At, z.OID, known(z.Bytes), int16(z.Reason)
-			durations[i] = int32(min(z.Duration.Milliseconds(), math.MaxInt32)) //nolint:gosec // bounded
-		}
-		b.Queue(sql("insert_sizes"), pgx.NamedArgs{
-			"server_id": server, "sampled_at": at, "database_oid": oids, "size_bytes": bytes, "duration_ms": durations, "reason": reasons,
-		})
-		for _, z := range v.Sizes {
-			queueMark(b, server, z.At, z.At, nil, false)
+	queueSizes(b, server, v.Sizes)
+}
+
+// queueSizes writes sizes of databases.
+func queueSizes(b *pgx.Batch, server target.ID, all []sample.DatabaseSize) {
+	if len(all) == 0 {
+		return
+	}
+	n, first := len(all), all[0].At
+	at, oids, bytes, durations, reasons := make([]time.Time, n), make([]uint32, n), make([]*int64, n), make([]int32, n), make([]int16, n)
+	for i := range all {
+		z := &all[i]
+		at[i], oids[i], bytes[i], reasons[i] = z.At, z.OID, known(z.Bytes), int16(z.Reason)
+		durations[i] = int32(min(z.Duration.Milliseconds(), math.MaxInt32)) //nolint:gosec // bounded
+		if z.At.Before(first) {
+			first = z.At
 		}
 	}
+	b.Queue(sql("insert_sizes"), pgx.NamedArgs{
+		"server_id": server, "sampled_at": at, "database_oid": oids, "size_bytes": bytes, "duration_ms": durations, "reason": reasons,
+	})
+	queueMark(b, server, first, first, nil, false)
 }
 
 // queueStats writes rows of databases, which may be of several looks.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 )
 
 // ReadError says that reading stopped before the end; what was read before is
@@ -24,7 +24,7 @@ var errStopped = errors.New("stopped")
 // write, a chunk at a time; the last chunk says how the databases ended. The
 // next page is read while one is written, and no more than that. The error is a
 // ReadError, the context's, or write's.
-func Copy(ctx context.Context, from *Source, server string, into *Series, write func(history.ImportedChunk) error) error {
+func Copy(ctx context.Context, from *Source, server string, into *Series, write func(ingest.ImportedChunk) error) error {
 	reading, stop := context.WithCancel(ctx)
 	pages, ended := make(chan []Row), make(chan error, 1)
 	go func() {

@@ -10,13 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
-	"github.com/pgam/pgam/internal/store"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -73,16 +72,13 @@ epochs as (
     select m.ts, m.datname, m.numbackends, m.xact_commit, m.measured, m.before, m.commits_before, max(ts) filter (where before is null or xact_commit < commits_before or created) over (partition by datname order by ts) as epoch
       from marked m
 )
-select ts::text, datname, numbackends, xact_commit, epoch::text,
-       case when epoch < ts then extract(epoch from ts - before)::float8 end as interval_seconds,
-       case when epoch < ts then xact_commit - commits_before end as commits,
-       measured
+select ts::text, datname, numbackends, xact_commit, epoch::text, measured
   from epochs
  order by datname, ts`
 
 // imported is the same out of stats_db.
 const imported = `
-select s.sampled_at::text, d.name, s.numbackends, s.xact_commit_total, s.epoch::text, s.interval_seconds, s.xact_commit, z.size_bytes
+select s.sampled_at::text, d.name, s.numbackends, s.xact_commit, ('epoch'::timestamptz + s.instance * interval '1 microsecond')::text, z.size_bytes
   from history.database_stat s
   join history.database d on d.server_id = s.server_id and d.oid = s.database_oid
   left join history.database_size z on z.server_id = s.server_id and z.sampled_at = s.sampled_at and z.database_oid = s.database_oid
@@ -91,37 +87,42 @@ select s.sampled_at::text, d.name, s.numbackends, s.xact_commit_total, s.epoch::
 
 // summed are rollups by brute force over what is stored.
 const summed = `
-with weighed as (
-    select s.*, lag(numbackends) over (partition by server_id, database_oid order by sampled_at) as before
+with paired as (
+    select s.*, lag(sampled_at) over w as before_at, lag(xact_commit) over w as commits_before, lag(instance) over w as instance_before,
+           lead(sampled_at) over w as next_at
       from history.database_stat s
+    window w as (partition by server_id, database_oid order by sampled_at)
+),
+steps (step) as (values (600), (3600), (86400)),
+counts as (
+    select p.server_id, step, database_oid, bucket,
+           least(sampled_at, bucket + step * interval '1 second') - greatest(before_at, bucket) as counted,
+           round(((xact_commit - commits_before) * least(1, extract(epoch from bucket + step * interval '1 second' - before_at) / extract(epoch from sampled_at - before_at)))::float8)
+           - round(((xact_commit - commits_before) * greatest(0, extract(epoch from bucket - before_at) / extract(epoch from sampled_at - before_at)))::float8) as commits
+      from paired p
+     cross join steps
+     cross join lateral generate_series(date_bin(step * interval '1 second', before_at, 'epoch'), sampled_at, step * interval '1 second') as b (bucket)
+     where instance = instance_before and bucket < sampled_at
 ),
 held as (
-    select w.*, case when interval_seconds is not null and before is not null then least(interval_seconds, 3600) else 0 end as held
-      from weighed w
-),
-steps (step) as (values (3600), (14400), (86400)),
-shared as (
-    select h.*, step, bucket, bucket = date_bin(step * interval '1 second', sampled_at, 'epoch') as own, sampled_at - since as began,
-           case when interval_seconds is null then 1
-                else least(1, extract(epoch from bucket + step * interval '1 second' - sampled_at + since) / interval_seconds) end as until,
-           case when interval_seconds is null then 0
-                else greatest(0, extract(epoch from bucket - sampled_at + since) / interval_seconds) end as before_it
-      from (select *, coalesce(interval_seconds, 0) * interval '1 second' as since from held) h
+    select h.server_id, step, database_oid, bucket, numbackends, least(until, bucket + step * interval '1 second') - greatest(sampled_at, bucket) as held
+      from (select *, least(next_at, sampled_at + interval '330 seconds') as until from paired) h
      cross join steps
-     cross join lateral generate_series(date_bin(step * interval '1 second', sampled_at - since, 'epoch'), sampled_at, step * interval '1 second') as b (bucket)
-),
-parts as (
-    select *, greatest(0, extract(epoch from least(bucket + step * interval '1 second', began + held * interval '1 second') - greatest(bucket, began))) as stood,
-           round((xact_commit * until)::float8) - round((xact_commit * before_it)::float8) as committed
-      from shared
+     cross join lateral generate_series(date_bin(step * interval '1 second', sampled_at, 'epoch'), until, step * interval '1 second') as b (bucket)
+     where bucket < until and next_at is not null and numbackends is not null
 ),
 stats as (
-    select server_id, step, database_oid, bucket, (count(*) filter (where own))::int4 as samples,
-           sum(stood) as seconds, sum(stood * coalesce(before, 0)) as backend_seconds,
-           min(numbackends) filter (where own) as least, max(numbackends) filter (where own) as most,
-           (array_agg(numbackends order by sampled_at desc) filter (where own))[1] as newest, max(sampled_at) filter (where own) as last_sample,
-           sum(committed)::int8 as commits
-      from parts
+    select server_id, step, database_oid, bucket, (count(own))::int4 as samples, sum(extract(epoch from held)) as seconds,
+           sum(extract(epoch from held) * backends) as backend_seconds, sum(extract(epoch from counted)) as counted,
+           min(own_backends) as least, max(own_backends) as most, (array_agg(own_backends order by own desc nulls last))[1] as newest, max(own) as last_sample,
+           sum(commits)::int8 as commits
+      from (select server_id, step, database_oid, bucket, null::timestamptz as own, null::int4 as own_backends, null::interval as held, null::int4 as backends,
+                   counted, commits from counts
+             union all
+            select server_id, step, database_oid, bucket, null, null, held, numbackends, null, null from held
+             union all
+            select server_id, step, database_oid, date_bin(step * interval '1 second', sampled_at, 'epoch'), sampled_at, numbackends, null, null, null, null
+              from history.database_stat cross join steps) x
      group by 1, 2, 3, 4
 ),
 sizes as (
@@ -132,13 +133,15 @@ sizes as (
 )
 select row_to_json(x)::text
   from (select server_id, step, database_oid, bucket, coalesce(samples, 0) as samples, round(coalesce(seconds, 0)) as seconds,
-               round(coalesce(backend_seconds, 0)) as backend_seconds, least, most, newest, last_sample, commits, size_bytes, size_at
+               round(coalesce(backend_seconds, 0)) as backend_seconds, round(coalesce(counted, 0)) as counted, least, most, newest, last_sample, commits,
+               size_bytes, size_at
           from stats full join sizes using (server_id, step, database_oid, bucket)) x
  order by server_id, step, database_oid, bucket`
 
 const rollups = `
 select row_to_json(x)::text
-  from (select server_id, step_seconds as step, database_oid, bucket, samples, round(seconds) as seconds, round(backend_seconds) as backend_seconds,
+  from (select server_id, step_seconds as step, database_oid, bucket, samples, round(seconds::numeric) as seconds, round(backend_seconds::numeric) as backend_seconds,
+               round(counted_seconds::numeric) as counted,
                backends_min as least, backends_max as most, backends_last as newest, last_sample_at as last_sample, xact_commit as commits,
                size_bytes, size_at
           from history.database_rollup) x
@@ -183,13 +186,13 @@ func openSource(tb testing.TB, dsn string, layout Layout) *Source {
 	return s
 }
 
-func openStore(tb testing.TB, dsn string) *store.Store {
+func openStore(tb testing.TB, dsn string) *ingest.Writer {
 	tb.Helper()
-	return store.New(pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)}))
+	return ingest.New(pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn)}), sample.NewHash([16]byte{1}))
 }
 
 // importAll is what pgam import does with one server. fail, if not nil, is asked before each chunk.
-func importAll(tb testing.TB, source *Source, server string, into *store.Store, id target.ID, fail func() error) (history.ImportCounts, Counts, error) {
+func importAll(tb testing.TB, source *Source, server string, into *ingest.Writer, id target.ID, fail func() error) (ingest.ImportCounts, Counts, error) {
 	tb.Helper()
 	plan, err := into.ImportPlan(tb.Context(), id)
 	if err != nil {
@@ -200,8 +203,8 @@ func importAll(tb testing.TB, source *Source, server string, into *store.Store, 
 		tb.Fatal(err)
 	}
 	series := NewSeries(source.layout, plan, creations, time.Now())
-	var total history.ImportCounts
-	err = Copy(tb.Context(), source, server, series, func(c history.ImportedChunk) error {
+	var total ingest.ImportCounts
+	err = Copy(tb.Context(), source, server, series, func(c ingest.ImportedChunk) error {
 		if fail != nil {
 			if err := fail(); err != nil {
 				return err
@@ -266,7 +269,7 @@ func TestImportJune(t *testing.T) {
 	if system != `("data directory (imported)",{data},import,t,t)` {
 		t.Errorf("the file system is %s", system)
 	}
-	if daily := pgtest.Value[int](t, dsn, "select count(*) from pg_inherits where inhparent in ('history.session'::regclass, 'history.activity_window'::regclass)"); daily != 0 {
+	if daily := pgtest.Value[int](t, dsn, "select count(*) from pg_inherits where inhparent in ('history.session'::regclass, 'history.activity'::regclass)"); daily != 0 {
 		t.Errorf("%d partitions were made for nothing", daily)
 	}
 
@@ -284,11 +287,11 @@ func TestImportJune(t *testing.T) {
 func checkDiskRollup(t *testing.T, dsn string) {
 	t.Helper()
 	const want = `
-select server_id, date_trunc('hour', sampled_at) as hour, mount_point, count(*), max(sampled_at), (array_agg(total_bytes order by sampled_at desc))[1],
+select server_id, date_trunc('hour', sampled_at) as hour, mount_point, max(sampled_at), (array_agg(total_bytes order by sampled_at desc))[1],
        (array_agg(free_bytes order by sampled_at desc))[1], min(free_bytes)
   from history.disk_usage group by 1, 2, 3 order by 1, 2`
 	const got = `
-select server_id, bucket as hour, mount_point, samples, last_sample_at, total_bytes, free_bytes, free_bytes_min from history.disk_rollup order by 1, 2`
+select server_id, bucket as hour, mount_point, last_sample_at, total_bytes, free_bytes, free_bytes_min from history.disk_rollup order by 1, 2`
 	if diff := cmp.Diff(lines(t, dsn, want), lines(t, dsn, got)); diff != "" {
 		t.Error(diff)
 	}
@@ -369,7 +372,7 @@ func TestImportBesidePgam(t *testing.T) {
 	if read.Own < late || counts.Samples == 0 {
 		t.Errorf("%d rows are pgam's own, at least %d expected", read.Own, late)
 	}
-	if n := pgtest.Value[int](t, dsn, "select count(*) from history.database_stat where sampled_at >= $1 and xact_rollback_total is null", begun); n != 0 {
+	if n := pgtest.Value[int](t, dsn, "select count(*) from history.database_stat where sampled_at >= $1 and xact_rollback is null", begun); n != 0 {
 		t.Errorf("%d imported rows are younger than pgam's first", n)
 	}
 	databases := lines(t, dsn, "select oid, name, first_seen_at < $1, created_at is not null, last_seen_at >= $1, dropped_at from history.database order by oid", begun)
@@ -443,28 +446,27 @@ select timestamptz '2025-07-01 22:00:07+00' + n * interval '10 minutes', d, 1, 1
 }
 
 // appendOwn writes samples as the collector does, ten seconds apart.
-func appendOwn(t *testing.T, stats *store.Store, id target.ID, at time.Time, samples int, names ...string) {
+func appendOwn(t *testing.T, stats *ingest.Writer, id target.ID, at time.Time, samples int, names ...string) {
 	t.Helper()
 	v := &sample.Visit{
 		Server:    id,
 		Identity:  &sample.Identity{At: at, VersionNum: 150000, Version: "15.0", PostmasterStart: at.Add(-time.Hour)},
 		Inventory: &sample.Inventory{At: at},
 	}
-	batch := sample.Batch{Visits: []*sample.Visit{v}}
 	for i, name := range names {
 		oid := uint32(16401 + i)
 		v.Inventory.Databases = append(v.Inventory.Databases, sample.Database{OID: oid, Name: name, AllowConnect: true, Encoding: "UTF8"})
 		for n := range samples {
-			d := sample.DatabaseStat{At: at.Add(time.Duration(n) * 10 * time.Second), OID: oid, Backends: known(3), Epoch: at}
+			seen := at.Add(time.Duration(n) * 10 * time.Second)
+			d := sample.DatabaseStat{Planned: seen, At: seen, OID: oid, Backends: known(3), Instance: v.Identity.Instance()}
 			d.Counters[sample.XactCommit], d.Counters[sample.XactRollback] = known(int64(1000+n)), known(0)
-			if n > 0 {
-				d.Interval, d.Held, d.BackendSeconds = 10*time.Second, 10*time.Second, 30
-				d.CounterDeltas[sample.XactCommit] = known(1)
-			}
 			v.Databases = append(v.Databases, d)
 		}
 	}
-	if err := stats.Append(t.Context(), batch); err != nil {
+	if err := stats.Append(t.Context(), id, []*sample.Visit{v}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stats.CompactDatabases(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -508,12 +510,12 @@ func TestImportLater(t *testing.T) {
 			t.Errorf("%s: %+v of %+v, %v", name, counts, read, err)
 		}
 		const want = `
-select ts::text, datname, numbackends, xact_commit, case when n > 1 then 7 end, case when n % 4 = 1 then db_size end
+select ts::text, datname, numbackends, xact_commit, case when n % 4 = 1 then db_size end
   from (select distinct on (ts, datname) *, (row_number() over (partition by datname, numbackends <> 77 order by ts)) as n
           from (select distinct on (ts, datname) * from statistics where server_name = $1 and datname is not null order by ts, datname, id) f) x
  order by datname, ts`
 		const got = `
-select s.sampled_at::text, d.name, s.numbackends, s.xact_commit_total, s.xact_commit, z.size_bytes
+select s.sampled_at::text, d.name, s.numbackends, s.xact_commit, z.size_bytes
   from history.database_stat s
   join history.database d on d.server_id = s.server_id and d.oid = s.database_oid
   left join history.database_size z on z.server_id = s.server_id and z.sampled_at = s.sampled_at and z.database_oid = s.database_oid

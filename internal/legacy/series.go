@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/sample"
 )
 
@@ -15,9 +15,6 @@ import (
 const MountPoint = "data directory (imported)"
 
 const (
-	// maxHeld is how long a sample stands for what follows when the next one is
-	// late: the Python version took one every ten minutes.
-	maxHeld = time.Hour
 	// quietDisk is how long a file system in which nothing changed may go
 	// without a stored row, as with pgam's own.
 	quietDisk = 5 * time.Minute
@@ -52,32 +49,32 @@ func (c Counts) Skipped() int64 { return c.Duplicate + c.Own + c.NoDatabase + c.
 // goroutine at a time.
 type Series struct {
 	layout    Layout
-	plan      history.ImportPlan
+	plan      ingest.ImportPlan
 	now, own  int64 // microseconds; rows from them on are skipped
 	creations map[string]Creation
 	usedOIDs  map[uint32]string // by which name
 	databases map[string]*database
 	order     []*database
 	last      int64 // the last instant with a sample
-	disk      history.ImportedDisk
+	disk      ingest.ImportedDisk
 	diskKnown bool
 	counts    Counts
 }
 
 // database is one database so far.
 type database struct {
-	history.Database
+	ingest.ImportedDatabase
+
 	created int64 // microseconds; 0 unknown
 
-	at    int64 // of the newest sample
-	gone  int64 // the first instant without it since then; 0 none
-	epoch time.Time
-	backends, commits,
-	size sample.Int
+	at            int64 // of the newest sample
+	gone          int64 // the first instant without it since then; 0 none
+	epoch         time.Time
+	commits, size sample.Int
 }
 
-// NewSeries starts a server's history. Rows later than now are not believed.
-func NewSeries(layout Layout, plan history.ImportPlan, creations []Creation, now time.Time) *Series {
+// NewSeries starts a server's ingest. Rows later than now are not believed.
+func NewSeries(layout Layout, plan ingest.ImportPlan, creations []Creation, now time.Time) *Series {
 	s := &Series{
 		layout: layout, plan: plan, now: now.UnixMicro(), own: math.MaxInt64,
 		creations: make(map[string]Creation), usedOIDs: make(map[uint32]string), databases: make(map[string]*database),
@@ -109,9 +106,9 @@ func (s *Series) Until() time.Time {
 }
 
 // Add takes the next rows, in the order of time and all of an instant, and
-// gives what they are in pgam's history.
-func (s *Series) Add(rows []Row) history.ImportedChunk {
-	chunk := history.ImportedChunk{MountPoint: MountPoint}
+// gives what they are in pgam's ingest.
+func (s *Series) Add(rows []Row) ingest.ImportedChunk {
+	chunk := ingest.ImportedChunk{MountPoint: MountPoint}
 	known := len(s.order)
 	for len(rows) > 0 {
 		n := 1
@@ -129,21 +126,21 @@ func (s *Series) Add(rows []Row) history.ImportedChunk {
 
 // End gives all databases, as they are after the last row, and those that pgam
 // knows already with when they were created.
-func (s *Series) End() history.ImportedChunk {
-	var chunk history.ImportedChunk
+func (s *Series) End() ingest.ImportedChunk {
+	var chunk ingest.ImportedChunk
 	for _, d := range s.order {
 		chunk.Databases = append(chunk.Databases, s.state(d, true))
 	}
 	for _, d := range s.plan.Databases {
 		if c := s.creations[d.Name]; c.OID == d.OID && c.CreatedAt != nil && s.databases[d.Name] == nil {
-			chunk.Databases = append(chunk.Databases, history.Database{OID: d.OID, Name: d.Name, CreatedAt: c.CreatedAt})
+			chunk.Databases = append(chunk.Databases, ingest.ImportedDatabase{OID: d.OID, Name: d.Name, CreatedAt: c.CreatedAt})
 		}
 	}
 	return chunk
 }
 
 // instant takes the rows of one instant.
-func (s *Series) instant(rows []Row, chunk *history.ImportedChunk) {
+func (s *Series) instant(rows []Row, chunk *ingest.ImportedChunk) {
 	byID := func(a, b Row) int { return cmp.Compare(a.ID, b.ID) }
 	if !slices.IsSortedFunc(rows, byID) {
 		slices.SortFunc(rows, byID) // the first one that was written counts
@@ -205,25 +202,13 @@ func (s *Series) usable(r *Row) bool {
 }
 
 // sample makes a sample of a row, against the sample of its database before.
-func (s *Series) sample(r *Row) history.ImportedStat {
+func (s *Series) sample(r *Row) ingest.ImportedStat {
 	d := s.database(r.Database, r.At)
 	at := time.UnixMicro(r.At).UTC()
-	stat := history.ImportedStat{At: at, OID: d.OID, Backends: r.Backends, Commits: r.Commits}
-	before := time.Duration(r.At-d.at) * time.Microsecond
-	switch {
-	case d.at == 0,
-		d.commits.Known && r.Commits.Known && r.Commits.V < d.commits.V, // reset, or another database
-		d.at < d.created && d.created <= r.At:
+	stat := ingest.ImportedStat{At: at, OID: d.OID, Backends: r.Backends, Commits: r.Commits}
+	if d.at == 0 || d.at < d.created && d.created <= r.At || // another database
+		d.commits.Known && r.Commits.Known && r.Commits.V < d.commits.V { // reset, or another database
 		d.epoch = at
-	default:
-		stat.Interval = before
-		if d.backends.Known {
-			stat.Held = min(before, maxHeld)
-			stat.BackendSeconds = stat.Held.Seconds() * float64(d.backends.V)
-		}
-		if d.commits.Known && r.Commits.Known {
-			stat.CommitsDelta = sample.Int{V: r.Commits.V - d.commits.V, Known: true}
-		}
 	}
 	stat.Epoch = d.epoch
 	// June carries a size forward and marks those it measured; later versions
@@ -235,14 +220,14 @@ func (s *Series) sample(r *Row) history.ImportedStat {
 	if r.Size.Known && fresh {
 		stat.Size, d.size = r.Size, r.Size
 	}
-	d.at, d.gone, d.backends, d.commits = r.At, 0, r.Backends, r.Commits
+	d.at, d.gone, d.commits = r.At, 0, r.Commits
 	return stat
 }
 
 // diskOf takes the disk of an instant: every row of it has the same.
-func (s *Series) diskOf(rows []Row, chunk *history.ImportedChunk) {
+func (s *Series) diskOf(rows []Row, chunk *ingest.ImportedChunk) {
 	for i := range rows {
-		next := history.ImportedDisk{At: time.UnixMicro(rows[i].At).UTC(), Total: rows[i].DiskTotal, Free: rows[i].DiskFree}
+		next := ingest.ImportedDisk{At: time.UnixMicro(rows[i].At).UTC(), Total: rows[i].DiskTotal, Free: rows[i].DiskFree}
 		if !next.Free.Known && !next.Total.Known {
 			continue
 		}
@@ -265,7 +250,7 @@ func (s *Series) database(name string, at int64) *database {
 		return d
 	}
 	c := s.creations[name]
-	d := &database{Database: history.Database{
+	d := &database{ImportedDatabase: ingest.ImportedDatabase{
 		OID: s.oid(name, c.OID), Name: name, AllowConnect: true, CreatedAt: c.CreatedAt, FirstSeenAt: time.UnixMicro(at).UTC(),
 	}}
 	if c.CreatedAt != nil {
@@ -309,8 +294,8 @@ func (s *Series) oid(name string, noted uint32) uint32 {
 
 // state is what is to be written of a database. Its end is known only after
 // the last row.
-func (s *Series) state(d *database, atEnd bool) history.Database {
-	state := d.Database
+func (s *Series) state(d *database, atEnd bool) ingest.ImportedDatabase {
+	state := d.ImportedDatabase
 	state.LastSeenAt = time.UnixMicro(d.at).UTC()
 	if !atEnd {
 		return state
@@ -330,7 +315,7 @@ func (s *Series) state(d *database, atEnd bool) history.Database {
 
 // listed reports whether pgam itself has seen a database.
 func (s *Series) listed(d *database) bool {
-	return slices.ContainsFunc(s.plan.Databases, func(o history.Database) bool {
+	return slices.ContainsFunc(s.plan.Databases, func(o ingest.ImportedDatabase) bool {
 		return o.OID == d.OID && o.Name == d.Name && !o.LastSeenAt.Before(s.plan.ListedFirst)
 	})
 }

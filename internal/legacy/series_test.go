@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/sample"
 )
 
@@ -33,20 +33,20 @@ func numbered(rows ...Row) []Row {
 	return rows
 }
 
-// short writes a sample for people: minute, oid, connections, commits with what
-// was added, interval, epoch's minute, time and integral that count.
-func short(s history.ImportedStat) string {
+// short writes a sample for people: minute, oid, connections, commits, epoch's
+// minute, size.
+func short(s ingest.ImportedStat) string {
 	number := func(v sample.Int) string {
 		if !v.Known {
 			return "?"
 		}
 		return fmt.Sprint(v.V)
 	}
-	return fmt.Sprintf("%d: %d n=%s c=%s+%s i=%s e=%d h=%s bs=%g z=%s", int(s.At.Sub(day).Minutes()), s.OID, number(s.Backends), number(s.Commits),
-		number(s.CommitsDelta), s.Interval, int(s.Epoch.Sub(day).Minutes()), s.Held, s.BackendSeconds, number(s.Size))
+	return fmt.Sprintf("%d: %d n=%s c=%s e=%d z=%s", int(s.At.Sub(day).Minutes()), s.OID, number(s.Backends), number(s.Commits),
+		int(s.Epoch.Sub(day).Minutes()), number(s.Size))
 }
 
-func shorts(stats []history.ImportedStat) []string {
+func shorts(stats []ingest.ImportedStat) []string {
 	var out []string
 	for _, s := range stats {
 		out = append(out, short(s))
@@ -54,14 +54,14 @@ func shorts(stats []history.ImportedStat) []string {
 	return out
 }
 
-func newSeries(plan history.ImportPlan, creations ...Creation) *Series {
+func newSeries(plan ingest.ImportPlan, creations ...Creation) *Series {
 	return NewSeries(June, plan, creations, day.Add(1000*time.Minute))
 }
 
 func TestSeriesDeltas(t *testing.T) {
 	t.Parallel()
 	created := day.Add(55 * time.Minute)
-	s := newSeries(history.ImportPlan{}, Creation{Name: "a", OID: 16400, CreatedAt: &created})
+	s := newSeries(ingest.ImportPlan{}, Creation{Name: "a", OID: 16400, CreatedAt: &created})
 	unknown := row(30, "a", 2, 0)
 	unknown.Commits = sample.Int{}
 	idle := row(40, "a", 0, 150)
@@ -71,14 +71,14 @@ func TestSeriesDeltas(t *testing.T) {
 		row(200, "a", 3, 170),
 	))
 	want := []string{
-		"0: 16400 n=4 c=100+? i=0s e=0 h=0s bs=0 z=?",
-		"10: 16400 n=6 c=140+40 i=10m0s e=0 h=10m0s bs=2400 z=?",
-		"20: 16400 n=6 c=20+? i=0s e=20 h=0s bs=0 z=?", // the counter went back
-		"30: 16400 n=2 c=?+? i=10m0s e=20 h=10m0s bs=3600 z=?",
-		"40: 16400 n=? c=150+? i=10m0s e=20 h=10m0s bs=1200 z=?",
-		"50: 16400 n=1 c=160+10 i=10m0s e=20 h=0s bs=0 z=?", // nobody knows for how many
-		"60: 16400 n=1 c=170+? i=0s e=60 h=0s bs=0 z=?",     // created meanwhile
-		"200: 16400 n=3 c=170+0 i=2h20m0s e=60 h=1h0m0s bs=3600 z=?",
+		"0: 16400 n=4 c=100 e=0 z=?",
+		"10: 16400 n=6 c=140 e=0 z=?",
+		"20: 16400 n=6 c=20 e=20 z=?", // the counter went back
+		"30: 16400 n=2 c=? e=20 z=?",
+		"40: 16400 n=? c=150 e=20 z=?",
+		"50: 16400 n=1 c=160 e=20 z=?", // nobody knows for how many
+		"60: 16400 n=1 c=170 e=60 z=?", // created meanwhile
+		"200: 16400 n=3 c=170 e=60 z=?",
 	}
 	if diff := cmp.Diff(want, shorts(chunk.Stats)); diff != "" {
 		t.Error(diff)
@@ -90,7 +90,7 @@ func TestSeriesDeltas(t *testing.T) {
 
 func TestSeriesSkips(t *testing.T) {
 	t.Parallel()
-	s := newSeries(history.ImportPlan{OwnFirst: day.Add(100 * time.Minute), ListedFirst: day.Add(99 * time.Minute)})
+	s := newSeries(ingest.ImportPlan{OwnFirst: day.Add(100 * time.Minute), ListedFirst: day.Add(99 * time.Minute)})
 	negative := row(10, "b", -1, 5)
 	negative.Size, negative.Measured = known(-1), true
 	huge := row(10, "c", math.MaxInt32+1, -1)
@@ -105,8 +105,8 @@ func TestSeriesSkips(t *testing.T) {
 	}
 	chunk := s.Add(rows)
 	want := []string{
-		"10: 4294967295 n=1 c=1+? i=0s e=10 h=0s bs=0 z=?", "10: 4294967294 n=? c=5+? i=0s e=10 h=0s bs=0 z=?",
-		"20: 4294967295 n=3 c=3+2 i=10m0s e=10 h=10m0s bs=600 z=?",
+		"10: 4294967295 n=1 c=1 e=10 z=?", "10: 4294967294 n=? c=5 e=10 z=?",
+		"20: 4294967295 n=3 c=3 e=10 z=?",
 	}
 	if diff := cmp.Diff(want, shorts(chunk.Stats)); diff != "" {
 		t.Error(diff)
@@ -132,7 +132,7 @@ func TestSeriesSizes(t *testing.T) {
 		return numbered(sized(0, 5, false), sized(10, 5, true), sized(20, 5, false), sized(30, 5, true), unsized, sized(50, 6, false))
 	}
 	sizes := func(layout Layout) (at []int) {
-		for _, s := range NewSeries(layout, history.ImportPlan{}, nil, day.Add(time.Hour)).Add(rows()).Stats {
+		for _, s := range NewSeries(layout, ingest.ImportPlan{}, nil, day.Add(time.Hour)).Add(rows()).Stats {
 			if s.Size.Known {
 				at = append(at, int(s.At.Sub(day).Minutes()))
 			}
@@ -155,7 +155,7 @@ func TestSeriesDisks(t *testing.T) {
 		return r
 	}
 	none := row(3, "a", 1, 1)
-	chunk := newSeries(history.ImportPlan{}).Add(numbered(
+	chunk := newSeries(ingest.ImportPlan{}).Add(numbered(
 		row(0, "a", 1, 1), disk(0, "b", 10, 100), disk(0, "c", 11, 100), disk(1, "a", 10, 100), disk(2, "a", 9, 100), none, disk(4, "a", 9, 100),
 		disk(7, "a", 9, 100), disk(8, "a", -1, 100), disk(9, "", 1, 100)))
 	var got []string
@@ -170,7 +170,7 @@ func TestSeriesDisks(t *testing.T) {
 func TestSeriesDatabases(t *testing.T) {
 	t.Parallel()
 	created, other := day.Add(-time.Hour), day.Add(-2*time.Hour)
-	s := newSeries(history.ImportPlan{}, Creation{Name: "a", OID: 5, CreatedAt: &created}, Creation{Name: "c", OID: 5, CreatedAt: &other})
+	s := newSeries(ingest.ImportPlan{}, Creation{Name: "a", OID: 5, CreatedAt: &created}, Creation{Name: "c", OID: 5, CreatedAt: &other})
 	if names := s.Add(numbered(row(0, "a", 1, 1), row(0, "b", 1, 1))).Databases; len(names) != 2 || names[1].Name != "b" {
 		t.Errorf("the first chunk brings %v", names)
 	}
@@ -182,7 +182,7 @@ func TestSeriesDatabases(t *testing.T) {
 	}
 	gone := day.Add(90 * time.Minute)
 	minute := func(n int) time.Time { return day.Add(time.Duration(n) * time.Minute) }
-	want := []history.Database{
+	want := []ingest.ImportedDatabase{
 		// They are gone for ten minutes only, which says nothing.
 		{OID: 5, Name: "a", AllowConnect: true, CreatedAt: &created, FirstSeenAt: minute(0), LastSeenAt: minute(20)},
 		{OID: lastOID, Name: "b", AllowConnect: true, FirstSeenAt: minute(0), LastSeenAt: minute(100)},
@@ -202,13 +202,13 @@ func TestSeriesDatabases(t *testing.T) {
 func TestSeriesOIDs(t *testing.T) {
 	t.Parallel()
 	listed := day.Add(500 * time.Minute)
-	seen := func(oid uint32, name string, first int) history.Database {
-		return history.Database{OID: oid, Name: name, FirstSeenAt: day.Add(time.Duration(first) * time.Minute), LastSeenAt: listed.Add(time.Hour)}
+	seen := func(oid uint32, name string, first int) ingest.ImportedDatabase {
+		return ingest.ImportedDatabase{OID: oid, Name: name, FirstSeenAt: day.Add(time.Duration(first) * time.Minute), LastSeenAt: listed.Add(time.Hour)}
 	}
 	created := day.Add(-time.Hour)
-	plan := history.ImportPlan{
+	plan := ingest.ImportPlan{
 		OwnFirst: listed, ListedFirst: listed,
-		Databases: []history.Database{
+		Databases: []ingest.ImportedDatabase{
 			seen(30, "imported", 0), seen(1, "noted", 501), seen(2, "by name", 502), seen(3, "by name", 600), seen(4, "somebody", 501),
 			seen(31, "imported", 502), seen(6, "no rows", 501), seen(lastOID, "top", 501),
 		},
@@ -240,7 +240,7 @@ func TestSeriesOIDs(t *testing.T) {
 func TestSeriesRefusesImpossibleCreations(t *testing.T) {
 	t.Parallel()
 	never, later := time.Unix(0, 0), day.Add(2000*time.Minute)
-	s := newSeries(history.ImportPlan{}, Creation{Name: "a", OID: 1, CreatedAt: &never}, Creation{Name: "b", OID: 2, CreatedAt: &later})
+	s := newSeries(ingest.ImportPlan{}, Creation{Name: "a", OID: 1, CreatedAt: &never}, Creation{Name: "b", OID: 2, CreatedAt: &later})
 	s.Add(numbered(row(0, "a", 1, 1), row(0, "b", 1, 1)))
 	for _, d := range s.End().Databases {
 		if d.CreatedAt != nil || d.OID > 2 {

@@ -77,7 +77,7 @@ func (d *Delta) Within(a, b time.Time) Delta {
 	before, until := d.passed(a), d.passed(b)
 	for i, c := range d.Counters {
 		n := float64(c.V)
-		part.Counters[i] = Int{int64(math.Round(n*until) - math.Round(n*before)), c.Known}
+		part.Counters[i] = Int{int64(math.RoundToEven(n*until) - math.RoundToEven(n*before)), c.Known}
 	}
 	for i, t := range d.Timers {
 		part.Timers[i] = Float{t.V * (until - before), t.Known}

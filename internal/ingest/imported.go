@@ -1,13 +1,14 @@
-package history
+package ingest
 
 import (
 	"time"
 
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
 )
 
 // ImportSource marks file systems that another program looked at.
-const ImportSource = "import"
+const ImportSource target.DiskSource = "import"
 
 // ImportPlan is what an import must know of the history of a server that is
 // there already.
@@ -19,23 +20,29 @@ type ImportPlan struct {
 	ListedFirst time.Time
 	// Databases are those with a history, in the order in which they were first
 	// seen.
-	Databases []Database
+	Databases []ImportedDatabase
 }
 
-// ImportedStat is a sample of a database that another program took. Commits is
-// the counter, CommitsDelta what was added since the sample before.
-type ImportedStat struct {
-	At           time.Time
+// ImportedDatabase is a row of a server's inventory.
+type ImportedDatabase struct {
 	OID          uint32
-	Backends     sample.Int
-	Commits      sample.Int
-	CommitsDelta sample.Int
-	// Epoch, Interval, Held and BackendSeconds are as in sample.DatabaseStat;
-	// only the bound of Held is another.
-	Epoch          time.Time
-	Interval       time.Duration
-	Held           time.Duration
-	BackendSeconds float64
+	Name         string
+	IsTemplate   bool
+	AllowConnect bool
+	CreatedAt    *time.Time // nil: it is not known
+	FirstSeenAt  time.Time
+	LastSeenAt   time.Time
+	DroppedAt    *time.Time // nil: it is there
+}
+
+// ImportedStat is a sample of a database that another program took.
+type ImportedStat struct {
+	At       time.Time
+	OID      uint32
+	Backends sample.Int
+	Commits  sample.Int // since Epoch, or before
+	// Epoch is the instant of the first sample that the commits go on from.
+	Epoch time.Time
 	// Size is known where it was measured at this instant.
 	Size sample.Int
 }
@@ -53,7 +60,7 @@ type ImportedDisk struct {
 // FirstSeenAt zero, only tells a known database when it was created. Disks are
 // of one file system, MountPoint.
 type ImportedChunk struct {
-	Databases  []Database
+	Databases  []ImportedDatabase
 	Stats      []ImportedStat
 	MountPoint string
 	Disks      []ImportedDisk
