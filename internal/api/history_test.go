@@ -58,13 +58,19 @@ insert into history.activity_minute (server_id, minute, first_planned_ms, last_p
        ticks_degraded, ticks_failed, ticks_skipped, ticks_missing, first_seen_ms, last_seen_ms, longest_gap_ms,
        samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
 select %[1]d, m, 200, 59200, 1000, 1000, 60, 0, 0, 0, 0, 200, 59200, 1000, 60 + l, 60, l, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 + l / 60
-  from generate_series(timestamptz '2024-11-22 11:00Z', '2024-11-22 12:49Z', interval '1 minute') m,
+  from generate_series(timestamptz '2024-11-22 11:00Z', '2024-11-22 12:50Z', interval '1 minute') m,
        lateral (select case when m >= '2024-11-22 12:30Z' then 60 else 0 end as l) x
  where m < '2024-11-22 12:00Z' or m >= '2024-11-22 12:10Z';
-insert into history.database (server_id, oid, name, is_template, allow_connect, encoding, created_at, first_seen_at, last_seen_at, dropped_at) values
-  (%[1]d, 100, 'shop', false, true, 'UTF8', null, '2024-11-22 11:00Z', '2024-11-22 13:00Z', null),
-  (%[1]d, 101, 'a/b?', false, true, 'UTF8', '2024-11-22 12:10Z', '2024-11-22 12:10Z', '2024-11-22 13:00Z', null),
-  (%[1]d, 102, 'old', false, true, 'UTF8', null, '2024-11-22 11:00Z', '2024-11-22 12:19Z', '2024-11-22 12:20Z')`, id))
+insert into history.activity_total (server_id, step_seconds, bucket, first_planned_ms, last_planned_ms, first_cadence_ms, cadence_ms, ticks_ok,
+       ticks_degraded, ticks_failed, ticks_skipped, ticks_missing, first_seen_ms, last_seen_ms, longest_gap_ms,
+       samples, cpu, lock, lwlock, io, ipc, client, timeout, buffer, extension, other, idle_in_transaction, max_sessions)
+select %[1]d, s, date_bin(s * interval '1 second', minute, timestamptz 'epoch') b, min(o), max(o + 59000), 1000, 1000, sum(ticks_ok), 0, 0, 0,
+       max(case when b >= '2024-11-22 12:00Z' or s = 86400 then 600 else 0 end), min(o), max(o + 59000), 1000, sum(samples), sum(cpu), sum(lock),
+       0, 0, 0, 0, 0, 0, 0, 0, 0, max(max_sessions)
+  from history.activity_minute, (values (3600), (86400)) v (s),
+       lateral (select date_bin(s * interval '1 second', minute, timestamptz 'epoch') b) x,
+       lateral (select (extract(epoch from minute - b) * 1000 + 200)::integer as o) y
+ group by 1, 2, 3`, id))
 	a.seedTicks(target.ID(id))
 	a.seedDatabases(target.ID(id))
 	if err := a.live.Refresh(t.Context()); err != nil {
@@ -104,7 +110,7 @@ func (a *site) seedTicks(id target.ID) {
 		if i >= 5 && i < 15 {
 			waiter := of(other, lock, waits)
 			waiter.Blocked, waiter.Blocker = true, one
-			tick.Sessions = append(tick.Sessions, waiter)
+			tick.Sessions, tick.Edges = append(tick.Sessions, waiter), []sample.Edge{{Blocked: other, Blocker: one}}
 		}
 		visits = append(visits, &sample.Visit{Server: id, Tick: tick})
 	}
@@ -144,6 +150,26 @@ func (a *site) seedDatabases(id target.ID) {
 			v.Databases = append(v.Databases, d)
 		}
 		visits = append(visits, v)
+	}
+	last := time.Time{}
+	for _, list := range []struct {
+		clock string
+		oids  []uint32
+	}{{"11:00:00", []uint32{100, 102}}, {"12:10:00", []uint32{100, 101, 102}}, {"12:19:00", []uint32{100, 101, 102}}, {"12:20:00", []uint32{100, 101}}, {"13:00:00", []uint32{100, 101}}} {
+		found := &sample.Inventory{At: at(list.clock), Since: last}
+		for _, oid := range list.oids {
+			found.Databases = append(found.Databases, sample.Database{
+				OID: oid, Name: map[uint32]string{100: "shop", 101: "a/b?", 102: "old"}[oid], AllowConnect: true, Encoding: "UTF8",
+			})
+		}
+		v := &sample.Visit{Server: id, Inventory: found}
+		switch list.clock {
+		case "12:10:00":
+			v.Events = []sample.Event{{At: found.At, Kind: sample.EventDatabaseCreated, Subject: "a/b?"}}
+		case "12:20:00":
+			v.Events = []sample.Event{{At: found.At, Kind: sample.EventDatabaseDropped, Subject: "old"}}
+		}
+		visits, last = append(visits, v), found.At
 	}
 	for clock, free := range map[string]int64{"12:00:00": 500, "12:20:00": 100, "12:40:00": 300} {
 		visits = append(visits, &sample.Visit{Server: id, Disks: &sample.Disks{At: at(clock), Source: target.DiskSSH, FileSystems: []sample.FileSystem{

@@ -29,7 +29,6 @@ func seedEvents(a *site) {
 		{Server: id, Events: []sample.Event{
 			{At: at(0), Kind: sample.EventRestart, Detail: "the postmaster started at 11:59:58"},
 			{At: at(1), Kind: sample.EventSetting, Subject: "work_mem", Old: "4MB", New: "64MB"},
-			{At: at(20), Kind: sample.EventDatabaseDropped, Subject: "old"},
 		}, Settings: &sample.Settings{At: at(0), Set: []sample.Setting{{Name: "max_connections", Value: "100"}}}},
 	}), a.write.Append(a.t.Context(), sample.TheMonitor, []*sample.Visit{
 		{Server: sample.TheMonitor, Events: []sample.Event{{At: at(2), Kind: sample.EventCollectorStarted}}},
@@ -72,7 +71,7 @@ func TestIncidentRoutes(t *testing.T) {
 			next = one + "/history/events?limit=1&cursor=" + c
 		}
 	}
-	if got := strings.Join(kinds, " "); got != "database_dropped collector_started setting restart" {
+	if got := strings.Join(kinds, " "); got != "database_dropped database_created collector_started setting restart" {
 		t.Errorf("pages gave %s", got)
 	}
 	var pids []float64

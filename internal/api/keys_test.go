@@ -9,9 +9,7 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/pgtest"
-	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sshtest"
-	"github.com/pgam/pgam/internal/target"
 )
 
 const keys = "/api/v1/ssh-keys"

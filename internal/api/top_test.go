@@ -79,7 +79,7 @@ func TestActivityByDimensionRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, detail := range map[string]string{
-		v1 + "/activity?from=2024-10-31T00:00:00Z&to=2024-11-02T00:00:00Z&step=5m": "sums by minute since 2024-11-01T00:00:00Z, by hour since 2024-01-01T00:00:00Z",
+		v1 + "/activity?from=2024-10-31T00:00:00Z&to=2024-11-02T00:00:00Z&step=5m": "sums by minute since 2024-11-01T00:00:00Z, by ten minutes since 2024-11-01T00:00:00Z, by hour since 2024-01-01T00:00:00Z",
 		v1 + "/activity?from=2024-11-20T23:00:00Z&to=2024-11-21T01:00:00Z&step=5s": "single ticks since 2024-11-21T00:00:00Z",
 		v1 + "/activity?from=2023-12-31T00:00:00Z&to=2024-11-21T01:00:00Z&step=1d": "by day since 2024-01-01T00:00:00Z",
 		v1 + "/top?from=2023-12-31T00:00:00Z&to=2024-01-02T00:00:00Z&by=query":     "by day since 2024-01-01T00:00:00Z",

@@ -57,7 +57,7 @@ type activitySeries struct {
 	From        time.Time    `json:"from" doc:"As answered: whole minutes, unless the step is shorter; wider where nothing finer is kept."`
 	To          time.Time    `json:"to"`
 	StepSeconds int64        `json:"step_seconds"`
-	Grain       string       `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
+	Grain       string       `json:"grain" enum:"tick,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones."`
 	GroupBy     string       `json:"group_by,omitempty" doc:"Not there where it is wait_class."`
 	Times       []time.Time  `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 	Sessions    *classSeries `json:"average_active_sessions,omitempty" doc:"Grouped by wait class: one element a bucket; null: no tick was answered."`

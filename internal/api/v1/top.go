@@ -48,7 +48,7 @@ type otherRow struct {
 type TopPart struct {
 	From     time.Time   `json:"from" doc:"As answered: wider than asked where nothing finer is kept."`
 	To       time.Time   `json:"to"`
-	Grain    string      `json:"grain" enum:"window,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from."`
+	Grain    string      `json:"grain" enum:"tick,minute,10minute,hour,day" doc:"The coarsest sums that the answer was made from."`
 	Ticks    int64       `json:"answered_ticks"`
 	Samples  int64       `json:"samples" doc:"Session samples that fit."`
 	Average  *float64    `json:"average_active_sessions" doc:"Null: no tick was answered."`
