@@ -200,7 +200,7 @@ func (f *flusher) drain(ctx context.Context) error {
 	f.forget()
 	err := f.flush(ctx, f.now(), true)
 	if err == nil {
-		err = f.behind()
+		err = f.behind(true)
 	}
 	if err != nil {
 		if ctx.Err() == nil {

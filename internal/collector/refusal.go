@@ -148,10 +148,10 @@ func (f *flusher) suspect(q *queue, why Refusal, err error, n int) {
 func (f *flusher) postpone(q *queue, pieces []piece, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if q.turns++; q.turns >= busyTurns {
-		q.suspect, f.last = true, err
-	}
-	f.leave(q, pieces, q.turns >= busyTurns)
+	q.turns++
+	long := q.turns >= busyTurns
+	q.suspect, f.last = q.suspect || long, err
+	f.leave(q, pieces, long)
 }
 
 // leavesAll leaves pieces of a server of which some were refused just now.
@@ -166,7 +166,7 @@ func (f *flusher) leavesAll(q *queue, pieces []piece) bool {
 
 // leave leaves pieces in the journal, to be loaded again later. The lock is held.
 func (f *flusher) leave(q *queue, pieces []piece, failing bool) {
-	q.trials.leave(f.now(), failing)
+	q.leave(f.now(), failing)
 	for i := range pieces {
 		f.held -= pieces[i].bytes
 		if rec := f.records[pieces[i].seq]; rec != nil {
@@ -242,11 +242,12 @@ func (c *Collector) offerNames() {
 }
 
 // behind says why something that failed waits in the journal, nil if nothing does.
-func (f *flusher) behind() error {
+// At the end, what is left to the next flush counts too.
+func (f *flusher) behind(end bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, q := range f.queues {
-		if q.waits || q.busy && q.suspect {
+		if q.waits || q.busy && q.suspect || end && q.left {
 			return f.last
 		}
 	}
@@ -256,7 +257,7 @@ func (f *flusher) behind() error {
 // verdict tells what is left in the journal. Where nothing was taken for a while it
 // is an error.
 func (f *flusher) verdict(now time.Time) error {
-	err := f.behind()
+	err := f.behind(false)
 	f.mu.Lock()
 	if f.tookAt.IsZero() {
 		f.tookAt = now
