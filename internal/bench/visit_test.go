@@ -107,10 +107,10 @@ func BenchmarkVisit(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer conn.Close()
-			dict := sample.NewDictionary(sample.NextIDs{})
+			dict := sample.NewDictionary(sample.NewHash([16]byte{1}))
 			visit := func() {
 				now := time.Now().UTC()
-				v := sample.Visit{Tick: &sample.Tick{Planned: now, Window: now.Truncate(15 * time.Second), Cadence: time.Second}}
+				v := sample.Visit{Tick: &sample.Tick{Planned: now, Cadence: time.Second}}
 				if err := conn.Visit(b.Context(), sample.Ask{}, dict, &v); err != nil || v.Tick.Outcome != sample.OK {
 					b.Fatalf("outcome %s: %v", v.Tick.Outcome, err)
 				}
