@@ -17,7 +17,7 @@ func queueEvents(b *pgx.Batch, server target.ID, v *sample.Visit) {
 			"in_recovery": false, "version_num": int32(0), "version": "", "system_identifier": int64(0),
 		}
 		switch e.Kind {
-		case sample.EventDatabaseCreated, sample.EventDatabaseRenamed:
+		case sample.EventDatabaseCreated, sample.EventDatabaseRenamed, sample.EventDatabaseDropped:
 			if v.Inventory != nil {
 				args["oid"] = oidOf(v.Inventory, e.Subject)
 			}

@@ -14,5 +14,5 @@ on conflict (server_id, oid, name) do update
        allow_connect = excluded.allow_connect,
        encoding = excluded.encoding,
        last_seen_at = excluded.last_seen_at,
-       dropped_at = null
+       dropped_at = case when d.dropped_at > excluded.last_seen_at then d.dropped_at end
  where d.last_seen_at < excluded.last_seen_at

@@ -8,10 +8,10 @@ select @server_id, @at, @kind, @subject, @old, @new, @detail
  where case
        when @kind in ('database_created', 'database_renamed') then not exists (
             select from history.database d
-             where d.server_id = @server_id and d.oid = @oid and d.name = @subject and (d.dropped_at is null or d.last_seen_at >= @seen_at))
+             where d.server_id = @server_id and d.oid = @oid and d.name = @subject and (d.dropped_at is null or d.dropped_at >= @seen_at))
        when @kind = 'database_dropped' then exists (
             select from history.database d
-             where d.server_id = @server_id and d.name = @subject and d.dropped_at is null and d.last_seen_at < @seen_at)
+             where d.server_id = @server_id and d.oid <> @oid and d.name = @subject and d.dropped_at is null and d.last_seen_at < @seen_at)
             or not exists (
             select from history.database d
              where d.server_id = @server_id and d.name = @subject)
