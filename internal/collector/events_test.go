@@ -50,7 +50,7 @@ func TestEventsOfTheCollector(t *testing.T) {
 		if got := w.history.tell(sample.TheMonitor); len(got) != 6 || got[5] != long {
 			w.t.Fatalf("events %q", got)
 		}
-		// Without a stop: from the last window that was written.
+		// Without a stop: from the last tick that was written.
 		w.pass(20 * time.Second)
 		w.kill()
 		w.pass(5 * time.Second)

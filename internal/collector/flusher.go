@@ -143,7 +143,7 @@ func (f *flusher) start(ctx context.Context) {
 
 // turn lets go of what was written, and flushes if it is time to.
 func (f *flusher) turn(ctx context.Context, now time.Time) {
-	err := f.settleUp(now)
+	err := f.release(now)
 	if err == nil && !now.Before(f.nextFlush) && !now.Before(f.retryAt) {
 		slot := now.Truncate(sample.SlotLength)
 		if f.nextFlush = slot.Add(settle); !now.Before(f.nextFlush) {
@@ -214,11 +214,12 @@ func (f *flusher) drain(ctx context.Context) error {
 // flush loads the journal, a chunk at a time, and has written what is of slots that
 // are over; all of it, and waits for that, when all is set.
 func (f *flusher) flush(ctx context.Context, now time.Time, all bool) error {
+	begun, at := time.Now(), now
 	_ = f.journal.Sync() // the schedule's own says so if it fails
 	if f.timeToRetry(now) {
 		f.seq = 0 // what was left is loaded again, and nothing else: see load
 	}
-	for {
+	for ; ; now = at.Add(time.Since(begun)) { // a backlog takes its time
 		records, err := f.journal.Next(f.seq, chunkBytes)
 		if err != nil {
 			return err
@@ -234,7 +235,7 @@ func (f *flusher) flush(ctx context.Context, now time.Time, all bool) error {
 			return nil
 		}
 		f.wait(ctx, all)
-		if err := f.settleUp(now); err != nil || len(records) == 0 {
+		if err := f.release(now); err != nil || len(records) == 0 {
 			return err
 		}
 	}
@@ -362,9 +363,9 @@ func (f *flusher) gone() {
 	}
 }
 
-// settleUp lets the records go of which nothing is left to write, and says why
+// release lets the records go of which nothing is left to write, and says why
 // nothing more is tried, if that is so.
-func (f *flusher) settleUp(now time.Time) error {
+func (f *flusher) release(now time.Time) error {
 	f.mu.Lock()
 	if f.replaced {
 		err := f.stopped

@@ -63,7 +63,7 @@ func TestARefusingHistoryLosesNothing(t *testing.T) {
 }
 
 // TestAPartThatIsNotTakenWaitsAlone: where the history takes everything but one
-// server's windows, and nobody knows why, these wait in the journal, and nothing
+// server's visits, and nobody knows why, these wait in the journal, and nothing
 // else does.
 func TestAPartThatIsNotTakenWaitsAlone(t *testing.T) {
 	t.Parallel()
@@ -131,7 +131,7 @@ func TestAPartThatIsNotTakenWaitsAlone(t *testing.T) {
 	}
 }
 
-// TestAChunkThatMissesItsLimitIsHalved: a history that takes three seconds a window
+// TestAChunkThatMissesItsLimitIsHalved: a history that takes three seconds a tick
 // gets all of them, although no chunk of an outage can be written at once.
 func TestAChunkThatMissesItsLimitIsHalved(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -69,8 +69,7 @@ func TestEveryTickHasOneOutcome(t *testing.T) {
 }
 
 // TestStall takes a server off the schedule for longer than a slot, as a
-// machine that is suspended does: the ticks are written down afterwards, and
-// windows wait for them.
+// machine that is suspended does: the ticks are written down afterwards.
 func TestStall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.start()
@@ -145,8 +144,8 @@ func TestPhases(t *testing.T) {
 			t.Errorf("second %d has %d of %d servers", i, got, n)
 		}
 	}
-	// These stay as they are over releases: windows of all servers at the same
-	// instants is what a change costs.
+	// These stay as they are over releases: visits of all servers at other
+	// instants are what a change costs.
 	for id, want := range map[target.ID]uint64{1: 0x34e9f27a2a0e313f, 2: 0x5b0f07cd2a4c6e21, 1 << 40: 0x8f5261a67a24ed98} {
 		if got := phaseOf(id); got != want {
 			t.Errorf("phase of %d is %#x, want %#x", id, got, want)
