@@ -450,13 +450,9 @@ func (f *flusher) together(ctx context.Context, q *queue, pieces []piece) {
 		f.took(q, pieces, time.Since(begun))
 		return
 	}
-	why := f.history.Explain(err)
+	why, over := f.judge(ctx, q, pieces, err)
 	switch {
-	case ctx.Err() != nil || why.Fault == Away || why.Fault == Replaced:
-		f.stopAll(err, why)
-		return
-	case why.Fault == Busy:
-		f.postpone(q, pieces, err)
+	case over:
 		return
 	case len(pieces) == 1:
 		f.alone(ctx, q, pieces, why, err)
@@ -489,7 +485,7 @@ func (f *flusher) append(ctx context.Context, q *queue, pieces []piece) error {
 	stopped := f.stopped
 	f.mu.Unlock()
 	if stopped != nil {
-		return stopped
+		return errStopped
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, flushTimeout, errFlushDeadline)
 	defer cancel()

@@ -62,6 +62,7 @@ const (
 
 var (
 	errFlushDeadline = fmt.Errorf("write history: deadline %s", flushTimeout)
+	errStopped       = errors.New("nothing more is tried for now")
 	errAhead         = fmt.Errorf("ticks are planned more than %s ahead of the clock, which was wrong then or is now: they wait for it", maxAhead)
 )
 
@@ -130,6 +131,23 @@ func (f *flusher) stopAll(err error, why Refusal) {
 	}
 }
 
+// judge says what an error is about, and whether that was all with the pieces for
+// now: the history takes nothing, or the server is busy.
+func (f *flusher) judge(ctx context.Context, q *queue, pieces []piece, err error) (why Refusal, over bool) {
+	if errors.Is(err, errStopped) {
+		return why, true
+	}
+	switch why = f.history.Explain(err); {
+	case ctx.Err() != nil || why.Fault == Away || why.Fault == Replaced:
+		f.stopAll(err, why)
+	case why.Fault == Busy:
+		f.postpone(q, pieces, err)
+	default:
+		return why, false
+	}
+	return why, true
+}
+
 // suspect notes that n pieces of a server failed together.
 func (f *flusher) suspect(q *queue, why Refusal, err error, n int) {
 	if why.Fault == Invalid {
@@ -183,12 +201,8 @@ func (f *flusher) alone(ctx context.Context, q *queue, one []piece, why Refusal,
 			f.took(q, one, 0)
 			return
 		}
-		if why = f.history.Explain(err); ctx.Err() != nil || why.Fault == Away || why.Fault == Replaced {
-			f.stopAll(err, why)
-			return
-		}
-		if why.Fault == Busy {
-			f.postpone(q, one, err)
+		var over bool
+		if why, over = f.judge(ctx, q, one, err); over {
 			return
 		}
 	}
