@@ -13,7 +13,7 @@ import (
 // Activity is sessions by wait class over time: one element a bucket in every
 // series.
 type Activity struct {
-	Plan ActivityPlan
+	Plan Plan
 	// Times are the starts of the buckets, aligned to the Unix epoch.
 	Times []time.Time
 	// Samples are session samples by class; divide by Answered for the average
@@ -41,7 +41,7 @@ type ActivityQuestion struct {
 // ActivityBy is sessions by one dimension over time: one element a bucket in
 // every series.
 type ActivityBy struct {
-	Plan ActivityPlan
+	Plan Plan
 	By   Dimension
 	// Times are the starts of the buckets, aligned to the Unix epoch.
 	Times []time.Time
@@ -71,7 +71,7 @@ func (q ActivityQuestion) Complete() (ActivityQuestion, error) {
 }
 
 // ActivityByWaitClass gives the sessions of a server by wait class as planned.
-func (r *Reader) ActivityByWaitClass(ctx context.Context, t target.Target, plan ActivityPlan) (Activity, error) {
+func (r *Reader) ActivityByWaitClass(ctx context.Context, t target.Target, plan Plan) (Activity, error) {
 	kept, err := r.kept(ctx, t, ByWaitClass, nil)
 	if err != nil {
 		return Activity{}, fmt.Errorf("read activity: %w", statsdb.Classify(err))
@@ -86,7 +86,7 @@ func (r *Reader) ActivityByWaitClass(ctx context.Context, t target.Target, plan 
 // activity gives wait classes, and what is known beside them, by bucket.
 func (s *sums) activity() Activity {
 	n := s.plan.Buckets()
-	a := Activity{Plan: s.plan, Times: startsOf(s.plan.Range, s.plan.Step), Answered: make([]int64, n), MaxSessions: make([]int32, n), Coverage: s.coverage()}
+	a := Activity{Plan: s.plan, Times: s.plan.Times(), Answered: make([]int64, n), MaxSessions: make([]int32, n), Coverage: s.coverage()}
 	for class := range a.Samples {
 		a.Samples[class] = make([]int64, n)
 	}

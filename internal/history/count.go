@@ -21,7 +21,7 @@ type counting struct {
 	server target.ID
 	by     Dimension
 	filter Filter
-	plan   ActivityPlan
+	plan   Plan
 
 	waits    map[sample.Key]waitKey
 	queries  map[sample.Key]bool         // that the filter leaves; nil: all
@@ -106,7 +106,7 @@ func stored(d Dimension) sample.Dimension {
 }
 
 // count counts as planned, and names those keys that are shown.
-func (r *Reader) count(ctx context.Context, t target.Target, by Dimension, f Filter, plan ActivityPlan, kept Kept, limit int) (*counting, error) {
+func (r *Reader) count(ctx context.Context, t target.Target, by Dimension, f Filter, plan Plan, kept Kept, limit int) (*counting, error) {
 	n := 1
 	if plan.Step > 0 {
 		n = plan.Buckets()

@@ -127,7 +127,7 @@ func shop(t *testing.T) *watching {
 	return w
 }
 
-func seriesPlan(t *testing.T, from, to time.Time, step time.Duration) SeriesPlan {
+func seriesPlan(t *testing.T, from, to time.Time, step time.Duration) Plan {
 	t.Helper()
 	plan, err := PlanSeries(Range{from, to}, step)
 	if err != nil {
@@ -147,8 +147,8 @@ func testDatabaseRates(t *testing.T, s *stats, state string) {
 	near := func(got, want float64) bool { return math.Abs(got-want) < 0.01*want+1e-9 }
 	for _, tt := range []struct {
 		step  time.Duration
-		grain SeriesGrain
-	}{{10 * time.Second, SeriesSample}, {time.Minute, SeriesSample}, {15 * time.Minute, SeriesSample}, {time.Hour, SeriesHour}} {
+		grain Grain
+	}{{10 * time.Second, GrainSample}, {time.Minute, GrainSample}, {15 * time.Minute, GrainSample}, {time.Hour, GrainHour}} {
 		// The second hour: it begins and ends amid what quiet was sampled for.
 		got, err := s.DatabaseRates(t.Context(), s.server, seriesPlan(t, noon.Add(time.Hour), noon.Add(2*time.Hour), tt.step))
 		if err != nil {
@@ -592,7 +592,7 @@ func TestGoneIsRefused(t *testing.T) {
 		t.Log(err) // of tables that have a partition for all times
 	}
 	ancient := Range{noon.AddDate(-9, 0, 0), noon.AddDate(-9, 0, 1)}
-	hours, rows := SeriesPlan{ancient, time.Hour, SeriesHour}, SeriesPlan{ancient, time.Minute, SeriesSample}
+	hours, rows := Plan{Range: ancient, Step: time.Hour, Grain: GrainHour}, Plan{Range: ancient, Step: time.Minute, Grain: GrainSample}
 	ask := map[string]func(target.Target) error{
 		"events": func(of target.Target) error {
 			_, err := s.Events(t.Context(), of, EventQuestion{Range: ancient, Limit: 1})

@@ -9,9 +9,10 @@ import (
 // Grain says which sums an answer came from.
 type Grain string
 
-// The grains of activity.
+// The grains.
 const (
-	GrainTick       Grain = "tick" // every tick
+	GrainTick       Grain = "tick"   // every tick
+	GrainSample     Grain = "sample" // of databases: what the collector stored
 	GrainMinute     Grain = "minute"
 	GrainTenMinutes Grain = "10minute"
 	GrainHour       Grain = "hour"
@@ -64,18 +65,28 @@ func grains(d Dimension, f Filter) (list []Grain) {
 	return list
 }
 
-// ActivityPlan says how a question about activity is answered.
-type ActivityPlan struct {
-	// Range is what was asked for, widened to whole minutes where the step is a
-	// minute or more, and to what is still kept at its ends.
+// Plan says how a question is answered.
+type Plan struct {
+	// Range is what was asked for, widened to whole minutes or sums where the step
+	// is longer, and to what is still kept at its ends.
 	Range Range
 	// Step is the width of a bucket; zero for a question without buckets.
 	Step time.Duration
 	// Grain is the coarsest that serves, in an answer the coarsest that served.
 	// Grains are all that may, the coarsest first: the finer ones for the ends of
-	// the range and what is not summed up yet.
+	// the range and what is not compacted; nil where one grain answers.
 	Grain  Grain
 	Grains []Grain
+}
+
+// stepFor gives the finest of some steps that fits and gives at most 720 buckets.
+func stepFor(r Range, steps []time.Duration, fits func(step time.Duration) bool) (step time.Duration) {
+	for _, step = range steps {
+		if r.Length() <= 720*step && fits(step) {
+			break
+		}
+	}
+	return step
 }
 
 // steps are what is chosen from when no step was asked for.
@@ -85,14 +96,14 @@ var steps = []time.Duration{ //nolint:gochecknoglobals // constant table
 }
 
 // PlanActivity is Plan for wait classes, of all that may be kept.
-func PlanActivity(r Range, step time.Duration) (ActivityPlan, error) {
+func PlanActivity(r Range, step time.Duration) (Plan, error) {
 	return ActivityQuestion{Range: r, Step: step, By: ByWaitClass}.Plan(nil)
 }
 
 // Plan chooses grain and step. A step of zero takes the finest that gives at
 // most 720 buckets. Steps are whole seconds; from a minute on they are whole
 // minutes. The error wraps ErrInvalid or ErrGone and says what to ask instead.
-func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
+func (q ActivityQuestion) Plan(kept Kept) (Plan, error) {
 	all := grains(q.By, q.Filter)
 	// What is not a multiple of the finest sums is counted from ticks.
 	unit := time.Second
@@ -102,13 +113,9 @@ func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
 	short := q.Range.Length() <= MaxTickRange
 	step := q.Step
 	if step == 0 {
-		for _, step = range steps {
-			if q.Range.Length() <= 720*step && (short || step%unit == 0) {
-				break
-			}
-		}
+		step = stepFor(q.Range, steps, func(step time.Duration) bool { return short || step%unit == 0 })
 	}
-	plan := ActivityPlan{Range: q.Range, Step: step}
+	plan := Plan{Range: q.Range, Step: step}
 	switch {
 	case step < time.Second || step%time.Second != 0:
 		return plan, fmt.Errorf("%w: step must be a whole number of seconds, at least 1s", ErrInvalid)
@@ -125,8 +132,8 @@ func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
 	if step >= time.Minute {
 		plan.Range = q.Range.Widen(time.Minute)
 	}
-	if n := plan.Buckets(); n > MaxPoints {
-		return plan, fmt.Errorf("%w: the range holds %d steps, more than %d: ask for a shorter range or a longer step", ErrInvalid, n, MaxPoints)
+	if err := plan.check(); err != nil {
+		return plan, err
 	}
 	for _, g := range all {
 		// Whole minutes of wait classes need no ticks: see sums.
@@ -140,8 +147,8 @@ func (q ActivityQuestion) Plan(kept Kept) (ActivityPlan, error) {
 
 // ledgerPlan is that of the ledger of a range, by a step that is checked already;
 // zero: none.
-func ledgerPlan(r Range, step time.Duration, kept Kept) (ActivityPlan, error) {
-	plan := ActivityPlan{Range: r, Step: step}
+func ledgerPlan(r Range, step time.Duration, kept Kept) (Plan, error) {
+	plan := Plan{Range: r, Step: step}
 	for _, g := range grains(ByWaitClass, nil) {
 		if g == GrainTick || step%g.Step() == 0 {
 			plan.Grains = append(plan.Grains, g)
@@ -150,14 +157,76 @@ func ledgerPlan(r Range, step time.Duration, kept Kept) (ActivityPlan, error) {
 	return plan.fit(kept)
 }
 
+// maxSampleDays is how many days are answered from samples at most.
+const maxSampleDays = 2
+
+// PlanSeries chooses grain and step; a step of zero takes one that gives at
+// most 720 buckets. Steps below an hour are for at most two days. The error
+// wraps ErrInvalid and says what to ask instead.
+func PlanSeries(r Range, step time.Duration) (Plan, error) {
+	const day = 24 * time.Hour
+	long := r.Length() > maxSampleDays*day
+	if step == 0 {
+		step = stepFor(r, []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, day}, func(step time.Duration) bool {
+			return step >= time.Hour || !long
+		})
+	}
+	plan := Plan{Range: r, Step: step, Grain: GrainSample}
+	switch {
+	case step < time.Second || step%time.Second != 0:
+		return plan, fmt.Errorf("%w: step must be a whole number of seconds, at least 1s", ErrInvalid)
+	case step < time.Hour && long:
+		return plan, fmt.Errorf("%w: a step below 1h is answered for at most %dh: ask for a shorter range or a longer step", ErrInvalid, maxSampleDays*24)
+	case step < time.Hour:
+	case step%time.Hour != 0:
+		return plan, fmt.Errorf("%w: a step of an hour or more must be whole hours", ErrInvalid)
+	case step%day == 0:
+		plan.Grain = GrainDay
+	default:
+		plan.Grain = GrainHour
+	}
+	if plan.Grain != GrainSample {
+		plan.Range = r.Widen(plan.Grain.Step())
+	}
+	return plan, plan.check()
+}
+
+// maxFleetMinutes is the longest range that is answered from the minutes of all
+// servers.
+const maxFleetMinutes = 48 * time.Hour
+
+// PlanFleet chooses grain and step of a question about all servers; a step of
+// zero takes one that gives at most 720 buckets. The error wraps ErrInvalid and
+// says what to ask instead.
+func PlanFleet(r Range, step time.Duration) (Plan, error) {
+	if step == 0 {
+		step = stepFor(r, []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}, func(step time.Duration) bool {
+			return step >= time.Hour || r.Length() <= maxFleetMinutes
+		})
+	}
+	plan := Plan{Step: step, Grain: GrainMinute}
+	switch {
+	case step < time.Minute || step%time.Minute != 0:
+		return plan, fmt.Errorf("%w: step must be whole minutes, at least 1m", ErrInvalid)
+	case step%(24*time.Hour) == 0:
+		plan.Grain = GrainDay
+	case step%time.Hour == 0:
+		plan.Grain = GrainHour
+	case r.Length() > maxFleetMinutes:
+		return plan, fmt.Errorf("%w: a step that is not whole hours is answered for at most %s: ask for a shorter range or a longer step", ErrInvalid, maxFleetMinutes)
+	}
+	plan.Range = r.Widen(plan.Grain.Step())
+	return plan, plan.check()
+}
+
 func errFilter(by Dimension) error {
 	return fmt.Errorf("%w: a filter on another dimension than %s is answered from single ticks, for at most %s: ask for a shorter range, or group by the dimension of the filter",
 		ErrInvalid, by, MaxTickRange)
 }
 
 // Plan says how a Top is answered. The error wraps ErrInvalid or ErrGone.
-func (q TopQuestion) Plan(kept Kept) (ActivityPlan, error) {
-	plan := ActivityPlan{Range: q.Range, Grains: grains(q.By, q.Filter)}
+func (q TopQuestion) Plan(kept Kept) (Plan, error) {
+	plan := Plan{Range: q.Range, Grains: grains(q.By, q.Filter)}
 	if q.By == ByWaitClass && q.Filter.Empty() {
 		plan.Grains = grains(ByWaitEvent, nil) // peaks
 	}
@@ -169,7 +238,7 @@ func (q TopQuestion) Plan(kept Kept) (ActivityPlan, error) {
 
 // fit chooses the coarsest grain that is kept from the start of the range on,
 // and moves the ends to where something is kept.
-func (p ActivityPlan) fit(kept Kept) (ActivityPlan, error) {
+func (p Plan) fit(kept Kept) (Plan, error) {
 	for _, g := range p.Grains {
 		if kept.holds(g, p.Range.From) && (g != GrainTick || p.Range.Length() <= MaxTickRange) {
 			p.Grain = g
@@ -191,7 +260,7 @@ func (p ActivityPlan) fit(kept Kept) (ActivityPlan, error) {
 }
 
 // finest gives the width of the finest sums that are kept at an instant.
-func (p ActivityPlan) finest(kept Kept, t time.Time) time.Duration {
+func (p Plan) finest(kept Kept, t time.Time) time.Duration {
 	for _, g := range slices.Backward(p.Grains) {
 		if kept.holds(g, t) {
 			return max(g.Step(), time.Microsecond)
@@ -200,14 +269,30 @@ func (p ActivityPlan) finest(kept Kept, t time.Time) time.Duration {
 	return time.Microsecond
 }
 
+// check refuses a plan with too many buckets.
+func (p Plan) check() error {
+	if n := p.Buckets(); n > MaxPoints {
+		return fmt.Errorf("%w: the range holds %d steps, more than %d: ask for a shorter range or a longer step", ErrInvalid, n, MaxPoints)
+	}
+	return nil
+}
+
 // Buckets is how many steps, aligned to the Unix epoch, the range touches.
-func (p ActivityPlan) Buckets() int {
-	return int(p.Range.Widen(p.Step).Length() / p.Step)
+func (p Plan) Buckets() int { return int(p.Range.Widen(p.Step).Length() / p.Step) }
+
+// Times are the starts of the buckets.
+func (p Plan) Times() []time.Time {
+	times := make([]time.Time, p.Buckets())
+	start := Floor(p.Range.From, p.Step)
+	for i := range times {
+		times[i] = start.Add(time.Duration(i) * p.Step)
+	}
+	return times
 }
 
 // bucket is the index of the one that holds an instant of the range; 0 where there
 // are none.
-func (p ActivityPlan) bucket(t time.Time) int {
+func (p Plan) bucket(t time.Time) int {
 	if p.Step == 0 {
 		return 0
 	}
@@ -224,7 +309,7 @@ type Stretch struct {
 // are buckets of ten minutes, in the order of time, that are not compacted: sums
 // that they lie in are older, so it is taken from the next finer grain, if that is
 // kept.
-func (p ActivityPlan) Stretches(kept Kept, open []time.Time) []Stretch {
+func (p Plan) Stretches(kept Kept, open []time.Time) []Stretch {
 	var all []Stretch
 	p.cut(kept, open, p.Range, 0, &all)
 	return all
@@ -232,7 +317,7 @@ func (p ActivityPlan) Stretches(kept Kept, open []time.Time) []Stretch {
 
 // Coarsest gives the coarsest grain of some stretches, and that of the plan if
 // there are none.
-func (p ActivityPlan) Coarsest(parts []Stretch) Grain {
+func (p Plan) Coarsest(parts []Stretch) Grain {
 	for _, g := range p.Grains {
 		if slices.ContainsFunc(parts, func(part Stretch) bool { return part.Grain == g }) {
 			return g
@@ -241,7 +326,7 @@ func (p ActivityPlan) Coarsest(parts []Stretch) Grain {
 	return p.Grain
 }
 
-func (p ActivityPlan) cut(kept Kept, open []time.Time, r Range, level int, to *[]Stretch) {
+func (p Plan) cut(kept Kept, open []time.Time, r Range, level int, to *[]Stretch) {
 	if r.Empty() {
 		return
 	}

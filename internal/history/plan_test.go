@@ -48,7 +48,7 @@ func TestPlanActivity(t *testing.T) {
 			if err != nil || plan.Step != tt.want || plan.Grain != tt.grain {
 				t.Fatalf("got %+v, %v; want step %s from %s", plan, err, tt.want, tt.grain)
 			}
-			times := startsOf(plan.Range, plan.Step)
+			times := plan.Times()
 			for _, edge := range []time.Time{plan.Range.From, plan.Range.To.Add(-1)} {
 				i := plan.bucket(edge)
 				if i < 0 || i >= len(times) || edge.Before(times[i]) || !edge.Before(times[i].Add(plan.Step)) {
@@ -104,7 +104,7 @@ func TestPlanByDimension(t *testing.T) {
 func TestPlanRefusesWhatIsGone(t *testing.T) {
 	t.Parallel()
 	kept := Kept{GrainTick: noon, GrainTenMinutes: noon.AddDate(0, 0, -10), GrainHour: noon.AddDate(-1, 0, 0), GrainDay: noon.AddDate(-1, 0, 0)}
-	ask := func(from time.Time, step time.Duration) (ActivityPlan, error) {
+	ask := func(from time.Time, step time.Duration) (Plan, error) {
 		return ActivityQuestion{Range: Range{from, noon.Add(time.Hour)}, By: ByQuery, Step: step}.Plan(kept)
 	}
 	if plan, err := ask(noon, 0); err != nil || plan.Grain != GrainTick {

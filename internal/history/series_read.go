@@ -19,7 +19,7 @@ import (
 
 // DatabaseRates gives what the databases of a server did over time, templates
 // left out. The error wraps ErrGone where the range begins before what is kept.
-func (r *Reader) DatabaseRates(ctx context.Context, t target.Target, plan SeriesPlan) (DatabaseRates, error) {
+func (r *Reader) DatabaseRates(ctx context.Context, t target.Target, plan Plan) (DatabaseRates, error) {
 	if err := r.stillKept(ctx, t, plan.table("database_stat"), "statistics of databases", plan.Range); err != nil {
 		return DatabaseRates{}, statsdb.Classify(err)
 	}
@@ -27,22 +27,22 @@ func (r *Reader) DatabaseRates(ctx context.Context, t target.Target, plan Series
 }
 
 // table is what a plan reads, as stillKept calls it; raw is that of samples.
-func (p SeriesPlan) table(raw string) string {
-	if p.Grain == SeriesSample {
+func (p Plan) table(raw string) string {
+	if p.Grain == GrainSample {
 		return raw
 	}
-	return fmt.Sprintf("database_rollup/%d", p.Width()/time.Second)
+	return fmt.Sprintf("database_rollup/%d", p.Grain.Step()/time.Second)
 }
 
 // databaseRates is DatabaseRates of whatever is kept.
-func (r *Reader) databaseRates(ctx context.Context, server target.ID, plan SeriesPlan) (DatabaseRates, error) {
+func (r *Reader) databaseRates(ctx context.Context, server target.ID, plan Plan) (DatabaseRates, error) {
 	a := rates{answer: DatabaseRates{Plan: plan, Times: plan.Times()}, entries: make(map[int]*rateSums)}
 	err := r.databases(ctx, server, nil, func(q *databaseQuery) error {
 		a.query = q
-		if plan.Grain == SeriesSample {
+		if plan.Grain == GrainSample {
 			return q.rows(ctx, plan.Range.From, plan.Range.To, a.rows)
 		}
-		return q.sums(ctx, plan.Range, plan.Grain == SeriesDay, a.sum)
+		return q.sums(ctx, plan.Range, plan.Grain == GrainDay, a.sum)
 	})
 	if err != nil {
 		return a.answer, fmt.Errorf("read databases over time: %w", statsdb.Classify(err))
@@ -172,7 +172,7 @@ func (a *rates) end() {
 
 // DatabaseSizes gives how large the databases of a server were over time,
 // templates left out. The error is as of DatabaseRates.
-func (r *Reader) DatabaseSizes(ctx context.Context, t target.Target, plan SeriesPlan) (DatabaseSizes, error) {
+func (r *Reader) DatabaseSizes(ctx context.Context, t target.Target, plan Plan) (DatabaseSizes, error) {
 	answer := DatabaseSizes{Plan: plan, Times: plan.Times()}
 	if err := r.stillKept(ctx, t, plan.table("database_size"), "sizes of databases", plan.Range); err != nil {
 		return DatabaseSizes{}, statsdb.Classify(err)
@@ -195,14 +195,14 @@ func (r *Reader) DatabaseSizes(ctx context.Context, t target.Target, plan Series
 
 // sizesOver gives the sizes that a plan needs, the newest of each rollup of its
 // grain as far as those are right.
-func (q *databaseQuery) sizesOver(ctx context.Context, plan SeriesPlan) (map[uint32][]sizeAt, error) {
+func (q *databaseQuery) sizesOver(ctx context.Context, plan Plan) (map[uint32][]sizeAt, error) {
 	span := Range{plan.Range.From.Add(-sizeLookback), plan.Range.To}
-	if plan.Grain == SeriesSample {
+	if plan.Grain == GrainSample {
 		return q.sizes(ctx, span)
 	}
 	sizes := make(map[uint32][]sizeAt)
-	closed := later(span.From, earlier(span.To, Floor(q.closed, plan.Width())))
-	err := q.addSizes(ctx, sizes, "database_rollup_sizes", pgx.NamedArgs{"step_seconds": int(plan.Width() / time.Second), "from": span.From, "to": closed})
+	closed := later(span.From, earlier(span.To, Floor(q.closed, plan.Grain.Step())))
+	err := q.addSizes(ctx, sizes, "database_rollup_sizes", pgx.NamedArgs{"step_seconds": int(plan.Grain.Step() / time.Second), "from": span.From, "to": closed})
 	if err == nil {
 		err = q.addSizes(ctx, sizes, "database_sizes", pgx.NamedArgs{"from": closed, "to": span.To})
 	}

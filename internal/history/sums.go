@@ -19,7 +19,7 @@ const settling = 2 * time.Minute
 // sums is what is stored of a range in numbers, and what its coverage is judged
 // by.
 type sums struct {
-	plan ActivityPlan
+	plan Plan
 	// parts are in the order of time; each lies in one bucket of the plan's.
 	parts []sample.Summary
 	// judged is the part of the range that was promised: since the server was
@@ -37,7 +37,7 @@ type look struct {
 // sums reads what a plan, made of ledgerPlan or of wait classes, says. Whole
 // minutes need no ticks: those of buckets that are compacted are stored, those of
 // others are slots. Without samples, sums by class are those of whole minutes only.
-func (r *Reader) sums(ctx context.Context, t target.Target, plan ActivityPlan, kept Kept, samples bool) (*sums, error) {
+func (r *Reader) sums(ctx context.Context, t target.Target, plan Plan, kept Kept, samples bool) (*sums, error) {
 	s := &sums{plan: plan, judged: plan.Range}
 	added := t.CreatedAt.UTC()
 	s.judged.From = later(s.judged.From, added)
@@ -176,7 +176,7 @@ func (s *sums) coverage() Coverage { return coverageOf(s.judged, s.before, s.par
 
 // series judges the buckets of a step too.
 func (s *sums) series() CoverageSeries {
-	series := CoverageSeries{Step: s.plan.Step, Times: startsOf(s.plan.Range, s.plan.Step), Coverage: s.coverage()}
+	series := CoverageSeries{Step: s.plan.Step, Times: s.plan.Times(), Coverage: s.coverage()}
 	before, rest := s.before, s.parts
 	for _, start := range series.Times {
 		bucket, n := Range{start, start.Add(s.plan.Step)}, 0

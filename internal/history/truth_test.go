@@ -318,7 +318,7 @@ type expected struct {
 }
 
 // count counts every tick that is visible.
-func (p *past) count(all []*sample.Tick, by Dimension, f Filter, plan ActivityPlan) expected {
+func (p *past) count(all []*sample.Tick, by Dimension, f Filter, plan Plan) expected {
 	n := 1
 	if plan.Step > 0 {
 		n = plan.Buckets()
@@ -462,7 +462,7 @@ func (p *past) askTop(t *testing.T, visible []*sample.Tick, q TopQuestion, what 
 	if got.Range != q.Range {
 		t.Fatalf("%s: top of %v, asked for %v", what, got.Range, q.Range)
 	}
-	want := p.count(visible, q.By, q.Filter, ActivityPlan{Range: got.Range})
+	want := p.count(visible, q.By, q.Filter, Plan{Range: got.Range})
 	var all int64
 	names := slices.SortedFunc(maps.Keys(want.Samples), func(a, b string) int {
 		return cmp.Or(cmp.Compare(want.Samples[b][0], want.Samples[a][0]), cmp.Compare(a, b))

@@ -16,7 +16,7 @@ import (
 // History answers questions about the past: of a server, of its databases and
 // disks, of all servers, and of what all that takes.
 type History interface {
-	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.ActivityPlan) (history.Activity, error)
+	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.Plan) (history.Activity, error)
 	ActivityBy(ctx context.Context, t target.Target, q history.ActivityQuestion) (history.ActivityBy, error)
 	Top(ctx context.Context, t target.Target, q history.TopQuestion) (history.Top, error)
 	Compare(ctx context.Context, t target.Target, q history.CompareQuestion) (history.Comparison, error)
@@ -26,8 +26,8 @@ type History interface {
 	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
 	CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error)
 
-	DatabaseRates(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseRates, error)
-	DatabaseSizes(ctx context.Context, t target.Target, plan history.SeriesPlan) (history.DatabaseSizes, error)
+	DatabaseRates(ctx context.Context, t target.Target, plan history.Plan) (history.DatabaseRates, error)
+	DatabaseSizes(ctx context.Context, t target.Target, plan history.Plan) (history.DatabaseSizes, error)
 	ServerTimeline(ctx context.Context, id target.ID, r history.Range) (history.Timeline, error)
 	DatabaseTimeline(ctx context.Context, id target.ID, name string, r history.Range) (history.Timeline, error)
 	DatabaseNow(ctx context.Context, id target.ID, name string) (history.DatabaseNow, error)
@@ -36,7 +36,7 @@ type History interface {
 	DiskTimeline(ctx context.Context, t target.Target, r history.Range) (history.DiskTimeline, error)
 
 	Fleet(ctx context.Context, now time.Time) (map[target.ID]*history.FleetServer, error)
-	FleetActivity(ctx context.Context, plan history.ActivityPlan) (history.FleetActivity, error)
+	FleetActivity(ctx context.Context, plan history.Plan) (history.FleetActivity, error)
 	Storage(ctx context.Context, now time.Time) (history.Storage, error)
 }
 

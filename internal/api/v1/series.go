@@ -18,11 +18,11 @@ type seriesInput struct {
 }
 
 // plan reads the question.
-func (in *seriesInput) plan(now time.Time) (history.SeriesPlan, error) {
+func (in *seriesInput) plan(now time.Time) (history.Plan, error) {
 	span, err1 := in.parse(now)
 	step, err2 := parseStep(in.Step)
 	if err := errors.Join(err1, err2); err != nil {
-		return history.SeriesPlan{}, err
+		return history.Plan{}, err
 	}
 	return history.PlanSeries(span, step)
 }
@@ -37,7 +37,7 @@ type SeriesHead struct {
 	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 }
 
-func headOf(server string, plan history.SeriesPlan, times []time.Time) SeriesHead {
+func headOf(server string, plan history.Plan, times []time.Time) SeriesHead {
 	return SeriesHead{
 		Server: server, From: utc(plan.Range.From), To: utc(plan.Range.To), StepSeconds: int64(plan.Step / time.Second),
 		Grain: string(plan.Grain), Times: times,
