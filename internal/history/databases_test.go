@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/sample/sampletest"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -325,6 +327,105 @@ func judgeRates(t *testing.T, s *stats, server target.ID, r Range, step time.Dur
 		}
 		if sum >= 0 && math.Abs(total-sum) > 0.01 {
 			t.Errorf("%s, by %s: %g commits, want %g", r, step, total, sum)
+		}
+	}
+}
+
+// TestDatabasesAtAnyInstant writes what two collectors saw of a random life, late
+// and twice, with compactions at any instant, and asks in between: the answer is that
+// of a recount of what is written, whatever of it is in rollups.
+func TestDatabasesAtAnyInstant(t *testing.T) {
+	t.Parallel()
+	s := openStats(t)
+	for seed := range uint64(2) {
+		w := s.watch(t, s.add(t, fmt.Sprint("random", seed)).ID)
+		c := sampletest.NewDatabases(seed, noon)
+		c.Live(noon.Add(6 * time.Hour))
+		w.list(noon.Add(-time.Minute), named(1, "1"), named(2, "2"), named(3, "3"))
+		w.store()
+		var written, waiting []*sample.Visit
+		for rest := c.Visits; len(rest)+len(waiting) > 0; {
+			n := min(len(rest), 1+c.IntN(120))
+			batch := slices.Clone(rest[:n])
+			rest = rest[n:]
+			if c.IntN(8) == 0 || len(rest) == 0 {
+				batch, waiting = append(batch, waiting...), nil
+			}
+			c.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
+			if len(rest) > 0 {
+				late := c.IntN(1 + len(batch)/4)
+				waiting, batch = append(waiting, batch[:late]...), batch[late:]
+			}
+			s.append(t, w.id, batch...)
+			written = append(written, batch...)
+			if c.IntN(2) == 0 {
+				w.compactDatabases()
+			}
+			from := noon.Add(time.Duration(c.IntN(6*3600)-3600) * time.Second)
+			span := Range{from, from.Add(time.Duration(1+c.IntN(5*3600)) * time.Second)}
+			if len(written)%3 == 0 || len(rest) == 0 {
+				judgeAnswers(t, w, written, span)
+			}
+			if t.Failed() {
+				t.Fatalf("seed %d, %d visits written", seed, len(written))
+			}
+		}
+	}
+}
+
+// judgeAnswers compares answers about a range with what was written.
+func judgeAnswers(t *testing.T, w *watching, written []*sample.Visit, span Range) {
+	t.Helper()
+	rows, looks := sampletest.DatabaseRows(written)
+	for _, step := range []time.Duration{10 * time.Minute, time.Hour} {
+		plan := seriesPlan(t, span.From, span.To, step)
+		got, err := w.databaseRates(t.Context(), w.id, plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := Floor(plan.Range.From, step)
+		of := make(map[string]*DatabaseRate)
+		for i := range got.Databases {
+			of[got.Databases[i].Name] = &got.Databases[i]
+		}
+		for oid := range uint32(4) {
+			sums := sample.SumDatabase(rows[oid], looks, from, plan.Range.Widen(step).To, step)
+			d := of[fmt.Sprint(oid)]
+			for b := range sums {
+				want := &sums[b]
+				if step < time.Hour && (b == 0 || b == len(sums)-1) || oid == 0 || d == nil {
+					if oid > 0 && step == time.Hour && !want.Empty() || oid == 0 && d != nil {
+						t.Errorf("%s by %s: %d is there: %v, want %+v", span, step, oid, d != nil, want)
+					}
+					continue // what the range cuts off is not in it
+				}
+				commits := float64(want.Counters[sample.XactCommit].V)
+				near := math.Abs(d.Commits[b]-commits) < 1e-6 || step < time.Hour && math.Abs(d.Commits[b]-commits) <= 1
+				if !near || math.Abs(d.Seconds[b]-want.CountedSeconds) > 1e-3 || d.Deadlocks[b] != want.Counters[sample.Deadlocks].V || d.Commits[b] < 0 {
+					t.Errorf("%s by %s: %d has in bucket %d %g commits and %d deadlocks in %g s, want %g, %d, %g", span, step, oid, b,
+						d.Commits[b], d.Deadlocks[b], d.Seconds[b], commits, want.Counters[sample.Deadlocks].V, want.CountedSeconds)
+				}
+				if want.Seconds > 0 && math.Abs(d.Connections[b]-want.BackendSeconds/want.Seconds) > 1e-3 {
+					t.Errorf("%s by %s: %d has in bucket %d %g connections, want %g", span, step, oid, b, d.Connections[b], want.BackendSeconds/want.Seconds)
+				}
+			}
+		}
+	}
+	for _, from := range []time.Time{noon.AddDate(0, 0, -5), noon.AddDate(0, 0, -100)} { // by hour, by day
+		line, err := w.ServerTimeline(t.Context(), w.id, Range{from, span.To})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var commits int64
+		for oid := range uint32(4) {
+			for _, s := range sample.SumDatabase(rows[oid], looks, noon.Truncate(24*time.Hour), line.Range.To, time.Hour) {
+				if oid > 0 {
+					commits += s.Counters[sample.XactCommit].V
+				}
+			}
+		}
+		if line.Commits != commits {
+			t.Errorf("until %s: %d commits, want %d", span.To, line.Commits, commits)
 		}
 	}
 }

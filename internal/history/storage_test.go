@@ -46,7 +46,7 @@ func TestStorage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pgtest.Exec(t, dsn, "insert into pgam.setting (name, value, environment) values ('PGAM_RETENTION_WINDOWS', '3d12h', '30d'), ('PGAM_RETENTION_ROLLUPS', null, '36h0m0s')")
+	pgtest.Exec(t, dsn, "insert into pgam.setting (name, value, environment) values ('PGAM_RETENTION_ACTIVITY', '3d12h', '30d'), ('PGAM_RETENTION_ROLLUPS', null, '36h0m0s')")
 	pgtest.Exec(t, dsn, "analyze history.activity, history.query")
 	now := noon.AddDate(0, 0, 1)
 	got, err := s.Storage(t.Context(), now)

@@ -276,7 +276,7 @@ select string_agg(format('%s on %s for %s by %s, %s to %s', device, mount_point,
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	}
-	bare := sample.FileSystem{MountPoint: "/x", Uses: []string{}}
+	bare := sample.FileSystem{MountPoint: "/x"}
 	look(0, mounted("/", 10), bare)
 	look(60, mounted("/", 9), bare) // a minute later: not worth a new row version
 	check("/dev/sda1 on / for {data,tablespace:größe} by ssh, 00:00 to 00:00\n on /x for {} by ssh, 00:00 to 00:00")

@@ -1,6 +1,6 @@
 /* pgam:flush */
 insert into history.file_system as f (server_id, mount_point, device, uses, source, first_seen_at, last_seen_at)
-values (@server_id, @mount_point, @device, @uses, @source, @at, @at)
+values (@server_id, @mount_point, @device, coalesce(@uses, array[]::text[]), @source, @at, @at)
 on conflict (server_id, mount_point) do update
    set device = case when f.last_seen_at < excluded.last_seen_at then excluded.device else f.device end,
        uses = case when f.last_seen_at < excluded.last_seen_at then excluded.uses else f.uses end,
