@@ -45,11 +45,7 @@ func (c *counting) countTicks(ctx context.Context, ranges []Range) error {
 
 // readSessions reads what the sessions of some ranges are counted by.
 func (c *counting) readSessions(ctx context.Context, ranges []Range) error {
-	from, to := make([]time.Time, len(ranges)), make([]time.Time, len(ranges))
-	for i, one := range ranges {
-		from[i], to[i] = one.From, one.To
-	}
-	rows, err := c.r.pool.Query(ctx, sql("session_labels"), pgx.NamedArgs{"server_id": c.server, "from": from, "to": to})
+	rows, err := c.r.pool.Query(ctx, sql("session_labels"), rangeArgs(c.server, ranges))
 	if err != nil {
 		return err
 	}

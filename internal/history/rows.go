@@ -29,14 +29,9 @@ func (r *Reader) rows(ctx context.Context, server target.ID, ranges []Range, wha
 	if len(ranges) == 0 {
 		return nil
 	}
-	from, to := make([]time.Time, len(ranges)), make([]time.Time, len(ranges))
-	for i, one := range ranges {
-		from[i], to[i] = one.From, one.To
-	}
-	found, err := r.pool.Query(ctx, sql("rows"), pgx.NamedArgs{
-		"server_id": server, "from": from, "to": to, "first": from[0], "last": to[len(to)-1],
-		"samples": what.samples, "whole": what.whole, "edges": what.edges,
-	})
+	args := rangeArgs(server, ranges)
+	args["samples"], args["whole"], args["edges"] = what.samples, what.whole, what.edges
+	found, err := r.pool.Query(ctx, sql("rows"), args)
 	if err != nil {
 		return err
 	}
@@ -58,4 +53,15 @@ func (r *Reader) rows(ctx context.Context, server target.ID, ranges []Range, wha
 		return visit(row, within)
 	})
 	return err
+}
+
+// rangeArgs are those of a statement about some ranges, which are in the order of
+// time. What lies between the first and the last instant is for PostgreSQL to leave
+// out partitions before it begins.
+func rangeArgs(server target.ID, ranges []Range) pgx.NamedArgs {
+	from, to := make([]time.Time, len(ranges)), make([]time.Time, len(ranges))
+	for i, one := range ranges {
+		from[i], to[i] = one.From, one.To
+	}
+	return pgx.NamedArgs{"server_id": server, "from": from, "to": to, "first": from[0], "last": to[len(to)-1]}
 }
