@@ -24,9 +24,14 @@ const (
 // ASCII).
 const partitionLock = 0x70617274
 
-// expiredComment marks a partition that is being dropped, for the time between
-// its detaching and its end. One that somebody else detached is theirs.
-const expiredComment = "pgam: expired, being dropped"
+const (
+	// expiredComment marks a partition that is being dropped, for the time between
+	// its detaching and its end. One that somebody else detached is theirs.
+	expiredComment = "pgam: expired, being dropped"
+	// lateComment marks one that was made more than a day after its end, as an import
+	// does: that it expires soon says nothing about the clock.
+	lateComment = "pgam: made for what was old already"
+)
 
 // EnsurePartitions makes the partitions of all tables for every instant from
 // from to to. It never waits long for a lock, nor makes anyone wait: a new
@@ -57,7 +62,7 @@ func (w *Writer) ensurePartitions(ctx context.Context, t statsdb.Partitioned, ex
 		if lower.After(to) {
 			break
 		}
-		if existing[t.Partition(lower)] != attached {
+		if !existing[t.Partition(lower)].inUse() {
 			if err := w.createPartition(ctx, t, lower, upper); err != nil {
 				faults = append(faults, err)
 			}
@@ -72,13 +77,16 @@ type partitionState string
 
 const (
 	attached  partitionState = "attached"
-	detaching partitionState = "detaching" // a concurrent detach was interrupted
-	detached  partitionState = "detached"  // marked with expiredComment, to be dropped
+	late      partitionState = "attached late" // marked with lateComment
+	detaching partitionState = "detaching"     // a concurrent detach was interrupted
+	detached  partitionState = "detached"      // marked with expiredComment, to be dropped
 )
+
+func (s partitionState) inUse() bool { return s == attached || s == late }
 
 // partitions finds the partitions of the schema history.
 func (w *Writer) partitions(ctx context.Context) (map[string]partitionState, error) {
-	rows, err := w.pool.Query(ctx, sql("list_partitions"), pgx.NamedArgs{"expired": expiredComment})
+	rows, err := w.pool.Query(ctx, sql("list_partitions"), pgx.NamedArgs{"expired": expiredComment, "late": lateComment})
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +125,18 @@ func (w *Writer) createPartition(ctx context.Context, t statsdb.Partitioned, fro
 				return err
 			}
 		}
+		var old bool
+		if err := tx.QueryRow(ctx, "select $1::timestamptz < now() - interval '1 day'", to).Scan(&old); err != nil {
+			return err
+		}
+		comment := "null"
+		if old {
+			comment = "'" + lateComment + "'"
+		}
 		// It may be there, detached and not dropped yet: what it holds comes back.
 		for _, ddl := range []string{
 			"create table if not exists " + child + " (like " + parent + " including all)" + with,
-			"comment on table " + child + " is null",
+			"comment on table " + child + " is " + comment,
 		} {
 			if _, err := tx.Exec(ctx, ddl); err != nil {
 				return err

@@ -87,7 +87,7 @@ type Expiring struct {
 	Partitions int       // attached now
 	Expired    []string  // of those, to be dropped, the oldest first
 	Until      time.Time // end of the newest of Expired
-	TooMuch    bool      // only with Retention.Confirmed
+	TooMuch    bool      // only with Retention.Confirmed: those that were made late do not count
 }
 
 // Expiring says what DropExpired would drop now, table by table.
@@ -106,19 +106,25 @@ func (w *Writer) Expiring(ctx context.Context, r Retention) ([]Expiring, error) 
 func expiring(existing map[string]partitionState, now time.Time, r Retention) []Expiring {
 	var all []Expiring
 	for _, t := range statsdb.Layout() {
-		e := Expiring{Table: t.Name()}
+		e, inTime, expired := Expiring{Table: t.Name()}, 0, 0
 		for _, name := range slices.Sorted(maps.Keys(existing)) {
 			end, ok := t.Ends(name)
-			if !ok || existing[name] != attached {
+			if !ok || !existing[name].inUse() {
 				continue
 			}
 			e.Partitions++
+			if existing[name] == attached {
+				inTime++
+			}
 			if kept := r.Kept[t.Kept]; kept > 0 && now.Sub(end) >= kept {
 				e.Expired, e.Until = append(e.Expired, name), end
+				if existing[name] == attached {
+					expired++
+				}
 			}
 		}
-		late := len(e.Expired) != 1 || now.Sub(e.Until)-r.Kept[t.Kept] >= lateDrop
-		e.TooMuch = late && len(e.Expired)*maxShare > e.Partitions
+		alone := expired == 1 && now.Sub(e.Until)-r.Kept[t.Kept] < lateDrop
+		e.TooMuch = !alone && expired*maxShare > inTime
 		all = append(all, e)
 	}
 	return all
@@ -172,10 +178,14 @@ func (w *Writer) dropExpired(ctx context.Context, now time.Time, r Retention) (d
 		// A table can have one detach pending: finish it before the next.
 		return cmp.Or(cmp.Compare(existing[b], existing[a]), cmp.Compare(a, b))
 	})
+	waits, err := w.notSummed(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var faults []error
 	for _, name := range names {
 		t, ok := expired(name, now, r)
-		if !ok {
+		if !ok || waits.hold(t, name, existing[name], now, r) {
 			continue
 		}
 		if err := w.dropPartition(ctx, t.Table, name, existing[name], r.DetachConcurrently); err != nil {
@@ -185,6 +195,30 @@ func (w *Writer) dropExpired(ctx context.Context, now time.Time, r Retention) (d
 		dropped = append(dropped, name)
 	}
 	return dropped, errors.Join(append(faults, w.forget(ctx, now, r)...)...)
+}
+
+// notSummed is from when on rows of databases are not in the rollups yet; zero:
+// all are.
+type notSummed struct{ from time.Time }
+
+func (w *Writer) notSummed(ctx context.Context) (n notSummed, err error) {
+	var from *time.Time
+	if err := w.pool.QueryRow(ctx, "/* pgam:expire */ select min(databases_from) from history.progress").Scan(&from); err != nil {
+		return n, fmt.Errorf("look what is not summed up: %w", statsdb.Classify(err))
+	}
+	if from != nil {
+		n.from = *from
+	}
+	return n, nil
+}
+
+// hold reports whether a partition that has expired stays until its rows are summed
+// up, as while an import goes on. One of a server that cannot be summed up is not
+// waited for longer than a week.
+func (n notSummed) hold(t statsdb.Partitioned, name string, state partitionState, now time.Time, r Retention) bool {
+	end, _ := t.Ends(name)
+	raw := t.Step == 0 && strings.HasPrefix(t.Table, "database_")
+	return raw && !n.from.IsZero() && end.After(n.from) && (state == late || now.Sub(end)-r.Kept[t.Kept] < lateDrop)
 }
 
 // forget deletes what only belonged to what has expired: what keys stand for, by

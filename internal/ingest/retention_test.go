@@ -22,6 +22,20 @@ func aYear() Retention {
 	return r
 }
 
+// inTime makes partitions be as if they had been made in time.
+func inTime(t *testing.T, dsn string) {
+	t.Helper()
+	pgtest.Exec(t, dsn, `
+do $$
+declare
+    name text;
+begin
+    for name in select oid::regclass from pg_class where relnamespace = 'history'::regnamespace and relispartition and relkind = 'r' loop
+        execute format('comment on table %s is null', name);
+    end loop;
+end $$`)
+}
+
 // A wrong clock, here or of stats_db, drops nothing; what is due by the right one
 // goes on being dropped.
 func TestAWrongClockDeletesNothing(t *testing.T) {
@@ -31,6 +45,7 @@ func TestAWrongClockDeletesNothing(t *testing.T) {
 	if err := w.EnsurePartitions(t.Context(), now.AddDate(0, 0, -40), now.AddDate(0, 0, 4)); err != nil {
 		t.Fatal(err)
 	}
+	inTime(t, dsn)
 	before := pgtest.Value[int64](t, dsn, countPartitions)
 	keep := aYear()
 	for _, years := range []int{-3, 3} {
@@ -127,4 +142,33 @@ func TestPartitionsOfOneTableFail(t *testing.T) {
 			t.Errorf("%s has %d partitions, want %d", table, n, want)
 		}
 	}
+}
+
+// TestRetentionOfWhatWasImported: partitions that are made for what is old already
+// go like others, but are no sign of a wrong clock; and none goes before its rows
+// are summed up.
+func TestRetentionOfWhatWasImported(t *testing.T) {
+	t.Parallel()
+	w, dsn := openEmpty(t)
+	now := time.Now().UTC()
+	if err := w.EnsurePartitions(t.Context(), now.AddDate(0, 0, -2), now.AddDate(0, 0, 4)); err != nil {
+		t.Fatal(err)
+	}
+	old := now.AddDate(0, 0, -100)
+	if err := w.partitionsOf(t.Context(), old, now, "database_stat"); err != nil {
+		t.Fatal(err)
+	}
+	keep := Retention{Kept: map[statsdb.Kept]time.Duration{statsdb.KeptActivity: 30 * oneDay}}
+	pgtest.Exec(t, dsn, fmt.Sprintf("insert into history.progress (server_id, databases_from) values (1, '%s')", old.Add(oneDay).Format(time.RFC3339)))
+	drop := func(want int) {
+		t.Helper()
+		dropped, err := w.DropExpired(t.Context(), time.Now, keep)
+		if err != nil || len(dropped) != want {
+			t.Errorf("dropped %d of %d, %v: %v", len(dropped), want, dropped, err)
+		}
+	}
+	drop(1)
+	pgtest.Exec(t, dsn, "update history.progress set databases_from = null")
+	drop(69)
+	drop(0)
 }

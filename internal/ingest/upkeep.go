@@ -53,7 +53,7 @@ func partitionsUntil(existing map[string]partitionState) time.Time {
 	for i, t := range statsdb.Layout() {
 		var newest time.Time
 		for name, state := range existing {
-			if end, ok := t.Ends(name); ok && state == attached && end.After(newest) {
+			if end, ok := t.Ends(name); ok && state.inUse() && end.After(newest) {
 				newest = end
 			}
 		}

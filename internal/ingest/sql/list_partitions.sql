@@ -3,6 +3,7 @@
 select c.relname,
        case when i.inhrelid is null then 'detached'
             when (to_jsonb(i) ->> 'inhdetachpending')::boolean then 'detaching'
+            when pg_catalog.obj_description(c.oid, 'pg_class') = @late then 'attached late'
             else 'attached'
        end
   from pg_catalog.pg_class c
