@@ -25,7 +25,10 @@ func TestAnotherFormatIsRefused(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			s := together(t, dir, 1)
-			err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyCounts, withSum(keyCounts, c.noted)) })
+			err := s.db.Update(func(tx *bbolt.Tx) error {
+				_, err := tx.CreateBucket([]byte("next_ids")) // which this format does not have
+				return errors.Join(err, tx.Bucket(bucketMeta).Put(keyCounts, withSum(keyCounts, c.noted)))
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

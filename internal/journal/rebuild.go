@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"go.etcd.io/bbolt"
@@ -98,13 +100,15 @@ func check(db *bbolt.DB) (held int64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
-	if err := checkFormat(tx, db.Path()); err != nil {
-		return 0, err
-	}
-	keys := make(map[string]int)
+	var (
+		keys    = make(map[string]int)
+		counts  []byte
+		foreign error
+	)
 	err = tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 		if b == nil || !isBucket(name) {
-			return fmt.Errorf("%w: %q is no bucket", errGarbled, name)
+			foreign = fmt.Errorf("%w: %q is no bucket", errGarbled, name)
+			return nil
 		}
 		n, last := 0, b.Sequence()
 		var before []byte
@@ -113,6 +117,9 @@ func check(db *bbolt.DB) (held int64, err error) {
 				return fmt.Errorf("%w: keys of %q", errGarbled, name)
 			}
 			before = append(before[:0], k...)
+			if string(name) == string(bucketMeta) && string(k) == string(keyCounts) {
+				counts = slices.Clone(v)
+			}
 			_ = crc32.ChecksumIEEE(v) // reads it
 			held += int64(len(v))
 			n++
@@ -124,7 +131,10 @@ func check(db *bbolt.DB) (held int64, err error) {
 		keys[string(name)] = n
 		return err
 	})
-	if err != nil {
+	if err == nil {
+		err = checkFormat(counts, db.Path())
+	}
+	if err = cmp.Or(err, foreign); err != nil {
 		return 0, err
 	}
 	if len(keys) == 0 {

@@ -50,14 +50,10 @@ func counted(records int, aside int64) []byte {
 	return slices.Concat([]byte{format}, key(uint64(records)), key(uint64(aside)))
 }
 
-// checkFormat refuses a journal whose records are in another format: they would be
-// taken for damage. A new one has nothing noted yet.
-func checkFormat(tx *bbolt.Tx, path string) error {
-	b := tx.Bucket(bucketMeta)
-	if b == nil {
-		return nil
-	}
-	v, ok := withoutSum(keyCounts, b.Get(keyCounts))
+// checkFormat refuses a journal of which it is noted that its records are in another
+// format: they would be taken for damage. Of a new one nothing is noted yet.
+func checkFormat(noted []byte, path string) error {
+	v, ok := withoutSum(keyCounts, noted)
 	if !ok || len(v) == len(counted(0, 0)) && v[0] == format {
 		return nil // or it is damaged, which is found elsewhere
 	}
