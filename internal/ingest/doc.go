@@ -1,6 +1,7 @@
 // Package ingest owns writing the history: what was sampled goes to recent rows
 // by slot, and from there into a row a bucket, with everything that is derived
-// from it.
+// from it. It owns what the history needs beside that, too: partitions, their
+// retention, what is purged or forgotten, and who samples.
 //
 // What must hold at every instant, whatever is written twice, late, by two
 // collectors or by half: the buckets that are compacted, and the recent rows of
