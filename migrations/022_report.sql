@@ -56,7 +56,7 @@ language sql immutable
 as $$
 select case when $2 - $1 <= interval '6 hours' then 0
             when $2 - $1 <= interval '2 days' then 600
-            when $2 - $1 <= interval '90 days' then 3600
+            when $2 - $1 <= interval '120 days' then 3600
             else 86400 end
 $$;
 comment on function report.database_step(timestamptz, timestamptz) is 'width in seconds of the sums that report.database_grain reads; 0: rows as sampled';
@@ -625,7 +625,7 @@ select r.server, r."time", r.database_name, nullif(r.counted_seconds, 0), r.conn
    and r."time" >= $1
    and r."time" < $2
 $$;
-comment on function report.database_grain(timestamptz, timestamptz) is 'what each database did, and the seconds that it was counted in: as sampled up to six hours, by ten minutes up to two days, by hour up to 90, beyond that by day. A rate is the sum of a counter over the sum of seconds';
+comment on function report.database_grain(timestamptz, timestamptz) is 'what each database did, and the seconds that it was counted in: as sampled up to six hours, by ten minutes up to two days, by hour up to 120, beyond that by day. A rate is the sum of a counter over the sum of seconds';
 
 -- Servers over time.
 
