@@ -14,6 +14,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/sample"
 )
 
@@ -565,6 +566,70 @@ func TestAnswersAreTrue(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// While buckets are compacted, and compacted again, an answer is always the same:
+// each tick is in it once.
+func TestAnswersWhileCompacting(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, 4, 30)
+	p.pending = slices.DeleteFunc(p.pending, func(n sample.Tick) bool { return !n.Planned.Before(p.from.Add(2 * time.Hour)) })
+	ticks := slices.Clone(p.pending)
+	p.write(t, p.server.ID, ticks, sample.Entries{})
+	r := Range{p.from.Add(-13 * time.Minute), p.from.Add(2*time.Hour + 17*time.Minute)}
+	type answers struct {
+		Coverage Coverage
+		Queries  ActivityBy
+		Classes  Activity
+		At       Instant
+	}
+	ask := func() (a answers) {
+		plan, err := PlanActivity(r, 5*time.Minute)
+		errs := make([]error, 4)
+		a.Coverage, errs[0] = p.Coverage(t.Context(), p.server, r)
+		a.Queries, errs[1] = p.ActivityBy(t.Context(), p.server, ActivityQuestion{Range: r, By: ByQuery, Step: time.Hour, Limit: MaxKeys})
+		a.Classes, errs[2] = p.ActivityByWaitClass(t.Context(), p.server, plan)
+		a.At, errs[3] = p.At(t.Context(), p.server, r.From.Add(47*time.Minute))
+		if err := errors.Join(append(errs, err)...); err != nil {
+			t.Error(err)
+		}
+		a.Queries.Plan.Grain, a.Classes.Plan.Grain = "", ""
+		return a
+	}
+	want := ask()
+	done := make(chan error)
+	go func() {
+		for round := range 4 {
+			for bucket := p.from; bucket.Before(p.from.Add(2 * time.Hour)); bucket = bucket.Add(sample.BucketLength) {
+				if err := p.w.Compact(t.Context(), p.server.ID, bucket); err != nil && !errors.Is(err, ingest.ErrNothing) {
+					done <- err
+					return
+				}
+			}
+			var visits []*sample.Visit // again
+			for i := round; i < len(ticks); i += 100 {
+				visits = append(visits, &sample.Visit{Server: p.server.ID, Tick: &ticks[i]})
+			}
+			if err := p.w.Append(t.Context(), p.server.ID, visits); err != nil {
+				done <- err
+				return
+			}
+		}
+		close(done)
+	}()
+	for n := 1; ; n++ {
+		if diff := gocmp.Diff(want, ask()); diff != "" {
+			t.Fatalf("answer %d (-before +now):\n%s", n, diff)
+		}
+		select {
+		case err := <-done:
+			if err != nil || n < 5 {
+				t.Errorf("after %d answers: %v", n, err)
+			}
+			return
+		default:
+		}
 	}
 }
 
