@@ -71,7 +71,10 @@ CREATE TABLE history.activity (
     edge_blocked integer[],
     edge_blocker integer[],
     edge_lock integer[],
-    CONSTRAINT activity_bucket_check CHECK ((bucket = date_bin('00:10:00'::interval, bucket, '1970-01-01 00:00:00+00'::timestamp with time zone)))
+    CONSTRAINT activity_bucket_check CHECK ((bucket = date_bin('00:10:00'::interval, bucket, '1970-01-01 00:00:00+00'::timestamp with time zone))),
+    CONSTRAINT activity_edges CHECK (((COALESCE(cardinality(edge_blocked), 0) = COALESCE(cardinality(edge_tick), 0)) AND (COALESCE(cardinality(edge_blocker), 0) = COALESCE(cardinality(edge_tick), 0)) AND (COALESCE(cardinality(edge_lock), 0) = COALESCE(cardinality(edge_tick), 0)) AND ((edge_tick IS NULL) OR ((1 <= ALL (edge_tick)) AND (cardinality(tick_planned_ms) >= ALL (edge_tick)))))),
+    CONSTRAINT activity_samples CHECK (((cardinality(sample_session) = cardinality(sample_tick)) AND (cardinality(sample_wait) = cardinality(sample_tick)) AND (cardinality(sample_query) = cardinality(sample_tick)) AND (cardinality(sample_query_start_ms) = cardinality(sample_tick)) AND (cardinality(sample_xact_lead_ms) = cardinality(sample_tick)) AND (COALESCE(cardinality(sample_state_lag_ms), cardinality(sample_tick)) = cardinality(sample_tick)) AND (COALESCE(cardinality(sample_xmin), cardinality(sample_tick)) = cardinality(sample_tick)) AND (COALESCE(cardinality(sample_blocker), cardinality(sample_tick)) = cardinality(sample_tick)) AND (cardinality(wait_class) = cardinality(wait_keys)) AND (1 <= ALL (sample_tick)) AND (cardinality(tick_planned_ms) >= ALL (sample_tick)) AND (1 <= ALL (sample_session)) AND (cardinality(session_keys) >= ALL (sample_session)) AND (1 <= ALL (sample_wait)) AND (cardinality(wait_keys) >= ALL (sample_wait)) AND (0 <= ALL (sample_query)) AND (cardinality(query_keys) >= ALL (sample_query)))),
+    CONSTRAINT activity_ticks CHECK (((cardinality(tick_planned_ms) > 0) AND (array_ndims(tick_planned_ms) = 1) AND (0 <= ALL (tick_planned_ms)) AND (600000 > ALL (tick_planned_ms)) AND (cardinality(tick_delay_ms) = cardinality(tick_planned_ms)) AND (cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)) AND (cardinality(tick_duration_us) = cardinality(tick_planned_ms)) AND (cardinality(tick_backends) = cardinality(tick_planned_ms)) AND (cardinality(tick_next_xid) = cardinality(tick_planned_ms)) AND ((tick_outcome IS NULL) = (tick_reason IS NULL)) AND (COALESCE(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms))))
 )
 PARTITION BY RANGE (bucket);
 
@@ -173,7 +176,7 @@ CREATE TABLE history.activity_recent (
     CONSTRAINT activity_recent_edges CHECK (((COALESCE(cardinality(edge_blocked), 0) = COALESCE(cardinality(edge_tick), 0)) AND (COALESCE(cardinality(edge_blocker), 0) = COALESCE(cardinality(edge_tick), 0)) AND (COALESCE(cardinality(edge_lock), 0) = COALESCE(cardinality(edge_tick), 0)) AND ((edge_tick IS NULL) OR ((1 <= ALL (edge_tick)) AND (cardinality(tick_planned_ms) >= ALL (edge_tick)))))),
     CONSTRAINT activity_recent_samples CHECK (((cardinality(sample_session) = cardinality(sample_tick)) AND (cardinality(sample_wait) = cardinality(sample_tick)) AND (cardinality(sample_query) = cardinality(sample_tick)) AND (cardinality(sample_query_start_ms) = cardinality(sample_tick)) AND (cardinality(sample_xact_lead_ms) = cardinality(sample_tick)) AND (COALESCE(cardinality(sample_state_lag_ms), cardinality(sample_tick)) = cardinality(sample_tick)) AND (COALESCE(cardinality(sample_xmin), cardinality(sample_tick)) = cardinality(sample_tick)) AND (COALESCE(cardinality(sample_blocker), cardinality(sample_tick)) = cardinality(sample_tick)) AND (cardinality(wait_class) = cardinality(wait_keys)) AND (1 <= ALL (sample_tick)) AND (cardinality(tick_planned_ms) >= ALL (sample_tick)) AND (1 <= ALL (sample_session)) AND (cardinality(session_keys) >= ALL (sample_session)) AND (1 <= ALL (sample_wait)) AND (cardinality(wait_keys) >= ALL (sample_wait)) AND (0 <= ALL (sample_query)) AND (cardinality(query_keys) >= ALL (sample_query)))),
     CONSTRAINT activity_recent_slot_check CHECK ((slot = date_bin('00:00:15'::interval, slot, '1970-01-01 00:00:00+00'::timestamp with time zone))),
-    CONSTRAINT activity_recent_ticks CHECK (((cardinality(tick_delay_ms) = cardinality(tick_planned_ms)) AND (cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)) AND (cardinality(tick_duration_us) = cardinality(tick_planned_ms)) AND (cardinality(tick_backends) = cardinality(tick_planned_ms)) AND (cardinality(tick_next_xid) = cardinality(tick_planned_ms)) AND ((tick_outcome IS NULL) = (tick_reason IS NULL)) AND (COALESCE(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms))))
+    CONSTRAINT activity_recent_ticks CHECK (((cardinality(tick_planned_ms) > 0) AND (array_ndims(tick_planned_ms) = 1) AND (0 <= ALL (tick_planned_ms)) AND (600000 > ALL (tick_planned_ms)) AND (cardinality(tick_delay_ms) = cardinality(tick_planned_ms)) AND (cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)) AND (cardinality(tick_duration_us) = cardinality(tick_planned_ms)) AND (cardinality(tick_backends) = cardinality(tick_planned_ms)) AND (cardinality(tick_next_xid) = cardinality(tick_planned_ms)) AND ((tick_outcome IS NULL) = (tick_reason IS NULL)) AND (COALESCE(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)) AND (COALESCE(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms))))
 )
 WITH (toast_tuple_target='128', autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.2');
 
@@ -1044,14 +1047,14 @@ select r.server, r."time", r.database_name, nullif(r.counted_seconds, 0), r.conn
    and r."time" < $2
 $_$;
 
-COMMENT ON FUNCTION report.database_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'what each database did, and the seconds that it was counted in: as sampled up to six hours, by ten minutes up to two days, by hour up to 90, beyond that by day. A rate is the sum of a counter over the sum of seconds';
+COMMENT ON FUNCTION report.database_grain("from" timestamp with time zone, "to" timestamp with time zone) IS 'what each database did, and the seconds that it was counted in: as sampled up to six hours, by ten minutes up to two days, by hour up to 120, beyond that by day. A rate is the sum of a counter over the sum of seconds';
 
 CREATE FUNCTION report.database_step("from" timestamp with time zone, "to" timestamp with time zone) RETURNS integer
     LANGUAGE sql IMMUTABLE
     AS $_$
 select case when $2 - $1 <= interval '6 hours' then 0
             when $2 - $1 <= interval '2 days' then 600
-            when $2 - $1 <= interval '90 days' then 3600
+            when $2 - $1 <= interval '120 days' then 3600
             else 86400 end
 $_$;
 
@@ -1607,7 +1610,7 @@ COMMENT ON COLUMN pgam.ended_session.expires_at IS 'when the last token of the l
 CREATE TABLE pgam.instance (
     one boolean DEFAULT true NOT NULL,
     id text DEFAULT md5(((random())::text || (clock_timestamp())::text)) NOT NULL,
-    CONSTRAINT written_one_check CHECK (one)
+    CONSTRAINT instance_one_check CHECK (one)
 )
 WITH (fillfactor='10');
 
@@ -2621,6 +2624,9 @@ ALTER TABLE ONLY pgam.account
 ALTER TABLE ONLY pgam.ended_session
     ADD CONSTRAINT ended_session_pkey PRIMARY KEY (account_id, session);
 
+ALTER TABLE ONLY pgam.instance
+    ADD CONSTRAINT instance_pkey PRIMARY KEY (one);
+
 ALTER TABLE ONLY pgam.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (one);
 
@@ -2644,9 +2650,6 @@ ALTER TABLE ONLY pgam.ssh_key
 
 ALTER TABLE ONLY pgam.ssh_key
     ADD CONSTRAINT ssh_key_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY pgam.instance
-    ADD CONSTRAINT written_pkey PRIMARY KEY (one);
 
 CREATE INDEX database_rollup_server_bucket_idx ON ONLY history.database_rollup USING btree (server_id, step_seconds, bucket);
 

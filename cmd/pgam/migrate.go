@@ -14,14 +14,14 @@ import (
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/stack"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/migrations"
 )
 
 const (
 	// connectWithin bounds connecting to stats_db.
 	connectWithin = 10 * time.Second
-	// undefinedTable and invalidCatalog are SQLSTATEs.
-	undefinedTable = "42P01"
+	// invalidCatalog is an SQLSTATE.
 	invalidCatalog = "3D000"
 )
 
@@ -170,7 +170,7 @@ const (
 
 // explainVersion is explainStats for an error of schemaVersion.
 func explainVersion(dsn secret.Value, err error) error {
-	if errors.Is(err, schema.ErrLocked) {
+	if errors.Is(err, schema.ErrLocked) || errors.Is(err, statsdb.ErrOld) {
 		return err
 	}
 
@@ -179,13 +179,9 @@ func explainVersion(dsn secret.Value, err error) error {
 
 // schemaVersion reads the version of stats_db, 0 for an empty database.
 func schemaVersion(ctx context.Context, conn *pgx.Conn) (int32, error) {
-	var version int32
-	err := conn.QueryRow(ctx, "/* pgam */ select version from public.pgam_schema_version").Scan(&version)
+	version, err := statsdb.SchemaVersion(ctx, conn)
 	var pgErr *pgconn.PgError
-	switch {
-	case errors.As(err, &pgErr) && pgErr.Code == undefinedTable:
-		return 0, nil
-	case errors.As(err, &pgErr) && pgErr.Code == lockNotAvailable:
+	if errors.As(err, &pgErr) && pgErr.Code == lockNotAvailable {
 		return 0, fmt.Errorf("%w: the version of stats_db (public.pgam_schema_version) could not be read for %s: look in pg_locks who holds a lock on that table, end it and run again",
 			schema.ErrLocked, versionLockTimeout)
 	}

@@ -28,3 +28,22 @@ func TestMigrateSaysWhatIsLocked(t *testing.T) {
 		}
 	}
 }
+
+// A stats_db that an older build made, which numbered its schema otherwise, is
+// refused in one line, whatever its number is, and left as it is.
+func TestMigrateRefusesOlderNumbering(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.EmptyDB(t)
+	pgtest.Exec(t, dsn, "create schema pgam", "create schema history", "create table history.activity_window (t0 timestamptz)",
+		"create table public.pgam_schema_version as select 18 as version")
+	d := deskOn(t, dsn)
+	for _, args := range [][]string{{"migrate"}, {"migrate", "--status"}} {
+		code, _, errOut := d.try(t, args...)
+		if code != 1 || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "made by an older pgam") || !strings.Contains(errOut, "PGAM_STATS_DSN") {
+			t.Errorf("%v: exit code %d: %s", args, code, errOut)
+		}
+	}
+	if n := pgtest.Value[int](t, dsn, "select count(*) from pg_class where relnamespace in ('pgam'::regnamespace, 'history'::regnamespace)"); n != 1 {
+		t.Errorf("%d relations", n)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/tern/v2/migrate"
 
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/migrations"
 )
 
@@ -36,7 +37,8 @@ const lockTry = 2 * time.Second
 // does nothing when it is there already. conn must be a direct connection, not
 // one through a transaction pooler; Up may be called by several processes at
 // once, one of which applies. When ctx ends half-way, the migration under way
-// is undone, those before it stay, and the next Up goes on from there.
+// is undone, those before it stay, and the next Up goes on from there. The error
+// wraps ErrNewer, ErrLocked or statsdb.ErrOld where those are in the way.
 func Up(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 	return up(ctx, conn, log, lockWait)
 }
@@ -64,6 +66,9 @@ func apply(ctx context.Context, conn *pgx.Conn, log *slog.Logger, try time.Durat
 	setTimeout := fmt.Sprintf("set lock_timeout = %d", try.Milliseconds())
 	if _, err := conn.Exec(ctx, setTimeout); err != nil {
 		return fmt.Errorf("set lock_timeout: %w", err)
+	}
+	if _, err := statsdb.SchemaVersion(ctx, conn); errors.Is(err, statsdb.ErrOld) {
+		return err
 	}
 	m, err := migrate.NewMigrator(ctx, conn, versionTable)
 	if err != nil {

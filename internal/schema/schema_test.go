@@ -16,6 +16,7 @@ import (
 
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/schema"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/migrations"
 )
 
@@ -146,6 +147,36 @@ func TestUpNewer(t *testing.T) {
 	}
 	if len(seen.numbers) != 0 || version(t, dsn) != 999 {
 		t.Errorf("applied %v, version %d", seen.numbers, version(t, dsn))
+	}
+}
+
+// A stats_db whose schema was numbered otherwise is not taken for one that is newer
+// or older, by nobody, and is left as it is.
+func TestOlderNumbering(t *testing.T) {
+	t.Parallel()
+	for _, number := range []int32{1, 18, 999} {
+		dsn := pgtest.EmptyDB(t)
+		pgtest.Exec(t, dsn, "create schema pgam", "create schema history", "create table history.activity_window (t0 timestamptz)",
+			fmt.Sprintf("create table public.pgam_schema_version as select %d as version", number))
+		conn, seen := connect(t, dsn), newApplied()
+		for what, err := range map[string]error{"Up": schema.Up(t.Context(), conn, seen.log()), "CheckSchema": statsdb.CheckSchema(t.Context(), conn)} {
+			if !errors.Is(err, statsdb.ErrOld) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), fmt.Sprintf("version %d of an older numbering", number)) ||
+				!strings.Contains(err.Error(), "name an empty database in PGAM_STATS_DSN") {
+				t.Errorf("%s of version %d: %v", what, number, err)
+			}
+		}
+		if len(seen.numbers) != 0 || version(t, dsn) != number {
+			t.Errorf("applied %v, version %d", seen.numbers, version(t, dsn))
+		}
+	}
+	// One that is empty, or at which the first migration was cut short, is none of these.
+	dsn := pgtest.EmptyDB(t)
+	for range 2 {
+		if err := statsdb.CheckSchema(t.Context(), connect(t, dsn)); !errors.Is(err, statsdb.ErrSchema) || errors.Is(err, statsdb.ErrOld) ||
+			!strings.Contains(err.Error(), "no pgam schema yet") {
+			t.Errorf("an empty database: %v", err)
+		}
+		pgtest.Exec(t, dsn, "create table if not exists public.pgam_schema_version as select 0 as version")
 	}
 }
 

@@ -1,13 +1,975 @@
--- Schema report: what people, Grafana and BI read. A view has an instant called
--- time and a unit for every column. Give t0, time or day a range: partitions are by
--- them. Functions that take a server and a range are put into the query that calls
--- them, where the planner sees the bounds; they read as who calls them, who may read
--- views only.
+-- The schema of stats_db.
+--
+-- pgam      servers that are watched, accounts, keys, settings; secrets are sealed
+-- history   what was sampled, written by the collector only
+-- report    read-only views for people, Grafana and BI
 
-drop schema report cascade;
+create schema pgam;
+comment on schema pgam is 'pgam: servers, accounts and sealed secrets';
+create schema history;
+comment on schema history is 'pgam: what was sampled, partitioned by time; written by the collector only';
 create schema report;
 comment on schema report is 'pgam: stable read-only views for people, Grafana and BI';
+
+do $$
+begin
+    if not exists (select from pg_catalog.pg_roles where rolname = 'pgam_read') then
+        create role pgam_read nologin;
+    end if;
+exception
+    when duplicate_object or unique_violation then null;
+    when insufficient_privilege then
+        raise exception 'the role pgam_read does not exist and this user may not create it'
+            using hint = 'Run as a superuser: create role pgam_read nologin;';
+end
+$$;
 grant usage on schema report to pgam_read;
+
+-- What is watched, and what is set.
+
+create sequence pgam.revision as bigint;
+comment on sequence pgam.revision is 'one number a change of any server; readers compare it to see that they are up to date';
+
+create table pgam.ssh_key (
+    id                bigint      generated always as identity primary key,
+    name              text        not null unique,
+    key_type          text        not null,
+    bits              integer     not null,
+    public_key        text        not null,
+    fingerprint       text        not null unique,
+    private_sealed    bytea       not null,
+    passphrase_sealed bytea,
+    description       text        not null default '',
+    created_by        text        not null default '',
+    created_at        timestamptz not null default now(),
+    updated_at        timestamptz not null default now()
+);
+comment on table pgam.ssh_key is 'managed SSH keys; the private part is sealed';
+comment on column pgam.ssh_key.key_type is 'algorithm as SSH names it: ssh-ed25519, ssh-rsa, ecdsa-sha2-nistp256 …';
+comment on column pgam.ssh_key.public_key is 'the line for authorized_keys';
+comment on column pgam.ssh_key.fingerprint is 'SHA256:… of the public key';
+comment on column pgam.ssh_key.private_sealed is 'AEAD ciphertext of the private key in PEM, bound to id';
+comment on column pgam.ssh_key.passphrase_sealed is 'AEAD ciphertext of the passphrase, bound to id; null: the private key has none';
+comment on column pgam.ssh_key.created_by is 'login of the account that made or imported it';
+
+create table pgam.server (
+    id                         bigint      generated always as identity primary key,
+    name                       text        not null,
+    host                       text        not null,
+    port                       integer     not null check (port between 1 and 65535),
+    user_name                  text        not null,
+    database_name              text        not null default 'postgres',
+    tls_mode                   text        not null default 'prefer',
+    password_sealed            bytea,
+    ssh_user                   text        not null default '',
+    ssh_port                   integer     not null default 22 check (ssh_port between 1 and 65535),
+    ssh_password_sealed        bytea,
+    stats_db                   text,
+    pool_profile               text        not null default 'default',
+    activity_interval_seconds  integer     check (activity_interval_seconds > 0),
+    databases_interval_seconds integer     check (databases_interval_seconds > 0),
+    inventory_interval_seconds integer     check (inventory_interval_seconds > 0),
+    sizes_interval_seconds     integer     check (sizes_interval_seconds > 0),
+    enabled                    boolean     not null default true,
+    revision                   bigint      not null default nextval('pgam.revision'),
+    created_at                 timestamptz not null default now(),
+    updated_at                 timestamptz not null default now(),
+    deleted_at                 timestamptz,
+    ssh_host                   text        not null default '',
+    ssh_key_id                 bigint      references pgam.ssh_key (id),
+    ssh_host_key               text        not null default '',
+    ssh_tunnel                 boolean     not null default false,
+    disk_source                text        not null default '' check (disk_source in ('', 'none', 'ssh', 'local')),
+    disks_interval_seconds     integer     check (disks_interval_seconds > 0),
+    purge                      boolean     not null default false,
+    query_texts                text        not null default 'normalized' check (query_texts in ('normalized', 'full', 'none')),
+    burst_active               integer     check (burst_active >= 0),
+    burst_lock_waits           integer     check (burst_lock_waits >= 0),
+    burst_connections_percent  integer     check (burst_connections_percent between 0 and 100),
+    allow_md5                  boolean     not null default false
+);
+create unique index server_name_key on pgam.server (name) where deleted_at is null;
+create index server_revision_idx on pgam.server (revision);
+create index server_ssh_key_idx on pgam.server (ssh_key_id) where ssh_key_id is not null;
+comment on table pgam.server is 'watched servers; a deleted one stays as a row, hidden, as long as its history does';
+comment on column pgam.server.id is 'never reused; every row of history belongs to it';
+comment on column pgam.server.name is 'unique among the servers that are not deleted';
+comment on column pgam.server.host is 'name, address, or absolute path of a Unix socket''s folder';
+comment on column pgam.server.tls_mode is 'libpq''s sslmode';
+comment on column pgam.server.password_sealed is 'AEAD ciphertext bound to id, host, port, user, TLS mode and allow_md5; the key is outside the database';
+comment on column pgam.server.ssh_password_sealed is 'AEAD ciphertext bound to id, SSH host, ssh_port and ssh_user';
+comment on column pgam.server.stats_db is 'kept for clients of the Python version; null for none';
+comment on column pgam.server.pool_profile is 'size of the API''s pool: default, stats_db or high_load';
+comment on column pgam.server.activity_interval_seconds is 'seconds between activity ticks; null: the collector''s setting';
+comment on column pgam.server.databases_interval_seconds is 'seconds between reads of pg_stat_database; null: the collector''s setting';
+comment on column pgam.server.inventory_interval_seconds is 'seconds between listings of databases; null: the collector''s setting';
+comment on column pgam.server.sizes_interval_seconds is 'seconds between rounds of database sizes; null: the collector''s setting';
+comment on column pgam.server.enabled is 'false pauses collection';
+comment on column pgam.server.revision is 'from the sequence pgam.revision at the last change';
+comment on column pgam.server.deleted_at is 'set when the server was removed: collection stops, history stays until retention';
+comment on column pgam.server.ssh_host is 'where SSH goes; empty: host';
+comment on column pgam.server.ssh_key_id is 'the managed key that logs in; null: the password does';
+comment on column pgam.server.ssh_host_key is 'the host''s pinned public key; empty: not pinned';
+comment on column pgam.server.ssh_tunnel is 'true: PostgreSQL is reached through SSH, and host and port are as the SSH host sees them';
+comment on column pgam.server.disk_source is 'how disks are looked at: none, ssh, local; empty: ssh where there are an ssh_user and a host to go to';
+comment on column pgam.server.disks_interval_seconds is 'seconds between looks at disks; null: the collector''s setting';
+comment on column pgam.server.purge is 'true: the server was deleted with its history, which the collector is removing';
+comment on column pgam.server.query_texts is 'how statements are kept: normalized (literals taken out), full, or none';
+comment on column pgam.server.burst_active is 'active sessions from which full detail is taken; 0: never; null: the collector''s setting';
+comment on column pgam.server.burst_lock_waits is 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
+comment on column pgam.server.burst_connections_percent is 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
+comment on column pgam.server.allow_md5 is 'MD5, and SCRAM of few rounds, are answered though TLS does not verify who asks';
+
+create table pgam.setting (
+    name        text        primary key,
+    value       text,
+    environment text,
+    revision    bigint      not null default nextval('pgam.revision'),
+    updated_at  timestamptz not null default now(),
+    updated_by  text        not null default ''
+);
+comment on table pgam.setting is 'settings of the collector that can be changed while it runs';
+comment on column pgam.setting.value is 'as in the environment: 30d, true, 40; comes before that one; null: not changed';
+comment on column pgam.setting.environment is 'what the collector was last started with; null: never started';
+comment on column pgam.setting.revision is 'grows with every change, in one sequence with those of servers';
+comment on column pgam.setting.updated_by is 'who changed it: a login, or cli';
+
+-- Who may ask. Tokens name the id of an account and an epoch that is drawn at random,
+-- so that no token counts for another account, and none again once it was ended.
+-- Whoever changes what the account may do ends its tokens, in SQL too.
+
+create function pgam.new_token_epoch() returns bigint
+language sql volatile
+as $$ select 1 + floor(pg_catalog.random() * 9007199254740991)::bigint $$;
+comment on function pgam.new_token_epoch() is 'a number from 1 to 2^53 - 1, drawn at random';
+
+create table pgam.account (
+    id            bigint      generated always as identity primary key,
+    login         text        not null unique,
+    password_hash text        not null,
+    role          text        not null check (role in ('viewer', 'operator', 'admin')),
+    active        boolean     not null default true,
+    token_epoch   bigint      not null default pgam.new_token_epoch(),
+    created_at    timestamptz not null default now(),
+    updated_at    timestamptz not null default now(),
+    last_login_at timestamptz
+);
+comment on table pgam.account is 'who may ask the API';
+comment on column pgam.account.password_hash is 'bcrypt';
+comment on column pgam.account.token_epoch is 'drawn at random; another one ends every token issued before';
+
+create function pgam.renew_token_epoch() returns trigger
+language plpgsql
+as $$
+begin
+    if new.token_epoch = old.token_epoch then
+        new.token_epoch := pgam.new_token_epoch();
+    end if;
+    return new;
+end
+$$;
+comment on function pgam.renew_token_epoch() is 'ends the tokens of an account whose password, role or state was changed';
+
+create trigger renew_token_epoch
+    before update on pgam.account
+    for each row
+    when ((old.password_hash, old.role, old.active) is distinct from (new.password_hash, new.role, new.active))
+    execute function pgam.renew_token_epoch();
+
+-- Who logs out ends the tokens of that login, and of no other.
+create table pgam.ended_session (
+    account_id bigint not null references pgam.account (id) on delete cascade,
+    session    text not null check (length(session) between 1 and 64),
+    expires_at timestamptz not null,
+    primary key (account_id, session)
+);
+comment on table pgam.ended_session is 'logins that were logged out; kept until the last token of the login has expired';
+comment on column pgam.ended_session.session is 'claim sid of the tokens of the login';
+comment on column pgam.ended_session.expires_at is 'when the last token of the login expires, at the latest';
+
+-- Leaky buckets: how many attempts came from an address and a network of late,
+-- and how many on an account from places that it does not know. Not logged: a
+-- crash empties them, and they cost no write to a standby.
+create unlogged table pgam.login_bucket (
+    key       bytea            primary key,
+    level     double precision not null,
+    capacity  double precision not null,
+    drain     double precision not null,
+    is_full   boolean          not null default false,
+    filled_at timestamptz      not null default now()
+);
+create index login_bucket_filled_idx on pgam.login_bucket (filled_at);
+comment on table pgam.login_bucket is 'attempts to log in, of the last hour';
+comment on column pgam.login_bucket.key is 'SHA-256 of what is counted: an address, a network or a login';
+comment on column pgam.login_bucket.level is 'attempts that have not drained yet, as of filled_at';
+comment on column pgam.login_bucket.capacity is 'attempts that it holds';
+comment on column pgam.login_bucket.drain is 'attempts that run out of it in a second';
+comment on column pgam.login_bucket.is_full is 'the last attempt found no room';
+
+create table pgam.login_origin (
+    account_id bigint      not null references pgam.account on delete cascade,
+    network    text        not null,
+    last_at    timestamptz not null default now(),
+    primary key (account_id, network)
+);
+create index login_origin_network_idx on pgam.login_origin (network);
+comment on table pgam.login_origin is 'where accounts have logged in from: they go first when many try';
+comment on column pgam.login_origin.network is 'a /24 of IPv4, a /48 of IPv6';
+comment on column pgam.login_origin.last_at is 'to a day';
+
+-- Who samples, and into what.
+
+create table pgam.lease (
+    one        boolean     primary key default true check (one),
+    holder     text,
+    term       bigint      not null,
+    beats      bigint      not null default 0,
+    renewed_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 10);
+comment on table pgam.lease is 'the one collector that samples; another takes over when beats stands still for ten seconds';
+comment on column pgam.lease.one is 'there is one row';
+comment on column pgam.lease.holder is 'host and journal of the collector; null: it gave the lease back';
+comment on column pgam.lease.term is 'grows with every taking';
+comment on column pgam.lease.beats is 'grows every two seconds while the holder is well';
+comment on column pgam.lease.renewed_at is 'of the last beat, by this server''s clock; to look at, nothing is decided by it';
+
+create table pgam.instance (
+    one boolean primary key default true check (one),
+    id  text    not null default md5(random()::text || clock_timestamp()::text)
+) with (fillfactor = 10);
+comment on table pgam.instance is 'which stats_db this is: one that was made anew under a running collector has another id';
+comment on column pgam.instance.one is 'there is one row';
+comment on column pgam.instance.id is 'drawn when it was made; a dump has it too: history.progress.flushes tells an older one';
+insert into pgam.instance default values;
+
+-- History: facts, partitioned by time in UTC. server_id comes first in every key; no
+-- foreign key, sequence, trigger or DEFAULT partition here. The partitions are made
+-- and dropped by the collector.
+
+create table history.reason (
+    id   smallint primary key,
+    name text     not null
+);
+comment on table history.reason is 'why a planned tick was not ok';
+insert into history.reason (id, name) values
+    (0, ''), (1, 'timeout'), (2, 'lock_timeout'), (3, 'connecting'), (4, 'unreachable'), (5, 'refused'),
+    (6, 'auth_failed'), (7, 'too_many_connections'), (8, 'starting_up'), (9, 'connection_lost'),
+    (10, 'no_privilege'), (11, 'unsupported'), (12, 'no_database'), (13, 'tls_failed'), (14, 'overrun'),
+    (15, 'late'), (16, 'not_running'), (17, 'malformed'), (18, 'other'), (19, 'backing_off'), (20, 'truncated'),
+    (21, 'host_key_unknown'), (22, 'host_key_changed'), (23, 'pooler'), (24, 'not_found'), (25, 'oversized');
+
+-- Samples. What a tick saw is named by keys: keyed hashes of what it is, the same
+-- whoever saw it. What they stand for is in dictionaries.
+
+create table history.progress (
+    server_id bigint primary key,
+    flushes bigint not null default 0,
+    flushed_at timestamptz,
+    compacted_until timestamptz,
+    databases_from timestamptz
+);
+comment on table history.progress is 'one row a server: whoever writes its samples, or compacts them, locks this row first';
+comment on column history.progress.flushes is 'how often samples of the server were written: fewer than before tells of an older stats_db';
+comment on column history.progress.databases_from is 'the oldest look at databases that is not in the rollups; null where all are';
+comment on column history.progress.flushed_at is 'when samples were last written, by this database''s clock';
+comment on column history.progress.compacted_until is 'end of the newest bucket that was compacted; older slots may have come since';
+comment on column history.progress.databases_from is 'rollups of databases are right before the ten minutes that hold this instant, from there on rows count; null: they are right everywhere';
+
+create table history.session (
+    server_id bigint not null,
+    day date not null,
+    key bigint not null,
+    pid integer not null,
+    backend_start timestamptz,
+    database_oid oid,
+    database_name text,
+    user_oid oid,
+    user_name text,
+    application_name text,
+    client_addr text,
+    backend_type text,
+    leader_pid integer,
+    primary key (server_id, day, key)
+) partition by range (day);
+
+create table history.wait (
+    server_id bigint not null,
+    key bigint not null,
+    class smallint not null,
+    state text not null,
+    wait_event_type text not null,
+    wait_event text not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);
+
+create table history.query (
+    server_id bigint not null,
+    key bigint not null,
+    query_id bigint not null,
+    own boolean not null,
+    text text,
+    text_full boolean not null default false,
+    first_seen_on date not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);
+
+create table history.lock (
+    server_id bigint not null,
+    key bigint not null,
+    lock_type text not null,
+    mode text not null,
+    database_oid oid,
+    relation_oid oid,
+    relation_name text,
+    first_seen_on date not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);
+
+create table history.label (
+    server_id bigint not null,
+    key bigint not null,
+    dimension smallint not null,
+    text text not null,
+    last_seen_on date not null,
+    primary key (server_id, key)
+);
+
+-- A row is ticks with a dictionary of their own: arrays of ticks, of samples and of
+-- edges. What is flushed goes to activity_recent, one row a slot of 15 seconds; what is
+-- compacted to activity, one row a bucket of ten minutes, or several parts of it.
+
+create table history.activity_recent (
+    server_id bigint not null,
+    slot timestamptz not null check (slot = date_bin('15 seconds', slot, timestamptz 'epoch')),
+    written_at timestamptz not null default now(),
+    late boolean not null default false, -- its bucket was compacted before it came: nobody looks at it before it is merged in
+    first_planned_ms integer not null,
+    last_planned_ms integer not null,
+    first_cadence_ms integer not null,
+    cadence_ms integer not null,
+    ticks_ok integer not null,
+    ticks_degraded integer not null,
+    ticks_failed integer not null,
+    ticks_skipped integer not null,
+    ticks_missing integer not null,
+    first_seen_ms integer,
+    last_seen_ms integer,
+    longest_gap_ms integer not null,
+    fault_outcome smallint[],
+    fault_reason smallint[],
+    fault_ticks integer[],
+    samples bigint not null,
+    max_sessions integer not null,
+    max_backends integer,
+    cpu bigint not null,
+    lock bigint not null,
+    lwlock bigint not null,
+    io bigint not null,
+    ipc bigint not null,
+    client bigint not null,
+    timeout bigint not null,
+    buffer bigint not null,
+    extension bigint not null,
+    other bigint not null,
+    idle_in_transaction bigint not null,
+    tick_planned_ms integer[] not null,
+    tick_delay_ms integer[] not null,
+    tick_cadence_ms integer[] not null,
+    tick_outcome smallint[],
+    tick_reason smallint[],
+    tick_duration_us integer[] not null,
+    tick_backends integer[] not null,
+    tick_next_xid bigint[] not null,
+    tick_burst boolean[],
+    tick_edges_cut integer[],
+    session_keys bigint[] not null,
+    wait_keys bigint[] not null,
+    wait_class smallint[] not null,
+    query_keys bigint[] not null,
+    lock_keys bigint[] not null,
+    sample_tick smallint[] not null,
+    sample_session integer[] not null,
+    sample_wait smallint[] not null,
+    sample_query integer[] not null,
+    sample_query_start_ms integer[] not null,
+    sample_xact_lead_ms integer[] not null,
+    sample_state_lag_ms integer[],
+    sample_xmin integer[],
+    sample_blocker integer[],
+    edge_tick smallint[],
+    edge_blocked integer[],
+    edge_blocker integer[],
+    edge_lock integer[],
+    primary key (server_id, slot),
+    constraint activity_recent_ticks check (
+        cardinality(tick_planned_ms) > 0 and array_ndims(tick_planned_ms) = 1
+        and 0 <= all (tick_planned_ms) and 600000 > all (tick_planned_ms)
+        and cardinality(tick_delay_ms) = cardinality(tick_planned_ms)
+        and cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)
+        and cardinality(tick_duration_us) = cardinality(tick_planned_ms)
+        and cardinality(tick_backends) = cardinality(tick_planned_ms)
+        and cardinality(tick_next_xid) = cardinality(tick_planned_ms)
+        and (tick_outcome is null) = (tick_reason is null)
+        and coalesce(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)),
+    constraint activity_recent_samples check (
+        cardinality(sample_session) = cardinality(sample_tick)
+        and cardinality(sample_wait) = cardinality(sample_tick)
+        and cardinality(sample_query) = cardinality(sample_tick)
+        and cardinality(sample_query_start_ms) = cardinality(sample_tick)
+        and cardinality(sample_xact_lead_ms) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_state_lag_ms), cardinality(sample_tick)) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_xmin), cardinality(sample_tick)) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_blocker), cardinality(sample_tick)) = cardinality(sample_tick)
+        and cardinality(wait_class) = cardinality(wait_keys)
+        and 1 <= all (sample_tick) and cardinality(tick_planned_ms) >= all (sample_tick)
+        and 1 <= all (sample_session) and cardinality(session_keys) >= all (sample_session)
+        and 1 <= all (sample_wait) and cardinality(wait_keys) >= all (sample_wait)
+        and 0 <= all (sample_query) and cardinality(query_keys) >= all (sample_query)),
+    constraint activity_recent_edges check (
+        coalesce(cardinality(edge_blocked), 0) = coalesce(cardinality(edge_tick), 0)
+        and coalesce(cardinality(edge_blocker), 0) = coalesce(cardinality(edge_tick), 0)
+        and coalesce(cardinality(edge_lock), 0) = coalesce(cardinality(edge_tick), 0)
+        and (edge_tick is null or 1 <= all (edge_tick) and cardinality(tick_planned_ms) >= all (edge_tick)))
+) with (toast_tuple_target = 128, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.2);
+
+create table history.activity (
+    server_id bigint not null,
+    bucket timestamptz not null check (bucket = date_bin('10 minutes', bucket, timestamptz 'epoch')),
+    part integer not null,
+    samples integer not null,
+    tick_planned_ms integer[] not null,
+    tick_delay_ms integer[] not null,
+    tick_cadence_ms integer[] not null,
+    tick_outcome smallint[],
+    tick_reason smallint[],
+    tick_duration_us integer[] not null,
+    tick_backends integer[] not null,
+    tick_next_xid bigint[] not null,
+    tick_burst boolean[],
+    tick_edges_cut integer[],
+    session_keys bigint[] not null,
+    wait_keys bigint[] not null,
+    wait_class smallint[] not null,
+    query_keys bigint[] not null,
+    lock_keys bigint[] not null,
+    sample_tick smallint[] not null,
+    sample_session integer[] not null,
+    sample_wait smallint[] not null,
+    sample_query integer[] not null,
+    sample_query_start_ms integer[] not null,
+    sample_xact_lead_ms integer[] not null,
+    sample_state_lag_ms integer[],
+    sample_xmin integer[],
+    sample_blocker integer[],
+    edge_tick smallint[],
+    edge_blocked integer[],
+    edge_blocker integer[],
+    edge_lock integer[],
+    primary key (server_id, bucket, part),
+    constraint activity_ticks check (
+        cardinality(tick_planned_ms) > 0 and array_ndims(tick_planned_ms) = 1
+        and 0 <= all (tick_planned_ms) and 600000 > all (tick_planned_ms)
+        and cardinality(tick_delay_ms) = cardinality(tick_planned_ms)
+        and cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)
+        and cardinality(tick_duration_us) = cardinality(tick_planned_ms)
+        and cardinality(tick_backends) = cardinality(tick_planned_ms)
+        and cardinality(tick_next_xid) = cardinality(tick_planned_ms)
+        and (tick_outcome is null) = (tick_reason is null)
+        and coalesce(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
+        and coalesce(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)),
+    constraint activity_samples check (
+        cardinality(sample_session) = cardinality(sample_tick)
+        and cardinality(sample_wait) = cardinality(sample_tick)
+        and cardinality(sample_query) = cardinality(sample_tick)
+        and cardinality(sample_query_start_ms) = cardinality(sample_tick)
+        and cardinality(sample_xact_lead_ms) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_state_lag_ms), cardinality(sample_tick)) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_xmin), cardinality(sample_tick)) = cardinality(sample_tick)
+        and coalesce(cardinality(sample_blocker), cardinality(sample_tick)) = cardinality(sample_tick)
+        and cardinality(wait_class) = cardinality(wait_keys)
+        and 1 <= all (sample_tick) and cardinality(tick_planned_ms) >= all (sample_tick)
+        and 1 <= all (sample_session) and cardinality(session_keys) >= all (sample_session)
+        and 1 <= all (sample_wait) and cardinality(wait_keys) >= all (sample_wait)
+        and 0 <= all (sample_query) and cardinality(query_keys) >= all (sample_query)),
+    constraint activity_edges check (
+        coalesce(cardinality(edge_blocked), 0) = coalesce(cardinality(edge_tick), 0)
+        and coalesce(cardinality(edge_blocker), 0) = coalesce(cardinality(edge_tick), 0)
+        and coalesce(cardinality(edge_lock), 0) = coalesce(cardinality(edge_tick), 0)
+        and (edge_tick is null or 1 <= all (edge_tick) and cardinality(tick_planned_ms) >= all (edge_tick)))
+) partition by range (bucket);
+
+-- Sums of compacted buckets.
+
+create table history.activity_minute (
+    server_id bigint not null,
+    minute timestamptz not null,
+    first_planned_ms integer not null,
+    last_planned_ms integer not null,
+    first_cadence_ms integer not null,
+    cadence_ms integer not null,
+    ticks_ok integer not null,
+    ticks_degraded integer not null,
+    ticks_failed integer not null,
+    ticks_skipped integer not null,
+    ticks_missing integer not null,
+    first_seen_ms integer,
+    last_seen_ms integer,
+    longest_gap_ms integer not null,
+    fault_outcome smallint[],
+    fault_reason smallint[],
+    fault_ticks integer[],
+    samples bigint not null,
+    max_sessions integer not null,
+    max_backends integer,
+    cpu bigint not null,
+    lock bigint not null,
+    lwlock bigint not null,
+    io bigint not null,
+    ipc bigint not null,
+    client bigint not null,
+    timeout bigint not null,
+    buffer bigint not null,
+    extension bigint not null,
+    other bigint not null,
+    idle_in_transaction bigint not null,
+    primary key (server_id, minute)
+) partition by range (minute);
+
+create table history.activity_total (
+    server_id bigint not null,
+    step_seconds integer not null,
+    bucket timestamptz not null,
+    first_planned_ms integer not null,
+    last_planned_ms integer not null,
+    first_cadence_ms integer not null,
+    cadence_ms integer not null,
+    ticks_ok integer not null,
+    ticks_degraded integer not null,
+    ticks_failed integer not null,
+    ticks_skipped integer not null,
+    ticks_missing integer not null,
+    first_seen_ms integer,
+    last_seen_ms integer,
+    longest_gap_ms integer not null,
+    fault_outcome smallint[],
+    fault_reason smallint[],
+    fault_ticks integer[],
+    samples bigint not null,
+    max_sessions integer not null,
+    max_backends integer,
+    cpu bigint not null,
+    lock bigint not null,
+    lwlock bigint not null,
+    io bigint not null,
+    ipc bigint not null,
+    client bigint not null,
+    timeout bigint not null,
+    buffer bigint not null,
+    extension bigint not null,
+    other bigint not null,
+    idle_in_transaction bigint not null,
+    primary key (server_id, step_seconds, bucket)
+) partition by range (bucket);
+
+create table history.activity_rollup (
+    server_id bigint not null,
+    step_seconds integer not null,
+    dimension smallint not null,
+    bucket timestamptz not null,
+    ticks integer not null,
+    samples bigint not null,
+    keys bigint[] not null,
+    key_samples bigint[] not null,
+    key_peaks integer[] not null,
+    tail_keys integer not null,
+    tail_samples bigint not null,
+    primary key (server_id, step_seconds, dimension, bucket),
+    constraint activity_rollup_keys check (cardinality(key_samples) = cardinality(keys) and cardinality(key_peaks) = cardinality(keys))
+) partition by range (step_seconds, bucket);
+
+-- What stands in the tables of activity.
+
+comment on table history.activity_recent is 'one row a server and slot of 15 seconds, aligned to the clock: the ticks that were planned in it, their samples, and sums of both, until the ten minutes are compacted';
+comment on table history.activity is 'one row a server, ten minutes and part: all ticks of the time and their samples, merged. A part is a run of whole seconds. Arrays of ticks, of samples and of edges are parallel; report.activity shows them as rows';
+comment on table history.activity_minute is 'one row a server and minute of ten that are compacted: what became of its ticks, and session samples by wait class; divide by ticks_ok + ticks_degraded for average active sessions. Made anew whenever its ten minutes are compacted';
+comment on table history.activity_total is 'activity_minute by hour (step_seconds 3600) and day (86400): what a year is answered from';
+comment on table history.activity_rollup is 'session samples that are load by ten minutes, hour and day and by the keys of a dimension, from compacted buckets; divide by ticks for average sessions. Partitioned by step, then time: give both';
+comment on table history.session is 'what the keys of sessions stand for, by UTC day';
+comment on table history.wait is 'what the keys of waits stand for';
+comment on table history.query is 'what the keys of statements stand for';
+comment on table history.lock is 'what the keys of locks stand for';
+comment on table history.label is 'texts that activity_rollup counts by';
+do $$
+declare
+    item record;
+begin
+    for item in
+        select c.relname, a.attname, n.text
+          from (values
+            ('slot', 'start of the fifteen seconds, UTC'),
+            ('written_at', 'when the row was written last, by this database''s clock'),
+            ('late', 'its ten minutes were compacted before it came: nobody looks at it until it is merged in'),
+            ('bucket', 'start of the bucket, UTC; in history.activity of ten minutes, from which all milliseconds of the row count'),
+            ('minute', 'start of the minute, UTC'),
+            ('step_seconds', 'width of the bucket: 3600 or 86400, in history.activity_rollup 600 too'),
+            ('part', 'number of the part, from 0'),
+            ('first_planned_ms', 'milliseconds from the start to when the first tick was planned'),
+            ('last_planned_ms', 'milliseconds from the start to when the last tick was planned'),
+            ('first_cadence_ms', 'milliseconds between planned ticks at the first one'),
+            ('cadence_ms', 'milliseconds between planned ticks at the last one'),
+            ('ticks_ok', 'ticks answered in full'),
+            ('ticks_degraded', 'ticks answered in part'),
+            ('ticks_failed', 'ticks not answered'),
+            ('ticks_skipped', 'ticks at which the server was not asked'),
+            ('ticks_missing', 'ticks that the cadence promised between the first and the last one and that are not there: no collector ran'),
+            ('first_seen_ms', 'milliseconds from the start to when the first answered tick was begun; null: none was answered'),
+            ('last_seen_ms', 'milliseconds from the start to when the last answered tick was begun; null: none was answered'),
+            ('longest_gap_ms', 'milliseconds of the longest time between two answered ticks if one is missing between them; 0: none is'),
+            ('fault_outcome', 'outcomes of ticks that were not ok: 1 degraded, 2 failed, 3 skipped; null: all were ok'),
+            ('fault_reason', 'history.reason.id of each of them'),
+            ('fault_ticks', 'ticks of each of them'),
+            ('samples', 'session samples; of sums those that are load, the sum of the class columns'),
+            ('max_sessions', 'most sessions in one tick that are load'),
+            ('max_backends', 'most connections in one tick, idle ones too; null: never known'),
+            ('cpu', 'samples of active sessions with no wait event'),
+            ('lock', 'samples that waited for a lock'),
+            ('lwlock', 'samples that waited for a lightweight lock'),
+            ('io', 'samples that waited for files'),
+            ('ipc', 'samples that waited for another process'),
+            ('client', 'samples that waited for the client'),
+            ('timeout', 'samples that waited for a time to pass'),
+            ('buffer', 'samples that waited for a buffer: for its pin, and from PostgreSQL 19 on for its content, until 18 in lwlock'),
+            ('extension', 'samples that waited in an extension'),
+            ('other', 'samples that waited for something else'),
+            ('idle_in_transaction', 'samples of sessions idle in a transaction, whatever they wait for; in no other class'),
+            ('tick_planned_ms', 'an element a tick: milliseconds from the start of the ten minutes to when it was planned'),
+            ('tick_delay_ms', 'milliseconds from then to when it was begun'),
+            ('tick_cadence_ms', 'milliseconds between planned ticks then'),
+            ('tick_outcome', '0 ok, 1 degraded, 2 failed, 3 skipped; null: all were ok'),
+            ('tick_reason', 'history.reason.id of an outcome other than ok; null: all were ok'),
+            ('tick_duration_us', 'microseconds the visit took'),
+            ('tick_backends', 'connections to a database, idle ones too; null elements: not answered'),
+            ('tick_next_xid', 'the server''s next transaction id; 0: not known'),
+            ('tick_burst', 'taken in full detail; null: none was'),
+            ('tick_edges_cut', 'edges that were too many to keep; null: none were'),
+            ('session_keys', 'keys of history.session that the row uses, ascending'),
+            ('wait_keys', 'keys of history.wait'),
+            ('wait_class', 'class of each wait: see report.wait_class'),
+            ('query_keys', 'keys of history.query'),
+            ('lock_keys', 'keys of history.lock'),
+            ('sample_tick', 'an element a session sample, ordered by session, then tick: number of the tick, from 1'),
+            ('sample_session', 'number of its key, from 1'),
+            ('sample_wait', 'number of its key, from 1'),
+            ('sample_query', 'number of its key, from 1; 0: no statement'),
+            ('sample_query_start_ms', 'milliseconds from the start of the ten minutes to query_start; null elements: not known'),
+            ('sample_xact_lead_ms', 'milliseconds from xact_start to query_start; null elements: in no transaction'),
+            ('sample_state_lag_ms', 'milliseconds from query_start to state_change; null: none'),
+            ('sample_xmin', 'backend_xmin, its four bytes with a sign; 0: none worth keeping; null: none has one'),
+            ('sample_blocker', 'number of the key of the first session that blocks; 0: not known; null: not blocked'),
+            ('edge_tick', 'an element an edge, which says that a session waits for another: number of the tick, from 1; null: nobody waited'),
+            ('edge_blocked', 'number of the key of the session that waits'),
+            ('edge_blocker', 'number of the key of one that it waits for; a prepared transaction is a session with pid 0; 0: not known'),
+            ('edge_lock', 'number of the key of what it waits for; 0: not known'),
+            ('dimension', '1 wait (history.wait), 2 query (history.query), 3 database, 4 user, 5 application, 6 client, 7 backend type (history.label)'),
+            ('ticks', 'answered ticks of the bucket'),
+            ('keys', 'keys of the dimension''s dictionary, the most frequent first; 0: none (no query, no database …)'),
+            ('key_samples', 'session samples of each key'),
+            ('key_peaks', 'most sessions of each key in one tick'),
+            ('tail_keys', 'at least so many keys are not listed, because they were more than 100'),
+            ('tail_samples', 'samples that are not counted under a key: of keys that are not listed, or were not in a finer bucket'),
+            ('key', 'keyed hash of what the row says, the same whoever saw it'),
+            ('day', 'UTC day of ticks that name it'),
+            ('class', 'wait class: see report.wait_class'),
+            ('own', 'true: query_id is pgam''s fingerprint, as the server gave none'),
+            ('text', 'of a statement as the server''s query_texts allow it; null: not seen, or none are kept'),
+            ('text_full', 'true: the text is as the server showed it, literals included'),
+            ('lock_type', 'as in pg_locks: relation, tuple, transactionid, advisory …'),
+            ('mode', 'the mode that was asked for'),
+            ('relation_name', 'schema and name when it was seen; null: not about a relation, or it could not be read'),
+            ('first_seen_on', 'UTC day'),
+            ('last_seen_on', 'UTC day; the row expires with what can name it')
+          ) as n (name, text)
+          join pg_catalog.pg_class c
+            on c.relnamespace = 'history'::regnamespace
+           and c.relname in ('activity_recent', 'activity', 'activity_minute', 'activity_total', 'activity_rollup', 'session', 'wait', 'query', 'lock', 'label')
+          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = n.name and a.attnum > 0
+    loop
+        execute format('comment on column history.%I.%I is %L', item.relname, item.attname, item.text);
+    end loop;
+end
+$$;
+
+-- Databases. Counters are as PostgreSQL said them: what was added between two rows is a
+-- function of the two, whoever wrote them and whenever they came; rollups are made anew
+-- from rows, never grown.
+
+create table history.database (
+    server_id     bigint      not null,
+    oid           oid         not null,
+    name          text        not null,
+    is_template   boolean     not null,
+    allow_connect boolean     not null,
+    encoding      text,
+    created_at    timestamptz,
+    first_seen_at timestamptz not null,
+    last_seen_at  timestamptz not null,
+    dropped_at    timestamptz,
+    primary key (server_id, oid, name)
+);
+comment on table history.database is 'inventory of databases; a rename makes a new row with the same oid';
+comment on column history.database.created_at is 'when it was created, to the inventory interval; null: it was there before the first look';
+comment on column history.database.dropped_at is 'first inventory without it; null: it is there';
+
+create table history.database_look (
+    server_id  bigint      not null,
+    planned_at timestamptz not null,
+    sampled_at timestamptz not null,
+    databases  integer     not null check (databases >= 0),
+    primary key (server_id, planned_at)
+) partition by range (planned_at);
+comment on table history.database_look is 'every answered look at pg_stat_database: a database without a row of this look, but with one of the last 330 seconds, had the values of that; one without is gone. What was not answered has no row';
+comment on column history.database_look.planned_at is 'when the look was to be taken, UTC';
+comment on column history.database_look.sampled_at is 'when it was taken, UTC';
+comment on column history.database_look.databases is 'how many databases were in it, shared objects too';
+
+create table history.database_stat (
+    server_id                bigint      not null,
+    database_oid             oid         not null,
+    planned_at               timestamptz not null,
+    sampled_at               timestamptz not null,
+    previous_at              timestamptz check (previous_at < sampled_at),
+    instance                 bigint      not null,
+    numbackends              integer     check (numbackends >= 0),
+    stats_reset              timestamptz,
+    checksum_last_failure    timestamptz,
+    xact_commit              bigint,
+    xact_rollback            bigint,
+    blks_read                bigint,
+    blks_hit                 bigint,
+    tup_returned             bigint,
+    tup_fetched              bigint,
+    tup_inserted             bigint,
+    tup_updated              bigint,
+    tup_deleted              bigint,
+    conflicts                bigint,
+    temp_files               bigint,
+    temp_bytes               bigint,
+    deadlocks                bigint,
+    checksum_failures        bigint,
+    sessions                 bigint,
+    sessions_abandoned       bigint,
+    sessions_fatal           bigint,
+    sessions_killed          bigint,
+    parallel_workers_to_launch bigint,
+    parallel_workers_launched  bigint,
+    blk_read_time_ms         double precision,
+    blk_write_time_ms        double precision,
+    session_time_ms          double precision,
+    active_time_ms           double precision,
+    idle_in_transaction_time_ms double precision,
+    primary key (server_id, database_oid, planned_at)
+) partition by range (planned_at);
+create index database_stat_server_planned_idx on history.database_stat (server_id, planned_at);
+comment on table history.database_stat is 'pg_stat_database as it said; a database in which nothing changed has a row every five minutes only. What was added between a row and the one before is their difference if instance and stats_reset are the same, no counter went down and it is at most a day; it was added after the later of sampled_at of the row before and previous_at';
+comment on column history.database_stat.database_oid is 'oid in history.database; 0: shared objects';
+comment on column history.database_stat.planned_at is 'when the look was to be taken, UTC: who takes it twice stores it once';
+comment on column history.database_stat.sampled_at is 'when it was taken, UTC';
+comment on column history.database_stat.previous_at is 'the look before, in which all was as in the row before; null: there was none, or it was of another instance';
+comment on column history.database_stat.instance is 'hash of system identifier, start of the postmaster and of the checkpointer, and recovery: counters of different ones have nothing to do with each other; 0: not known';
+comment on column history.database_stat.numbackends is 'connections at this instant; null for shared objects';
+comment on column history.database_stat.xact_commit is 'commits since stats_reset; the counters that follow likewise, null where the server does not count them';
+comment on column history.database_stat.temp_bytes is 'bytes';
+comment on column history.database_stat.blk_read_time_ms is 'milliseconds; needs track_io_timing on the server';
+comment on column history.database_stat.blk_write_time_ms is 'milliseconds; needs track_io_timing on the server';
+comment on column history.database_stat.sessions is 'sessions established; PostgreSQL 14 and later';
+comment on column history.database_stat.session_time_ms is 'milliseconds; PostgreSQL 14 and later';
+comment on column history.database_stat.active_time_ms is 'milliseconds; PostgreSQL 14 and later';
+comment on column history.database_stat.idle_in_transaction_time_ms is 'milliseconds; PostgreSQL 14 and later';
+
+create table history.database_size (
+    server_id    bigint      not null,
+    sampled_at   timestamptz not null,
+    database_oid oid         not null,
+    size_bytes   bigint,
+    duration_ms  integer     not null,
+    reason       smallint    not null,
+    primary key (server_id, sampled_at, database_oid)
+) partition by range (sampled_at);
+comment on table history.database_size is 'pg_database_size, one database at a time, each with its own instant';
+comment on column history.database_size.size_bytes is 'bytes on disk; null: it could not be read, reason says why';
+comment on column history.database_size.reason is 'history.reason.id; 0 when the size is known';
+
+create table history.database_rollup (
+    server_id         bigint      not null,
+    step_seconds      integer     not null check (step_seconds in (600, 3600, 86400)),
+    database_oid      oid         not null,
+    bucket            timestamptz not null check (bucket = date_bin(step_seconds * interval '1 second', bucket, timestamptz 'epoch')),
+    samples           integer     not null,
+    seconds           double precision not null,
+    backend_seconds   double precision not null,
+    counted_seconds   double precision not null,
+    backends_min      integer,
+    backends_max      integer,
+    backends_last     integer,
+    last_sample_at    timestamptz,
+    size_bytes        bigint,
+    size_at           timestamptz,
+    xact_commit       bigint,
+    xact_rollback     bigint,
+    blks_read         bigint,
+    blks_hit          bigint,
+    tup_returned      bigint,
+    tup_fetched       bigint,
+    tup_inserted      bigint,
+    tup_updated       bigint,
+    tup_deleted       bigint,
+    conflicts         bigint,
+    temp_files        bigint,
+    temp_bytes        bigint,
+    deadlocks         bigint,
+    sessions          bigint,
+    blk_read_time_ms  double precision,
+    blk_write_time_ms double precision,
+    session_time_ms   double precision,
+    active_time_ms    double precision,
+    idle_in_transaction_time_ms double precision,
+    primary key (server_id, step_seconds, database_oid, bucket)
+) partition by range (step_seconds, bucket);
+create index database_rollup_server_bucket_idx on history.database_rollup (server_id, step_seconds, bucket);
+comment on table history.database_rollup is 'database_stat and database_size by ten minutes, hour and day (UTC): what was added between two rows is shared out by time over the buckets that it touches. Ten minutes are made of rows, hours of ten minutes, days of hours, each anew. Partitioned by step, then time: give both';
+comment on column history.database_rollup.step_seconds is 'width of the bucket: 600, 3600 or 86400';
+comment on column history.database_rollup.database_oid is 'oid in history.database; 0: shared objects';
+comment on column history.database_rollup.bucket is 'start of the bucket, UTC';
+comment on column history.database_rollup.samples is 'rows of database_stat in the bucket; 0: only something that reaches into it is known';
+comment on column history.database_rollup.seconds is 'seconds in which connections are known: backend_seconds is of them';
+comment on column history.database_rollup.backend_seconds is 'integral of connections over time; divide by seconds for the average';
+comment on column history.database_rollup.counted_seconds is 'seconds that the counters are of; divide by it for a rate. 0: nothing was counted';
+comment on column history.database_rollup.backends_min is 'fewest connections in a row; null: shared objects, or no row';
+comment on column history.database_rollup.backends_max is 'most connections in a row; null as backends_min';
+comment on column history.database_rollup.backends_last is 'connections in the newest row; null as backends_min';
+comment on column history.database_rollup.last_sample_at is 'the newest row of the bucket; null: none';
+comment on column history.database_rollup.size_bytes is 'newest size of the bucket in bytes; null: none was measured in it';
+comment on column history.database_rollup.size_at is 'when size_bytes was measured';
+comment on column history.database_rollup.xact_commit is 'commits in the bucket; the counters that follow likewise, null where the server does not count them';
+comment on column history.database_rollup.temp_bytes is 'bytes';
+comment on column history.database_rollup.blk_read_time_ms is 'milliseconds; needs track_io_timing on the server';
+
+-- Servers over time.
+
+create table history.server_identity (
+    server_id         bigint      not null,
+    since             timestamptz not null,
+    version_num       integer     not null,
+    version           text        not null,
+    system_identifier bigint,
+    timeline_id       integer,
+    postmaster_start  timestamptz not null,
+    in_recovery       boolean     not null,
+    checkpointer_start timestamptz,
+    primary key (server_id, since)
+);
+comment on table history.server_identity is 'which instance answered, from when on; a new row at every restart, promotion, upgrade or change of instance';
+comment on column history.server_identity.checkpointer_start is 'when the checkpointer started: later than before with the same postmaster_start, the server had crashed; null: not known';
+
+create table history.setting (
+    server_id bigint      not null,
+    name      text        not null,
+    value     text        not null,
+    since     timestamptz not null,
+    primary key (server_id, name)
+);
+comment on table history.setting is 'pg_settings of each server as last seen; values that may hold a secret are kept as a fingerprint';
+
+create table history.event (
+    server_id bigint      not null,
+    at        timestamptz not null,
+    kind      text        not null,
+    subject   text        not null,
+    old       text,
+    new       text,
+    detail    text,
+    primary key (server_id, at, kind, subject)
+) partition by range (at);
+comment on table history.event is 'what explains a step in a chart; server_id 0: the monitor itself';
+comment on column history.event.kind is 'restart, crash, promotion, demotion, instance, version, setting, statistics_reset, database_created, database_dropped, database_renamed, collector_started, collector_stopped, collector_gap, collector_clock, server_added, server_changed, server_paused, server_removed, burst_started, burst_ended, clock_differs, clock_agrees';
+comment on column history.event.subject is 'what it is about: a setting''s or database''s name; empty: the server';
+
+create table history.horizon (
+    server_id  bigint      not null,
+    sampled_at timestamptz not null,
+    holder     text        not null,
+    name       text        not null,
+    xmin_age   bigint      not null,
+    primary key (server_id, sampled_at, holder, name)
+) partition by range (sampled_at);
+comment on table history.horizon is 'what beside sessions keeps rows from being vacuumed: the oldest of each kind, written when it changes and every five minutes';
+comment on column history.horizon.holder is 'prepared_transaction, replication_slot or standby';
+comment on column history.horizon.xmin_age is 'transactions since';
+
+-- File systems.
+
+create table history.file_system (
+    server_id     bigint      not null,
+    mount_point   text        not null,
+    device        text        not null,
+    uses          text[]      not null,
+    source        text        not null,
+    first_seen_at timestamptz not null,
+    last_seen_at  timestamptz not null,
+    primary key (server_id, mount_point)
+);
+comment on table history.file_system is 'file systems of the servers'' hosts that hold data of PostgreSQL';
+comment on column history.file_system.device is 'what is mounted; empty: unknown';
+comment on column history.file_system.uses is 'what it holds, as last seen: data, wal, tablespace:NAME';
+comment on column history.file_system.source is 'how it was last looked at: ssh, local, or import';
+
+create table history.disk_usage (
+    server_id    bigint      not null,
+    sampled_at   timestamptz not null,
+    mount_point  text        not null,
+    total_bytes  bigint,
+    free_bytes   bigint,
+    inodes_total bigint,
+    inodes_free  bigint,
+    primary key (server_id, sampled_at, mount_point)
+) partition by range (sampled_at);
+comment on table history.disk_usage is 'how full file systems are; one in which nothing changed is written every five minutes only';
+comment on column history.disk_usage.total_bytes is 'size of the file system; null: unknown';
+comment on column history.disk_usage.free_bytes is 'bytes that an unprivileged process can use; null: unknown';
+comment on column history.disk_usage.inodes_total is 'null: the file system has no fixed number, or it is unknown';
+
+create table history.disk_rollup (
+    server_id      bigint      not null,
+    bucket         timestamptz not null,
+    mount_point    text        not null,
+    last_sample_at timestamptz not null,
+    total_bytes    bigint,
+    free_bytes     bigint,
+    free_bytes_min bigint,
+    inodes_free    bigint,
+    primary key (server_id, mount_point, bucket)
+) partition by range (bucket);
+comment on table history.disk_rollup is 'disk_usage by hour (UTC)';
+comment on column history.disk_rollup.bucket is 'start of the hour, UTC';
+comment on column history.disk_rollup.last_sample_at is 'the newest row of the hour';
+comment on column history.disk_rollup.total_bytes is 'size in bytes, of the newest row; null: unknown';
+comment on column history.disk_rollup.free_bytes is 'bytes that an unprivileged process can use, of the newest row; null: unknown';
+comment on column history.disk_rollup.free_bytes_min is 'least of the hour';
+comment on column history.disk_rollup.inodes_free is 'of the newest row; null: unknown';
+
+-- Report: what people, Grafana and BI read. A view has an instant called time and a
+-- unit for every column. Give t0, time or day a range: partitions are by them.
+-- Functions that take a server and a range are put into the query that calls them,
+-- where the planner sees the bounds; they read as who calls them, who may read views
+-- only.
 
 -- Lists that stand in columns as numbers.
 
@@ -896,116 +1858,6 @@ begin
 end
 $$;
 
--- What stands in the tables of activity.
-
-comment on table history.activity_recent is 'one row a server and slot of 15 seconds, aligned to the clock: the ticks that were planned in it, their samples, and sums of both, until the ten minutes are compacted';
-comment on table history.activity is 'one row a server, ten minutes and part: all ticks of the time and their samples, merged. A part is a run of whole seconds. Arrays of ticks, of samples and of edges are parallel; report.activity shows them as rows';
-comment on table history.activity_minute is 'one row a server and minute of ten that are compacted: what became of its ticks, and session samples by wait class; divide by ticks_ok + ticks_degraded for average active sessions. Made anew whenever its ten minutes are compacted';
-comment on table history.activity_total is 'activity_minute by hour (step_seconds 3600) and day (86400): what a year is answered from';
-comment on table history.activity_rollup is 'session samples that are load by ten minutes, hour and day and by the keys of a dimension, from compacted buckets; divide by ticks for average sessions. Partitioned by step, then time: give both';
-comment on table history.session is 'what the keys of sessions stand for, by UTC day';
-comment on table history.wait is 'what the keys of waits stand for';
-comment on table history.query is 'what the keys of statements stand for';
-comment on table history.lock is 'what the keys of locks stand for';
-comment on table history.label is 'texts that activity_rollup counts by';
-do $$
-declare
-    item record;
-begin
-    for item in
-        select c.relname, a.attname, n.text
-          from (values
-            ('slot', 'start of the fifteen seconds, UTC'),
-            ('written_at', 'when the row was written last, by this database''s clock'),
-            ('late', 'its ten minutes were compacted before it came: nobody looks at it until it is merged in'),
-            ('bucket', 'start of the bucket, UTC; in history.activity of ten minutes, from which all milliseconds of the row count'),
-            ('minute', 'start of the minute, UTC'),
-            ('step_seconds', 'width of the bucket: 3600 or 86400, in history.activity_rollup 600 too'),
-            ('part', 'number of the part, from 0'),
-            ('first_planned_ms', 'milliseconds from the start to when the first tick was planned'),
-            ('last_planned_ms', 'milliseconds from the start to when the last tick was planned'),
-            ('first_cadence_ms', 'milliseconds between planned ticks at the first one'),
-            ('cadence_ms', 'milliseconds between planned ticks at the last one'),
-            ('ticks_ok', 'ticks answered in full'),
-            ('ticks_degraded', 'ticks answered in part'),
-            ('ticks_failed', 'ticks not answered'),
-            ('ticks_skipped', 'ticks at which the server was not asked'),
-            ('ticks_missing', 'ticks that the cadence promised between the first and the last one and that are not there: no collector ran'),
-            ('first_seen_ms', 'milliseconds from the start to when the first answered tick was begun; null: none was answered'),
-            ('last_seen_ms', 'milliseconds from the start to when the last answered tick was begun; null: none was answered'),
-            ('longest_gap_ms', 'milliseconds of the longest time between two answered ticks if one is missing between them; 0: none is'),
-            ('fault_outcome', 'outcomes of ticks that were not ok: 1 degraded, 2 failed, 3 skipped; null: all were ok'),
-            ('fault_reason', 'history.reason.id of each of them'),
-            ('fault_ticks', 'ticks of each of them'),
-            ('samples', 'session samples; of sums those that are load, the sum of the class columns'),
-            ('max_sessions', 'most sessions in one tick that are load'),
-            ('max_backends', 'most connections in one tick, idle ones too; null: never known'),
-            ('cpu', 'samples of active sessions with no wait event'),
-            ('lock', 'samples that waited for a lock'),
-            ('lwlock', 'samples that waited for a lightweight lock'),
-            ('io', 'samples that waited for files'),
-            ('ipc', 'samples that waited for another process'),
-            ('client', 'samples that waited for the client'),
-            ('timeout', 'samples that waited for a time to pass'),
-            ('buffer', 'samples that waited for a buffer: for its pin, and from PostgreSQL 19 on for its content, until 18 in lwlock'),
-            ('extension', 'samples that waited in an extension'),
-            ('other', 'samples that waited for something else'),
-            ('idle_in_transaction', 'samples of sessions idle in a transaction, whatever they wait for; in no other class'),
-            ('tick_planned_ms', 'an element a tick: milliseconds from the start of the ten minutes to when it was planned'),
-            ('tick_delay_ms', 'milliseconds from then to when it was begun'),
-            ('tick_cadence_ms', 'milliseconds between planned ticks then'),
-            ('tick_outcome', '0 ok, 1 degraded, 2 failed, 3 skipped; null: all were ok'),
-            ('tick_reason', 'history.reason.id of an outcome other than ok; null: all were ok'),
-            ('tick_duration_us', 'microseconds the visit took'),
-            ('tick_backends', 'connections to a database, idle ones too; null elements: not answered'),
-            ('tick_next_xid', 'the server''s next transaction id; 0: not known'),
-            ('tick_burst', 'taken in full detail; null: none was'),
-            ('tick_edges_cut', 'edges that were too many to keep; null: none were'),
-            ('session_keys', 'keys of history.session that the row uses, ascending'),
-            ('wait_keys', 'keys of history.wait'),
-            ('wait_class', 'class of each wait: see report.wait_class'),
-            ('query_keys', 'keys of history.query'),
-            ('lock_keys', 'keys of history.lock'),
-            ('sample_tick', 'an element a session sample, ordered by session, then tick: number of the tick, from 1'),
-            ('sample_session', 'number of its key, from 1'),
-            ('sample_wait', 'number of its key, from 1'),
-            ('sample_query', 'number of its key, from 1; 0: no statement'),
-            ('sample_query_start_ms', 'milliseconds from the start of the ten minutes to query_start; null elements: not known'),
-            ('sample_xact_lead_ms', 'milliseconds from xact_start to query_start; null elements: in no transaction'),
-            ('sample_state_lag_ms', 'milliseconds from query_start to state_change; null: none'),
-            ('sample_xmin', 'backend_xmin, its four bytes with a sign; 0: none worth keeping; null: none has one'),
-            ('sample_blocker', 'number of the key of the first session that blocks; 0: not known; null: not blocked'),
-            ('edge_tick', 'an element an edge, which says that a session waits for another: number of the tick, from 1; null: nobody waited'),
-            ('edge_blocked', 'number of the key of the session that waits'),
-            ('edge_blocker', 'number of the key of one that it waits for; a prepared transaction is a session with pid 0; 0: not known'),
-            ('edge_lock', 'number of the key of what it waits for; 0: not known'),
-            ('dimension', '1 wait (history.wait), 2 query (history.query), 3 database, 4 user, 5 application, 6 client, 7 backend type (history.label)'),
-            ('ticks', 'answered ticks of the bucket'),
-            ('keys', 'keys of the dimension''s dictionary, the most frequent first; 0: none (no query, no database …)'),
-            ('key_samples', 'session samples of each key'),
-            ('key_peaks', 'most sessions of each key in one tick'),
-            ('tail_keys', 'at least so many keys are not listed, because they were more than 100'),
-            ('tail_samples', 'samples that are not counted under a key: of keys that are not listed, or were not in a finer bucket'),
-            ('key', 'keyed hash of what the row says, the same whoever saw it'),
-            ('day', 'UTC day of ticks that name it'),
-            ('class', 'wait class: see report.wait_class'),
-            ('own', 'true: query_id is pgam''s fingerprint, as the server gave none'),
-            ('text', 'of a statement as the server''s query_texts allow it; null: not seen, or none are kept'),
-            ('text_full', 'true: the text is as the server showed it, literals included'),
-            ('lock_type', 'as in pg_locks: relation, tuple, transactionid, advisory …'),
-            ('mode', 'the mode that was asked for'),
-            ('relation_name', 'schema and name when it was seen; null: not about a relation, or it could not be read'),
-            ('first_seen_on', 'UTC day'),
-            ('last_seen_on', 'UTC day; the row expires with what can name it')
-          ) as n (name, text)
-          join pg_catalog.pg_class c
-            on c.relnamespace = 'history'::regnamespace
-           and c.relname in ('activity_recent', 'activity', 'activity_minute', 'activity_total', 'activity_rollup', 'session', 'wait', 'query', 'lock', 'label')
-          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = n.name and a.attnum > 0
-    loop
-        execute format('comment on column history.%I.%I is %L', item.relname, item.attname, item.text);
-    end loop;
-end
-$$;
-
 ---- create above / drop below ----
+
+drop schema report, history, pgam cascade;
