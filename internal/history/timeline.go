@@ -291,11 +291,11 @@ func (d *gridded) at(start, until time.Time) (p DatabasePoint, known bool) {
 	if until.IsZero() || n == 0 || !d.rows[n-1].At.After(until.Add(-sample.MaxHeld)) {
 		return p, false
 	}
-	newest := int32(d.rows[n-1].Backends.V) //nolint:gosec // a number of backends
+	newest := int32(d.rows[n-1].Backends.V)
 	p.Connections, p.MinConnections, p.MaxConnections = float64(newest), newest, newest
 	for _, r := range d.rows[first:n] {
 		if !r.At.Before(start) {
-			backends := int32(r.Backends.V) //nolint:gosec // a number of backends
+			backends := int32(r.Backends.V)
 			p.MinConnections, p.MaxConnections = min(p.MinConnections, backends), max(p.MaxConnections, backends)
 		}
 	}
@@ -398,7 +398,7 @@ func (t *timeline) fill(cells map[cellKey]*cell, looked map[int]bool, bucket fun
 		} else {
 			p.Connections = (float64(c.MinBackends.V) + float64(c.MaxBackends.V)) / 2
 		}
-		p.MinConnections, p.MaxConnections = int32(c.MinBackends.V), int32(c.MaxBackends.V) //nolint:gosec // numbers of backends
+		p.MinConnections, p.MaxConnections = int32(c.MinBackends.V), int32(c.MaxBackends.V)
 		if !c.MinBackends.Known {
 			p.MinConnections = int32(math.Round(p.Connections))
 			p.MaxConnections = p.MinConnections

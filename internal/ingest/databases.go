@@ -47,7 +47,7 @@ func queueSizes(b *pgx.Batch, server target.ID, all []sample.DatabaseSize) {
 	for i := range all {
 		z := &all[i]
 		at[i], oids[i], bytes[i], reasons[i] = z.At, z.OID, known(z.Bytes), int16(z.Reason)
-		durations[i] = int32(min(z.Duration.Milliseconds(), math.MaxInt32)) //nolint:gosec // bounded
+		durations[i] = int32(min(z.Duration.Milliseconds(), math.MaxInt32))
 		if z.At.Before(first) {
 			first = z.At
 		}

@@ -93,7 +93,7 @@ func TestDatabasesAreCountedOnce(t *testing.T) {
 	w, dsn := openEmpty(t)
 	from := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -3).Add(5 * time.Hour)
 	for seed := range uint64(2) {
-		server := target.ID(seed + 1) //nolint:gosec // few
+		server := target.ID(seed + 1)
 		c := sampletest.NewDatabases(seed, from)
 		c.Live(from.Add(7 * time.Hour))
 		// Mostly in order; some wait in a journal.

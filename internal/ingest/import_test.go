@@ -14,7 +14,7 @@ import (
 )
 
 // importStart is when imported samples of these tests begin.
-var importStart = time.Date(2025, 12, 30, 22, 5, 0, 0, time.UTC) //nolint:gochecknoglobals // constant
+var importStart = time.Date(2025, 12, 30, 22, 5, 0, 0, time.UTC)
 
 // importedChunks are samples of two databases every ten minutes, over the end of a
 // year.

@@ -150,7 +150,7 @@ func distinctStat(at time.Time) sample.DatabaseStat {
 // The columns of pg_stat_database by sample's constants, written out: this is what
 // the list of columns is checked against.
 var (
-	counterNames = map[sample.Counter]string{ //nolint:gochecknoglobals // constant table
+	counterNames = map[sample.Counter]string{
 		sample.XactCommit: "xact_commit", sample.XactRollback: "xact_rollback", sample.BlksRead: "blks_read", sample.BlksHit: "blks_hit",
 		sample.TupReturned: "tup_returned", sample.TupFetched: "tup_fetched", sample.TupInserted: "tup_inserted", sample.TupUpdated: "tup_updated",
 		sample.TupDeleted: "tup_deleted", sample.Conflicts: "conflicts", sample.TempFiles: "temp_files", sample.TempBytes: "temp_bytes",
@@ -158,7 +158,7 @@ var (
 		sample.SessionsAbandoned: "sessions_abandoned", sample.SessionsFatal: "sessions_fatal", sample.SessionsKilled: "sessions_killed",
 		sample.ParallelWorkersToLaunch: "parallel_workers_to_launch", sample.ParallelWorkersLaunched: "parallel_workers_launched",
 	}
-	timerNames = map[sample.Timer]string{ //nolint:gochecknoglobals // constant table
+	timerNames = map[sample.Timer]string{
 		sample.BlkReadTime: "blk_read_time_ms", sample.BlkWriteTime: "blk_write_time_ms", sample.SessionTime: "session_time_ms",
 		sample.ActiveTime: "active_time_ms", sample.IdleInTransactionTime: "idle_in_transaction_time_ms",
 	}

@@ -106,7 +106,7 @@ counts as (
 ),
 held as (
     select h.server_id, step, database_oid, bucket, numbackends, least(until, bucket + step * interval '1 second') - greatest(sampled_at, bucket) as held
-      from (select *, least(next_at, sampled_at + interval '330 seconds') as until from paired) h
+      from (select p.*, least(next_at, sampled_at + interval '330 seconds') as until from paired p) h
      cross join steps
      cross join lateral generate_series(date_bin(step * interval '1 second', sampled_at, 'epoch'), until, step * interval '1 second') as b (bucket)
      where bucket < until and next_at is not null and numbackends is not null

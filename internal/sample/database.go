@@ -59,7 +59,7 @@ func (a *Identity) Instance() int64 {
 	for _, v := range []int64{a.SystemIdentifier, micros(a.PostmasterStart), micros(a.CheckpointerStart), recovery} {
 		_ = binary.Write(h, binary.BigEndian, v)
 	}
-	return int64(max(1, h.Sum64())) //nolint:gosec // bits
+	return int64(max(1, h.Sum64()))
 }
 
 // Counter is one cumulative column of pg_stat_database.

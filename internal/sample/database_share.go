@@ -159,9 +159,9 @@ func (s *DatabaseSum) add(d *Delta) {
 // buckets of a step, which are counted from the one that begins at from.
 func Overlaps(a, b, from, to time.Time, step time.Duration, part func(bucket int, a, b time.Time)) {
 	for a, b = later(a, from), earlier(b, to); a.Before(b); {
-		i := a.Sub(from) / step
-		end := earlier(b, from.Add((i+1)*step))
-		part(int(i), a, end)
+		i := int(a.Sub(from) / step)
+		end := earlier(b, from.Add(time.Duration(i+1)*step))
+		part(i, a, end)
 		a = end
 	}
 }
