@@ -26,7 +26,7 @@ type stats struct {
 
 func openStats(t *testing.T) *stats {
 	t.Helper()
-	dsn := pgtest.StatsDB(t)
+	dsn := statsDB(t)
 	for _, table := range []string{"activity", "activity_minute", "activity_total", "activity_rollup", "session", "horizon", "database_stat", "database_size", "disk_usage", "disk_rollup", "event"} {
 		pgtest.Exec(t, dsn, "create table history."+table+"_all partition of history."+table+" default")
 	}

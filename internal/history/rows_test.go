@@ -17,7 +17,7 @@ import (
 // A question of an hour touches the partitions of that day only.
 func TestPartitionsAreLeftOut(t *testing.T) {
 	t.Parallel()
-	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(pgtest.StatsDB(t))})
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(statsDB(t))})
 	r, w := New(db), ingest.New(db, sample.NewHash([16]byte{4, 2}))
 	if err := w.EnsurePartitions(t.Context(), noon.AddDate(0, 0, -40), noon.AddDate(0, 0, 2)); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package store
+package history
 
 import (
 	"flag"
@@ -36,12 +36,10 @@ func TestConformanceAnswers(t *testing.T) {
 			server := pgtest.Target(t, pgtest.WithTrust(), pgtest.WithVersion(version), pgtest.WithSettings(map[string]string{"max_connections": "200"}))
 			elsewhere.Store(version, &versionServer{Server: server})
 			for name, test := range map[string]func(*testing.T){
-				"activity": TestActivityFromWindows, "minutes": TestActivityFromMinutes, "coverage": TestCoverageJudges, "at": TestAt, "at blocking": TestAtBlocking,
-				"blockers": TestBlockers, "incident": TestIncident, "events": TestEvents, "fleet": TestFleet, "fleet activity": TestFleetActivity,
-				"rates": TestDatabaseRates, "sizes": TestDatabaseSizes, "coverage series": TestCoverageSeries, "coverage by hours": TestCoverageByHours,
-				"windows": TestReadWindows, "due": TestDueMatters, "rollers": TestRollersAtOnce,
-				"report blocking": TestReportBlocking, "report rollups": TestReportRollups, "described": TestReportIsDescribed,
-				"texts": TestForgetTexts, "life": TestLastLife, "memory": TestResumeMemory,
+				"at": TestAt, "at blocking": TestAtBlocking, "blockers": TestBlockers, "incident": TestIncident, "fleet": TestFleet,
+				"fleet activity": TestFleetActivity, "coverage": TestCoverageJudges, "what is kept": TestCoverageOutlivesTicks,
+				"partitions": TestPartitionsAreLeftOut, "while compacting": TestAnswersWhileCompacting, "tails": TestTailsAreTrue,
+				"events": TestEvents, "rates": TestDatabaseRates, "sizes": TestDatabaseSizes, "timeline": TestServerTimelineRaw, "disks": TestDisksNow,
 			} {
 				t.Run(name, test)
 			}
