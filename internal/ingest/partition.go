@@ -223,8 +223,11 @@ func instants(visits []*sample.Visit) (all []time.Time) {
 		for i := range v.Entries.Sessions {
 			all = append(all, date(v.Entries.Sessions[i].Day))
 		}
+		if v.Look != nil {
+			all = append(all, v.Look.Planned)
+		}
 		for i := range v.Databases {
-			all = append(all, v.Databases[i].At)
+			all = append(all, v.Databases[i].Planned)
 		}
 		for i := range v.Sizes {
 			all = append(all, v.Sizes[i].At)
