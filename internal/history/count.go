@@ -130,7 +130,7 @@ func (r *Reader) count(ctx context.Context, t target.Target, by Dimension, f Fil
 			byTick += part.Range.Length()
 			continue
 		}
-		steps = append(steps, int32(part.Grain.Step()/time.Second)) //nolint:gosec // at most a day
+		steps = append(steps, int32(part.Grain.Step()/time.Second))
 		from, to = append(from, part.Range.From), append(to, part.Range.To)
 	}
 	if byTick > MaxTickRange {

@@ -95,7 +95,7 @@ func (c *counting) countRow(row *sample.Row, within Range, bySession bool) {
 	indexOf := func(k *keyCount) int32 {
 		i, known := indexes[k]
 		if !known {
-			i = int32(len(counts)) //nolint:gosec // bounded by sample.MaxPart
+			i = int32(len(counts))
 			counts, indexes[k] = append(counts, k), i
 		}
 		return i
@@ -107,7 +107,7 @@ func (c *counting) countRow(row *sample.Row, within Range, bySession bool) {
 	}
 	waits, queries, sessions := make([]int32, len(row.WaitKeys)+1), make([]int32, len(row.QueryKeys)+1), make([]int32, len(row.SessionKeys)+1)
 	for i, key := range row.WaitKeys {
-		switch w := c.wait(key, sample.WaitClass(row.WaitClass[i])); { //nolint:gosec // a class
+		switch w := c.wait(key, sample.WaitClass(row.WaitClass[i])); {
 		case !w.fits:
 			waits[i+1] = -1
 		case stored(c.by) == sample.ByWait:

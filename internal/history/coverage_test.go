@@ -75,22 +75,26 @@ func TestCoverageOf(t *testing.T) {
 		{"nothing ran", nil, Coverage{Planned: 60, Skipped: 60, SkippedBy: reasons{sample.NotRunning: 60}, LongestGap: time.Minute}},
 		{"every tick", []sample.Summary{part(0, 60, sample.OK)}, Coverage{Planned: 60, OK: 60}},
 		{
-			"a hole", []sample.Summary{part(0, 20, sample.OK), part(30, 30, sample.OK)},
+			"a hole",
+			[]sample.Summary{part(0, 20, sample.OK), part(30, 30, sample.OK)},
 			Coverage{Planned: 60, OK: 50, Skipped: 10, SkippedBy: reasons{sample.NotRunning: 10}, LongestGap: 11 * time.Second},
 		},
 		{
-			"failures, and the end is missing", []sample.Summary{part(0, 20, sample.OK), part(20, 10, sample.Failed), part(30, 10, sample.Degraded)},
+			"failures, and the end is missing",
+			[]sample.Summary{part(0, 20, sample.OK), part(20, 10, sample.Failed), part(30, 10, sample.Degraded)},
 			Coverage{
 				Planned: 60, OK: 20, Degraded: 10, Failed: 10, Skipped: 20, FailedBy: reasons{sample.Timeout: 10}, SkippedBy: reasons{sample.NotRunning: 20},
 				LongestGap: 20800 * time.Millisecond,
 			},
 		},
 		{
-			"the beginning is missing", []sample.Summary{part(40, 20, sample.OK)},
+			"the beginning is missing",
+			[]sample.Summary{part(40, 20, sample.OK)},
 			Coverage{Planned: 60, OK: 20, Skipped: 40, SkippedBy: reasons{sample.NotRunning: 40}, LongestGap: 40200 * time.Millisecond},
 		},
 		{
-			"nothing was answered", []sample.Summary{part(0, 30, sample.Failed)},
+			"nothing was answered",
+			[]sample.Summary{part(0, 30, sample.Failed)},
 			Coverage{Planned: 60, Failed: 30, Skipped: 30, FailedBy: reasons{sample.Timeout: 30}, SkippedBy: reasons{sample.NotRunning: 30}, LongestGap: time.Minute},
 		},
 	} {
@@ -110,12 +114,13 @@ func TestCoverageOf(t *testing.T) {
 func (s *stats) keepFrom(t *testing.T, table, key, from string) {
 	t.Helper()
 	pgtest.Exec(t, s.dsn, fmt.Sprintf(`create table history.kept (like history.%[1]s);
-with gone as (delete from history.%[1]s returning *) insert into history.kept select * from gone;
+insert into history.kept table history.%[1]s;
 drop table history.%[1]s_all;
 create table history.%[1]s_p partition of history.%[1]s for values from ('%[3]s') to ('2030-01-01');
-insert into history.%[1]s select * from history.kept where %[2]s >= '%[3]s';
+delete from history.kept where %[2]s < '%[3]s';
+insert into history.%[1]s table history.kept;
 drop table history.kept`, table, key, from))
-	s.keptList.last.Store(nil)
+	s.partitions.last.Store(nil)
 }
 
 // Minutes outlive ticks, and hours minutes: a range is judged in whole ones then,

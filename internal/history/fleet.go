@@ -358,7 +358,7 @@ func (r *Reader) FleetActivity(ctx context.Context, plan Plan) (FleetActivity, e
 	b := &pgx.Batch{} // one transaction
 	b.Queue("/* pgam:fleet_activity */ select set_config('work_mem', '64MB', true)")
 	b.Queue(sql("fleet_activity"), pgx.NamedArgs{
-		"from": plan.Range.From, "to": plan.Range.To, "grain_seconds": int32(plan.Grain.Step() / time.Second), "step": plan.Step, //nolint:gosec // at most a day
+		"from": plan.Range.From, "to": plan.Range.To, "grain_seconds": int32(plan.Grain.Step() / time.Second), "step": plan.Step,
 	}).Query(each(into, func() error {
 		i := plan.bucket(start)
 		a.Servers[i], a.Planned[i], a.Answered[i] = servers, int64(planned), int64(answered)

@@ -55,7 +55,7 @@ func (r *Reader) kept(ctx context.Context, t target.Target, by Dimension, f Filt
 	for _, g := range slices.Backward(Grains()) {
 		ledger = cmp.Or(g.Sums, ledger)
 		at := since[ledger] // every answer has one
-		if !(by == ByWaitClass && f.Empty()) {
+		if by != ByWaitClass || !f.Empty() {
 			at = later(at, since[g.Rollups])
 		}
 		if t.CreatedAt.Before(at) {
@@ -93,10 +93,10 @@ type keptRead struct {
 
 // keptSince gives the start of the oldest partition of each table and step.
 func (r *Reader) keptSince(ctx context.Context) (map[string]time.Time, error) {
-	if last := r.keptList.last.Load(); last != nil && time.Since(last.at) < keptFresh {
+	if last := r.partitions.last.Load(); last != nil && time.Since(last.at) < keptFresh {
 		return last.since, nil
 	}
-	read := r.keptList.reading.DoChan("", func() (any, error) {
+	read := r.partitions.reading.DoChan("", func() (any, error) {
 		return guard.Call(func() (map[string]time.Time, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keptLimit) // nobody's leaving ends it for others
 			defer cancel()
@@ -127,7 +127,7 @@ func (r *Reader) readKept(ctx context.Context) (map[string]time.Time, error) {
 		return nil
 	})
 	if err == nil {
-		r.keptList.last.Store(&keptRead{since, time.Now()})
+		r.partitions.last.Store(&keptRead{since, time.Now()})
 	}
 	return since, err
 }

@@ -8,9 +8,9 @@ import (
 
 // Reader answers questions from stats_db. It is safe for concurrent use.
 type Reader struct {
-	db   *statsdb.DB
-	pool *pgxpool.Pool
-	keptList
+	db         *statsdb.DB
+	pool       *pgxpool.Pool
+	partitions keptList
 }
 
 // New makes a Reader on connections that stay the caller's to close.

@@ -77,6 +77,7 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return a
 }
+
 func later(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b

@@ -95,8 +95,8 @@ func (s *sums) virtual(added time.Time, cadence time.Duration) look {
 	if first.FirstCadence > 0 {
 		cadence = first.FirstCadence
 	}
-	back := max(first.First.Sub(s.judged.From), 0)/cadence + 1
-	return look{first.First.Add(-back * cadence), cadence}
+	late := max(first.First.Sub(s.judged.From), 0)
+	return look{first.First.Add(late%cadence - late - cadence), cadence}
 }
 
 // addParts reads what the stretches of a plan say.
@@ -112,7 +112,7 @@ func (r *Reader) addParts(ctx context.Context, server target.ID, s *sums, stretc
 			ticks = append(ticks, part.Range)
 			continue
 		}
-		steps = append(steps, int32(part.Grain.Step()/time.Second)) //nolint:gosec // at most a day
+		steps = append(steps, int32(part.Grain.Step()/time.Second))
 		from, to = append(from, part.Range.From), append(to, part.Range.To)
 	}
 	if len(steps) > 0 {

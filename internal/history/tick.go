@@ -55,14 +55,14 @@ func tickOf(row *sample.Row, at int) tick {
 func sessionOf(row *sample.Row, i int, nextXID int64) tickSession {
 	s := tickSession{
 		session: keyAt(row.SessionKeys, row.Session[i]), wait: keyAt(row.WaitKeys, int32(row.Wait[i])), query: keyAt(row.QueryKeys, row.Query[i]),
-		class: sample.WaitClass(row.WaitClass[row.Wait[i]-1]), //nolint:gosec // a class
+		class: sample.WaitClass(row.WaitClass[row.Wait[i]-1]),
 	}
 	if row.Blocker != nil && row.Blocker[i] != sample.Unset {
 		blocker := keyAt(row.SessionKeys, row.Blocker[i])
 		s.blocker = &blocker
 	}
 	if row.Xmin != nil && row.Xmin[i] != 0 && nextXID != 0 {
-		age := int32(nextXID) - row.Xmin[i] //nolint:gosec // ids of transactions go round
+		age := int32(nextXID) - row.Xmin[i]
 		s.xminAge = &age
 	}
 	if row.QueryStart[i] == sample.Unset {

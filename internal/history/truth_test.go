@@ -220,7 +220,7 @@ func (p *past) judge(all []*sample.Tick, r Range) Coverage {
 				c.LongestGap, seen = max(c.LongestGap, n.Started.Sub(seen)), n.Started
 			}
 		}
-		if len(all) > 0 && !(first == 0 && !all[0].Planned.Before(r.To)) {
+		if first != 0 || all[0].Planned.Before(r.To) {
 			for at := n.Planned.Add(n.Cadence); at.Before(until); at = at.Add(n.Cadence) {
 				missing(at)
 			}

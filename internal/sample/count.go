@@ -31,7 +31,7 @@ func (r *Row) Load() *Samples {
 	next := slices.Clone(l.starts[:ticks])
 	for i, tick := range r.Tick {
 		if r.load(i) && l.answered[tick-1] {
-			l.order[next[tick-1]] = int32(i) //nolint:gosec // bounded by MaxPart
+			l.order[next[tick-1]] = int32(i)
 			next[tick-1]++
 		}
 	}
@@ -39,7 +39,7 @@ func (r *Row) Load() *Samples {
 }
 
 func (r *Row) load(sample int) bool {
-	return WaitClass(r.WaitClass[r.Wait[sample]-1]).Load() //nolint:gosec // a class
+	return WaitClass(r.WaitClass[r.Wait[sample]-1]).Load()
 }
 
 // Count counts the samples of each answered tick, from 0, by an index that is

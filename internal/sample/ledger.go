@@ -143,7 +143,7 @@ func (r *Row) Summarize(of func(tick int) *Summary) {
 	}
 	load := make([]int32, len(r.Planned)) // sessions that are load, of each tick
 	for i, tick := range r.Tick {
-		class := WaitClass(r.WaitClass[r.Wait[i]-1]) //nolint:gosec // a class
+		class := WaitClass(r.WaitClass[r.Wait[i]-1])
 		if s := to[tick-1]; s != nil && class.Load() {
 			s.Classes[class]++
 			s.Samples++

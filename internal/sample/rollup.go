@@ -81,7 +81,7 @@ func (c *Tally) Add(r *Row, labels func(session Key) Labels) {
 		for i := range of {
 			k := of[i][d-ByDatabase]
 			if _, ok := known[k]; !ok {
-				known[k] = int32(len(keys)) //nolint:gosec // bounded by MaxPart
+				known[k] = int32(len(keys))
 				keys = append(keys, k)
 			}
 			label[i+1] = known[k]
@@ -149,7 +149,7 @@ func (r *Rollup) list(c counts) {
 	for _, one := range all[n:] {
 		r.TailSamples += one.samples
 	}
-	r.TailKeys = max(r.TailKeys, int32(len(all)-n)) //nolint:gosec // a bucket's keys
+	r.TailKeys = max(r.TailKeys, int32(len(all)-n))
 }
 
 // SumRollups makes one of those of one dimension in the buckets of a longer one.
@@ -168,7 +168,7 @@ func SumRollups(rows []Rollup) Rollup {
 	m.list(all)
 	// Some of a row's tail may be keys that are listed here and not there.
 	for _, r := range rows {
-		others := int32(len(m.Keys)) //nolint:gosec // at most MaxKeys
+		others := int32(len(m.Keys))
 		for _, k := range r.Keys {
 			if slices.Contains(m.Keys, k) {
 				others--
