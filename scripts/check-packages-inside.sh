@@ -44,7 +44,6 @@ credentials() {
 start_one() {
 	credentials "$1"
 	settings="PGAM_ENV_FILE=/etc/pgam/${1#pgam-}.env"
-	[ -z "${old_settings:-}" ] || settings=$(grep '^PGAM_' "/etc/pgam/${1#pgam-}.env" || true)
 	# shellcheck disable=SC2086 # a list
 	setpriv --reuid=pgam --regid=pgam --init-groups env -i $settings CREDENTIALS_DIRECTORY="/run/credentials/$1" \
 		PGAM_KEY_FILE="/run/credentials/$1/pgam_keyring" "/usr/bin/$1" >>"/check/$1.log" 2>&1 &
@@ -71,8 +70,6 @@ stop_all() {
 step "PostgreSQL"
 pg_createcluster 15 main >/dev/null
 if [ -n "$systemd" ]; then systemctl start postgresql@15-main; else pg_ctlcluster 15 main start; fi
-
-[ ! -e /check/old.deb ] || . /check/upgrade.sh
 
 step "install"
 dpkg -i /check/one.deb >/check/install 2>&1 || { cat /check/install; fail "dpkg -i"; }

@@ -1,14 +1,12 @@
 #!/bin/sh
 # Installs the .deb in a Debian of its own, sets pgam up there against a real
 # PostgreSQL, runs the units under systemd (systemd-nspawn), upgrades, removes and
-# purges, and looks at what is left. Before that it replaces programs of an older
-# schema, with history, by today's: their source is in the clone's history. Without systemd-nspawn the daemons run in a
+# purges, and looks at what is left. Without systemd-nspawn the daemons run in a
 # chroot, as the units would start them. Needs root and debootstrap.
 #
 #   PGAM_CHECK_CACHE   where the Debian is kept between runs (/var/cache/pgam-check)
 #   PGAM_CHECK_DEBS    a folder with one.deb and two.deb, versions v0.0.1 and v0.0.2,
-#                      in place of packages that are built now; with old.deb, v0.0.0, if there is one
-#   PGAM_CHECK_OLD     the commit whose schema is version 4 ("" leaves that part out)
+#                      in place of packages that are built now
 #   PGAM_CHECK_CHROOT  1: the chroot, even where systemd-nspawn is there
 set -eu
 
@@ -23,7 +21,6 @@ command -v debootstrap >/dev/null 2>&1 || skip "debootstrap is not installed: ap
 cache=${PGAM_CHECK_CACHE:-/var/cache/pgam-check}
 suite=bookworm
 base=$cache/$suite
-old=${PGAM_CHECK_OLD-272875d}
 
 if [ ! -d "$base" ]; then
 	echo "check-packages: making a Debian $suite in $base"
@@ -57,34 +54,11 @@ if [ -z "${PGAM_CHECK_DEBS:-}" ]; then
 	mv "$work"/v0.0.2/*.deb "$PGAM_CHECK_DEBS/two.deb"
 fi
 
-# old.deb is one.deb with the programs of an older commit, which was never
-# packaged: it read its settings from the environment alone.
-if [ -e "$PGAM_CHECK_DEBS/old.deb" ]; then
-	cp "$PGAM_CHECK_DEBS/old.deb" "$work/"
-elif [ -n "$old" ] && ! git cat-file -e "$old^{commit}" 2>/dev/null; then
-	echo "check-packages: no commit $old in this clone: the upgrade of an older schema is left out"
-elif [ -n "$old" ]; then
-	echo "check-packages: building version $old, of schema 4"
-	mkdir "$work/old"
-	git archive "$old" | tar -x -C "$work/old"
-	make -s -C "$work/old" build BIN="$work/old/bin" VERSION=v0.0.0
-	dpkg-deb -R "$PGAM_CHECK_DEBS/one.deb" "$work/old/deb"
-	install -m 755 "$work/old/bin/pgam" "$work/old/bin/pgam-collector" "$work/old/bin/pgam-api" "$work/old/deb/usr/bin/"
-	sed -i 's/^Version: .*/Version: 0.0.0/' "$work/old/deb/DEBIAN/control"
-	sed -i 's/^Environment=PGAM_ENV_FILE=/EnvironmentFile=/' "$work/old/deb"/usr/lib/systemd/system/pgam-*.service
-	sed -i '/^#PGAM_BURST_/d' "$work/old/deb"/etc/pgam/*.env
-	dpkg-deb -b "$work/old/deb" "$work/old.deb" >/dev/null
-fi
-
 cp -a --reflink=auto "$base" "$root"
 rm -f "$root/usr/sbin/policy-rc.d"
 mkdir "$root/check"
 cp "$PGAM_CHECK_DEBS/one.deb" "$PGAM_CHECK_DEBS/two.deb" "$root/check/"
 cp scripts/check-packages-inside.sh "$root/check/inside.sh"
-if [ -e "$work/old.deb" ]; then
-	cp "$work/old.deb" "$root/check/"
-	cp scripts/check-upgrade-inside.sh "$root/check/upgrade.sh"
-fi
 
 if [ "${PGAM_CHECK_CHROOT:-}" != 1 ] && command -v systemd-nspawn >/dev/null 2>&1; then
 	echo "check-packages: in a container with systemd"
