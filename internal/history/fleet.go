@@ -26,7 +26,8 @@ type FleetServer struct {
 	LoadAt *time.Time
 	// LoadYesterday is the average of the same hour of the day before.
 	LoadYesterday *float64
-	// Those that follow are of the newest answered tick.
+	// Those that follow are of the newest answered tick; the first three are known
+	// only while that is not compacted, some minutes.
 	Blocked        *int // sessions that wait for another
 	OldestXact     *time.Duration
 	OldestXmin     *int64 // transactions; of sessions, slots, standbys and prepared transactions
