@@ -328,6 +328,7 @@ select (count(*) - count(distinct (server_id, second)))::int from seen`)
 	writers.Wait()
 	cancel()
 	others.Wait()
+	w.pool.Reset() // some were cut while nobody used them
 	want := map[time.Time]sample.Row{}
 	for bucket, rows := range all {
 		for {
