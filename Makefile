@@ -82,7 +82,7 @@ check-compose: ## bring docker-compose.yml up with stand-ins for the base images
 .PHONY: bench
 bench: deps ## measure what watching and asking costs (about half an hour)
 	go test -tags nomsgpack -run '^$$' -bench . -benchtime 1x -timeout 40m ./internal/bench
-	go test -tags nomsgpack -run '^$$' -bench Pack -benchtime 1x ./internal/store
+	go test -tags nomsgpack -run '^$$' -bench . ./internal/journal ./internal/report
 	go test -tags nomsgpack -run '^$$' -bench Panels -benchtime 3x -timeout 20m ./deploy/grafana
 	go test -tags nomsgpack -run '^$$' -bench . ./internal/statement
 
