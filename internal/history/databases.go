@@ -116,12 +116,12 @@ func (q *databaseQuery) oids() []uint32 {
 	return oids
 }
 
-// rows gives what is known of each database in a stretch of time: see
-// sample.Stretches.
-func (q *databaseQuery) rows(ctx context.Context, from, to time.Time, database func(oid uint32, rows []sample.DatabaseStat, looks []time.Time) error) error {
+// rows gives what is known of each database in a stretch of time, one after the
+// other: see sample.Stretches. They are good for the call only.
+func (q *databaseQuery) rows(ctx context.Context, from, to time.Time, database func(oid uint32, rows []sample.DatabaseStat, looks []time.Time)) error {
 	var (
-		rows  []sample.DatabaseStat
 		looks []time.Time
+		rows  []sample.DatabaseStat // of one database after the other
 	)
 	from, to = from.Add(-sample.MaxHeld), to.Add(sample.MaxHeld) // looks may be late against their plan
 	b := &pgx.Batch{}
@@ -129,26 +129,16 @@ func (q *databaseQuery) rows(ctx context.Context, from, to time.Time, database f
 		looks, err = pgx.CollectRows(r, pgx.RowTo[time.Time])
 		return err
 	})
-	b.Queue(sql("database_stats"), pgx.NamedArgs{"server_id": q.server, "oids": q.oids(), "from": from, "to": to}).Query(func(r pgx.Rows) error {
-		for r.Next() {
-			d, err := scanStat(r)
-			if err != nil {
-				return err
+	for _, oid := range q.oids() {
+		b.Queue(sql("database_stats"), pgx.NamedArgs{"server_id": q.server, "oid": oid, "from": from, "to": to}).Query(func(r pgx.Rows) (err error) {
+			rows, err = pgx.AppendRows(rows[:0], r, scanStat)
+			if err == nil && len(rows) > 0 {
+				database(oid, rows, looks)
 			}
-			if len(rows) > 0 && rows[0].OID != d.OID {
-				if err := database(rows[0].OID, rows, looks); err != nil {
-					return err
-				}
-				rows = nil
-			}
-			rows = append(rows, d)
-		}
-		return r.Err()
-	})
-	if err := q.tx.SendBatch(ctx, b).Close(); err != nil || len(rows) == 0 {
-		return err
+			return err
+		})
 	}
-	return database(rows[0].OID, rows, looks)
+	return q.tx.SendBatch(ctx, b).Close()
 }
 
 // scanStat reads a row of the statement database_stats: timers tell nothing about
@@ -227,14 +217,13 @@ func (q *databaseQuery) sums(ctx context.Context, span Range, days bool, sum fun
 			sum(&databaseSum{oid: oid, bucket: Range{hour, hour.Add(time.Hour)}, size: &list[i]})
 		}
 	}
-	return q.rows(ctx, open.From, open.To, func(oid uint32, rows []sample.DatabaseStat, looks []time.Time) error {
+	return q.rows(ctx, open.From, open.To, func(oid uint32, rows []sample.DatabaseStat, looks []time.Time) {
 		for i, s := range sample.SumDatabase(rows, looks, open.From, open.To, time.Hour) {
 			if !s.Empty() {
 				hour := open.From.Add(time.Duration(i) * time.Hour)
 				sum(&databaseSum{DatabaseSum: s, oid: oid, bucket: Range{hour, hour.Add(time.Hour)}})
 			}
 		}
-		return nil
 	})
 }
 

@@ -86,9 +86,9 @@ func (a *rates) bucket(at time.Time) int { return int(at.Sub(a.answer.Times[0]) 
 
 // rows takes the rows of a database. Without connections they are of shared
 // objects.
-func (a *rates) rows(oid uint32, rows []sample.DatabaseStat, looks []time.Time) error {
+func (a *rates) rows(oid uint32, rows []sample.DatabaseStat, looks []time.Time) {
 	span, step := a.answer.Plan.Range, a.answer.Plan.Step
-	for _, s := range sample.Stretches(rows, looks) {
+	for s := range sample.Stretches(rows, looks) {
 		sums := a.of(oid, Range{s.Row.At, s.Row.At.Add(1)})
 		if sums == nil || !s.Row.Backends.Known {
 			continue
@@ -110,7 +110,6 @@ func (a *rates) rows(oid uint32, rows []sample.DatabaseStat, looks []time.Time) 
 			sums.Deadlocks[b] += within.Counters[sample.Deadlocks].V // they are told one by one, and not cut
 		})
 	}
-	return nil
 }
 
 // sum takes what a database did in an hour or a day.

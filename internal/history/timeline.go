@@ -80,7 +80,7 @@ type timeline struct {
 	sizes  map[uint32][]sizeAt   // by oid, in the order of time
 }
 
-// lastSample is the newest sample of a database.
+// lastSample is a sample of a database.
 type lastSample struct {
 	at       time.Time
 	backends int64
@@ -187,9 +187,9 @@ type grid struct {
 // gridded is a database on the grid.
 type gridded struct {
 	oid     uint32
-	rows    []sample.DatabaseStat
-	commits []int64 // by bucket
-	passed  int     // rows in the past
+	rows    []lastSample // in the order of time
+	commits []int64      // by bucket
+	passed  int          // rows in the past
 }
 
 // raw answers from every row, all databases on one grid.
@@ -210,9 +210,9 @@ func (g *grid) overlaps(from, to time.Time, part func(b int, from, to time.Time)
 }
 
 // take adds the rows of a database.
-func (g *grid) take(oid uint32, rows []sample.DatabaseStat, looks []time.Time) error {
+func (g *grid) take(oid uint32, rows []sample.DatabaseStat, looks []time.Time) {
 	d := gridded{oid: oid, commits: make([]int64, len(g.until))}
-	for _, s := range sample.Stretches(rows, looks) {
+	for s := range sample.Stretches(rows, looks) {
 		g.overlaps(s.Delta.From, s.Delta.Until, func(b int, from, to time.Time) {
 			within := s.Delta.Within(from, to)
 			d.commits[b] += within.Counters[sample.XactCommit].V
@@ -221,7 +221,7 @@ func (g *grid) take(oid uint32, rows []sample.DatabaseStat, looks []time.Time) e
 		if !at.Before(g.span.To) || !s.Row.Backends.Known {
 			continue
 		}
-		d.rows = append(d.rows, *s.Row)
+		d.rows = append(d.rows, lastSample{at, s.Row.Backends.V})
 		if s.Stands.Before(at.Add(sample.MaxHeld)) { // somebody looked again
 			g.overlaps(at, s.Stands, func(b int, _, to time.Time) { g.until[b] = later(g.until[b], to.Add(-time.Microsecond)) })
 		}
@@ -232,7 +232,6 @@ func (g *grid) take(oid uint32, rows []sample.DatabaseStat, looks []time.Time) e
 		}
 	}
 	g.databases = append(g.databases, d)
-	return nil
 }
 
 // gridPoint is a database at an instant.
@@ -284,18 +283,18 @@ func (g *grid) fill() {
 // stands, and the extremes.
 func (d *gridded) at(start, until time.Time) (p DatabasePoint, known bool) {
 	first := d.passed
-	for d.passed < len(d.rows) && !d.rows[d.passed].At.After(until) {
+	for d.passed < len(d.rows) && !d.rows[d.passed].at.After(until) {
 		d.passed++
 	}
 	n := d.passed
-	if until.IsZero() || n == 0 || !d.rows[n-1].At.After(until.Add(-sample.MaxHeld)) {
+	if until.IsZero() || n == 0 || !d.rows[n-1].at.After(until.Add(-sample.MaxHeld)) {
 		return p, false
 	}
-	newest := int32(d.rows[n-1].Backends.V)
+	newest := int32(d.rows[n-1].backends)
 	p.Connections, p.MinConnections, p.MaxConnections = float64(newest), newest, newest
 	for _, r := range d.rows[first:n] {
-		if !r.At.Before(start) {
-			backends := int32(r.Backends.V)
+		if !r.at.Before(start) {
+			backends := int32(r.backends)
 			p.MinConnections, p.MaxConnections = min(p.MinConnections, backends), max(p.MaxConnections, backends)
 		}
 	}

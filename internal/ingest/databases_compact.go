@@ -16,7 +16,7 @@ import (
 const (
 	// databaseChunk is how much of a server's time one transaction makes rollups of:
 	// as long as it lasts, nobody else writes the server's samples.
-	databaseChunk = 6 * time.Hour
+	databaseChunk = 2 * time.Hour
 	// databaseSlack is by how much a look may be late against its plan: rows are
 	// found by their plan, and shared out by when they were taken.
 	databaseSlack = sample.MaxHeld
@@ -99,15 +99,11 @@ func nextChunk(ctx context.Context, tx pgx.Tx, server target.ID) (from, to time.
 // compactDatabases makes the ten minutes from one instant to another, and the
 // hours and days that they lie in.
 func compactDatabases(ctx context.Context, tx pgx.Tx, server target.ID, from, to time.Time) error {
-	stats, looks, err := readStats(ctx, tx, server, from, to)
-	if err != nil {
-		return err
-	}
 	rollups, err := sizesOf(ctx, tx, server, from, to)
 	if err != nil {
 		return err
 	}
-	for oid, rows := range stats {
+	err = readStats(ctx, tx, server, from, to, func(oid uint32, rows []sample.DatabaseStat, looks []time.Time) {
 		for i, sum := range sample.SumDatabase(rows, looks, from, to, sample.BucketLength) {
 			if !sum.Empty() {
 				key := rollupKey{oid, from.Add(time.Duration(i) * sample.BucketLength)}
@@ -116,6 +112,9 @@ func compactDatabases(ctx context.Context, tx pgx.Tx, server target.ID, from, to
 				rollups[key] = r
 			}
 		}
+	})
+	if err != nil {
+		return err
 	}
 	args := pgx.NamedArgs{"server_id": server, "step_seconds": tenMinutes, "from": from, "to": to}
 	if _, err := tx.Exec(ctx, sql("delete_database_rollups"), args); err != nil {
@@ -137,28 +136,39 @@ func compactDatabases(ctx context.Context, tx pgx.Tx, server target.ID, from, to
 	return tx.SendBatch(ctx, b).Close()
 }
 
-// readStats reads the rows that reach into a stretch of time, by database and in
-// the order of their plan, and when the looks were taken.
-func readStats(ctx context.Context, tx pgx.Tx, server target.ID, from, to time.Time) (stats map[uint32][]sample.DatabaseStat, looks []time.Time, err error) {
-	stats = make(map[uint32][]sample.DatabaseStat)
-	args := pgx.NamedArgs{"server_id": server, "from": from.Add(-databaseSlack), "to": to.Add(databaseSlack)}
+// readStats reads the rows that reach into a stretch of time, one database after
+// the other and in the order of their plan, and when looks were taken.
+func readStats(ctx context.Context, tx pgx.Tx, server target.ID, from, to time.Time, database func(uint32, []sample.DatabaseStat, []time.Time)) error {
+	var (
+		oids  []uint32
+		looks []time.Time
+		stats []sample.DatabaseStat // of one database after the other
+	)
+	from, to = from.Add(-databaseSlack), to.Add(databaseSlack)
 	b := &pgx.Batch{}
-	b.Queue(sql("read_database_stats"), args).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			d, err := scanStat(rows)
-			if err != nil {
-				return err
-			}
-			stats[d.OID] = append(stats[d.OID], d)
-		}
-		return rows.Err()
+	b.Queue(sql("list_database_oids"), pgx.NamedArgs{"server_id": server, "from": from, "to": to}).Query(func(rows pgx.Rows) (err error) {
+		oids, err = pgx.CollectRows(rows, pgx.RowTo[uint32])
+		return err
 	})
 	// A look after the last row of the stretch may be what the row stands until.
-	b.Queue(sql("read_looks"), pgx.NamedArgs{"server_id": server, "from": args["from"], "to": to.Add(2 * databaseSlack)}).Query(func(rows pgx.Rows) error {
+	b.Queue(sql("read_looks"), pgx.NamedArgs{"server_id": server, "from": from, "to": to.Add(databaseSlack)}).Query(func(rows pgx.Rows) (err error) {
 		looks, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
 		return err
 	})
-	return stats, looks, tx.SendBatch(ctx, b).Close()
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	b = &pgx.Batch{}
+	for _, oid := range oids {
+		b.Queue(sql("read_database_stats"), pgx.NamedArgs{"server_id": server, "oid": oid, "from": from, "to": to}).Query(func(rows pgx.Rows) (err error) {
+			stats, err = pgx.AppendRows(stats[:0], rows, scanStat)
+			if err == nil && len(stats) > 0 {
+				database(oid, stats, looks)
+			}
+			return err
+		})
+	}
+	return tx.SendBatch(ctx, b).Close()
 }
 
 // rollupKey is the key of ten minutes within their server.

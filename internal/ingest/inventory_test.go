@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,13 +205,13 @@ func TestAppendDatabaseStat(t *testing.T) {
 	// What is stored is what is read.
 	var read []sample.DatabaseStat
 	err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error {
-		stats, looks, err := readStats(t.Context(), tx, 1, noon, noon.Add(time.Minute))
-		if len(looks) != 1 || !looks[0].Equal(d.At) {
-			t.Errorf("looks %v", looks)
-		}
-		read = append(stats[d.OID], stats[0]...)
-		return err
+		return readStats(t.Context(), tx, 1, noon, noon.Add(time.Minute), func(_ uint32, rows []sample.DatabaseStat, looks []time.Time) {
+			if read = append(read, rows...); len(looks) != 1 || !looks[0].Equal(d.At) {
+				t.Errorf("looks %v", looks)
+			}
+		})
 	})
+	slices.SortFunc(read, func(a, b sample.DatabaseStat) int { return a.At.Compare(b.At) })
 	if diff := cmp.Diff([]sample.DatabaseStat{d, bare}, read); diff != "" || err != nil {
 		t.Errorf("(-written +read): %v\n%s", err, diff)
 	}

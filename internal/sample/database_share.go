@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"iter"
 	"math"
 	"sort"
 	"time"
@@ -17,35 +18,44 @@ type Stretch struct {
 
 // Stretches gives what rows of one database tell, which are in the order of their
 // planned instants. looks are when answered looks were taken, in the order of time:
-// as long as they go on without another row, nothing was added.
-func Stretches(rows []DatabaseStat, looks []time.Time) []Stretch {
-	all := make([]Stretch, len(rows))
-	for i := range rows {
-		s := &all[i]
-		s.Row = &rows[i]
-		at := rows[i].At
-		end, known := at.Add(MaxHeld), false
-		same := lastLook(looks, at, end.Add(1))
-		if i+1 < len(rows) {
-			next := &rows[i+1]
-			s.Delta, known = next.Delta(s.Row)
-			end = earlier(end, next.At)
-			same = lastLook(looks, at, end)
-		}
-		if !known {
-			s.Delta = Delta{Since: at, From: same, Until: same}
-			for c, v := range s.Row.Counters {
-				s.Delta.Counters[c].Known = v.Known
+// as long as they go on without another row, nothing was added. A Stretch is good
+// until the next one.
+func Stretches(rows []DatabaseStat, looks []time.Time) iter.Seq[*Stretch] {
+	return func(yield func(*Stretch) bool) {
+		var s Stretch // one for all: there are many
+		for i := range rows {
+			var next *DatabaseStat
+			if i+1 < len(rows) {
+				next = &rows[i+1]
 			}
-			for t, v := range s.Row.Timers {
-				s.Delta.Timers[t].Known = v.Known
+			s.of(&rows[i], next, looks)
+			if !yield(&s) {
+				return
 			}
-		}
-		if s.Stands = later(at, end); i+1 == len(rows) {
-			s.Stands = same
 		}
 	}
-	return all
+}
+
+// of makes s what is known from a row to the next, if there is one.
+func (s *Stretch) of(row, next *DatabaseStat, looks []time.Time) {
+	s.Row = row
+	end, known := row.At.Add(MaxHeld), false
+	same := lastLook(looks, row.At, end.Add(1))
+	if s.Stands = same; next != nil {
+		end = earlier(end, next.At)
+		same, s.Stands = lastLook(looks, row.At, end), later(row.At, end)
+		s.Delta, known = next.Delta(row)
+	}
+	if known {
+		return
+	}
+	s.Delta = Delta{Since: row.At, From: same, Until: same}
+	for c, v := range row.Counters {
+		s.Delta.Counters[c].Known = v.Known
+	}
+	for t, v := range row.Timers {
+		s.Delta.Timers[t].Known = v.Known
+	}
 }
 
 // lastLook gives the last of looks that is after an instant and before another; the
@@ -109,7 +119,7 @@ func (s *DatabaseSum) Empty() bool {
 // the buckets of a step from one instant to another, which are multiples of it.
 func SumDatabase(rows []DatabaseStat, looks []time.Time, from, to time.Time, step time.Duration) []DatabaseSum {
 	sums := make([]DatabaseSum, to.Sub(from)/step)
-	for _, s := range Stretches(rows, looks) {
+	for s := range Stretches(rows, looks) {
 		if at := s.Row.At; !at.Before(from) && at.Before(to) {
 			sums[at.Sub(from)/step].row(s.Row)
 		}

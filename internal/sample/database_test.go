@@ -180,7 +180,7 @@ func TestStretches(t *testing.T) {
 		{"restart", []DatabaseStat{*stat(0, 1), *stat(100, 2, restarted)}, looks(0, 10, 80, 100, 110), []int{100, 110}, []int{80, 110}},
 	} {
 		var stands, counted []int
-		for _, s := range Stretches(c.rows, c.looks) {
+		for s := range Stretches(c.rows, c.looks) {
 			stands, counted = append(stands, seconds(s.Stands)), append(counted, seconds(s.Delta.Until))
 		}
 		if !slices.Equal(stands, c.stands) || !slices.Equal(counted, c.counted) {

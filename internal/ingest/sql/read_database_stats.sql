@@ -1,50 +1,31 @@
 /* pgam:compact */
--- The rows of a server in a stretch of time, and of each database the one before
--- and the one after, which reach into it. What is not in the inventory is found by
--- its rows.
-with given as materialized (
-select s.*
+-- The rows of a database in a stretch of time, and the one before and the one
+-- after, which reach into it: all by the key, and in its order.
+select s.database_oid, s.planned_at, s.sampled_at, s.previous_at, s.instance, s.numbackends, s.stats_reset,
+       s.checksum_last_failure, s.xact_commit, s.xact_rollback, s.blks_read, s.blks_hit, s.tup_returned, s.tup_fetched,
+       s.tup_inserted, s.tup_updated, s.tup_deleted, s.conflicts, s.temp_files, s.temp_bytes, s.deadlocks, s.checksum_failures,
+       s.sessions, s.sessions_abandoned, s.sessions_fatal, s.sessions_killed, s.parallel_workers_to_launch,
+       s.parallel_workers_launched, s.blk_read_time_ms, s.blk_write_time_ms, s.session_time_ms, s.active_time_ms,
+       s.idle_in_transaction_time_ms
   from history.database_stat s
  where s.server_id = @server_id
-   and s.planned_at >= @from
-   and s.planned_at < @to
-),
-known as materialized (
-select d.oid from history.database d where d.server_id = @server_id
- union
-select g.database_oid from given g
- union
-select 0
-)
-select r.database_oid, r.planned_at, r.sampled_at, r.previous_at, r.instance, r.numbackends, r.stats_reset,
-       r.checksum_last_failure, r.xact_commit, r.xact_rollback, r.blks_read, r.blks_hit, r.tup_returned, r.tup_fetched,
-       r.tup_inserted, r.tup_updated, r.tup_deleted, r.conflicts, r.temp_files, r.temp_bytes, r.deadlocks, r.checksum_failures,
-       r.sessions, r.sessions_abandoned, r.sessions_fatal, r.sessions_killed, r.parallel_workers_to_launch,
-       r.parallel_workers_launched, r.blk_read_time_ms, r.blk_write_time_ms, r.session_time_ms, r.active_time_ms,
-       r.idle_in_transaction_time_ms
-  from (select g.* from given g
-         union all
-        select b.*
-          from known k
-         cross join lateral (
-               select s.*
-                 from history.database_stat s
-                where s.server_id = @server_id
-                  and s.database_oid = k.oid
-                  and s.planned_at < @from
-                  and s.planned_at >= @from::timestamptz - interval '1 day'
-                order by s.planned_at desc
-                limit 1) b
-         union all
-        select a.*
-          from known k
-         cross join lateral (
-               select s.*
-                 from history.database_stat s
-                where s.server_id = @server_id
-                  and s.database_oid = k.oid
-                  and s.planned_at >= @to
-                  and s.planned_at <= @to::timestamptz + interval '1 day'
-                order by s.planned_at
-                limit 1) a) r
- order by r.database_oid, r.planned_at
+   and s.database_oid = @oid
+   and s.planned_at >= coalesce(
+       (select b.planned_at
+          from history.database_stat b
+         where b.server_id = @server_id
+           and b.database_oid = @oid
+           and b.planned_at < @from
+           and b.planned_at >= @from::timestamptz - interval '1 day'
+         order by b.planned_at desc
+         limit 1), @from)
+   and s.planned_at <= coalesce(
+       (select a.planned_at
+          from history.database_stat a
+         where a.server_id = @server_id
+           and a.database_oid = @oid
+           and a.planned_at >= @to
+           and a.planned_at <= @to::timestamptz + interval '1 day'
+         order by a.planned_at
+         limit 1), @to)
+ order by s.planned_at
