@@ -81,6 +81,11 @@ func (l *loading) begin(ctx context.Context, bucket time.Time) error {
 
 func (l *loading) write(ctx context.Context, next time.Time) error {
 	c := compaction{tx: l.tx, server: l.server, bucket: l.bucket, labels: l.labels}
+	// What came before is out of sight until it is merged in.
+	if _, err := l.tx.Exec(ctx, "/* pgam:load */ update history.activity_recent set late = true where server_id = $1 and slot >= $2 and slot < $3",
+		l.server, l.bucket, c.end()); err != nil {
+		return err
+	}
 	merged := sample.Merge(l.rows...)
 	for _, part := range sample.Split(&merged) {
 		if err := c.write(ctx, &part); err != nil {
