@@ -63,7 +63,7 @@ func writeManual(root *cobra.Command, folder string) error {
 			Use: "pgam-" + program, Short: what, Long: daemonLong + "\nSettings:\n\n" + config.Help(program), DisableAutoGenTag: true,
 			Run: func(*cobra.Command, []string) {},
 		}
-		file, err := os.Create(filepath.Join(folder, page.Name()+".8"))
+		file, err := os.Create(filepath.Join(folder, page.Name()+".8")) //nolint:gosec // the folder is what was asked for
 		if err != nil {
 			return err
 		}

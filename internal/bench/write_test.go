@@ -33,6 +33,7 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 func benchmarkWrite(b *testing.B, statements int) {
+	b.Helper()
 	const servers, buckets, settle = 20, 6, 60
 	for b.Loop() {
 		dsn := pgtest.StatsDB(b)

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"embed"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,16 +56,14 @@ func summaryArgs(args pgx.NamedArgs, start time.Time, s *sample.Summary) pgx.Nam
 	if s.MaxBackends != sample.Unset {
 		backends = &s.MaxBackends
 	}
-	for name, value := range map[string]any{
+	maps.Copy(args, pgx.NamedArgs{
 		"first_planned_ms": ms(s.First), "last_planned_ms": ms(s.Last), "first_cadence_ms": s.FirstCadence.Milliseconds(), "cadence_ms": s.Cadence.Milliseconds(),
 		"ticks_ok": s.Outcomes[sample.OK], "ticks_degraded": s.Outcomes[sample.Degraded], "ticks_failed": s.Outcomes[sample.Failed],
 		"ticks_skipped": s.Outcomes[sample.Skipped], "ticks_missing": s.Missing,
 		"first_seen_ms": ms(s.FirstSeen), "last_seen_ms": ms(s.LastSeen), "longest_gap_ms": s.Gap.Milliseconds(),
 		"fault_outcome": outcomes, "fault_reason": reasons, "fault_ticks": ticks,
 		"samples": s.Samples, "max_sessions": s.MaxSessions, "max_backends": backends,
-	} {
-		args[name] = value
-	}
+	})
 	for class, n := range s.Classes {
 		args[sample.WaitClass(class).String()] = n //nolint:gosec // a class
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,6 +47,10 @@ func (w *Writer) CompactDatabases(ctx context.Context, server target.ID) error {
 				from, to, more, err = nextChunk(ctx, tx, server)
 				if err != nil || !from.Before(to) {
 					return err
+				}
+				// What rows no longer tell, rollups do: they outlive them.
+				if kept, err := rowsKept(ctx, tx, from); err != nil || !kept {
+					return errors.Join(err, settle(ctx, tx, server, to))
 				}
 				return compactDatabases(ctx, tx, server, from, to)
 			})
@@ -132,8 +137,27 @@ func compactDatabases(ctx context.Context, tx pgx.Tx, server target.ID, from, to
 		b.Queue(sql("delete_database_rollups"), args)
 		b.Queue(sql("sum_database_rollups"), args)
 	}
-	b.Queue(sql("settle_databases"), pgx.NamedArgs{"server_id": server, "until": to})
-	return tx.SendBatch(ctx, b).Close()
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	return settle(ctx, tx, server, to)
+}
+
+// settle says that rollups are right up to an instant.
+func settle(ctx context.Context, tx pgx.Tx, server target.ID, until time.Time) error {
+	_, err := tx.Exec(ctx, sql("settle_databases"), pgx.NamedArgs{"server_id": server, "until": until})
+	return err
+}
+
+// rowsKept reports whether rows of databases of an instant are still kept.
+func rowsKept(ctx context.Context, tx pgx.Tx, at time.Time) (kept bool, err error) {
+	for _, t := range statsdb.Layout() {
+		if t.Table == "database_stat" {
+			from, _ := t.Span.Bounds(at)
+			err = tx.QueryRow(ctx, sql("has_rows_of"), pgx.NamedArgs{"partition": t.Partition(from)}).Scan(&kept)
+		}
+	}
+	return kept, err
 }
 
 // readStats reads the rows that reach into a stretch of time, one database after

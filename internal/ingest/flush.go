@@ -149,7 +149,7 @@ func lockServer(ctx context.Context, tx pgx.Tx, server target.ID, slots []time.T
 	// A statement sees what was committed before it began: the row is locked by then.
 	b.Queue(sql("read_slots"), pgx.NamedArgs{"server_id": server, "slots": slots}).Query(func(r pgx.Rows) error {
 		rows, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (s stored, err error) {
-			err = row.Scan(append([]any{&s.slot}, s.Row.Fields()...)...)
+			err = row.Scan(append([]any{&s.slot}, s.Fields()...)...)
 			s.slot = s.slot.UTC()
 			s.Server, s.Bucket = server, s.slot.Truncate(sample.BucketLength)
 			if err == nil && !s.Fits() {

@@ -69,14 +69,14 @@ func (w *Writer) Import(ctx context.Context, server target.ID, c ImportedChunk) 
 }
 
 func (w *Writer) importOnce(ctx context.Context, server target.ID, c ImportedChunk) (ImportCounts, error) {
-	if len(c.Stats) > 0 {
-		// A year of daily partitions of other tables would be made for nothing.
-		err := w.partitionsOf(ctx, c.Stats[0].At, c.Stats[len(c.Stats)-1].At, "database_stat", "database_size", "disk_usage", "disk_rollup")
-		if err != nil {
-			return ImportCounts{}, err
-		}
+	gone, err := w.goneDays(ctx, c)
+	if err == nil && len(c.Stats) > 0 {
+		err = w.importPartitions(ctx, server, c, gone)
 	}
-	counts, err := w.importChunk(ctx, server, c, false)
+	if err != nil {
+		return ImportCounts{}, err
+	}
+	counts, err := w.importChunk(ctx, server, c, gone, false)
 	if err == nil && len(c.Stats) == 0 {
 		err = w.CompactDatabases(ctx, server)
 	}
@@ -85,11 +85,55 @@ func (w *Writer) importOnce(ctx context.Context, server target.ID, c ImportedChu
 
 // WouldImport gives what Import would, without writing.
 func (w *Writer) WouldImport(ctx context.Context, server target.ID, c ImportedChunk) (ImportCounts, error) {
-	counts, err := w.importChunk(ctx, server, c, true)
+	gone, err := w.goneDays(ctx, c)
+	var counts ImportCounts
+	if err == nil {
+		counts, err = w.importChunk(ctx, server, c, gone, true)
+	}
 	if err != nil {
 		return counts, fmt.Errorf("look for imported history: %w", statsdb.Classify(err))
 	}
 	return counts, nil
+}
+
+// days are those, by their start in UTC, of which no row can be there.
+type days map[time.Time]bool
+
+// goneDays gives the days of a chunk of which no row is kept, or ever was.
+func (w *Writer) goneDays(ctx context.Context, c ImportedChunk) (gone days, err error) {
+	gone = make(days)
+	err = pgx.BeginTxFunc(ctx, w.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		for i := range c.Stats {
+			day := c.Stats[i].At.UTC().Truncate(24 * time.Hour)
+			if _, known := gone[day]; known {
+				continue
+			}
+			kept, err := rowsKept(ctx, tx, day)
+			if err != nil {
+				return err
+			}
+			gone[day] = !kept
+		}
+		return nil
+	})
+	return gone, err
+}
+
+// importPartitions makes the partitions of what is not there yet, and no others: a
+// year of daily ones of other tables would be made for nothing.
+func (w *Writer) importPartitions(ctx context.Context, server target.ID, c ImportedChunk, gone days) error {
+	var missing importedRows
+	err := pgx.BeginTxFunc(ctx, w.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		missing, _, err = missingOf(ctx, tx, server, c, gone)
+		return err
+	})
+	if n := len(missing.stats); err == nil && n > 0 {
+		err = w.partitionsOf(ctx, missing.stats[0].At, missing.stats[n-1].At, "database_stat")
+	}
+	if err == nil {
+		err = w.partitionsOf(ctx, c.Stats[0].At, c.Stats[len(c.Stats)-1].At, "database_size", "disk_usage", "disk_rollup")
+	}
+	return err
 }
 
 // inTheWay reports an error that goes away by itself: a lock, a deadlock, a row
@@ -107,7 +151,7 @@ func inTheWay(err error) bool {
 }
 
 // importChunk writes what is not there yet, or only counts it where dry is set.
-func (w *Writer) importChunk(ctx context.Context, server target.ID, c ImportedChunk, dry bool) (counts ImportCounts, err error) {
+func (w *Writer) importChunk(ctx context.Context, server target.ID, c ImportedChunk, gone days, dry bool) (counts ImportCounts, err error) {
 	mode := pgx.TxOptions{}
 	if dry {
 		mode.AccessMode = pgx.ReadOnly
@@ -121,7 +165,7 @@ func (w *Writer) importChunk(ctx context.Context, server target.ID, c ImportedCh
 				return err
 			}
 		}
-		missing, present, err := missingOf(ctx, tx, server, c)
+		missing, present, err := missingOf(ctx, tx, server, c, gone)
 		if err != nil {
 			return err
 		}
@@ -153,7 +197,9 @@ type importKey struct {
 	oid uint32
 }
 
-func missingOf(ctx context.Context, tx pgx.Tx, server target.ID, c ImportedChunk) (missing importedRows, present int64, err error) {
+// missingOf gives what of a chunk is not there yet. Rows that are not kept any more
+// are in the rollups, if those know of a sample as late as they are.
+func missingOf(ctx context.Context, tx pgx.Tx, server target.ID, c ImportedChunk, gone days) (missing importedRows, present int64, err error) {
 	if len(c.Stats) == 0 {
 		return missing, 0, nil
 	}
@@ -173,12 +219,23 @@ func missingOf(ctx context.Context, tx pgx.Tx, server target.ID, c ImportedChunk
 			return err
 		})
 	}
+	hours := make(map[importKey]time.Time)
+	b.Queue(sql("import_hours"), args).Query(func(rows pgx.Rows) error {
+		var oid uint32
+		var hour, last time.Time
+		_, err := pgx.ForEachRow(rows, []any{&oid, &hour, &last}, func() error {
+			hours[importKey{hour.UnixMicro(), oid}] = last
+			return nil
+		})
+		return err
+	})
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return missing, 0, err
 	}
 	for _, s := range c.Stats {
 		key := importKey{s.At.UnixMicro(), s.OID}
-		if known["import_stat_keys"][key] {
+		rolled := gone[s.At.UTC().Truncate(24*time.Hour)] && !hours[importKey{s.At.Truncate(time.Hour).UnixMicro(), s.OID}].Before(s.At)
+		if known["import_stat_keys"][key] || rolled {
 			present++
 		} else {
 			missing.stats = append(missing.stats, s)

@@ -203,3 +203,51 @@ func TestImportOfUnknownValues(t *testing.T) {
 		t.Errorf("the disk is %s", got)
 	}
 }
+
+// Rows that retention took are in the rollups: importing them again changes nothing,
+// nor do they take with them what rollups know of that time.
+func TestImportAfterRetention(t *testing.T) {
+	t.Parallel()
+	w, dsn := openEmpty(t)
+	chunks := append(importedChunks(3, 100), ImportedChunk{})
+	all := func() (total ImportCounts) {
+		for _, c := range chunks {
+			counts, err := w.Import(t.Context(), 7, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total.Add(counts)
+		}
+		return total
+	}
+	first := all()
+	own := sample.DatabaseStat{Planned: importStart.AddDate(0, 0, 4), At: importStart.AddDate(0, 0, 4), OID: 100, Backends: number(4)}
+	mustAppend(t, w, 7, &sample.Visit{Databases: []sample.DatabaseStat{own}})
+	if err := w.CompactDatabases(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	rollups := func() string {
+		return pgtest.Value[string](t, dsn, "select md5(string_agg(r::text, ' ' order by r::text)) || count(*) from history.database_rollup r")
+	}
+	before := rollups()
+	if err := w.EnsurePartitions(t.Context(), time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range tables(t, dsn, `^database_(stat|look)_p202[56]0?1?`) {
+		if name < "database_stat_p202602" {
+			pgtest.Exec(t, dsn, "drop table history."+name)
+		}
+	}
+	again := all()
+	if again.Samples != 0 || again.Present != first.Samples {
+		t.Errorf("imported again: %+v, first %+v", again, first)
+	}
+	// All of it is to be made anew, of nothing.
+	pgtest.Exec(t, dsn, fmt.Sprintf("update history.progress set databases_from = '%s'", importStart.Format(time.RFC3339)))
+	if err := w.CompactDatabases(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	if after := rollups(); after != before {
+		t.Errorf("rollups are %s, were %s", after, before)
+	}
+}

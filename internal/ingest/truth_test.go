@@ -20,10 +20,9 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-const (
-	server  target.ID = 7
-	buckets           = 3
-)
+const server target.ID = 7
+
+const buckets = 3
 
 // midnight is in the middle of what the tests write: an hour and a day end there.
 var midnight = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
@@ -275,14 +274,14 @@ func TestTwoWritersAndKills(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var writers, others sync.WaitGroup
 	kills := 0
-	others.Go(func() {
+	others.Go(func() { //nolint:contextcheck // pgtest has the test's own
 		for ctx.Err() == nil {
 			pgtest.Exec(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'writer' order by random() limit 1")
 			kills++
-			time.Sleep(150 * time.Millisecond) // less, and nobody gets anything done
+			<-time.After(150 * time.Millisecond) // less, and nobody gets anything done
 		}
 	})
-	others.Go(func() {
+	others.Go(func() { //nolint:contextcheck // as above
 		for ctx.Err() == nil {
 			twice := pgtest.Value[int](t, dsn, `
 with seen as (
@@ -296,7 +295,7 @@ select (count(*) - count(distinct (server_id, second)))::int from seen`)
 				t.Errorf("%d seconds are there twice", twice)
 				return
 			}
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond)
 		}
 	})
 	for id := range uint64(2) {
@@ -304,9 +303,7 @@ select (count(*) - count(distinct (server_id, second)))::int from seen`)
 			rnd := rand.New(rand.NewPCG(id, 23))
 			var mine []*sample.Row
 			for _, rows := range all {
-				for _, r := range rows {
-					mine = append(mine, r)
-				}
+				mine = append(mine, rows...)
 			}
 			rnd.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
 			for len(mine) > 0 {

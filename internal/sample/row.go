@@ -14,10 +14,11 @@ import (
 type Key = int64
 
 const (
-	// SlotLength is the stretch of time that is flushed together, BucketLength the
-	// one that is compacted into one row. Both begin at multiples of themselves in
-	// UTC, so no slot crosses a bucket, and no bucket a day.
-	SlotLength   = 15 * time.Second
+	// SlotLength is the stretch of time that is flushed together. Slots and buckets
+	// begin at multiples of their length in UTC, so no slot crosses a bucket, and no
+	// bucket a day.
+	SlotLength = 15 * time.Second
+	// BucketLength is the stretch of time that is compacted into one row.
 	BucketLength = 10 * time.Minute
 	// MaxPart is how many samples and edges one row of a bucket holds: more make
 	// several parts. One tick may have more samples; of its edges so many are kept.

@@ -142,8 +142,8 @@ func (r *Row) content(i int) []int64 {
 		blocked, blocker = 1, key(r.SessionKeys, b)
 	}
 	return []int64{
-		int64(key(r.SessionKeys, r.Session[i])), int64(key(r.WaitKeys, int32(r.Wait[i]))), int64(r.WaitClass[r.Wait[i]-1]), int64(key(r.QueryKeys, r.Query[i])),
-		blocked, int64(blocker), int64(r.QueryStart[i]), int64(r.XactLead[i]), int64(orSame(r.StateLag, i, Unset)), int64(orSame(r.Xmin, i, 0)),
+		key(r.SessionKeys, r.Session[i]), key(r.WaitKeys, int32(r.Wait[i])), int64(r.WaitClass[r.Wait[i]-1]), key(r.QueryKeys, r.Query[i]),
+		blocked, blocker, int64(r.QueryStart[i]), int64(r.XactLead[i]), int64(orSame(r.StateLag, i, Unset)), int64(orSame(r.Xmin, i, 0)),
 	}
 }
 
@@ -151,7 +151,7 @@ func (r *Row) content(i int) []int64 {
 func (r *Row) waiting(tick int) (edges [][]int64) {
 	for i, t := range r.EdgeTick {
 		if int(t) == tick+1 {
-			edges = append(edges, []int64{int64(key(r.SessionKeys, r.EdgeBlocked[i])), int64(key(r.SessionKeys, r.EdgeBlocker[i])), int64(key(r.LockKeys, r.EdgeLock[i]))})
+			edges = append(edges, []int64{key(r.SessionKeys, r.EdgeBlocked[i]), key(r.SessionKeys, r.EdgeBlocker[i]), key(r.LockKeys, r.EdgeLock[i])})
 		}
 	}
 	return edges
