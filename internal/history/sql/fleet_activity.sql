@@ -12,13 +12,7 @@ select q.server_id, q.slot, ticks_ok + ticks_degraded + ticks_failed + ticks_ski
   join server s on s.id = q.server_id
  where q.slot >= @from
    and q.slot < @to
-   and not exists (
-       select
-         from history.activity a
-        where a.server_id = q.server_id
-          and a.bucket = date_bin('10 minutes', q.slot, timestamptz 'epoch')
-          and a.bucket > @from::timestamptz - interval '10 minutes'
-          and a.bucket < @to)),
+   and not q.late),
 open_hour as materialized (
 select distinct server_id, date_bin('1 hour', slot, timestamptz 'epoch') as hour from slot where @grain_seconds::integer > 60),
 open_day as materialized (

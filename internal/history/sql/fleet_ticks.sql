@@ -20,13 +20,7 @@ select true as recent, date_bin('10 minutes', q.slot, timestamptz 'epoch') as bu
  where q.server_id = s.id
    and q.slot > @from
    and q.slot <= @to
-   and not exists (
-       select
-         from history.activity a
-        where a.server_id = q.server_id
-          and a.bucket = date_bin('10 minutes', q.slot, timestamptz 'epoch')
-          and a.bucket > @from::timestamptz - interval '10 minutes'
-          and a.bucket <= @to)
+   and not q.late
  order by q.slot desc
  limit 1)
  union all (

@@ -5,11 +5,5 @@ select distinct date_bin('10 minutes', s.slot, timestamptz 'epoch') as bucket
  where s.server_id = @server_id
    and s.slot > @from::timestamptz - interval '15 seconds'
    and s.slot < @to
-   and not exists (
-       select
-         from history.activity a
-        where a.server_id = s.server_id
-          and a.bucket = date_bin('10 minutes', s.slot, timestamptz 'epoch')
-          and a.bucket > @from::timestamptz - interval '10 minutes'
-          and a.bucket < @to)
+   and not s.late
  order by bucket

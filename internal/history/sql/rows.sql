@@ -40,11 +40,5 @@ select date_bin('10 minutes', s.slot, timestamptz 'epoch'),
  where s.server_id = @server_id
    and s.slot > r.lo - interval '15 seconds'
    and s.slot < r.hi
-   and not exists (
-       select
-         from history.activity a
-        where a.server_id = s.server_id
-          and a.bucket = date_bin('10 minutes', s.slot, timestamptz 'epoch')
-          and a.bucket > @first::timestamptz - interval '10 minutes'
-          and a.bucket < @last::timestamptz)) n
+   and not s.late) n
  order by r.lo, n.bucket, n.tick_planned_ms[1]

@@ -40,11 +40,5 @@ select s.slot,
    and s.server_id = @server_id
    and s.slot >= r.lo
    and s.slot < r.hi
-   and not exists (
-       select
-         from history.activity a
-        where a.server_id = s.server_id
-          and a.bucket = date_bin('10 minutes', s.slot, timestamptz 'epoch')
-          and a.bucket > r.lo - interval '10 minutes'
-          and a.bucket < r.hi)) n
+   and not s.late) n
  order by n.start

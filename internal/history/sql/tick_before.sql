@@ -21,11 +21,7 @@ select s.slot + s.last_planned_ms * interval '1 millisecond', s.cadence_ms
   from history.activity_recent s
  where s.server_id = @server_id
    and s.slot < date_bin('15 seconds', @at, timestamptz 'epoch')
-   and not exists (
-       select
-         from history.activity a
-        where a.server_id = s.server_id
-          and a.bucket = date_bin('10 minutes', s.slot, timestamptz 'epoch'))
+   and not s.late
  order by s.slot desc
  limit 1)
  union all (
