@@ -270,7 +270,6 @@ create table history.progress (
 );
 comment on table history.progress is 'one row a server: whoever writes its samples, or compacts them, locks this row first';
 comment on column history.progress.flushes is 'how often samples of the server were written: fewer than before tells of an older stats_db';
-comment on column history.progress.databases_from is 'the oldest look at databases that is not in the rollups; null where all are';
 comment on column history.progress.flushed_at is 'when samples were last written, by this database''s clock';
 comment on column history.progress.compacted_until is 'end of the newest bucket that was compacted; older slots may have come since';
 comment on column history.progress.databases_from is 'rollups of databases are right before the ten minutes that hold this instant, from there on rows count; null: they are right everywhere';

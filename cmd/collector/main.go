@@ -154,7 +154,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	}
 	sums := newTotals(c.Counts, kept)
 	sums.now, fleet.now = clock.Now, clock.Now
-	registry.MustRegister(fleet, sums, behind)
+	registry.MustRegister(fleet, sums, behind, newExpired(stats.Expired))
 	if err := c.Start(ctx); err != nil {
 		return err
 	}

@@ -117,3 +117,11 @@ func oneIf(yes bool) float64 {
 	}
 	return 0
 }
+
+// newExpired is a series of what was too old to be written.
+func newExpired(count func() int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "pgam_ticks_expired_total",
+		Help: "Ticks left out because samples of their time are not kept any more.",
+	}, func() float64 { return float64(count()) })
+}

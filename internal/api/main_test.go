@@ -39,7 +39,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-var testHash = sample.NewHash([16]byte{4, 2}) //nolint:gochecknoglobals // constant
+var testHash = sample.NewHash([16]byte{4, 2})
 
 const (
 	password = "correct horse / 100% + battery"

@@ -44,6 +44,30 @@ select array_agg(distinct x.name) from (select tableoid::regclass::text as name 
 	}
 }
 
+// TestAppendExpired: what is older than samples are kept is left out, and counted;
+// what is kept longer is not.
+func TestAppendExpired(t *testing.T) {
+	t.Parallel()
+	w, dsn := openEmpty(t)
+	id := newServer(t, dsn, "db1")
+	pgtest.Exec(t, dsn, "insert into pgam.setting (name, environment) values ('PGAM_RETENTION_ACTIVITY', '30d')")
+	now := time.Now().UTC().Truncate(time.Second)
+	for _, at := range []time.Time{now.AddDate(0, 0, -29), now.AddDate(0, 0, -31), now} {
+		visits := slotOf(at.Truncate(sample.SlotLength))
+		visits[0].Look, visits[0].Databases = &sample.Look{Planned: at, At: at, Databases: 1}, []sample.DatabaseStat{{Planned: at, At: at, OID: 5}}
+		visits[0].Sizes = []sample.DatabaseSize{{At: at, OID: 5}}
+		mustAppend(t, w, id, visits...)
+	}
+	if got := pgtest.Value[[]int64](t, dsn, `
+select array[(select sum(ticks_ok) from history.activity_recent), (select count(*) from history.database_look), (select count(*) from history.database_stat),
+             (select count(*) from history.database_size)]`); !cmp.Equal(got, []int64{30, 2, 2, 3}) {
+		t.Errorf("ticks, looks, rows and sizes: %v", got)
+	}
+	if w.Expired() != 15 {
+		t.Errorf("%d ticks are counted as expired", w.Expired())
+	}
+}
+
 // TestAppendEntries: what a key stands for is kept as it was told first; what is
 // missing is filled in, and the last day moves on, whatever comes twice.
 func TestAppendEntries(t *testing.T) {

@@ -42,7 +42,7 @@ func summaryArgs(args pgx.NamedArgs, start time.Time, s *sample.Summary) pgx.Nam
 		if t.IsZero() {
 			return nil
 		}
-		n := int32(t.Sub(start).Milliseconds()) //nolint:gosec // about a day
+		n := int32(t.Sub(start).Milliseconds())
 		return &n
 	}
 	var (
@@ -51,7 +51,7 @@ func summaryArgs(args pgx.NamedArgs, start time.Time, s *sample.Summary) pgx.Nam
 		backends          *int32
 	)
 	for _, f := range s.SortedFaults() {
-		outcomes, reasons, ticks = append(outcomes, int16(f.Outcome)), append(reasons, int16(f.Reason)), append(ticks, int32(s.Faults[f])) //nolint:gosec // a day's seconds
+		outcomes, reasons, ticks = append(outcomes, int16(f.Outcome)), append(reasons, int16(f.Reason)), append(ticks, int32(s.Faults[f]))
 	}
 	if s.MaxBackends != sample.Unset {
 		backends = &s.MaxBackends
@@ -65,7 +65,7 @@ func summaryArgs(args pgx.NamedArgs, start time.Time, s *sample.Summary) pgx.Nam
 		"samples": s.Samples, "max_sessions": s.MaxSessions, "max_backends": backends,
 	})
 	for class, n := range s.Classes {
-		args[sample.WaitClass(class).String()] = n //nolint:gosec // a class
+		args[sample.WaitClass(class).String()] = n
 	}
 	return args
 }

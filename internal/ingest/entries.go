@@ -105,7 +105,7 @@ func (l *labels) learn(ctx context.Context, tx pgx.Tx, sessions []sample.Key) er
 	_, err = pgx.ForEachRow(rows, []any{&session, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]}, func() error {
 		var of sample.Labels
 		for i, text := range texts {
-			d := sample.ByDatabase + sample.Dimension(i) //nolint:gosec // a dimension
+			d := sample.ByDatabase + sample.Dimension(i)
 			if of[i] = l.hash.Label(d, text); text != "" {
 				l.texts[of[i]] = label{d, text}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,8 @@ type Writer struct {
 	written written
 
 	failed, failedDatabases failed
+
+	expired atomic.Int64
 }
 
 // New makes a Writer on stats_db. The hash names labels: it is that of all
@@ -35,9 +38,14 @@ var errMalformed = errors.New("a row of samples does not fit itself")
 
 // Append writes visits of one server, of any time and in any order, in one
 // transaction. Writing them twice stores them once; a partition that is missing
-// is made. It writes nothing to a stats_db that is not the one of before:
+// is made. Ticks and looks at databases that are older than what is kept of them
+// are left out: see Expired. It writes nothing to a stats_db that is not the one of before:
 // ErrReplaced.
 func (w *Writer) Append(ctx context.Context, server target.ID, visits []*sample.Visit) error {
+	visits, err := w.unexpired(ctx, visits)
+	if err != nil {
+		return fmt.Errorf("look what is still kept: %w", statsdb.Classify(err))
+	}
 	var rows []*sample.Row
 	for _, v := range visits {
 		if v.Tick != nil {
@@ -52,8 +60,7 @@ func (w *Writer) Append(ctx context.Context, server target.ID, visits []*sample.
 			}
 		})
 	}
-	err := w.withPartitions(ctx, flush, func() []time.Time { return instants(visits) })
-	if err != nil {
+	if err := w.withPartitions(ctx, flush, func() []time.Time { return instants(visits) }); err != nil {
 		return fmt.Errorf("write samples of server %d: %w", server, statsdb.Classify(err))
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-var testHash = sample.NewHash([16]byte{4, 2}) //nolint:gochecknoglobals // constant
+var testHash = sample.NewHash([16]byte{4, 2})
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 

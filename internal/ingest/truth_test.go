@@ -29,6 +29,16 @@ var midnight = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 
 func bucketAt(i int) time.Time { return midnight.Add(time.Duration(i-1) * sample.BucketLength) }
 
+// seenTwice counts the seconds that a reader finds more than once.
+const seenTwice = `
+with seen as (
+select r.server_id, date_bin('10 minutes', r.slot, timestamptz 'epoch') + ms / 1000 * interval '1 second' as second
+  from history.activity_recent r cross join lateral unnest(r.tick_planned_ms) as k (ms)
+ where not r.late
+ union all
+select server_id, bucket + ms / 1000 * interval '1 second' from history.activity cross join lateral unnest(tick_planned_ms) as k (ms))
+select (count(*) - count(distinct (server_id, second)))::int from seen`
+
 // visible is what a reader finds of the server: the parts of compacted buckets,
 // and the recent rows of the others.
 func visible(t *testing.T, w *Writer) map[time.Time]sample.Row {
@@ -274,23 +284,16 @@ func TestTwoWritersAndKills(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var writers, others sync.WaitGroup
 	kills := 0
-	others.Go(func() { //nolint:contextcheck // pgtest has the test's own
+	others.Go(func() {
 		for ctx.Err() == nil {
-			pgtest.Exec(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'writer' order by random() limit 1")
+			pgtest.Exec(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'writer' order by random() limit 1") //nolint:contextcheck // it has the test's own
 			kills++
 			<-time.After(150 * time.Millisecond) // less, and nobody gets anything done
 		}
 	})
-	others.Go(func() { //nolint:contextcheck // as above
+	others.Go(func() {
 		for ctx.Err() == nil {
-			twice := pgtest.Value[int](t, dsn, `
-with seen as (
-select r.server_id, date_bin('10 minutes', r.slot, timestamptz 'epoch') + ms / 1000 * interval '1 second' as second
-  from history.activity_recent r cross join lateral unnest(r.tick_planned_ms) as k (ms)
- where not exists (select from history.activity a where a.server_id = r.server_id and a.bucket = date_bin('10 minutes', r.slot, timestamptz 'epoch'))
- union all
-select server_id, bucket + ms / 1000 * interval '1 second' from history.activity cross join lateral unnest(tick_planned_ms) as k (ms))
-select (count(*) - count(distinct (server_id, second)))::int from seen`)
+			twice := pgtest.Value[int](t, dsn, seenTwice) //nolint:contextcheck // as above
 			if twice != 0 {
 				t.Errorf("%d seconds are there twice", twice)
 				return

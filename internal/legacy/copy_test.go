@@ -88,10 +88,10 @@ select s.sampled_at::text, d.name, s.numbackends, s.xact_commit, ('epoch'::times
 // summed are rollups by brute force over what is stored.
 const summed = `
 with paired as (
-    select s.*, lag(sampled_at) over w as before_at, lag(xact_commit) over w as commits_before, lag(instance) over w as instance_before,
+    select s.server_id, s.database_oid, s.sampled_at, s.numbackends, s.xact_commit, s.instance, lag(sampled_at) over w as before_at, lag(xact_commit) over w as commits_before, lag(instance) over w as instance_before,
            lead(sampled_at) over w as next_at
       from history.database_stat s
-    window w as (partition by server_id, database_oid order by sampled_at)
+    window w as (partition by s.server_id, database_oid order by sampled_at)
 ),
 steps (step) as (values (600), (3600), (86400)),
 counts as (
@@ -106,7 +106,7 @@ counts as (
 ),
 held as (
     select h.server_id, step, database_oid, bucket, numbackends, least(until, bucket + step * interval '1 second') - greatest(sampled_at, bucket) as held
-      from (select p.*, least(next_at, sampled_at + interval '330 seconds') as until from paired p) h
+      from (select p.server_id, p.database_oid, p.sampled_at, p.numbackends, p.next_at, least(next_at, sampled_at + interval '330 seconds') as until from paired p) h
      cross join steps
      cross join lateral generate_series(date_bin(step * interval '1 second', sampled_at, 'epoch'), until, step * interval '1 second') as b (bucket)
      where bucket < until and next_at is not null and numbackends is not null

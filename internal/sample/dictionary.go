@@ -39,7 +39,7 @@ func (h Hash) Key(kind byte, content []byte) Key {
 	if sum == 0 {
 		sum = 1
 	}
-	return Key(sum) //nolint:gosec // bits
+	return Key(sum)
 }
 
 // Label names a text that sessions are counted by.
@@ -47,7 +47,7 @@ func (h Hash) Label(d Dimension, text string) Key {
 	if text == "" {
 		return 0
 	}
-	return h.Key(kindLabel+byte(d), []byte(text)) //nolint:gosec // a dimension
+	return h.Key(kindLabel+byte(d), []byte(text))
 }
 
 // Dictionary names what a server shows, and says which names the history is to be
@@ -209,7 +209,7 @@ func (d *Dictionary) Query(queryID int64, own bool, day int32) (k Key, wantsText
 
 func (d *Dictionary) query(queryID int64, own bool) Key {
 	var buf [9]byte
-	content := binary.BigEndian.AppendUint64(buf[:0], uint64(queryID)) //nolint:gosec // bits
+	content := binary.BigEndian.AppendUint64(buf[:0], uint64(queryID))
 	if own {
 		content = append(content, 1)
 	}

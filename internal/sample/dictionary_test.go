@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var testHash = NewHash([16]byte{1, 2, 3}) //nolint:gochecknoglobals // constant
+var testHash = NewHash([16]byte{1, 2, 3})
 
 // session asks for the key of a session that is called like its content.
 func session(d *Dictionary, content string, day int32) Key {

@@ -127,7 +127,7 @@ func index(keys []Key, k Key) int32 {
 		return 0
 	}
 	i, _ := slices.BinarySearch(keys, k)
-	return int32(i + 1) //nolint:gosec // bounded by the samples of a tick
+	return int32(i + 1)
 }
 
 func (r *Row) samples(t *Tick) {
@@ -145,13 +145,13 @@ func (r *Row) samples(t *Tick) {
 		s := &t.Sessions[from]
 		wait := index(r.WaitKeys, s.Wait)
 		r.WaitClass[wait-1] = int16(s.Class)
-		r.Tick[i], r.Session[i], r.Wait[i], r.Query[i] = 1, index(r.SessionKeys, s.Session), int16(wait), index(r.QueryKeys, s.Query) //nolint:gosec // PostgreSQL has some hundreds of waits
+		r.Tick[i], r.Session[i], r.Wait[i], r.Query[i] = 1, index(r.SessionKeys, s.Session), int16(wait), index(r.QueryKeys, s.Query)
 		r.QueryStart[i], r.XactLead[i] = millisBetween(t0, s.QueryStart), millisBetween(s.XactStart, s.QueryStart)
 		if r.StateLag[i] = millisBetween(s.QueryStart, s.StateChange); r.StateLag[i] == 0 {
 			r.StateLag[i] = Unset
 		}
 		if s.XactStart == 0 || s.XactStart <= young {
-			r.Xmin[i] = int32(s.Xmin) //nolint:gosec // bits
+			r.Xmin[i] = int32(s.Xmin)
 		}
 		if r.Blocker[i] = Unset; s.Blocked {
 			r.Blocker[i] = index(r.SessionKeys, s.Blocker)

@@ -172,7 +172,7 @@ func gather(server target.ID, bucket time.Time, ticks []moment) Row {
 		if len(members) == 0 || members[len(members)-1] != t.of && !slices.Contains(members, t.of) {
 			members = append(members, t.of)
 		}
-		t.of.taken[t.tick] = int16(i + 1) //nolint:gosec // at most a bucket's seconds
+		t.of.taken[t.tick] = int16(i + 1)
 	}
 	r.ledger(ticks)
 	samples, edges := r.union(members)
@@ -257,7 +257,7 @@ func united(members []*member, of func(*member) ([]Key, []int32)) []Key {
 				for all[at] < k { // both are in order
 					at++
 				}
-				marks[i+1] = int32(at + 1) //nolint:gosec // bounded by the samples of a bucket
+				marks[i+1] = int32(at + 1)
 			}
 		}
 	}
@@ -295,7 +295,7 @@ func (r *Row) takeSamples(members []*member, n int) {
 				at--
 			}
 			next[session]++
-			r.Tick[at], r.Session[at], r.Wait[at], r.Query[at] = m.taken[tick-1], session, int16(m.waits[m.Wait[i]]), m.queries[m.Query[i]] //nolint:gosec // as before
+			r.Tick[at], r.Session[at], r.Wait[at], r.Query[at] = m.taken[tick-1], session, int16(m.waits[m.Wait[i]]), m.queries[m.Query[i]]
 			r.QueryStart[at], r.XactLead[at] = m.QueryStart[i], m.XactLead[i]
 			r.StateLag[at], r.Xmin[at], r.Blocker[at] = orSame(m.StateLag, i, Unset), orSame(m.Xmin, i, 0), Unset
 			if b := orSame(m.Blocker, i, Unset); b != Unset {
