@@ -54,6 +54,9 @@ type storedWindow struct {
 // that there are.
 func (w *storedWindow) fits(samples []int16, lengths ...int) bool {
 	n := len(w.Offset)
+	if slices.ContainsFunc(w.Offset, func(ms int32) bool { return ms < 0 }) {
+		return false // a null is no instant
+	}
 	whole := len(w.Outcome) == len(w.Reason) && (w.Outcome == nil || len(w.Outcome) == n)
 	return whole && ticksFit(n, samples, lengths...)
 }

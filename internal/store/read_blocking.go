@@ -81,7 +81,7 @@ select t0, cadence_ms, tick_offset_ms, edge_tick, edge_blocked, edge_blocker, ed
 	}
 	var w edgeWindow
 	_, err = pgx.ForEachRow(rows, []any{&w.t0, &w.cadence, &w.offset, &w.tick, &w.blocked, &w.blocker, &w.lock}, func() error {
-		if !ticksFit(len(w.offset), w.tick, len(w.blocked), len(w.blocker), len(w.lock)) {
+		if slices.ContainsFunc(w.offset, func(ms int32) bool { return ms < 0 }) || !ticksFit(len(w.offset), w.tick, len(w.blocked), len(w.blocker), len(w.lock)) {
 			return errMalformedArray
 		}
 		w.sort()
