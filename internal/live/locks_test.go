@@ -10,7 +10,8 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// waiting runs a statement that waits for a lock until the test ends.
+// waiting runs a statement that waits for a lock until the test ends, and returns
+// when it does: who comes after it is behind it in the queue.
 func waiting(t *testing.T, server *pgtest.Server, sql string) int32 {
 	t.Helper()
 	conn := session(t, server.SuperuserDSN())
@@ -20,7 +21,11 @@ func waiting(t *testing.T, server *pgtest.Server, sql string) int32 {
 		_, _ = conn.Exec(t.Context(), sql) // ended with the test
 	}()
 	t.Cleanup(func() { <-done })
-	return int32(conn.PgConn().PID())
+	pid := int32(conn.PgConn().PID())
+	pgtest.WaitFor(t, func() bool {
+		return pgtest.Value[bool](t, server.SuperuserDSN(), "select exists (select from pg_locks where pid = $1 and not granted)", pid)
+	}, "a statement to wait for its lock")
+	return pid
 }
 
 func TestConformance_locks(t *testing.T) {
