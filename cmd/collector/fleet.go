@@ -72,7 +72,7 @@ func loadOf(v *sample.Visit) load {
 			l.oldestTransaction = max(l.oldestTransaction, t.Started.Sub(time.UnixMicro(s.XactStart)).Seconds())
 		}
 		if s.Xmin != 0 && t.NextXID > 0 {
-			behind := int32(uint32(t.NextXID) - s.Xmin) //nolint:gosec // as PostgreSQL compares them
+			behind := int32(uint32(t.NextXID) - s.Xmin)
 			l.oldestXminBehind = max(l.oldestXminBehind, float64(behind))
 		}
 	}

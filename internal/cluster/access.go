@@ -28,7 +28,7 @@ func (o owner) credential() *syscall.Credential {
 		return nil
 	}
 
-	return &syscall.Credential{Uid: uint32(o.uid), Gid: uint32(o.gid)} //nolint:gosec // Ids of the system's own tables.
+	return &syscall.Credential{Uid: uint32(o.uid), Gid: uint32(o.gid)}
 }
 
 // give makes the owner own a file or folder.

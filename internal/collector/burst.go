@@ -66,7 +66,7 @@ func (b *burst) crowdFrom(limits Burst, now time.Time) int32 {
 	if b.on || limits.ConnectionsPercent == 0 || b.maxConnections <= 0 || now.Before(b.notBefore) {
 		return 0
 	}
-	return max(int32((int64(b.maxConnections)*int64(limits.ConnectionsPercent)+99)/100), 1) //nolint:gosec // a share of an int32
+	return max(int32((int64(b.maxConnections)*int64(limits.ConnectionsPercent)+99)/100), 1)
 }
 
 // follow looks at what a visit yielded, and gives the event if a burst begins

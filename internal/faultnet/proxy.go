@@ -25,7 +25,7 @@ const (
 	Cut
 	// Reset does so with RST.
 	Reset
-	// LoseCommit, of a proxy that knows messages, cuts a connection at the end of its
+	// LoseCommit is for a proxy that knows messages: it cuts a connection at the end of its
 	// next batch that executes something, which the server does not come to know.
 	// Then Pass holds.
 	LoseCommit

@@ -345,7 +345,7 @@ func (s *Source) decode(values [][]byte) Row {
 		if len(values[i]) != 8 {
 			return sample.Int{} // null
 		}
-		return sample.Int{V: int64(binary.BigEndian.Uint64(values[i])), Known: true} //nolint:gosec // bits
+		return sample.Int{V: int64(binary.BigEndian.Uint64(values[i])), Known: true}
 	}
 	r := Row{
 		ID: number(0).V, At: number(1).V, Backends: number(3), Commits: number(4), Size: number(5),

@@ -53,7 +53,7 @@ func (r *reader) lockSteps() []step {
 	all := make([]uint32, len(l.waiters))
 	for i, w := range l.waiters {
 		l.byPID[w.pid] = i
-		all[i] = uint32(w.pid) //nolint:gosec // bits
+		all[i] = uint32(w.pid)
 	}
 	asked := all
 	if len(all) > maxWaiters && !r.ask.Full {
@@ -70,7 +70,7 @@ func (r *reader) oldest(n int) []uint32 {
 	slices.SortFunc(sorted, func(a, b waiter) int { return cmp.Or(cmp.Compare(began(a), began(b)), cmp.Compare(a.pid, b.pid)) })
 	pids := make([]uint32, n)
 	for i, w := range sorted[:n] {
-		pids[i] = uint32(w.pid) //nolint:gosec // bits
+		pids[i] = uint32(w.pid)
 	}
 	return pids
 }
@@ -150,9 +150,9 @@ func (r *reader) blockerSteps() []step {
 	for _, w := range r.locks.waiters {
 		for _, pid := range w.blockers {
 			if pid == 0 {
-				behind = append(behind, uint32(w.pid)) //nolint:gosec // bits
-			} else if _, known := r.conn.pids[pid]; !known && !slices.Contains(strangers, uint32(pid)) { //nolint:gosec // bits
-				strangers = append(strangers, uint32(pid)) //nolint:gosec // bits
+				behind = append(behind, uint32(w.pid))
+			} else if _, known := r.conn.pids[pid]; !known && !slices.Contains(strangers, uint32(pid)) {
+				strangers = append(strangers, uint32(pid))
 			}
 		}
 	}
@@ -317,7 +317,7 @@ func (r *reader) readCrowd(rr *answer) error {
 func (r *reader) load() {
 	l := &r.visit.Load
 	l.ClockOffset, l.ClockWithin = r.conn.clock.offset, r.conn.clock.within
-	l.LockWaits, l.Connections = int32(len(r.locks.waiters)), r.visit.Tick.Backends //nolint:gosec // bounded by maxSessions
+	l.LockWaits, l.Connections = int32(len(r.locks.waiters)), r.visit.Tick.Backends
 	for _, c := range r.crowd {
 		c.User = r.conn.names.roles[c.role]
 		l.Crowd = append(l.Crowd, c.Crowd)

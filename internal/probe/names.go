@@ -56,7 +56,7 @@ type pidSet map[int32]int32
 func (p pidSet) list() []uint32 {
 	out := make([]uint32, 0, len(p))
 	for pid := range p {
-		out = append(out, uint32(pid)) //nolint:gosec // bits
+		out = append(out, uint32(pid))
 	}
 	return out
 }

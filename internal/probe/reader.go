@@ -163,7 +163,7 @@ func (r *reader) session(pid int32, v [][]byte) int32 {
 	k := r.key[:0]
 	for _, col := range v[:colApplication] {
 		col = short(col)
-		k = append(append(k, byte(len(col))), col...) //nolint:gosec // short
+		k = append(append(k, byte(len(col))), col...)
 	}
 	k = append(k, short(v[colApplication])...)
 	r.key = k
@@ -186,7 +186,7 @@ func (r *reader) query(pid int32, s sample.Session, v [][]byte) int32 {
 		ref, wants := r.dict.Query(int64At(id), false, r.day)
 		if wants && !r.wanted[ref] && (len(r.wantText) < maxTexts || r.ask.Full) {
 			r.want(ref)
-			r.wantText = append(r.wantText, uint32(pid)) //nolint:gosec // bits
+			r.wantText = append(r.wantText, uint32(pid))
 		}
 		return ref
 	}
@@ -223,8 +223,8 @@ func (r *reader) state(s sample.Session, text []byte) stating {
 	now := stating{start: s.QueryStart}
 	if text = text[:min(len(text), shortText)]; len(text) > 0 {
 		// The text is only read, and only until the next row.
-		view := unsafe.String(&text[0], len(text))       //nolint:gosec // see above
-		now.queryID = int64(statement.Fingerprint(view)) //nolint:gosec // bits
+		view := unsafe.String(&text[0], len(text)) //nolint:gosec // see above
+		now.queryID = int64(statement.Fingerprint(view))
 	}
 	r.conn.statings[s.Session] = now
 	return now
@@ -408,7 +408,7 @@ func (r *reader) texts(steps []step, q question, pids []uint32, read func(*answe
 	n := len(steps)
 	steps = r.ints(steps, q, oidInt4, pids, read)
 	if len(steps) > n {
-		steps[n].params = append(steps[n].params, uint32Bytes(uint32(r.textLength()))) //nolint:gosec // a constant
+		steps[n].params = append(steps[n].params, uint32Bytes(uint32(r.textLength())))
 	}
 	return steps
 }
@@ -416,7 +416,7 @@ func (r *reader) texts(steps []step, q question, pids []uint32, read func(*answe
 func (r *reader) lackingPIDs() []uint32 {
 	pids := make([]uint32, 0, len(r.lacking))
 	for pid := range r.lacking {
-		pids = append(pids, uint32(pid)) //nolint:gosec // bits
+		pids = append(pids, uint32(pid))
 	}
 	return pids
 }

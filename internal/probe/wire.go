@@ -27,7 +27,7 @@ func int32At(b []byte) int32 {
 	if len(b) != 4 {
 		return 0
 	}
-	return int32(binary.BigEndian.Uint32(b)) //nolint:gosec // two's complement
+	return int32(binary.BigEndian.Uint32(b))
 }
 
 func uint32At(b []byte) uint32 {
@@ -41,7 +41,7 @@ func int64At(b []byte) int64 {
 	if len(b) != 8 {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(b)) //nolint:gosec // two's complement
+	return int64(binary.BigEndian.Uint64(b))
 }
 
 func float64At(b []byte) float64 {
@@ -77,7 +77,7 @@ func addrAt(b []byte) string {
 	return addr.String()
 }
 
-func int64Bytes(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) } //nolint:gosec // bits
+func int64Bytes(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
 
 // maxName bounds a name; PostgreSQL's have at most 63 bytes, two of them quoted
 // and with a dot between them less than this.
@@ -99,8 +99,8 @@ func arrayBytes(element uint32, values []uint32) []byte {
 	b := binary.BigEndian.AppendUint32(nil, 1) // dimensions
 	b = binary.BigEndian.AppendUint32(b, 0)    // no nulls
 	b = binary.BigEndian.AppendUint32(b, element)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(values))) //nolint:gosec // few
-	b = binary.BigEndian.AppendUint32(b, 1)                   // lower bound
+	b = binary.BigEndian.AppendUint32(b, uint32(len(values)))
+	b = binary.BigEndian.AppendUint32(b, 1) // lower bound
 	for _, v := range values {
 		b = binary.BigEndian.AppendUint32(b, 4)
 		b = binary.BigEndian.AppendUint32(b, v)

@@ -29,7 +29,7 @@ func (x *index) find(id int32) (number int32, known bool) {
 		if x.large == nil {
 			x.large = make(map[int32]int32)
 		}
-		number = int32(len(x.ids)) //nolint:gosec // a bucket's keys
+		number = int32(len(x.ids))
 		x.large[id] = number
 		x.ids = append(x.ids, id)
 		return number, false
@@ -41,7 +41,7 @@ func (x *index) find(id int32) (number int32, known bool) {
 		return number - 1, true
 	}
 	x.ids = append(x.ids, id)
-	x.table[id] = int32(len(x.ids)) //nolint:gosec // a bucket's keys
+	x.table[id] = int32(len(x.ids))
 	return x.table[id] - 1, false
 }
 

@@ -71,7 +71,7 @@ func (r *Row) list(counts []count) {
 	for _, c := range counts[n:] {
 		r.TailSamples += c.samples
 	}
-	r.TailKeys = max(r.TailKeys, int32(len(counts)-n)) //nolint:gosec // a bucket's keys
+	r.TailKeys = max(r.TailKeys, int32(len(counts)-n))
 }
 
 // Merge sums up rows of one dimension in a bucket of a longer step. Keys that
@@ -106,7 +106,7 @@ func Merge(step time.Duration, bucket time.Time, rows []Row) Row {
 // others counts the keys of m that r does not list: some of r's tail may be
 // those.
 func (m *Row) others(r Row) int32 {
-	n := int32(len(m.Keys)) //nolint:gosec // at most MaxKeys
+	n := int32(len(m.Keys))
 	for _, key := range r.Keys {
 		if slices.Contains(m.Keys, key) {
 			n--

@@ -46,7 +46,7 @@ func (n NextIDs) Leap() NextIDs {
 	}
 	return NextIDs{
 		Session: leap(n.Session, sessions, math.MaxInt32), Query: leap(n.Query, queries, math.MaxInt32), Lock: leap(n.Lock, locks, math.MaxInt32),
-		Wait: int16(leap(int32(n.Wait), waits, math.MaxInt16)), //nolint:gosec // at most half of the most more
+		Wait: int16(leap(int32(n.Wait), waits, math.MaxInt16)),
 	}
 }
 
@@ -433,7 +433,7 @@ func waitKey(b, state, typ, event []byte) []byte {
 }
 
 func queryKey(b []byte, queryID int64, own bool) []byte {
-	u := uint64(queryID) //nolint:gosec // bits, not a number
+	u := uint64(queryID)
 	for range 8 {
 		b = append(b, byte(u))
 		u >>= 8

@@ -51,7 +51,7 @@ func Merge(windows []*Window) Window {
 	ticks := 0
 	for i, w := range windows {
 		g.base[i] = int16(ticks)
-		g.shift[i] = int32(w.T0.Sub(first.T0).Milliseconds()) //nolint:gosec // five minutes
+		g.shift[i] = int32(w.T0.Sub(first.T0).Milliseconds())
 		ticks += len(w.TickOffset)
 		g.samples += len(w.Tick)
 		g.edges += len(w.EdgeTick)
@@ -62,7 +62,7 @@ func Merge(windows []*Window) Window {
 	g.ledger(&m)
 	g.mergeSamples(&m)
 	g.mergeEdges(&m)
-	m.Minute.Samples = int32(g.samples) //nolint:gosec // bounded by the windows
+	m.Minute.Samples = int32(g.samples)
 	return m
 }
 
@@ -212,5 +212,5 @@ func moved(ms, shift int32) int32 {
 	if ms == Unset {
 		return Unset
 	}
-	return int32(min(int64(ms)+int64(shift), math.MaxInt32)) //nolint:gosec // bounded
+	return int32(min(int64(ms)+int64(shift), math.MaxInt32))
 }

@@ -128,8 +128,8 @@ func (w *Window) ledger(ticks []Tick) {
 		if _, end := t.Within(); t.Cadence > 0 && !at.Before(end) {
 			at = end.Add(-time.Millisecond)
 		}
-		w.TickOffset[i] = int32(at.Sub(w.T0).Milliseconds())                            //nolint:gosec // within a minute
-		w.TickDuration[i] = int32(min(t.Duration.Microseconds(), int64(math.MaxInt32))) //nolint:gosec // bounded
+		w.TickOffset[i] = int32(at.Sub(w.T0).Milliseconds())
+		w.TickDuration[i] = int32(min(t.Duration.Microseconds(), int64(math.MaxInt32)))
 		w.TickBackends[i] = t.Backends
 		allOK, burst = allOK && t.Outcome == OK, burst || t.Burst
 		if w.XIDBase == 0 {
@@ -172,7 +172,7 @@ func (w *Window) samples(ticks []Tick) {
 	order := make([]uint64, 0, n)
 	for i, t := range ticks {
 		for j := range t.Sessions {
-			order = append(order, uint64(t.Sessions[j].Session)<<32|uint64(i)<<16|uint64(j)) //nolint:gosec // not negative
+			order = append(order, uint64(t.Sessions[j].Session)<<32|uint64(i)<<16|uint64(j))
 		}
 	}
 	slices.Sort(order)
@@ -187,7 +187,7 @@ func (w *Window) samples(ticks []Tick) {
 	for i, p := range order {
 		tick := int(p >> 16 & 0xffff)
 		s := &ticks[tick].Sessions[p&0xffff]
-		w.Tick[i], w.Wait[i], w.Session[i], w.Blocker[i] = int16(tick+1), s.Wait, s.Session, s.Blocker //nolint:gosec // at most a minute's ticks
+		w.Tick[i], w.Wait[i], w.Session[i], w.Blocker[i] = int16(tick+1), s.Wait, s.Session, s.Blocker
 		w.Query[i] = s.Query
 		if s.Query == 0 {
 			w.Query[i] = Unset
@@ -243,11 +243,11 @@ func (w *Window) xminAge(ticks []Tick, tick int, xmin uint32) int32 {
 		return Unset
 	}
 	if tick > 0 {
-		if before := ticks[tick-1].NextXID; before != 0 && int32(uint32(before)-xmin) <= 0 { //nolint:gosec // xids are compared modulo 2^32
+		if before := ticks[tick-1].NextXID; before != 0 && int32(uint32(before)-xmin) <= 0 {
 			return Unset
 		}
 	}
-	return int32(uint32(w.XIDBase) - xmin) //nolint:gosec // xids are compared modulo 2^32
+	return int32(uint32(w.XIDBase) - xmin)
 }
 
 // millisBetween gives b - a in milliseconds, rounded down and clamped to four

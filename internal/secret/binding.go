@@ -40,9 +40,9 @@ func (b Binding) encode() ([]byte, error) {
 	}
 	out := appendField(nil, format)
 	out = appendField(out, b.Purpose)
-	out = binary.BigEndian.AppendUint64(out, uint64(b.RowID)) //nolint:gosec // a bijection is all that is needed.
+	out = binary.BigEndian.AppendUint64(out, uint64(b.RowID))
 	out = appendField(out, b.Host)
-	out = binary.BigEndian.AppendUint64(out, uint64(b.Port)) //nolint:gosec // as above.
+	out = binary.BigEndian.AppendUint64(out, uint64(b.Port))
 	out = appendField(out, b.User)
 	out = appendField(out, b.TLSMode)
 	if more {

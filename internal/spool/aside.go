@@ -53,7 +53,7 @@ func (s *Spool) setAside(why string, seqs []uint64, server target.ID, part func(
 			if value == nil {
 				value = tx.Bucket(bucketRecords).Get(key(seq))
 			}
-			at := append(key(seq), key(uint64(server))...) //nolint:gosec // bits
+			at := append(key(seq), key(uint64(server))...)
 			if value = part(seq, value); value == nil || q.Get(at) != nil {
 				continue
 			}
@@ -155,7 +155,7 @@ func only(seq uint64, value []byte, servers ...target.ID) []byte {
 		d := decoder{b: visit}
 		_ = d.byte() // the version
 		if slices.Contains(servers, target.ID(d.int())) && !d.bad {
-			kept = append(binary.BigEndian.AppendUint32(kept, uint32(len(visit))), visit...) //nolint:gosec // a visit is far smaller
+			kept = append(binary.BigEndian.AppendUint32(kept, uint32(len(visit))), visit...)
 		}
 		return nil
 	})
@@ -188,7 +188,7 @@ func aside(k, v []byte) (one SetAside, record []byte) {
 	record = v
 	if len(k) == 16 {
 		d := decoder{b: v}
-		one.Server = target.ID(binary.BigEndian.Uint64(k[8:])) //nolint:gosec // as written
+		one.Server = target.ID(binary.BigEndian.Uint64(k[8:]))
 		one.At, one.Why = d.time(), d.str()
 		record = d.b
 	}

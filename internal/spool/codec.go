@@ -43,7 +43,7 @@ type encoder struct{ b []byte }
 
 func (e *encoder) int(v int64)     { e.b = binary.AppendVarint(e.b, v) }
 func (e *encoder) uint(v uint64)   { e.b = binary.AppendUvarint(e.b, v) }
-func (e *encoder) count(n int)     { e.uint(uint64(n)) } //nolint:gosec // a length
+func (e *encoder) count(n int)     { e.uint(uint64(n)) }
 func (e *encoder) str(s string)    { e.count(len(s)); e.b = append(e.b, s...) }
 func (e *encoder) float(f float64) { e.b = binary.BigEndian.AppendUint64(e.b, math.Float64bits(f)) }
 
@@ -310,11 +310,11 @@ func (d *decoder) uint() uint64 {
 // count reads the number of items that follow, each at least size bytes.
 func (d *decoder) count(size int) int {
 	n := d.uint()
-	if n > uint64(len(d.b)/size) { //nolint:gosec // not negative
+	if n > uint64(len(d.b)/size) {
 		d.fail()
 		return 0
 	}
-	return int(n) //nolint:gosec // bounded above
+	return int(n)
 }
 
 func (d *decoder) bytes(n int) []byte {
@@ -355,9 +355,9 @@ func (d *decoder) time() time.Time {
 	return time.UnixMicro(v).UTC()
 }
 
-func (d *decoder) int32() int32            { return int32(d.int()) }   //nolint:gosec // as written
-func (d *decoder) int16() int16            { return int16(d.int()) }   //nolint:gosec // as written
-func (d *decoder) uint32() uint32          { return uint32(d.uint()) } //nolint:gosec // as written
+func (d *decoder) int32() int32            { return int32(d.int()) }
+func (d *decoder) int16() int16            { return int16(d.int()) }
+func (d *decoder) uint32() uint32          { return uint32(d.uint()) }
 func (d *decoder) duration() time.Duration { return time.Duration(d.int()) }
 
 // minDatabase is the least that an encoded DatabaseStat takes in any version.
@@ -432,7 +432,7 @@ func (d *decoder) tick() *sample.Tick {
 		s.XactStart = d.instant(s.QueryStart)
 		s.StateChange = d.instant(s.QueryStart)
 		s.Xmin = d.uint32()
-		s.Blocker = int32(d.int() + int64(sample.Unset)) //nolint:gosec // as written
+		s.Blocker = int32(d.int() + int64(sample.Unset))
 	}
 	if d.version > codecWithoutEdges {
 		t.Burst = d.bool()
@@ -458,7 +458,7 @@ func (d *decoder) entries(n *sample.Entries) {
 	for i := range n.Sessions {
 		n.Sessions[i] = sample.SessionEntry{
 			ID: d.int32(), Day: d.int32(), PID: d.int32(), BackendStart: d.int(),
-			DatabaseOID: uint32(d.int()), UserOID: uint32(d.int()), LeaderPID: d.int32(), //nolint:gosec // as written
+			DatabaseOID: uint32(d.int()), UserOID: uint32(d.int()), LeaderPID: d.int32(),
 			Database: d.str(), User: d.str(), Application: d.str(), ClientAddr: d.str(), BackendType: d.str(),
 		}
 	}

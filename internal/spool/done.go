@@ -129,7 +129,7 @@ func (s *Spool) loadDone(tx *bbolt.Tx) error {
 		}
 		seq := binary.BigEndian.Uint64(k)
 		if size, there := s.sizes[seq]; there {
-			s.kept[seq] = doneRecord{size, time.Unix(0, int64(binary.BigEndian.Uint64(v)))} //nolint:gosec // as written
+			s.kept[seq] = doneRecord{size, time.Unix(0, int64(binary.BigEndian.Uint64(v)))}
 			s.bytes -= size
 			delete(s.sizes, seq)
 		}

@@ -55,7 +55,7 @@ func encodeIDs(server target.ID, n sample.NextIDs) []byte {
 	e.int(int64(n.Query))
 	e.int(int64(n.Wait))
 	e.int(int64(n.Lock))
-	return withSum(key(uint64(server)), e.b) //nolint:gosec // bits
+	return withSum(key(uint64(server)), e.b)
 }
 
 // decodeIDs reads it, and reports false if it is not as it was written.

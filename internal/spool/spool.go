@@ -234,7 +234,7 @@ func (s *Spool) load(tx *bbolt.Tx) error {
 	err := tx.Bucket(bucketNext).ForEach(func(k, v []byte) error {
 		ids, ok := decodeIDs(k, v)
 		if ok {
-			s.next[target.ID(binary.BigEndian.Uint64(k))] = ids //nolint:gosec // as written
+			s.next[target.ID(binary.BigEndian.Uint64(k))] = ids
 		} else if len(s.start.Next) == 0 {
 			return errGarbled
 		}
@@ -265,7 +265,7 @@ func (s *Spool) Append(v *sample.Visit) {
 	}
 	at := len(s.pending)
 	s.pending = encodeVisit(append(s.pending, 0, 0, 0, 0), v)
-	binary.BigEndian.PutUint32(s.pending[at:], uint32(len(s.pending)-at-prefix)) //nolint:gosec // a visit is far smaller
+	binary.BigEndian.PutUint32(s.pending[at:], uint32(len(s.pending)-at-prefix))
 	s.visits++
 	s.learn(v)
 }
@@ -351,7 +351,7 @@ func (s *Spool) write(records []raw, done []uint64, ids map[target.ID]sample.Nex
 			}
 		}
 		for id, n := range ids {
-			if err := tx.Bucket(bucketNext).Put(key(uint64(id)), encodeIDs(id, n)); err != nil { //nolint:gosec // bits
+			if err := tx.Bucket(bucketNext).Put(key(uint64(id)), encodeIDs(id, n)); err != nil {
 				return err
 			}
 		}

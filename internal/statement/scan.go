@@ -48,7 +48,7 @@ func (n *name) fold(s string) {
 	for i := range len(s) {
 		n.bytes[i] = lower(s[i])
 	}
-	n.size = uint8(len(s)) //nolint:gosec // at most 16, checked above.
+	n.size = uint8(len(s))
 }
 
 // maxOperator bounds one operator, far above the 63 bytes that PostgreSQL

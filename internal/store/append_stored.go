@@ -52,7 +52,7 @@ func (w *writer) windowsUnlessStored(windows []sample.Window) ([]sample.Window, 
 	if len(late) == 0 {
 		return windows, nil
 	}
-	column(&w.p, oidInt8, late, func(i *int) { w.p.eight(uint64(windows[*i].Server)) }) //nolint:gosec // bits
+	column(&w.p, oidInt8, late, func(i *int) { w.p.eight(uint64(windows[*i].Server)) })
 	column(&w.p, oidTimestamptz, late, func(i *int) { w.p.instant(windows[*i].T0.Add(-sample.Early).UnixMicro()) })
 	column(&w.p, oidTimestamptz, late, func(i *int) {
 		ticks := windows[*i].Ticks
@@ -142,7 +142,7 @@ func (w *writer) databasesUnlessCounted(visits []*sample.Visit) ([]*sample.Visit
 		return visits, nil
 	}
 	params := func() {
-		column(&w.p, oidInt8, late, func(c *lateStat) { w.p.eight(uint64(c.server)) }) //nolint:gosec // bits
+		column(&w.p, oidInt8, late, func(c *lateStat) { w.p.eight(uint64(c.server)) })
 		column(&w.p, oidOID, late, func(c *lateStat) { w.p.four(c.stat.OID) })
 		column(&w.p, oidTimestamptz, late, func(c *lateStat) { w.p.instant(c.stat.At.UnixMicro()) })
 	}

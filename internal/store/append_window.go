@@ -108,9 +108,9 @@ func (w *writer) late(n *sample.Window) bool {
 func (p *params) window(n *sample.Window) {
 	p.int8(int64(n.Server))
 	p.time(n.T0)
-	p.int4(int32(n.Span.Milliseconds()))    //nolint:gosec // minutes
-	p.int4(int32(n.Cadence.Milliseconds())) //nolint:gosec // as validated
-	p.int4(int32(len(n.Tick)))              //nolint:gosec // bounded by the probe
+	p.int4(int32(n.Span.Milliseconds()))
+	p.int4(int32(n.Cadence.Milliseconds()))
+	p.int4(int32(len(n.Tick)))
 	orNull(p, n.XIDBase, 0, p.int8)
 	p.int4s(n.TickOffset, false)
 	p.int2s(n.TickOutcome, true)

@@ -254,7 +254,7 @@ func importedKeys(ctx context.Context, tx pgx.Tx, sql string, args ...any) (map[
 	keys := make(map[statKey]bool)
 	for rows.Next() {
 		values := rows.RawValues()
-		at := int64(binary.BigEndian.Uint64(values[0])) + pgEpochMicros //nolint:gosec // bits
+		at := int64(binary.BigEndian.Uint64(values[0])) + pgEpochMicros
 		keys[statKey{at, binary.BigEndian.Uint32(values[1])}] = true
 	}
 	return keys, rows.Err()
@@ -268,11 +268,11 @@ func copyStats(ctx context.Context, tx pgx.Tx, id target.ID, stats []history.Imp
 	for i := range stats {
 		s := &stats[i]
 		r.begin()
-		r.eight(uint64(id)) //nolint:gosec // bits
+		r.eight(uint64(id))
 		r.time(s.At)
 		r.four(s.OID)
 		if s.Backends.Known {
-			r.four(uint32(s.Backends.V)) //nolint:gosec // a number of backends
+			r.four(uint32(s.Backends.V))
 		} else {
 			r.null()
 		}
@@ -299,7 +299,7 @@ func copySizes(ctx context.Context, tx pgx.Tx, id target.ID, sized []history.Imp
 	for i := range sized {
 		s := &sized[i]
 		r.begin()
-		r.eight(uint64(id)) //nolint:gosec // bits
+		r.eight(uint64(id))
 		r.time(s.At)
 		r.four(s.OID)
 		r.known(s.Size)
@@ -333,7 +333,7 @@ func importDisks(ctx context.Context, tx pgx.Tx, id target.ID, mountPoint string
 	r := newCopyRows(5, len(disks))
 	for i := range disks {
 		r.begin()
-		r.eight(uint64(id)) //nolint:gosec // bits
+		r.eight(uint64(id))
 		r.time(disks[i].At)
 		r.text(mountPoint)
 		r.known(disks[i].Total)

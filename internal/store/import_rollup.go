@@ -152,7 +152,7 @@ func growRollups(ctx context.Context, tx pgx.Tx, id target.ID, rollups []importe
 	sizeBytes, sizeAt := newArray(oidInt8, n), newArray(oidTimestamptz, n)
 	for i := range rollups {
 		r := &rollups[i]
-		step.four(uint32(r.step)) //nolint:gosec // bits
+		step.four(uint32(r.step))
 		oid.four(r.oid)
 		bucket.micros(r.bucket)
 		samples.four(r.samples)

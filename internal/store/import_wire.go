@@ -51,14 +51,14 @@ func (f *fields) eight(v uint64) {
 }
 
 func (f *fields) text(s string) {
-	f.buf = append(binary.BigEndian.AppendUint32(f.buf, uint32(len(s))), s...) //nolint:gosec // a name
+	f.buf = append(binary.BigEndian.AppendUint32(f.buf, uint32(len(s))), s...)
 	f.n++
 }
 
 func (f *fields) float(v float64) { f.eight(math.Float64bits(v)) }
 
 // micros takes microseconds since the Unix epoch.
-func (f *fields) micros(v int64) { f.eight(uint64(v - pgEpochMicros)) } //nolint:gosec // bits
+func (f *fields) micros(v int64) { f.eight(uint64(v - pgEpochMicros)) }
 
 func (f *fields) microsOrNull(v int64) {
 	if v == 0 {
@@ -75,7 +75,7 @@ func (f *fields) known(v sample.Int) {
 		f.null()
 		return
 	}
-	f.eight(uint64(v.V)) //nolint:gosec // bits
+	f.eight(uint64(v.V))
 }
 
 // known4 is known as four bytes, into which the value fits.
@@ -84,7 +84,7 @@ func (f *fields) known4(v sample.Int) {
 		f.null()
 		return
 	}
-	f.four(uint32(v.V)) //nolint:gosec // the caller says so
+	f.four(uint32(v.V))
 }
 
 // array is a column of many rows as one parameter: much cheaper than a
@@ -114,7 +114,7 @@ func importArrays(ctx context.Context, tx pgx.Tx, name, sql string, id target.ID
 	if _, err := tx.Prepare(ctx, name, sql); err != nil { // known from the second time on
 		return err
 	}
-	values := [][]byte{binary.BigEndian.AppendUint64(nil, uint64(id))} //nolint:gosec // bits
+	values := [][]byte{binary.BigEndian.AppendUint64(nil, uint64(id))}
 	for _, a := range arrays {
 		values = append(values, a.value())
 	}

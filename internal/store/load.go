@@ -51,7 +51,7 @@ func (s *Store) LoadDay(ctx context.Context, id target.ID, day LoadedDay) error 
 }
 
 func loadDay(ctx context.Context, tx pgx.Tx, id target.ID, day *LoadedDay, rows []rollup.Row) error {
-	cadence := int32(day.Windows[0].Cadence / time.Millisecond) //nolint:gosec // at most a minute
+	cadence := int32(day.Windows[0].Cadence / time.Millisecond)
 	// Millions of samples take longer than an answer may.
 	if _, err := tx.Exec(ctx, "set local statement_timeout = 0"); err != nil {
 		return err
@@ -174,7 +174,7 @@ func (s *Store) loadedRollups(ctx context.Context, id target.ID, day *LoadedDay)
 			f.Begin(bucket)
 		}
 		f.Add(&rollup.Window{
-			T0: w.T0, SpanMS: int32(w.Span / time.Millisecond), Offset: w.TickOffset, Outcome: w.TickOutcome, //nolint:gosec // minutes
+			T0: w.T0, SpanMS: int32(w.Span / time.Millisecond), Offset: w.TickOffset, Outcome: w.TickOutcome,
 			Tick: w.Tick, Session: w.Session, Wait: w.Wait, Query: w.Query,
 		}, labels)
 	}
@@ -253,13 +253,13 @@ func (r *copyReader[T]) row(row *T) {
 	r.p.reset()
 	r.values(&r.p, row)
 	list := r.p.list()
-	r.out = binary.BigEndian.AppendUint16(r.out, uint16(len(list))) //nolint:gosec // columns
+	r.out = binary.BigEndian.AppendUint16(r.out, uint16(len(list)))
 	for _, v := range list {
 		if v == nil {
 			r.out = append(r.out, 0xff, 0xff, 0xff, 0xff)
 			continue
 		}
-		r.out = append(binary.BigEndian.AppendUint32(r.out, uint32(len(v))), v...) //nolint:gosec // a length
+		r.out = append(binary.BigEndian.AppendUint32(r.out, uint32(len(v))), v...)
 	}
 }
 

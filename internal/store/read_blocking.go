@@ -204,7 +204,7 @@ func (s *Store) nameBlocker(ctx context.Context, id target.ID, b *blockerSum) er
 	ids := make([]int32, len(b.members))
 	waits := make([]history.Waiting, len(b.members))
 	for i, m := range b.members {
-		ids[i] = int32(m) //nolint:gosec // an id of the dictionary
+		ids[i] = int32(m)
 		waits[i].Blocked = m
 	}
 	found, err := s.sessionsOf(ctx, id, b.t0, b.tick, ids)

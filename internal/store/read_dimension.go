@@ -166,7 +166,7 @@ select bucket, ticks, tail_keys, tail_samples, keys, key_samples, key_peaks
 			}
 			c.distinct = max(c.distinct, len(c.rowKeys)+int(v.int4(2)))
 			for i, key := range c.rowKeys {
-				if stored(c.by) == rollup.Wait && !c.wait(int16(key)).fits { //nolint:gosec // an id of history.wait
+				if stored(c.by) == rollup.Wait && !c.wait(int16(key)).fits {
 					continue
 				}
 				c.add(key, b, c.rowSamples[i], c.rowPeaks[i]).rolled = true
@@ -184,7 +184,7 @@ func (c *counting) add(key int32, bucket int, samples int64, peak int32) *keyCou
 	if last := len(k.points) - 1; last >= 0 && int(k.points[last].bucket) == bucket {
 		k.points[last].samples += samples
 	} else {
-		k.points = append(k.points, countPoint{int32(bucket), samples}) //nolint:gosec // at most history.MaxPoints
+		k.points = append(k.points, countPoint{int32(bucket), samples})
 	}
 	k.peak = max(k.peak, peak)
 	return k
@@ -327,7 +327,7 @@ select id
    and query_id = any ($2::int8[])`,
 		args: func(p *params) {
 			p.int8(int64(c.server))
-			column(p, oidInt8, ids, func(id *int64) { p.eight(uint64(*id)) }) //nolint:gosec // bits
+			column(p, oidInt8, ids, func(id *int64) { p.eight(uint64(*id)) })
 		},
 		row: func(v values) { c.queries[v.int4(0)] = true },
 	}, nil

@@ -144,7 +144,7 @@ func newestTick(f *history.FleetServer, w *sample.Window) {
 	if w.TickBackends[last] != sample.Unset {
 		f.Connections = &w.TickBackends[last]
 	}
-	tick := int16(last + 1) //nolint:gosec // at most five minutes' ticks
+	tick := int16(last + 1)
 	blocked := make(map[int32]bool)
 	for i, t := range w.EdgeTick {
 		if t == tick {

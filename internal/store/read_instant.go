@@ -259,7 +259,7 @@ func (s *Store) addSessions(ctx context.Context, id target.ID, day time.Time, wa
 		for _, n := range []int64{w.Blocked, w.Blocker} {
 			if _, known := sessions[n]; !known && n != history.NotSeen {
 				sessions[n] = nil
-				missing = append(missing, int32(n)) //nolint:gosec // an id of the dictionary
+				missing = append(missing, int32(n))
 			}
 		}
 	}

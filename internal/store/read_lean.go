@@ -101,7 +101,7 @@ func (v values) int2(i int) int16 {
 	if len(v[i]) != 2 {
 		return 0
 	}
-	return int16(binary.BigEndian.Uint16(v[i])) //nolint:gosec // bits
+	return int16(binary.BigEndian.Uint16(v[i]))
 }
 
 // elements gives the bytes of a one-dimensional array's elements, each after
@@ -111,7 +111,7 @@ func (v values) elements(i int) (b []byte, n int) {
 		return nil, 0
 	}
 	b = v[i][arrayHeader:]
-	return b, int(min(binary.BigEndian.Uint32(v[i][12:]), uint32(len(b)/4))) //nolint:gosec // bounded
+	return b, int(min(binary.BigEndian.Uint32(v[i][12:]), uint32(len(b)/4)))
 }
 
 // appendInt4s reads an int4[]; null elements are sample.Unset. What does not
@@ -121,7 +121,7 @@ func (v values) appendInt4s(i int, to []int32) []int32 {
 	for range n {
 		switch {
 		case len(b) >= 8 && b[3] == 4:
-			to, b = append(to, int32(binary.BigEndian.Uint32(b[4:]))), b[8:] //nolint:gosec // bits
+			to, b = append(to, int32(binary.BigEndian.Uint32(b[4:]))), b[8:]
 		case len(b) >= 4 && b[0] == 0xff:
 			to, b = append(to, sample.Unset), b[4:]
 		default:
@@ -138,7 +138,7 @@ func (v values) appendInt2s(i int, to []int16) []int16 {
 		if len(b) < 6 || b[3] != 2 {
 			return to
 		}
-		to, b = append(to, int16(binary.BigEndian.Uint16(b[4:]))), b[6:] //nolint:gosec // bits
+		to, b = append(to, int16(binary.BigEndian.Uint16(b[4:]))), b[6:]
 	}
 	return to
 }
@@ -150,10 +150,10 @@ func (v values) appendInt8s(i int, to []int64) []int64 {
 		if len(b) < 12 || b[3] != 8 {
 			return to
 		}
-		to, b = append(to, int64(binary.BigEndian.Uint64(b[4:]))), b[12:] //nolint:gosec // bits
+		to, b = append(to, int64(binary.BigEndian.Uint64(b[4:]))), b[12:]
 	}
 	return to
 }
 
 // two adds an element of two bytes to an array.
-func (p *params) two(v uint16) { p.buf = append(p.buf, 0, 0, 0, 2, byte(v>>8), byte(v)) } //nolint:gosec // bits
+func (p *params) two(v uint16) { p.buf = append(p.buf, 0, 0, 0, 2, byte(v>>8), byte(v)) }

@@ -106,7 +106,7 @@ select database_oid, bucket, seconds, backend_seconds, backends_min, backends_ma
 		args: func(p *params) {
 			p.int8(int64(b.id))
 			p.textOrNull(b.only)
-			p.int4(int32(b.step / time.Second)) //nolint:gosec // at most a day
+			p.int4(int32(b.step / time.Second))
 			p.time(b.whole.From)
 			p.time(b.whole.To)
 		},
@@ -167,7 +167,7 @@ func (b *buckets) read(v values, at int64) (c cell, ok bool) {
 		b.begin()
 	}
 	db := b.names.byOID[v.oid(0)]
-	c = cell{slot: db.slot, bucket: int32((at - b.origin) / b.stepMicros), sizedIn: at} //nolint:gosec // years of hours
+	c = cell{slot: db.slot, bucket: int32((at - b.origin) / b.stepMicros), sizedIn: at}
 	start := b.origin + int64(c.bucket)*b.stepMicros
 	if c.entry, ok = db.in(start, start+b.stepMicros); !ok {
 		return c, false

@@ -197,7 +197,7 @@ select bucket, database_oid, backends_max, seconds, backend_seconds, counted_sec
    and (backends_max is not null or counted_seconds > 0)`,
 		args: func(p *params) {
 			p.int8(int64(id))
-			p.int4(int32(q.answer.Plan.Width() / time.Second)) //nolint:gosec // at most a day
+			p.int4(int32(q.answer.Plan.Width() / time.Second))
 			p.time(q.answer.Plan.Range.From)
 			p.time(q.answer.Plan.Range.To)
 		},
@@ -304,7 +304,7 @@ select bucket, database_oid, size_bytes
 		bounds := read.args
 		read.args = func(p *params) {
 			bounds(p)
-			p.int4(int32(plan.Width() / time.Second)) //nolint:gosec // at most a day
+			p.int4(int32(plan.Width() / time.Second))
 		}
 	}
 	if err := s.ask(ctx, inventory(id, nil, &list), read); err != nil {

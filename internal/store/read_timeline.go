@@ -237,7 +237,7 @@ func newNaming(list []history.Database, only *string) naming {
 		}
 		db, known := n.byOID[d.OID]
 		if !known {
-			db.slot = int32(len(n.byOID)) //nolint:gosec // an index
+			db.slot = int32(len(n.byOID))
 		}
 		db.names = append(db.names, v)
 		n.byOID[d.OID] = db

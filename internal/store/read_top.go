@@ -237,7 +237,7 @@ func (c *counting) groups(ctx context.Context) ([]*group, error) {
 func (c *counting) names(ctx context.Context) (func(id int32) history.Key, error) {
 	if stored(c.by) == rollup.Wait {
 		return func(id int32) history.Key {
-			w := c.wait(int16(id)) //nolint:gosec // an id of history.wait
+			w := c.wait(int16(id))
 			key := history.Key{Label: w.label}
 			if c.by == history.ByWaitEvent {
 				key.Class = w.class

@@ -98,7 +98,7 @@ func decodeWindow(v values, w *sample.Window) error {
 	a.int4s(v[20], &w.EdgeBlocked)
 	a.int4s(v[21], &w.EdgeBlocker)
 	a.int4s(v[22], &w.EdgeLock)
-	w.Minute.Samples = int32(len(w.Tick)) //nolint:gosec // bounded by a window's ticks
+	w.Minute.Samples = int32(len(w.Tick))
 	if a.malformed || !w.Fits() {
 		return errMalformedArray
 	}
@@ -144,7 +144,7 @@ func (a *arrays) int4s(b []byte, to *[]int32) {
 	list := make([]int32, n)
 	for i := range list {
 		if len(b) >= 8 && binary.BigEndian.Uint32(b) == 4 {
-			list[i], b = int32(binary.BigEndian.Uint32(b[4:])), b[8:] //nolint:gosec // bits
+			list[i], b = int32(binary.BigEndian.Uint32(b[4:])), b[8:]
 			continue
 		}
 		if len(b) < 4 || binary.BigEndian.Uint32(b) != noElement {
@@ -167,7 +167,7 @@ func (a *arrays) int2s(b []byte, to *[]int16) {
 			a.malformed = true
 			return
 		}
-		list[i], b = int16(binary.BigEndian.Uint16(b[4:])), b[6:] //nolint:gosec // bits
+		list[i], b = int16(binary.BigEndian.Uint16(b[4:])), b[6:]
 	}
 	*to = list
 }

@@ -92,13 +92,13 @@ func (v values) oid(i int) uint32 {
 	return binary.BigEndian.Uint32(v[i])
 }
 
-func (v values) int4(i int) int32 { return int32(v.oid(i)) } //nolint:gosec // bits
+func (v values) int4(i int) int32 { return int32(v.oid(i)) }
 
 func (v values) int8(i int) int64 {
 	if len(v[i]) != 8 {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(v[i])) //nolint:gosec // bits
+	return int64(binary.BigEndian.Uint64(v[i]))
 }
 
 // integer gives an integer or a bigint.
@@ -117,7 +117,7 @@ func (v values) int8OrNil(i int) *int64 {
 	return &n
 }
 
-func (v values) float8(i int) float64 { return math.Float64frombits(uint64(v.int8(i))) } //nolint:gosec // bits
+func (v values) float8(i int) float64 { return math.Float64frombits(uint64(v.int8(i))) }
 
 // micros gives an instant in microseconds since the Unix epoch.
 func (v values) micros(i int) int64 { return v.int8(i) + pgEpochMicros }
@@ -139,7 +139,7 @@ func (v values) texts(i int) []string {
 	if len(b) < header {
 		return nil
 	}
-	list := make([]string, 0, min(binary.BigEndian.Uint32(b[12:]), uint32(len(b)))) //nolint:gosec // bounded
+	list := make([]string, 0, min(binary.BigEndian.Uint32(b[12:]), uint32(len(b))))
 	for b = b[header:]; len(b) >= 4; {
 		n := int64(binary.BigEndian.Uint32(b))
 		if b = b[4:]; n > int64(len(b)) {

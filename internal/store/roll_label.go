@@ -66,7 +66,7 @@ func (t *labelTexts) of(v values) (labels rollup.Labels) {
 		number, known := t.numbers[label{d, string(text)}]
 		if !known {
 			t.list = append(t.list, label{d, string(text)})
-			number = int32(len(t.list)) //nolint:gosec // sessions of ten minutes
+			number = int32(len(t.list))
 			t.numbers[t.list[number-1]] = number
 		}
 		labels[i] = number
@@ -90,7 +90,7 @@ func (t *labelTexts) number(d rollup.Dimension, text string) int32 {
 	number, known := t.numbers[label{d, text}]
 	if !known {
 		t.list = append(t.list, label{d, text})
-		number = int32(len(t.list)) //nolint:gosec // sessions of ten minutes
+		number = int32(len(t.list))
 		t.numbers[t.list[number-1]] = number
 	}
 	return number
@@ -202,7 +202,7 @@ func (s *Store) askLabels(ctx context.Context, sql string, server target.ID, day
 		args: func(p *params) {
 			p.int8(int64(server))
 			p.day(day)
-			column(p, oidInt2, wanted, func(l *label) { p.two(uint16(l.dimension)) }) //nolint:gosec // bits
+			column(p, oidInt2, wanted, func(l *label) { p.two(uint16(l.dimension)) })
 			texts := make([]string, len(wanted))
 			for i := range wanted {
 				texts[i] = wanted[i].text

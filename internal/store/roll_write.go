@@ -136,21 +136,21 @@ func (s *Store) writeRolled(ctx context.Context, d dueBucket, rows []rollup.Row,
 	return done, s.ask(ctx, q)
 }
 
-func seconds(d time.Duration) int32 { return int32(d / time.Second) } //nolint:gosec // at most a day
+func seconds(d time.Duration) int32 { return int32(d / time.Second) }
 
 // rolledArrays adds the rows as arrays; the keys of all rows are in one, of
 // which each row has a part.
 func rolledArrays(p *params, rows []rollup.Row) {
-	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(seconds(r.Step))) }) //nolint:gosec // bits
-	column(p, oidInt2, rows, func(r *rollup.Row) { p.two(uint16(r.Dimension)) })      //nolint:gosec // bits
+	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(seconds(r.Step))) })
+	column(p, oidInt2, rows, func(r *rollup.Row) { p.two(uint16(r.Dimension)) })
 	column(p, oidTimestamptz, rows, func(r *rollup.Row) { p.instant(r.Bucket.UnixMicro()) })
-	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(r.Ticks)) })    //nolint:gosec // bits
-	column(p, oidInt8, rows, func(r *rollup.Row) { p.eight(uint64(r.Samples)) }) //nolint:gosec // bits
+	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(r.Ticks)) })
+	column(p, oidInt8, rows, func(r *rollup.Row) { p.eight(uint64(r.Samples)) })
 	first, last := uint32(1), uint32(0)
-	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(first); first += uint32(len(r.Keys)) }) //nolint:gosec // a length
-	column(p, oidInt4, rows, func(r *rollup.Row) { last += uint32(len(r.Keys)); p.four(last) })   //nolint:gosec // a length
-	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(r.TailKeys)) })                  //nolint:gosec // bits
-	column(p, oidInt8, rows, func(r *rollup.Row) { p.eight(uint64(r.TailSamples)) })              //nolint:gosec // bits
+	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(first); first += uint32(len(r.Keys)) })
+	column(p, oidInt4, rows, func(r *rollup.Row) { last += uint32(len(r.Keys)); p.four(last) })
+	column(p, oidInt4, rows, func(r *rollup.Row) { p.four(uint32(r.TailKeys)) })
+	column(p, oidInt8, rows, func(r *rollup.Row) { p.eight(uint64(r.TailSamples)) })
 	var (
 		keys, peaks []int32
 		samples     []int64

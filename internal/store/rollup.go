@@ -124,7 +124,7 @@ func rollupShares(at time.Time, interval, since, held time.Duration, steps ...ti
 				sum.until, sum.held, sum.counted = passed(at.Add(-interval), interval, end), passed(began, held, end), passed(began, since, end)
 			}
 			shares = append(shares, rollupShare{
-				step: int32(step / time.Second), bucket: bucket, since: before.until, until: sum.until, //nolint:gosec // at most a day
+				step: int32(step / time.Second), bucket: bucket, since: before.until, until: sum.until,
 				held: sum.held - before.held, counted: sum.counted - before.counted, own: sum.own,
 			})
 			before = sum
@@ -171,7 +171,7 @@ func (w *writer) instant(server target.ID, all []sample.DatabaseStat) {
 	p.time(at)
 	back := reachOf(&all[0])
 	shares := rollupShares(at, back.interval, back.since, min(back.since, sample.MaxHeld), time.Hour, 4*time.Hour, 24*time.Hour)
-	column(p, oidInt4, shares, func(r *rollupShare) { p.four(uint32(r.step)) }) //nolint:gosec // bits
+	column(p, oidInt4, shares, func(r *rollupShare) { p.four(uint32(r.step)) })
 	column(p, oidTimestamptz, shares, func(r *rollupShare) { p.instant(r.bucket.UnixMicro()) })
 	column(p, oidFloat8, shares, func(r *rollupShare) { p.float(r.since) })
 	column(p, oidFloat8, shares, func(r *rollupShare) { p.float(r.until) })
@@ -185,7 +185,7 @@ func (w *writer) instant(server target.ID, all []sample.DatabaseStat) {
 	column(p, oidOID, all, func(d *sample.DatabaseStat) { p.four(d.OID) })
 	column(p, oidInt4, all, func(d *sample.DatabaseStat) {
 		if d.Backends.Known {
-			p.four(uint32(d.Backends.V)) //nolint:gosec // a number of backends
+			p.four(uint32(d.Backends.V))
 		} else {
 			p.none()
 		}
@@ -252,8 +252,8 @@ func (w *writer) sizes(server target.ID, all []sample.DatabaseSize) {
 	column(p, oidOID, all, func(z *sample.DatabaseSize) { p.four(z.OID) })
 	column(p, oidInt8, all, func(z *sample.DatabaseSize) { p.intOrNone(z.Bytes) })
 	column(p, oidInt4, all, func(z *sample.DatabaseSize) {
-		p.four(uint32(min(z.Duration.Milliseconds(), int64(time.Hour/time.Millisecond)))) //nolint:gosec // bounded
+		p.four(uint32(min(z.Duration.Milliseconds(), int64(time.Hour/time.Millisecond))))
 	})
-	column(p, oidInt4, all, func(z *sample.DatabaseSize) { p.four(uint32(z.Reason)) }) //nolint:gosec // small
+	column(p, oidInt4, all, func(z *sample.DatabaseSize) { p.four(uint32(z.Reason)) })
 	w.send("pgam_size")
 }

@@ -53,13 +53,10 @@ func (p *params) list() [][]byte {
 func (p *params) end()  { p.ends = append(p.ends, len(p.buf)) }
 func (p *params) null() { p.ends = append(p.ends, -1) }
 
-//nolint:gosec // bits
 func (p *params) int2(v int16) { p.buf = binary.BigEndian.AppendUint16(p.buf, uint16(v)); p.end() }
 
-//nolint:gosec // bits
 func (p *params) int4(v int32) { p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(v)); p.end() }
 
-//nolint:gosec // bits
 func (p *params) int8(v int64) { p.buf = binary.BigEndian.AppendUint64(p.buf, uint64(v)); p.end() }
 
 func (p *params) oid(v uint32) { p.buf = binary.BigEndian.AppendUint32(p.buf, v); p.end() }
@@ -89,7 +86,7 @@ func (p *params) time(t time.Time) { p.micros(t.UnixMicro()) }
 
 // interval has no days or months.
 func (p *params) interval(d time.Duration) {
-	p.buf = binary.BigEndian.AppendUint64(p.buf, uint64(d.Microseconds())) //nolint:gosec // bits
+	p.buf = binary.BigEndian.AppendUint64(p.buf, uint64(d.Microseconds()))
 	p.buf = binary.BigEndian.AppendUint64(p.buf, 0)
 	p.end()
 }
@@ -115,11 +112,11 @@ func (p *params) knownInt(v sample.Int) {
 
 // header writes the header of a one-dimensional array.
 func (p *params) header(n int, element, hasNull uint32) {
-	p.buf = binary.BigEndian.AppendUint32(p.buf, min(1, uint32(n))) //nolint:gosec // a length
+	p.buf = binary.BigEndian.AppendUint32(p.buf, min(1, uint32(n)))
 	p.buf = binary.BigEndian.AppendUint32(p.buf, hasNull)
 	p.buf = binary.BigEndian.AppendUint32(p.buf, element)
 	if n > 0 {
-		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(n)) //nolint:gosec // a length
+		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(n))
 		p.buf = binary.BigEndian.AppendUint32(p.buf, 1)
 	}
 }
@@ -158,7 +155,7 @@ func (p *params) int4s(values []int32, nullable bool) {
 			p.buf = append(p.buf, 0xff, 0xff, 0xff, 0xff)
 			continue
 		}
-		p.buf = binary.BigEndian.AppendUint64(p.buf, 4<<32|uint64(uint32(v))) //nolint:gosec // bits: length 4, then the value
+		p.buf = binary.BigEndian.AppendUint64(p.buf, 4<<32|uint64(uint32(v)))
 	}
 	p.end()
 }
@@ -167,7 +164,7 @@ func (p *params) int4s(values []int32, nullable bool) {
 func (p *params) int8s(values []int64) {
 	p.header(len(values), oidInt8, 0)
 	for _, v := range values {
-		p.eight(uint64(v)) //nolint:gosec // bits
+		p.eight(uint64(v))
 	}
 	p.end()
 }
@@ -180,7 +177,7 @@ func (p *params) int2s(values []int16, nullable bool) {
 	}
 	p.header(len(values), oidInt2, 0)
 	for _, v := range values {
-		p.buf = append(p.buf, 0, 0, 0, 2, byte(v>>8), byte(v)) //nolint:gosec // bits
+		p.buf = append(p.buf, 0, 0, 0, 2, byte(v>>8), byte(v))
 	}
 	p.end()
 }
@@ -213,7 +210,7 @@ func (p *params) instant(v int64) {
 		p.none()
 		return
 	}
-	p.eight(uint64(v - pgEpochMicros)) //nolint:gosec // bits
+	p.eight(uint64(v - pgEpochMicros))
 }
 
 func (p *params) intOrNone(v sample.Int) {
@@ -221,7 +218,7 @@ func (p *params) intOrNone(v sample.Int) {
 		p.none()
 		return
 	}
-	p.eight(uint64(v.V)) //nolint:gosec // bits
+	p.eight(uint64(v.V))
 }
 
 func (p *params) floatOrNone(v sample.Float) {
@@ -236,7 +233,7 @@ func (p *params) floatOrNone(v sample.Float) {
 func (p *params) texts(values []string) {
 	p.header(len(values), oidText, 0)
 	for _, v := range values {
-		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(len(v))) //nolint:gosec // a length
+		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(len(v)))
 		p.buf = append(p.buf, v...)
 	}
 	p.end()

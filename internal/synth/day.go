@@ -32,12 +32,12 @@ type life struct {
 // Day makes a server's day, which begins at a midnight.
 func (g *Generator) Day(id target.ID, midnight time.Time) Day {
 	s := g.server(id)
-	d := g.dice(uint64(id), uint64(midnight.Unix())) //nolint:gosec // bits
+	d := g.dice(uint64(id), uint64(midnight.Unix()))
 	ticks := int(24 * time.Hour / g.cfg.Cadence)
 	day := Day{Minutes: make([]sample.Minute, 24*60)}
 	for i := range day.Minutes {
 		m := &day.Minutes[i]
-		m.Start, m.MaxBackends = midnight.Add(time.Duration(i)*time.Minute), int32(len(s.sessions)) //nolint:gosec // few
+		m.Start, m.MaxBackends = midnight.Add(time.Duration(i)*time.Minute), int32(len(s.sessions))
 	}
 	lives := make([]life, len(s.sessions))
 	for i := range s.sessions {
@@ -68,12 +68,12 @@ func (g *Generator) pileUp(d *rand.Rand, ticks int) incident {
 func (g *Generator) window(s *server, d *rand.Rand, day *Day, lives []life, midnight time.Time, first, per int, pileUp incident) sample.Window {
 	cadence := g.cfg.Cadence
 	w := sample.Window{Server: s.id, T0: midnight.Add(time.Duration(first) * cadence), Span: g.cfg.Span, Cadence: cadence, XIDBase: 1_000_000 + int64(first)*37}
-	offset := int32(d.IntN(int(cadence / time.Millisecond / 10))) //nolint:gosec // below a second
+	offset := int32(d.IntN(int(cadence / time.Millisecond / 10)))
 	perMinute := int(time.Minute / cadence)
 	others := day.Minutes[first/perMinute] // of the windows before
-	backends := int32(len(lives))          //nolint:gosec // few
+	backends := int32(len(lives))
 	for i := range per {
-		at := int32(i)*int32(cadence.Milliseconds()) + offset //nolint:gosec // within five minutes
+		at := int32(i)*int32(cadence.Milliseconds()) + offset
 		w.TickOffset = append(w.TickOffset, at+d.Int32N(4))
 		w.TickDuration = append(w.TickDuration, 700+d.Int32N(600))
 		w.TickBackends = append(w.TickBackends, backends)
@@ -98,7 +98,7 @@ func (g *Generator) window(s *server, d *rand.Rand, day *Day, lives []life, midn
 			}
 			w.Tick, w.Session = append(w.Tick, int16(k+1)), append(w.Session, who.entry.ID)
 			w.Wait, w.Query = append(w.Wait, waitID(waits)), append(w.Query, l.query)
-			w.QueryStart = append(w.QueryStart, l.queryStart-int32(time.Duration(first)*cadence/time.Millisecond)) //nolint:gosec // within a day
+			w.QueryStart = append(w.QueryStart, l.queryStart-int32(time.Duration(first)*cadence/time.Millisecond))
 			w.XactLead = append(w.XactLead, l.xactLead)
 			blocker, lag, age := sample.Unset, sample.Unset, sample.Unset
 			if blocked {
@@ -110,7 +110,7 @@ func (g *Generator) window(s *server, d *rand.Rand, day *Day, lives []life, midn
 				lag = 1 + l.xactLead/8
 			}
 			if tick > l.began { // younger ones held nothing back
-				age = int32(tick-l.began) * 37 //nolint:gosec // few ticks
+				age = int32(tick-l.began) * 37
 			}
 			w.Blocker, w.StateLag, w.XminAge = append(w.Blocker, blocker), append(w.StateLag, lag), append(w.XminAge, age)
 			m := &day.Minutes[tick/perMinute]
@@ -164,8 +164,8 @@ func (l *life) step(d *rand.Rand, chance float64, who *session, tick int, cadenc
 	}
 	l.wait = drawWait(d)
 	l.query = who.query[d.IntN(1+d.IntN(len(who.query)))]
-	l.queryStart = int32(time.Duration(tick)*cadence/time.Millisecond) - int32(d.IntN(900)) //nolint:gosec // within a day
-	l.xactLead = int32(d.IntN(3) * d.IntN(400))                                             //nolint:gosec // small
+	l.queryStart = int32(time.Duration(tick)*cadence/time.Millisecond) - int32(d.IntN(900))
+	l.xactLead = int32(d.IntN(3) * d.IntN(400))
 }
 
 func drawWait(d *rand.Rand) int {

@@ -80,7 +80,7 @@ var waits = [...]wait{ //nolint:gochecknoglobals // constant table
 }
 
 // waitID gives the dictionary id of the n-th of waits.
-func waitID(n int) int16 { return int16(n + 1) } //nolint:gosec // few
+func waitID(n int) int16 { return int16(n + 1) }
 
 // session is a connection of a pool that lives for the whole of the history.
 type session struct {
@@ -110,7 +110,7 @@ func (g *Generator) dice(keys ...uint64) *rand.Rand {
 const spread = 4
 
 func (g *Generator) server(id target.ID) server {
-	d := g.dice(uint64(id)) //nolint:gosec // bits
+	d := g.dice(uint64(id))
 	s := server{id: id, size: 0.4 + 1.2*d.Float64(), zone: 3 * d.Float64()}
 	n := max(int(g.cfg.Sessions*s.size*spread), 4)
 	s.sessions = make([]session, n)
@@ -121,8 +121,8 @@ func (g *Generator) server(id target.ID) server {
 		e := &s.sessions[i].entry
 		*e = sample.SessionEntry{
 			ID: int32(i + 1), PID: int32(2000 + i), BackendStart: began + int64(i)*1_000_000,
-			DatabaseOID: uint32(16384 + db), Database: databases[db], //nolint:gosec // few
-			UserOID: uint32(10 + db), User: users[(db+d.IntN(2))%len(users)], //nolint:gosec // few
+			DatabaseOID: uint32(16384 + db), Database: databases[db],
+			UserOID: uint32(10 + db), User: users[(db+d.IntN(2))%len(users)],
 			Application: applications[app], ClientAddr: fmt.Sprintf("10.0.%d.%d", app, 1+d.IntN(8)), BackendType: "client backend",
 		}
 		s.sessions[i].query = make([]int32, 6)
@@ -141,7 +141,7 @@ func (g *Generator) statement(d *rand.Rand) int32 {
 // Dictionary gives the waits, locks and statements of a server, which hold for
 // all of its days; last is for the same statements to be seen on the last day.
 func (g *Generator) Dictionary(id target.ID, firstDay, lastDay int32) (first, last sample.Entries) {
-	d := g.dice(uint64(id), 7) //nolint:gosec // bits
+	d := g.dice(uint64(id), 7)
 	for i, w := range waits {
 		first.Waits = append(first.Waits, sample.WaitEntry{ID: waitID(i), State: w.state, Type: w.typ, Event: w.event})
 	}
@@ -152,7 +152,7 @@ func (g *Generator) Dictionary(id target.ID, firstDay, lastDay int32) (first, la
 	}
 	for i := range g.cfg.Queries {
 		text := fmt.Sprintf(forms[i%len(forms)], tables[d.IntN(len(tables))]) + fmt.Sprintf(" /* %d */", i)
-		q := sample.QueryEntry{ID: int32(i + 1), Day: firstDay, QueryID: int64(d.Uint64()), Text: text} //nolint:gosec // bits
+		q := sample.QueryEntry{ID: int32(i + 1), Day: firstDay, QueryID: int64(d.Uint64()), Text: text}
 		first.Queries = append(first.Queries, q)
 		q.Day = lastDay
 		last.Queries = append(last.Queries, q)

@@ -30,7 +30,7 @@ type shop struct {
 // one each five minutes.
 func (g *Generator) Visits(id target.ID, from, until time.Time) []*sample.Visit {
 	s := g.server(id)
-	d := g.dice(uint64(id), 11) //nolint:gosec // bits
+	d := g.dice(uint64(id), 11)
 	n := int(until.Sub(from) / visitEvery)
 	if n < 1 {
 		return nil

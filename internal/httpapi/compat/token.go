@@ -162,7 +162,7 @@ func unescapeForm(text string) string {
 		case c == '+':
 			out.WriteByte(' ')
 		case c == '%' && i+2 < len(text) && unhex(text[i+1]) >= 0 && unhex(text[i+2]) >= 0:
-			out.WriteByte(byte(unhex(text[i+1])<<4 | unhex(text[i+2]))) //nolint:gosec // two digits
+			out.WriteByte(byte(unhex(text[i+1])<<4 | unhex(text[i+2])))
 			i += 2
 		default:
 			out.WriteByte(c)
