@@ -51,7 +51,8 @@ func (s *site) past(t *testing.T) {
 // fill writes four mornings, from eight to ten, a sample each quarter of an
 // hour: four connections to the database shop, which makes ten commits between
 // two samples, and one to gone, which makes none, and is dropped after the
-// second morning. Between the second and the third the server is restarted. The
+// second morning. Between the second and the third the server is restarted; what
+// was added in the sixty days between the first and the second nobody can tell. The
 // database shop begins with a gibibyte and grows by a mebibyte a day.
 func (s *site) fill(t *testing.T, id target.ID) {
 	t.Helper()

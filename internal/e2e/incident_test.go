@@ -161,20 +161,20 @@ func TestIncident(t *testing.T) {
 	target.change(t)
 	target.pileUp(t)
 	target.storm(t)
-	at := awaitPileUp(t, e, path)
 	stream.await(t, "those who wait", func(tick liveTick) bool {
 		return tick.Waiting == allWaiting && len(tick.Roots) == 2 && *tick.Roots[0].PID == target.migration && tick.Sessions.Lock == allWaiting
 	})
-	awaitStored(t, e, path, at.Add(6*time.Second))
-
-	awaitEvents(t, e, path, "setting", "statistics_reset", "database_dropped")
+	awaitClock(t, 8*time.Second) // Some ticks of it, and a look at settings and databases.
+	at := time.Now()
 	target.Stop(t)
+	stream.await(t, "a problem", func(tick liveTick) bool { return tick.Problem != nil })
+	awaitClock(t, 4*time.Second) // It is missed.
+	target.Start(t)
+	at = awaitPileUp(t, e, path, at)
+	awaitEvents(t, e, path, "setting", "statistics_reset", "database_dropped", "restart")
 	pgtest.WaitFor(t, func() bool {
 		return pgtest.Value[int](t, e.StatsDSN, "select count(*)::int from report.tick where server = $2 and outcome = 'failed' and time > $1", at, incidentServer) >= 3
 	}, "the server to be missed")
-	stream.await(t, "a problem", func(tick liveTick) bool { return tick.Problem != nil })
-	target.Start(t)
-	awaitEvents(t, e, path, "restart")
 	awaitPeace(t, e, path)
 
 	s := story{reader: r, incident: target, path: path, at: at}
@@ -215,18 +215,24 @@ func awaitEvents(t *testing.T, e *everything, path string, kinds ...string) {
 	}, "events: "+strings.Join(kinds, ", "))
 }
 
-// awaitPileUp waits until everybody who waits, and everybody who is connected,
-// was seen in full detail, and returns when.
-func awaitPileUp(t *testing.T, e *everything, path string) time.Time {
+// awaitPileUp waits until the last tick before an instant that saw everybody who
+// waits, and everybody who is connected, in full detail is stored, and returns when
+// that was.
+func awaitPileUp(t *testing.T, e *everything, path string, until time.Time) time.Time {
 	t.Helper()
 	var then momentAnswer
 	pgtest.WaitFor(t, func() bool {
-		then = get[momentAnswer](t, e, "%s/history/at", path)
+		for when := until; when.After(until.Add(-8 * time.Second)); when = when.Add(-time.Second) {
+			then = get[momentAnswer](t, e, "%s/history/at?at=%s", path, url.QueryEscape(when.UTC().Format(time.RFC3339Nano)))
 
-		// A slow machine may not tell for whom all of them wait, for a moment.
-		whole := len(then.Blocking.Roots) == 2 && !slices.ContainsFunc(then.Blocking.Roots, func(r rootRow) bool { return r.Kind == "not_seen" })
+			// A slow machine may not tell for whom all of them wait, for a moment.
+			whole := len(then.Blocking.Roots) == 2 && !slices.ContainsFunc(then.Blocking.Roots, func(r rootRow) bool { return r.Kind == "not_seen" })
+			if then.Burst && then.Blocking.Waiting == allWaiting && whole && *then.Backends >= stormedTo {
+				return true
+			}
+		}
 
-		return then.Burst && then.Blocking.Waiting == allWaiting && whole && *then.Backends >= stormedTo
+		return false
 	}, "the pile-up in stats_db")
 
 	return *then.SampledAt
@@ -553,6 +559,9 @@ func (s *story) checkFleet(t *testing.T) {
 func (s *story) checkReports(t *testing.T) {
 	t.Helper()
 	type row struct{ what, sql string }
+	// Views tell when a tick was planned, answers when it began.
+	planned := pgtest.Value[time.Time](t, s.StatsDSN, `
+select time from report.tick where server = $1 and t0 > $2::timestamptz - interval '11 minutes' and time + delay_ms * interval '1 millisecond' = $2`, incidentServer, s.at)
 	for _, q := range []row{
 		{"waiters of the instant", `select count(distinct blocked_pid) = $4 from report.blocking where server = $1 and time = $2 and t0 between $2 - interval '10 minutes' and $2 and $3 > 0 and $5 <> ''`},
 		{"the root", `select count(*) = $4 - 3 from (select distinct blocked_pid from report.blocking where server = $1 and time = $2 and root_pid = $3 and root_application = '` + migration + `' and $5 <> '') x`},
@@ -561,7 +570,7 @@ func (s *story) checkReports(t *testing.T) {
 		{"sessions", `select count(*) filter (where blocked) = $4 and count(*) filter (where pid = $3 and state = 'idle in transaction') = 1 and bool_and(burst) and $5 <> ''
  from report.activity_between($1, $2, $2::timestamptz + interval '1 microsecond')`},
 	} {
-		if !pgtest.Value[bool](t, s.StatsDSN, q.sql, incidentServer, s.at, s.incident.migration, allWaiting, inTheWay) {
+		if !pgtest.Value[bool](t, s.StatsDSN, q.sql, incidentServer, planned, s.incident.migration, allWaiting, inTheWay) {
 			t.Errorf("the views do not say the same about: %s", q.what)
 		}
 	}

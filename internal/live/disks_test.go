@@ -219,7 +219,7 @@ func TestLookGoesOn(t *testing.T) {
 		}
 		return well(ctx, t, l)
 	}}
-	l := startLive(t, &catalog{servers: []target.Target{db1, db2}}, 500*time.Millisecond, func(cfg *Config) { cfg.Disks = r })
+	l := startLive(t, &catalog{servers: []target.Target{db1, db2}}, 2*time.Second, func(cfg *Config) { cfg.Disks = r })
 	if d := l.Disks(t.Context(), db1); d.Reason != sample.Timeout || d.Explanation != "timeout" {
 		t.Errorf("at the deadline: %+v", d)
 	}

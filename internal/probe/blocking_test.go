@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	gocmp "cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -132,7 +133,9 @@ func testChain(t *testing.T, server *pgtest.Server) {
 }
 
 func sorted(edges []sample.Edge) []sample.Edge {
-	return slices.SortedFunc(slices.Values(edges), func(a, b sample.Edge) int { return int(a.Blocked-b.Blocked)*1000 + int(a.Blocker-b.Blocker) })
+	return slices.SortedFunc(slices.Values(edges), func(a, b sample.Edge) int {
+		return gocmp.Or(gocmp.Compare(a.Blocked, b.Blocked), gocmp.Compare(a.Blocker, b.Blocker))
+	})
 }
 
 // testPrepared: the one of three prepared transactions that is in the way is a

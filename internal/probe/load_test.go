@@ -138,7 +138,7 @@ func testConnections(t *testing.T, b *bench, major int) {
 		}
 	}
 	w := sample.NewRow(1, v.Tick)
-	if s := w.Summary(v.Tick.Planned, v.Tick.Planned.Add(time.Second)); s.MaxSessions != 9 {
+	if s := w.Summary(w.PlannedAt(0), w.PlannedAt(0).Add(time.Second)); s.MaxSessions != 9 {
 		t.Errorf("%d sessions are load, want 9: %+v", s.MaxSessions, s)
 	}
 	senders, waits := b.seenAs(v, "walsender")
