@@ -176,6 +176,7 @@ func TestIncident(t *testing.T) {
 		return pgtest.Value[int](t, e.StatsDSN, "select count(*)::int from report.tick where server = $2 and outcome = 'failed' and time > $1", at, incidentServer) >= 3
 	}, "the server to be missed")
 	awaitPeace(t, e, path)
+	awaitStored(t, e, path, at.Add(20*time.Second))
 
 	s := story{reader: r, incident: target, path: path, at: at}
 	s.checkIncident(t)
