@@ -79,7 +79,7 @@ func makePast(b *testing.B, server *pgtest.Server, database string, servers, day
 	}
 	synth := exec.Command(buildProgram(b, "pgam"), "synth", "--servers", strconv.Itoa(servers), "--days", strconv.Itoa(days),
 		"--cadence", synthCadence, "--sessions", synthSessions, "--until", end.Format(time.RFC3339))
-	synth.Env = []string{"PGAM_STATS_DSN=" + p.dsn}
+	synth.Env = []string{"PGAM_STATS_DSN=" + p.dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json")}
 	synth.Stderr = os.Stderr
 	begin := time.Now()
 	out, err := synth.Output()
