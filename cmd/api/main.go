@@ -22,9 +22,9 @@ import (
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/statsdb"
@@ -139,7 +139,7 @@ func newLive(cfg config.API, log *slog.Logger, stored *catalog.Catalog, shells *
 	asked := live.Config{
 		Catalog: stored, Log: log, Application: program, Pools: poolSizes(cfg),
 		Deadline: cfg.LiveDeadline.Std(), StatusTTL: cfg.StatusCacheTTL.Std(), Listeners: cfg.MaxStreams,
-		Shells: shells, Disks: disk.New(shells), DiskTTL: cfg.SSHCacheTTL.Std(),
+		Shells: shells, Disks: probe.NewDiskReader(shells), DiskTTL: cfg.SSHCacheTTL.Std(),
 	}
 	if cfg.SSHHostKeys == "accept-new" {
 		asked.Pins = stored

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/collector"
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
@@ -58,7 +57,7 @@ func (d dialer) Dial(ctx context.Context, t target.Target, p collector.Purpose) 
 
 // disks looks at the file systems of targets' hosts.
 type disks struct {
-	reader *disk.Reader
+	reader *probe.DiskReader
 	shells *remote.Shells
 }
 

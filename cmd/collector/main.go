@@ -17,9 +17,9 @@ import (
 	"github.com/pgam/pgam/internal/collector"
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/journal"
+	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
@@ -127,7 +127,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		Catalog: servers{stored, stats, log},
 		History: history{stats},
 		Journal: kept,
-		Disks:   disks{disk.New(shells), shells},
+		Disks:   disks{probe.NewDiskReader(shells), shells},
 		Log:     log,
 		Meter:   newMeter(registry, fleet),
 		Intervals: target.Intervals{

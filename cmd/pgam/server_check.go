@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgam/pgam/internal/config"
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/stack"
@@ -157,7 +157,7 @@ func checkServer(ctx context.Context, cfg config.SSH, server target.Target, faul
 	now, err := live.New(live.Config{
 		Catalog: alone{server, fault}, Log: slog.New(slog.DiscardHandler), Application: "pgam-test",
 		Pools:    map[target.PoolProfile]live.Size{target.PoolDefault: {Max: 1}},
-		Deadline: checkWithin, StatusTTL: checkWithin, Shells: shells, Disks: disk.New(shells), DiskTTL: checkWithin,
+		Deadline: checkWithin, StatusTTL: checkWithin, Shells: shells, Disks: probe.NewDiskReader(shells), DiskTTL: checkWithin,
 	})
 	if err != nil {
 		return check{}, err

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/pgam/pgam/internal/account"
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/sshtest"
@@ -286,7 +286,7 @@ func TestFirstContact(t *testing.T) {
 	t.Cleanup(shells.Close)
 	trusting := must[*live.Live](t)(live.New(live.Config{
 		Catalog: a.stored, Log: log, Application: "pgam-api", Deadline: 10 * time.Second, StatusTTL: time.Second, DiskTTL: time.Second,
-		Pools: map[target.PoolProfile]live.Size{target.PoolDefault: {Max: 1}}, Shells: shells, Disks: disk.New(shells), Pins: a.stored,
+		Pools: map[target.PoolProfile]live.Size{target.PoolDefault: {Max: 1}}, Shells: shells, Disks: probe.NewDiskReader(shells), Pins: a.stored,
 	}))
 	body := bodyOf(server, "db1")
 	body["ssh_user"], body["ssh_password"], body["ssh_port"] = host.User, host.Password, host.Port

@@ -25,11 +25,11 @@ import (
 	"github.com/pgam/pgam/internal/auth"
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/daemon"
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/live"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
@@ -105,7 +105,7 @@ func startAPI(t *testing.T, change ...func(*api.Config)) *site {
 	a.live = must[*live.Live](t)(live.New(live.Config{
 		Catalog: a.stored, Log: log, Application: "pgam-api", Deadline: 3 * time.Second, StatusTTL: 5 * time.Second,
 		Pools:  map[target.PoolProfile]live.Size{target.PoolDefault: {Min: 1, Max: 5}, target.PoolStatsDB: {Min: 2, Max: 10}},
-		Shells: shells, Disks: disk.New(shells), DiskTTL: 5 * time.Second,
+		Shells: shells, Disks: probe.NewDiskReader(shells), DiskTTL: 5 * time.Second,
 	}))
 	if err := a.live.Start(t.Context()); err != nil {
 		t.Fatal(err)

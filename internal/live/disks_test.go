@@ -14,9 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
@@ -280,7 +280,7 @@ func TestViews(t *testing.T) {
 	stuck := make(chan struct{})
 	defer close(stuck)
 	shells := shellsFor(t)
-	real := disk.New(shells)
+	real := probe.NewDiskReader(shells)
 	r := &reader{read: func(ctx context.Context, t target.Target, l []sample.Location) (sample.Disks, error) {
 		switch t.Name {
 		case "stuck": // whatever the deadline

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgam/pgam/internal/disk"
 	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
 	"github.com/pgam/pgam/internal/sshtest"
@@ -25,7 +25,7 @@ func TestDisksOverSSH(t *testing.T) {
 	db1 := c.set(overSSH(1, "db1", server, shown.Shell()))
 	shells := shellsFor(t)
 	l := startLive(t, c, 10*time.Second, func(cfg *Config) {
-		cfg.Shells, cfg.Disks, cfg.StatusTTL, cfg.DiskTTL = shells, disk.New(shells), 200*time.Millisecond, 400*time.Millisecond
+		cfg.Shells, cfg.Disks, cfg.StatusTTL, cfg.DiskTTL = shells, probe.NewDiskReader(shells), 200*time.Millisecond, 400*time.Millisecond
 	})
 	seen := l.Disks(t.Context(), db1)
 	data, ok := seen.Of("data")
@@ -123,7 +123,7 @@ func TestAcceptNew(t *testing.T) {
 			db1.Shell.Tunnel = name == "tunnel"
 			db1 = c.set(db1)
 			shells := shellsFor(t)
-			l := startLive(t, c, 10*time.Second, func(cfg *Config) { cfg.Pins, cfg.Shells, cfg.Disks = pins{c}, shells, disk.New(shells) })
+			l := startLive(t, c, 10*time.Second, func(cfg *Config) { cfg.Pins, cfg.Shells, cfg.Disks = pins{c}, shells, probe.NewDiskReader(shells) })
 			if err := first(l, db1); err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +148,7 @@ func TestTunnel(t *testing.T) {
 	db1 := overSSH(1, "db1", server, shown.Shell())
 	db1.Shell.Tunnel = true
 	shells := shellsFor(t)
-	l := startLive(t, &catalog{servers: []target.Target{db1}}, 10*time.Second, func(cfg *Config) { cfg.Shells, cfg.Disks = shells, disk.New(shells) })
+	l := startLive(t, &catalog{servers: []target.Target{db1}}, 10*time.Second, func(cfg *Config) { cfg.Shells, cfg.Disks = shells, probe.NewDiskReader(shells) })
 	if s := l.Status(t.Context(), db1); s.Reason != sample.None {
 		t.Fatalf("status %+v", s)
 	}
@@ -182,7 +182,7 @@ func TestFindingsOverSSH(t *testing.T) {
 	_, changed.Shell.HostKey = sshtest.NewKey(t, "rsa", "")
 	gone.Shell.Port = faultnet.FreePort(t)
 	shells := shellsFor(t)
-	l := startLive(t, &catalog{servers: []target.Target{db1}}, 10*time.Second, func(cfg *Config) { cfg.Shells, cfg.Disks = shells, disk.New(shells) })
+	l := startLive(t, &catalog{servers: []target.Target{db1}}, 10*time.Second, func(cfg *Config) { cfg.Shells, cfg.Disks = shells, probe.NewDiskReader(shells) })
 	for name, tt := range map[string]struct {
 		server  target.Target
 		missing string

@@ -7,4 +7,9 @@
 // implicit transaction, with the question about sessions first, so that a
 // lock in the way of a later one cannot cost a tick. The questions about
 // sessions touch no catalog. Texts are asked for only where an id is new.
+//
+// How full the disks of a server's host are is asked beside that, over SSH by one
+// script, or of this machine (DiskReader). A folder's name stands in the script in
+// single quotes only, and what df prints is framed by a random word, so that
+// neither names nor noise on the host change what is run or read.
 package probe

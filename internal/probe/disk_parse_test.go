@@ -1,4 +1,4 @@
-package disk
+package probe
 
 import (
 	"math"
@@ -150,7 +150,7 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("%q: %+v", path, fs)
 			}
 			for _, name := range []string{fs.MountPoint, fs.Device} {
-				if !utf8.ValidString(name) || strings.ContainsFunc(name, control) {
+				if !utf8.ValidString(name) || strings.ContainsFunc(name, isControl) {
 					t.Errorf("%q: name %q", path, name)
 				}
 			}

@@ -1,4 +1,4 @@
-package disk
+package probe
 
 import (
 	"fmt"
@@ -154,7 +154,7 @@ func device(name string) string {
 
 // printable writes what is no text as \xNN.
 func printable(name string) string {
-	clean := utf8.ValidString(name) && !strings.ContainsFunc(name, control)
+	clean := utf8.ValidString(name) && !strings.ContainsFunc(name, isControl)
 	if clean {
 		return name
 	}
@@ -163,7 +163,7 @@ func printable(name string) string {
 		size := utf8.RuneLen(r)
 		if r == utf8.RuneError && !strings.HasPrefix(name[i:], string(utf8.RuneError)) {
 			size = 1
-		} else if !control(r) {
+		} else if !isControl(r) {
 			b.WriteRune(r)
 			continue
 		}

@@ -1,4 +1,4 @@
-package disk
+package probe
 
 import (
 	"bytes"
@@ -26,14 +26,14 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-func newReader(t *testing.T, timeout time.Duration) *Reader {
+func newReader(t *testing.T, timeout time.Duration) *DiskReader {
 	t.Helper()
 	shells, err := remote.NewShells(remote.ShellsConfig{Timeout: timeout, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(shells.Close)
-	return New(shells)
+	return NewDiskReader(shells)
 }
 
 func overSSH(shell target.Shell) target.Target {
@@ -308,7 +308,7 @@ func TestReadErrors(t *testing.T) {
 	none.DiskSource = target.DiskNone
 	r := newReader(t, time.Minute)
 	for name, c := range map[string]struct {
-		reader *Reader
+		reader *DiskReader
 		t      target.Target
 		reason sample.Reason
 		text   string
@@ -322,7 +322,7 @@ func TestReadErrors(t *testing.T) {
 			newReader(t, time.Minute), unknown, sample.HostKeyUnknown, "",
 		},
 		"none":      {r, none, sample.Other, ""},
-		"no Shells": {New(nil), overSSH(chatty.Shell()), sample.Other, ""},
+		"no Shells": {NewDiskReader(nil), overSSH(chatty.Shell()), sample.Other, ""},
 	} {
 		got, err := c.reader.Read(t.Context(), c.t, uses("/", "relative"))
 		if err == nil || remote.Classify(err) != c.reason {
@@ -340,7 +340,7 @@ func TestReadErrors(t *testing.T) {
 		}
 	}
 	// Nothing to look at reaches nobody.
-	got, err := New(nil).Read(t.Context(), overSSH(target.Shell{}), nil)
+	got, err := NewDiskReader(nil).Read(t.Context(), overSSH(target.Shell{}), nil)
 	if diff := cmp.Diff(sample.Disks{Source: target.DiskNone}, got, cmpopts.IgnoreFields(sample.Disks{}, "At", "Duration")); err == nil && diff != "" {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -368,7 +368,7 @@ func hostilePaths(n int, canary string) []string {
 				continue
 			}
 			c := byte(random.IntN(256))
-			if !control(rune(c)) {
+			if !isControl(rune(c)) {
 				b.WriteByte(c)
 			}
 		}

@@ -1,4 +1,4 @@
-package disk
+package probe
 
 import (
 	"bytes"
@@ -64,7 +64,7 @@ const patience = 2
 
 // overSSH looks at paths on a server's host. What was seen before an error is
 // in looks.
-func (r *Reader) overSSH(ctx context.Context, t target.Target, paths []string, looks map[string]look) error {
+func (r *DiskReader) overSSH(ctx context.Context, t target.Target, paths []string, looks map[string]look) error {
 	word := "pgam-" + rand.Text()
 	out, err := r.shells.Run(ctx, t, script(word, paths))
 	switch complete := read(word, out, paths, looks); {

@@ -1,4 +1,4 @@
-package disk
+package probe
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func TestReadLocal(t *testing.T) {
 	if err := os.Symlink("/proc", link); err != nil {
 		t.Fatal(err)
 	}
-	got, err := New(nil).Read(t.Context(), localTarget(), uses("/", "/usr/..", link, "/proc/1", "/nowhere"))
+	got, err := NewDiskReader(nil).Read(t.Context(), localTarget(), uses("/", "/usr/..", link, "/proc/1", "/nowhere"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestTopOfFileSystem(t *testing.T) {
 // A dead file server keeps one look busy, however often somebody asks.
 func TestReadLocalHangs(t *testing.T) {
 	t.Parallel()
-	r := New(nil)
+	r := NewDiskReader(nil)
 	hung := make(chan struct{})
 	var asked atomic.Int64
 	r.local.stat = func(path string) look {
@@ -140,7 +140,7 @@ func FuzzFindMount(f *testing.F) {
 	f.Add([]byte("22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"), "22")
 	f.Add([]byte(`30 22 0:5 / /a\040b\ rw shared:2 - tmpfs none rw`), "30")
 	f.Fuzz(func(t *testing.T, table []byte, id string) {
-		if fs, ok := findMount(table, id); ok && strings.ContainsFunc(fs.MountPoint+fs.Device, control) {
+		if fs, ok := findMount(table, id); ok && strings.ContainsFunc(fs.MountPoint+fs.Device, isControl) {
 			t.Errorf("%+v", fs)
 		}
 	})

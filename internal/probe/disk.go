@@ -1,4 +1,4 @@
-package disk
+package probe
 
 import (
 	"context"
@@ -12,19 +12,21 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// maxPathBytes is longer than any path that a file system takes.
-const maxPathBytes = 4096
-
-// Reader looks at the file systems of servers' hosts.
-type Reader struct {
+// DiskReader looks at the file systems of servers' hosts.
+//
+// The folders that PostgreSQL names itself go in; sizes of the file systems that
+// hold them come out, each file system once. A folder that cannot be looked at is
+// named with the reason, and the others are answered all the same. Whatever hangs,
+// a look ends in time.
+type DiskReader struct {
 	shells *remote.Shells
 	local  *local
 }
 
-// New returns a Reader that reaches hosts through shells; nil is enough where
-// no server asks for SSH.
-func New(shells *remote.Shells) *Reader {
-	return &Reader{shells: shells, local: newLocal()}
+// NewDiskReader returns a DiskReader that reaches hosts through shells; nil is
+// enough where no server asks for SSH.
+func NewDiskReader(shells *remote.Shells) *DiskReader {
+	return &DiskReader{shells: shells, local: newLocal()}
 }
 
 // look is what was seen at one path.
@@ -38,7 +40,7 @@ type look struct {
 // machine as t.Disks() says. Each location is in the answer: with a file system
 // or among the missing. The error, for remote.Classify and remote.Describe, is
 // for a look that saw nothing at all; one that was cut short gives what it saw.
-func (r *Reader) Read(ctx context.Context, t target.Target, locations []sample.Location) (sample.Disks, error) {
+func (r *DiskReader) Read(ctx context.Context, t target.Target, locations []sample.Location) (sample.Disks, error) {
 	started := time.Now()
 	disks := sample.Disks{At: started.UTC(), Source: t.Disks()}
 	looks, paths := refuse(locations)
@@ -71,7 +73,7 @@ func refuse(locations []sample.Location) (looks map[string]look, paths []string)
 		if _, ok := looks[path]; ok || slices.Contains(paths, path) {
 			continue
 		}
-		if !strings.HasPrefix(path, "/") || len(path) > maxPathBytes || strings.ContainsFunc(path, control) {
+		if !strings.HasPrefix(path, "/") || len(path) > maxPath || strings.ContainsFunc(path, isControl) {
 			looks[path] = look{reason: sample.Malformed}
 			continue
 		}
@@ -80,8 +82,8 @@ func refuse(locations []sample.Location) (looks map[string]look, paths []string)
 	return looks, paths
 }
 
-// control reports bytes that have no place in a path: line breaks above all.
-func control(r rune) bool { return r < ' ' || r == 0x7f }
+// isControl reports bytes that have no place in a path: line breaks above all.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // gather merges the looks by file system. Paths without a look get the reason.
 func gather(locations []sample.Location, looks map[string]look, otherwise sample.Reason) ([]sample.FileSystem, []sample.MissingLocation) {

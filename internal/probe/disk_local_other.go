@@ -1,6 +1,6 @@
 //go:build !linux
 
-package disk
+package probe
 
 import "github.com/pgam/pgam/internal/sample"
 
