@@ -60,6 +60,9 @@ deps: # what the tests need beside Go; says nothing when it is there
 lint: $(BIN)/golangci-lint-$(GOLANGCI_VERSION) ## check style and who may import what
 	$(BIN)/golangci-lint-$(GOLANGCI_VERSION) run ./...
 	go vet -tags nomsgpack ./...
+	@if command -v npm >/dev/null 2>&1; then cd web/console && npm ci --silent --no-audit --no-fund && npm run --silent check; \
+	elif [ -n "$$CI" ]; then echo "lint: npm is not installed: .ci/install-test-deps.sh installs it with WITH_NPM=1" >&2; exit 1; \
+	else echo "lint: the console's types are not checked: npm is not installed" >&2; fi
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint-$(GOLANGCI_VERSION) ## format the code
@@ -98,6 +101,10 @@ check-packages: ## install, set up, upgrade, remove and purge the .deb in a Debi
 golden: ## write the golden files anew
 	$(GO_TEST) ./internal/api ./internal/config -update
 
+.PHONY: console
+console: ## make anew what is served at /ui/, and its types of the API, from web/console
+	go run ./web/console
+
 # The checksums that the test compares say whether it is the right thing that came.
 .PHONY: docs-assets
 docs-assets: ## fetch anew what /docs and /redoc are made of; needs npm
@@ -110,7 +117,7 @@ schema-dump: deps ## write migrations/schema.sql anew
 	$(GO_TEST) ./internal/schema -run Dump -update
 
 .PHONY: verify
-verify: golden schema-dump ## check that what is generated is what is committed
+verify: golden schema-dump console ## check that what is generated is what is committed
 	git diff --exit-code
 
 .PHONY: clean

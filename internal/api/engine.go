@@ -49,7 +49,7 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 		return nil, err
 	}
 	log := cfg.Services.Log
-	engine.Use(identified, accessLog(log, measured), recovered(log), limited(cfg.Deadline), guarded(), cors(cfg.CORSOrigins), unescaped,
+	engine.Use(identified, accessLog(log, measured), recovered(log), limited(cfg.Deadline), guarded(), cors(cfg.CORSOrigins), unescaped, welcomed,
 		addressed, newAnswers(answerRoom, roomWait).handle)
 	engine.NoRoute(unslashed(engine))
 	engine.NoMethod(func(c *gin.Context) { writeError(c, http.StatusMethodNotAllowed, "Method Not Allowed") })

@@ -13,7 +13,7 @@ func TestHEADIsAnsweredWhereverGETIs(t *testing.T) {
 	a := startAPI(t)
 	a.watched("db1", pgtest.Target(t))
 	for _, path := range []string{
-		"/", "/healthz", "/openapi.json", "/docs", "/redoc", "/servers", "/api/v1/servers",
+		"/", "/ui/", "/ui/s/db1", "/ui/licences.txt", "/healthz", "/openapi.json", "/docs", "/redoc", "/servers", "/api/v1/servers",
 		"/api/v1/servers/none", "/api/v1/nothing",
 	} {
 		get, head := a.get(path), a.send(http.MethodHead, path, "", "")

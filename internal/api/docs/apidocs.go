@@ -69,7 +69,7 @@ func Files() ([]File, error) {
 	var list []File
 	refer := make([]string, 0, 16) // pairs of a name in braces and its path
 	add := func(name, sum string, packed []byte) {
-		f := File{Path: "/docs/assets/" + sum[:16] + "/" + name, Media: mediaOf(name), Fixed: true, Gzip: packed}
+		f := File{Path: "/docs/assets/" + sum[:16] + "/" + name, Media: MediaOf(name), Fixed: true, Gzip: packed}
 		list, refer = append(list, f), append(refer, "{{"+name+"}}", f.Path)
 	}
 	for _, a := range assets() {
@@ -103,13 +103,13 @@ func Files() ([]File, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, File{Path: p.path, Media: mediaOf(p.name), Policy: p.policy, Gzip: packed})
+		list = append(list, File{Path: p.path, Media: MediaOf(p.name), Policy: p.policy, Gzip: packed})
 	}
 	notices, err := notices()
 	if err != nil {
 		return nil, err
 	}
-	return append(list, File{Path: "/docs/licences.txt", Media: mediaOf("licences.txt"), Gzip: notices}), nil
+	return append(list, File{Path: "/docs/licences.txt", Media: MediaOf("licences.txt"), Gzip: notices}), nil
 }
 
 // notices joins the texts that must go along with the assets.
@@ -125,7 +125,8 @@ func notices() (packed []byte, err error) {
 	return pack(all.Bytes())
 }
 
-func mediaOf(name string) string {
+// MediaOf gives the Content-Type of a file by its name.
+func MediaOf(name string) string {
 	switch path.Ext(name) {
 	case ".js":
 		return "text/javascript; charset=utf-8"

@@ -1,0 +1,27 @@
+import { fleet } from "./fleet";
+import type { Page } from "./page";
+
+/** In the order in which a server's are listed. */
+export const pages: Page[] = [fleet];
+
+/** The page of a path below /ui/, and what is in it. */
+export function pageOf(path: string): { page: Page; params: Record<string, string> } | null {
+  const asked = path.split("/");
+  for (const page of pages) {
+    const parts = page.path.split("/");
+    if (parts.length !== asked.length) continue;
+    const params: Record<string, string> = {};
+    const fits = parts.every((part, i) => {
+      const name = /^\{(.*)\}$/.exec(part)?.[1];
+      if (!name) return part === asked[i];
+      try {
+        params[name] = decodeURIComponent(asked[i]!);
+      } catch {
+        return false; // a lone %
+      }
+      return params[name] !== "";
+    });
+    if (fits) return { page, params };
+  }
+  return null;
+}

@@ -1,0 +1,31 @@
+import { useMemo } from "preact/hooks";
+
+export interface Cell {
+  /** 0 to 1: how dark; null: not seen, hatched. */
+  level: number | null;
+  /** Of the sheet's: heat, ok, some, none. */
+  tone?: "heat" | "ok" | "some" | "none";
+}
+
+/**
+ * A strip of time: a cell a bucket, dark where much was, hatched where nobody
+ * looked. Cells of the same look are one rectangle.
+ */
+export function Strip({ cells, label, class: name = "" }: { cells: Cell[]; label: string; class?: string }) {
+  const runs = useMemo(() => {
+    const list: { from: number; length: number; look: string }[] = [];
+    cells.forEach((cell, i) => {
+      const look = cell.level === null ? "unseen" : `${cell.tone ?? "heat"} l${Math.ceil(Math.min(1, cell.level) * 8)}`;
+      const last = list.at(-1);
+      if (last?.look === look) last.length++;
+      else list.push({ from: i, length: 1, look });
+    });
+    return list;
+  }, [cells]);
+  return (
+    <svg class={`strip ${name}`} role="img" aria-label={label} viewBox={`0 0 ${Math.max(cells.length, 1)} 1`} preserveAspectRatio="none">
+      <title>{label}</title>
+      {runs.map((r) => <rect key={r.from} class={r.look} x={r.from} y={0} width={r.length} height={1} />)}
+    </svg>
+  );
+}
