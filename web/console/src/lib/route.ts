@@ -140,6 +140,12 @@ export const dimensionNames: Record<Dimension, string> = {
   application: "application", client: "client", state: "state", backend_type: "backend type",
 };
 
+/** The dimension of a parameter of the address. */
+export function dimensionOf(name: string, fallback: Dimension): Dimension {
+  const asked = query.value.get(name);
+  return (dimensions as readonly string[]).includes(asked ?? "") ? (asked as Dimension) : fallback;
+}
+
 export interface Filter {
   dimension: Dimension;
   value: string; // empty: what has none

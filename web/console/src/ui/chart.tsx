@@ -45,6 +45,8 @@ export interface ChartProps {
 
 /** Left of the plot, so that charts stand below each other. */
 const axisWidth = 52;
+/** Right of it; the same in app.css. */
+const edge = 18;
 
 const sync = { off: false };
 
@@ -62,10 +64,10 @@ export function Chart(props: ChartProps) {
   const drawn = [...areas.toReversed(), ...lines];
   const shape = drawn.map((s) => s.colour + (s.line || !stacked ? "|" : "")).join(" ");
   const data = useMemo(() => {
-    const edge = (times.at(-1) ?? props.from) + props.step;
+    const end = (times.at(-1) ?? props.from) + props.step;
     const closed = (values: Values) => [...values, values.at(-1) ?? null];
     const sums = stack(areas.map((s) => s.values)).toReversed();
-    return [[...times, edge].map((t) => t / 1000), ...sums.map(closed), ...lines.map((s) => closed(s.values))] as uPlot.AlignedData;
+    return [[...times, end].map((t) => t / 1000), ...sums.map(closed), ...lines.map((s) => closed(s.values))] as uPlot.AlignedData;
   }, [times, series, stacked]);
 
   useEffect(() => {
@@ -78,7 +80,7 @@ export function Chart(props: ChartProps) {
     });
     size.observe(frame.current);
     u.over.addEventListener("click", () => {
-      if (u.cursor.left !== undefined && u.cursor.left >= 0) latest.current.pick?.(snapped(latest.current, u.posToVal(u.cursor.left, "x") * 1000));
+      if (u.cursor.left !== undefined && u.cursor.left >= 0) picked(latest.current, u.posToVal(u.cursor.left, "x") * 1000);
     });
     return () => {
       size.disconnect();
@@ -125,7 +127,7 @@ export function Chart(props: ChartProps) {
       }
       cursor.value = snapped(props, next);
       setSpoken(`${instant(cursor.value)}: ${readout(series, times, cursor.value).map((r) => `${r.label} ${text(r.value)}`).join(", ") || "not seen"}`);
-    } else if (event.key === "Enter" && cursor.value !== null) props.pick?.(snapped(props, cursor.value));
+    } else if (event.key === "Enter" && cursor.value !== null) picked(props, cursor.value);
     else if (event.key === "Escape") brush.value = cursor.value = null;
     else return;
     event.preventDefault();
@@ -173,6 +175,11 @@ function snapped({ times, from }: ChartProps, at: number): number {
   return times[bucketAt(times, at)] ?? from;
 }
 
+/** Opens the first second of a bucket: its end, for an instant is answered by the look before it. */
+function picked(props: ChartProps, at: number): void {
+  props.pick?.(snapped(props, at) + Math.min(props.step, 1000) - 1);
+}
+
 /** What the series are at an instant, those that are anything. */
 function readout(series: ChartSeries[], times: number[], at: number): { key: string; label: string; value: number | null }[] {
   const i = bucketAt(times, at);
@@ -214,7 +221,7 @@ function optionsOf(latest: { current: ChartProps }, drawn: ChartSeries[], width:
     width: Math.max(width, 100),
     height,
     pxAlign: 1,
-    padding: [6, 8, bare ? 2 : null, 0],
+    padding: [6, edge, bare ? 2 : null, 0],
     legend: { show: false },
     tzDate: (seconds) => (zone.value === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
@@ -224,7 +231,7 @@ function optionsOf(latest: { current: ChartProps }, drawn: ChartSeries[], width:
       y: { range: (_u, _min, max) => [0, top(max, latest.current.limit?.value)] },
     },
     axes: [
-      { ...axis, show: !bare, size: 24, values: (_u, splits, _axis, _space, step) => splits.map((s) => label(s * 1000, step)) },
+      { ...axis, show: !bare, size: 24, space: 72, values: (_u, splits, _axis, _space, step) => splits.map((s) => label(s * 1000, step)) },
       { ...axis, size: axisWidth, space: 28, values: (_u, splits) => splits.map((v) => (bare && v === 0 ? "" : text(v))) },
     ],
     series: [

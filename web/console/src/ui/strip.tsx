@@ -11,7 +11,15 @@ export interface Cell {
  * A strip of time: a cell a bucket, dark where much was, hatched where nobody
  * looked. Cells of the same look are one rectangle.
  */
-export function Strip({ cells, label, class: name = "" }: { cells: Cell[]; label: string; class?: string }) {
+export function Strip(props: {
+  cells: Cell[];
+  label: string;
+  class?: string;
+  /** The part that is shown, in cells: where it begins and how long it is; by default all. */
+  from?: number;
+  length?: number;
+}) {
+  const { cells, label, class: name = "" } = props;
   const runs = useMemo(() => {
     const list: { from: number; length: number; look: string }[] = [];
     cells.forEach((cell, i) => {
@@ -23,7 +31,7 @@ export function Strip({ cells, label, class: name = "" }: { cells: Cell[]; label
     return list;
   }, [cells]);
   return (
-    <svg class={`strip ${name}`} role="img" aria-label={label} viewBox={`0 0 ${Math.max(cells.length, 1)} 1`} preserveAspectRatio="none">
+    <svg class={`strip ${name}`} role="img" aria-label={label} viewBox={`${props.from ?? 0} 0 ${props.length ?? Math.max(cells.length, 1)} 1`} preserveAspectRatio="none">
       <title>{label}</title>
       {runs.map((r) => <rect key={r.from} class={r.look} x={r.from} y={0} width={r.length} height={1} />)}
     </svg>

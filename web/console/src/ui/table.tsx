@@ -12,8 +12,8 @@ export interface Column<T> {
   /** What is shown; by default the value. */
   cell?: (row: T) => ComponentChildren;
   number?: boolean;
-  /** Least width of the window at which it is shown: 2: 700 px, 3: 1100 px; by default always. */
-  level?: 1 | 2 | 3;
+  /** Least width of the window at which it is shown: 2: 700 px, 3: 1100 px, 4: 1600 px; by default always. */
+  level?: 2 | 3 | 4;
   /** Takes what room is left. */
   wide?: boolean;
 }

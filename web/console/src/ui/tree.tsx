@@ -22,7 +22,7 @@ export function Tree<T>(props: {
   roots: Node<T>[];
   first: string;
   head: (data: T) => ComponentChildren;
-  columns: { id: string; name: string; number?: boolean; wide?: boolean; level?: 1 | 2 | 3; cell: (data: T) => ComponentChildren }[];
+  columns: { id: string; name: string; number?: boolean; wide?: boolean; level?: 2 | 3 | 4; cell: (data: T) => ComponentChildren }[];
   open?: (data: T) => void;
 }) {
   const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
