@@ -3,16 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgam/pgam/internal/demo"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/secret"
 )
-
-// endDemo bounds the end of the demo's sessions.
-const endDemo = 5 * time.Second
 
 func (t *tool) demoCommand() *cobra.Command {
 	var file string
@@ -43,18 +39,15 @@ func (t *tool) demo(ctx context.Context, file string) error {
 	if len(lines) != 1 {
 		return misconfigured{errors.New("the file must hold one line: postgres://user:password@host/database")}
 	}
-	load, err := demo.New(secret.New(lines[0]), t.say)
+	load, err := local.NewLoad(secret.New(lines[0]), t.say)
 	if err != nil {
 		return misconfigured{err}
 	}
 	if err := load.Prepare(ctx); err != nil {
 		return err
 	}
-	load.Start() //nolint:contextcheck // The sessions live until Stop.
 	t.say("demo: load is on")
-	<-ctx.Done()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endDemo)
-	defer cancel()
+	load.Run(ctx)
 
-	return load.Stop(ctx)
+	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgam/pgam/internal/journal"
-	"github.com/pgam/pgam/internal/stack"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -170,7 +170,7 @@ func count(n int, noun string) string {
 
 // openJournal opens the journal of a collector that does not run.
 func (t *tool) openJournal() (*journal.Journal, error) {
-	dir := stack.Journal(t.dataDir)
+	dir := local.Journal(t.dataDir)
 	if t.dataDir == "" {
 		cfg, err := t.config()
 		if err != nil {

@@ -3,8 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/stack"
 )
 
 func (t *tool) keyCommand() *cobra.Command {
@@ -35,7 +35,7 @@ unless the old one is given as PGAM_TOKEN_KEY_PREVIOUS_FILE.`,
 			Example: "  pgam key token /etc/pgam/token.key",
 			Args:    one("FILE"),
 			RunE: func(_ *cobra.Command, args []string) error {
-				if err := stack.WriteTokenKey(args[0]); err != nil {
+				if err := local.WriteTokenKey(args[0]); err != nil {
 					return misconfigured{err}
 				}
 				t.say("made token key %s", args[0])

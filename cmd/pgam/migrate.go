@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgam/pgam/internal/daemon"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/stack"
 	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/migrations"
 )
@@ -59,7 +59,7 @@ func (t *tool) migrate(ctx context.Context, create bool) error {
 		return err
 	}
 	if create {
-		made, err := stack.CreateDatabase(ctx, cfg.StatsDSN)
+		made, err := local.CreateDatabase(ctx, cfg.StatsDSN)
 		if err != nil {
 			return explainStats(cfg.StatsDSN, err)
 		}
@@ -154,9 +154,9 @@ func checkNewEnough(ctx context.Context, conn *pgx.Conn) error {
 	if err := conn.QueryRow(ctx, "select current_setting('server_version_num')::int").Scan(&number); err != nil {
 		return fmt.Errorf("read the version of PostgreSQL: %w", err)
 	}
-	if number/10000 < stack.OldestPostgres {
+	if number/10000 < local.OldestPostgres {
 		return fmt.Errorf("stats_db needs PostgreSQL %d or newer, and this server is %d: put stats_db on another server (the monitored ones may be older)",
-			stack.OldestPostgres, number/10000)
+			local.OldestPostgres, number/10000)
 	}
 
 	return nil

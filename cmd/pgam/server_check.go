@@ -12,10 +12,10 @@ import (
 
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/live"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/probe"
 	"github.com/pgam/pgam/internal/remote"
 	"github.com/pgam/pgam/internal/sample"
-	"github.com/pgam/pgam/internal/stack"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -87,7 +87,7 @@ func (t *tool) serverToTest(ctx context.Context, args []string, flags endpointFl
 		if err != nil {
 			return server, nil, err
 		}
-		server = target.Target{Name: stack.ServerName(endpoint), Endpoint: endpoint}
+		server = target.Target{Name: local.ServerName(endpoint), Endpoint: endpoint}
 		server.Defaults()
 		if err := server.Validate(); err != nil {
 			return server, nil, misconfigured{err}

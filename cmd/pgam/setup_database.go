@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgam/pgam/internal/config"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/stack"
 )
 
 // SQLSTATEs of a login that is refused.
@@ -100,7 +100,7 @@ func (s *setup) readDSN(text string) (statsAddress, error) {
 	}
 	if s.o.create != "" {
 		a.made = true
-		a.setPassword(text, stack.NewPassword().Reveal())
+		a.setPassword(text, local.NewPassword().Reveal())
 	}
 
 	return a, nil
@@ -286,7 +286,7 @@ func (s *setup) prepare(ctx context.Context, setPassword bool) error {
 		return fmt.Errorf("enter as the administrator: %w%s", explainStats(secret.New(cfg.ConnString()), err), hint)
 	}
 	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
-	made, err := stack.PrepareStats(ctx, admin, stack.Owner{
+	made, err := local.PrepareStats(ctx, admin, local.Owner{
 		Role: s.dsn.cfg.User, Password: secret.New(s.dsn.cfg.Password), SetPassword: setPassword, Database: s.dsn.cfg.Database,
 	})
 	for _, line := range made {

@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgam/pgam/internal/config"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/stack"
 )
 
 // defaultConfigDir is where an installation has its settings and secrets, and
@@ -49,7 +49,7 @@ func (s *setup) writeFiles(ctx context.Context, conn *pgx.Conn, version int32) e
 		write      func(path string) error
 	}{
 		{keyringFile, "keyring", secret.WriteKeyring},
-		{tokenKeyFile, "token key", stack.WriteTokenKey},
+		{tokenKeyFile, "token key", local.WriteTokenKey},
 	} {
 		if err := s.makeOnce(key.name, key.what, func() error { return key.write(s.path(key.name)) }); err != nil {
 			return err

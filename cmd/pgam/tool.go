@@ -16,9 +16,9 @@ import (
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/ingest"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/stack"
 	"github.com/pgam/pgam/internal/statsdb"
 )
 
@@ -144,7 +144,7 @@ func (t *tool) dataFlag(cmd *cobra.Command) *cobra.Command {
 func (t *tool) config() (config.Tool, error) {
 	environ := t.environ
 	if t.dataDir != "" {
-		dsnFile, keyFile, err := stack.Access(t.dataDir)
+		dsnFile, keyFile, err := local.Access(t.dataDir)
 		if err != nil {
 			return config.Tool{}, misconfigured{err}
 		}

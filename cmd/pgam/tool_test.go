@@ -18,9 +18,9 @@ import (
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
 	"github.com/pgam/pgam/internal/catalog"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/secret"
-	"github.com/pgam/pgam/internal/stack"
 	"github.com/pgam/pgam/internal/statsdb"
 )
 
@@ -271,7 +271,7 @@ func TestHelp(t *testing.T) {
 
 func TestPrintReport(t *testing.T) {
 	t.Parallel()
-	report := stack.Report{
+	report := local.Report{
 		APIURL: "http://127.0.0.1:8000", Login: "admin", Password: secret.New("pw"), StatsDSN: secret.New("postgres://x"),
 		DataDir: "/data", Servers: []string{"local", "a b"}, Postgres: "15.18", ClusterDir: "/data/postgres",
 	}

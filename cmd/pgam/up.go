@@ -16,7 +16,7 @@ import (
 
 	"github.com/pgam/pgam/internal/config"
 	"github.com/pgam/pgam/internal/daemon"
-	"github.com/pgam/pgam/internal/stack"
+	"github.com/pgam/pgam/internal/local"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -92,7 +92,7 @@ func (t *tool) up(ctx context.Context, o upOptions, anyPort bool) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range stack.SetAside(t.environ) {
+	for _, name := range local.SetAside(t.environ) {
 		t.say("%s is set and left aside: pgam up has its own", name)
 	}
 	targets, err := t.readTargets(o.targets)
@@ -111,7 +111,7 @@ func (t *tool) up(ctx context.Context, o upOptions, anyPort bool) error {
 	if cfg.LogLevel.Level() < slog.LevelInfo {
 		level = slog.LevelDebug
 	}
-	s, err := stack.New(stack.Config{
+	s, err := local.New(local.Config{
 		DataDir: o.data, BinDir: o.binDir, PostgresBin: o.postgresBin, Listen: o.listen, AnyPort: anyPort,
 		Targets: targets, Demo: o.demo, Environ: t.environ,
 		Log: daemon.NewLogger(t.errOut, daemon.Options{Level: level, Format: cfg.LogFormat}), Say: t.say,
@@ -191,7 +191,7 @@ func (t *tool) readTargets(urls []string) ([]target.Target, error) {
 // same, and seen as soon as it is there.
 func (t *tool) testTargets(ctx context.Context, targets []target.Target) {
 	for _, server := range targets {
-		server.Name = stack.ServerName(server.Endpoint)
+		server.Name = local.ServerName(server.Endpoint)
 		server.Defaults()
 		found, err := checkServer(ctx, config.SSH{SSHTimeout: config.Duration(checkWithin)}, server, nil)
 		if ctx.Err() != nil {
@@ -217,7 +217,7 @@ type upJSON struct {
 	Servers      []string `json:"servers"`
 }
 
-func (t *tool) printReportJSON(r stack.Report) error {
+func (t *tool) printReportJSON(r local.Report) error {
 	line := upJSON{
 		APIURL: r.APIURL, CollectorURL: r.CollectorURL, Login: r.Login, Password: r.Password.Reveal(),
 		StatsDSN: r.StatsDSN.Reveal(), DataDir: r.DataDir, Servers: r.Servers,
@@ -234,7 +234,7 @@ func (t *tool) printReportJSON(r stack.Report) error {
 	return nil
 }
 
-func (t *tool) printReport(r stack.Report) error {
+func (t *tool) printReport(r local.Report) error {
 	placeholder := "PASSWORD"
 	password := placeholder
 	if !r.Password.IsZero() {

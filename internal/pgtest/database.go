@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgam/pgam/internal/cluster"
+	"github.com/pgam/pgam/internal/local/postgres"
 )
 
 // templateDB is the migrated database that StatsDB copies.
@@ -54,16 +54,16 @@ func WithUser(tb testing.TB, dsn, user, password string) string {
 }
 
 // makeTemplate makes the migrated database.
-func makeTemplate(c *cluster.Cluster) error {
+func makeTemplate(c *postgres.Cluster) error {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
 	defer cancel()
-	if err := execute(ctx, c.DSN("postgres"), "create database "+templateDB+" template template0"); err != nil {
+	if err := execute(ctx, c.DSN(Superuser, "", "postgres"), "create database "+templateDB+" template template0"); err != nil {
 		return fmt.Errorf("make template database: %w", err)
 	}
-	if err := migrate(ctx, c.DSN(templateDB)); err != nil {
+	if err := migrate(ctx, c.DSN(Superuser, "", templateDB)); err != nil {
 		return fmt.Errorf("migrate template database: %w", err)
 	}
-	if err := execute(ctx, c.DSN("postgres"), "alter database "+templateDB+" allow_connections false"); err != nil {
+	if err := execute(ctx, c.DSN(Superuser, "", "postgres"), "alter database "+templateDB+" allow_connections false"); err != nil {
 		return fmt.Errorf("close template database: %w", err)
 	}
 
@@ -71,7 +71,7 @@ func makeTemplate(c *cluster.Cluster) error {
 }
 
 // makeDatabase copies a template and plans the end of the copy.
-func makeDatabase(tb testing.TB, c *cluster.Cluster, template string) string {
+func makeDatabase(tb testing.TB, c *postgres.Cluster, template string) string {
 	tb.Helper()
 	shared.mu.Lock()
 	shared.count++
@@ -80,10 +80,10 @@ func makeDatabase(tb testing.TB, c *cluster.Cluster, template string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
 	defer cancel()
 	quoted := pgx.Identifier{name}.Sanitize()
-	if err := execute(ctx, c.DSN("postgres"), "create database "+quoted+" template "+template); err != nil {
+	if err := execute(ctx, c.DSN(Superuser, "", "postgres"), "create database "+quoted+" template "+template); err != nil {
 		tb.Fatalf("make database for the test: %v", err)
 	}
-	dsn := c.DSN(name)
+	dsn := c.DSN(Superuser, "", name)
 	tb.Cleanup(func() {
 		if tb.Failed() {
 			shared.mu.Lock()
@@ -104,14 +104,14 @@ func makeDatabase(tb testing.TB, c *cluster.Cluster, template string) string {
 }
 
 // dropDatabase drops a database and the sessions in it.
-func dropDatabase(ctx context.Context, c *cluster.Cluster, name string) error {
+func dropDatabase(ctx context.Context, c *postgres.Cluster, name string) error {
 	quoted := pgx.Identifier{name}.Sanitize()
-	err := execute(ctx, c.DSN("postgres"), "drop database "+quoted+" with (force)")
+	err := execute(ctx, c.DSN(Superuser, "", "postgres"), "drop database "+quoted+" with (force)")
 	if err == nil || !strings.Contains(err.Error(), "42601") {
 		return err
 	}
 	// Before PostgreSQL 13 there is no force.
-	return execute(ctx, c.DSN("postgres"),
+	return execute(ctx, c.DSN(Superuser, "", "postgres"),
 		"alter database "+quoted+" allow_connections false",
 		"select pg_terminate_backend(pid) from pg_stat_activity where datname = '"+strings.ReplaceAll(name, "'", "''")+"'",
 		"drop database "+quoted)

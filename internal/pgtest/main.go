@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgam/pgam/internal/cluster"
+	"github.com/pgam/pgam/internal/local/postgres"
 )
 
 // stopTimeout bounds the end of a server.
@@ -27,7 +27,7 @@ type binary struct {
 	mu      sync.Mutex
 	managed bool   // Main runs
 	dir     string // holds the cluster's data folder
-	cluster *cluster.Cluster
+	cluster *postgres.Cluster
 	err     error // why there is no cluster
 	count   int   // databases made, for their names
 	failed  bool  // a test with a database failed
@@ -62,7 +62,7 @@ func Main(m *testing.M, after ...func() error) {
 }
 
 // get returns the shared cluster, which the first call makes.
-func (b *binary) get(tb testing.TB) *cluster.Cluster {
+func (b *binary) get(tb testing.TB) *postgres.Cluster {
 	tb.Helper()
 	programs := Local(tb)
 	b.mu.Lock()
@@ -80,7 +80,7 @@ func (b *binary) get(tb testing.TB) *cluster.Cluster {
 	return b.cluster
 }
 
-func startShared(programs cluster.Binaries) (*cluster.Cluster, string, error) {
+func startShared(programs postgres.Binaries) (*postgres.Cluster, string, error) {
 	removeStale(os.TempDir())
 	dir, err := makeDir()
 	if err != nil {
@@ -88,17 +88,14 @@ func startShared(programs cluster.Binaries) (*cluster.Cluster, string, error) {
 	}
 	settings := volatileSettings(programs)
 	settings["max_connections"] = "200"
-	c, err := cluster.New(cluster.Config{
-		Dir: filepath.Join(dir, "data"), Binaries: programs, Settings: settings, Listen: true, Volatile: true,
+	c, err := postgres.New(postgres.Config{
+		Dir: filepath.Join(dir, "data"), Binaries: programs, Settings: settings,
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	if err := c.Init(ctx); err != nil {
-		return nil, "", errors.Join(err, os.RemoveAll(dir))
-	}
 	if err := c.Start(ctx); err != nil {
 		return nil, "", errors.Join(err, os.RemoveAll(dir))
 	}
@@ -116,18 +113,17 @@ func (b *binary) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if b.failed && variable("PGTEST_KEEP") != "" {
-		user, _ := b.cluster.User()
-		fmt.Fprintf(os.Stderr, "pgtest: kept %[1]s: look into it as user %[2]s with: postgres -D %[1]s -k /tmp -p 54321\n", b.cluster.Dir(), user)
+		fmt.Fprintf(os.Stderr, "pgtest: kept %[1]s: look into it as user %[2]s with: postgres -D %[1]s -k /tmp -p 54321\n", b.cluster.Dir(), b.cluster.User())
 
-		return b.cluster.Stop(ctx, cluster.Fast)
+		return b.cluster.Stop(ctx, postgres.Fast)
 	}
 
-	return errors.Join(b.cluster.Stop(ctx, cluster.Immediate), os.RemoveAll(b.dir))
+	return errors.Join(b.cluster.Stop(ctx, postgres.Immediate), os.RemoveAll(b.dir))
 }
 
 // volatileSettings are those of a server whose data nobody needs tomorrow. What
 // was committed stays even so when it is killed.
-func volatileSettings(programs cluster.Binaries) map[string]string {
+func volatileSettings(programs postgres.Binaries) map[string]string {
 	settings := map[string]string{
 		"fsync":            "off",
 		"full_page_writes": "off",
@@ -142,7 +138,7 @@ func volatileSettings(programs cluster.Binaries) map[string]string {
 
 // hasLibrary tells whether a server can load a library, by looking where the
 // builds that are known put them.
-func hasLibrary(programs cluster.Binaries, name string) bool {
+func hasLibrary(programs postgres.Binaries, name string) bool {
 	for _, pattern := range []string{"../lib", "../lib/postgresql", "../lib64/pgsql", "../lib/pgsql", "../../lib/postgresql*", "../share/postgresql"} {
 		for _, suffix := range []string{".so", ".dylib"} {
 			found, err := filepath.Glob(filepath.Join(programs.Dir, pattern, name+suffix))

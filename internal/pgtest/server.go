@@ -4,22 +4,19 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/pgam/pgam/internal/cluster"
+	"github.com/pgam/pgam/internal/local/postgres"
 )
 
 const (
 	// Superuser is the first role of every server.
-	Superuser = "postgres"
+	Superuser = postgres.Superuser
 	// User is the role that samples a Target: it may log in and has pg_monitor.
 	User = "pgam"
 	// Password is the password of every role on a Target, unless it trusts.
@@ -59,8 +56,8 @@ func WithTrust() Option {
 // Server is a PostgreSQL server of a test's own. The methods that take the
 // test fail it when they cannot do what they say.
 type Server struct {
-	cluster  *cluster.Cluster
-	programs cluster.Binaries
+	cluster  *postgres.Cluster
+	programs postgres.Binaries
 	trust    bool
 
 	mu      sync.Mutex
@@ -85,24 +82,19 @@ func Target(tb testing.TB, opts ...Option) *Server {
 	}
 	settings := volatileSettings(programs)
 	maps.Copy(settings, o.settings)
-	cfg := cluster.Config{
+	cfg := postgres.Config{
 		Dir: filepath.Join(dir, "data"), Binaries: programs, Settings: settings,
-		Listen: true, Volatile: true, Superuser: Superuser, Password: Password,
+		Password: Password,
 	}
 	if o.trust {
 		cfg.Password = ""
 	}
-	c, err := cluster.New(cfg)
+	c, err := postgres.New(cfg)
 	if err != nil {
 		tb.Fatal(errors.Join(err, os.RemoveAll(dir)))
 	}
 	s := &Server{cluster: c, programs: programs, trust: o.trust}
 	tb.Cleanup(func() { s.remove(tb, dir) })
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	if err := c.Init(ctx); err != nil {
-		tb.Fatal(err)
-	}
 	s.Start(tb)
 	s.Exec(tb, "create role "+User+" login password '"+Password+"'", "grant pg_monitor to "+User)
 
@@ -120,7 +112,7 @@ func (s *Server) remove(tb testing.TB, dir string) {
 	s.Resume(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if err := errors.Join(s.cluster.Stop(ctx, cluster.Immediate), os.RemoveAll(dir)); err != nil {
+	if err := errors.Join(s.cluster.Stop(ctx, postgres.Immediate), os.RemoveAll(dir)); err != nil {
 		tb.Error(err)
 	}
 }
@@ -148,15 +140,12 @@ func (s *Server) SuperuserDSN() string { return s.DSN(Superuser) }
 
 // DatabaseDSN is DSN to another database.
 func (s *Server) DatabaseDSN(user, database string) string {
-	u := url.URL{
-		Scheme: "postgres", User: url.UserPassword(user, Password),
-		Host: net.JoinHostPort(host, strconv.Itoa(s.Port())), Path: "/" + database, RawQuery: "sslmode=disable",
-	}
+	password := Password
 	if s.trust {
-		u.User = url.User(user)
+		password = ""
 	}
 
-	return u.String()
+	return s.cluster.DSN(user, password, database)
 }
 
 // Exec runs statements in the database postgres as the superuser.
@@ -181,7 +170,7 @@ func (s *Server) Stop(tb testing.TB) {
 	s.Resume(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if err := s.cluster.Stop(ctx, cluster.Fast); err != nil {
+	if err := s.cluster.Stop(ctx, postgres.Fast); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -197,7 +186,7 @@ func (s *Server) Restart(tb testing.TB) {
 func (s *Server) Kill(tb testing.TB) {
 	tb.Helper()
 	s.Resume(tb)
-	done := s.cluster.Done()
+	done := s.cluster.Process().Done()
 	if err := signal(syscall.SIGKILL, s.processes(tb)); err != nil {
 		tb.Fatal(err)
 	}

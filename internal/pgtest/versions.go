@@ -16,7 +16,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/pgam/pgam/internal/cluster"
+	"github.com/pgam/pgam/internal/local/postgres"
 )
 
 // fetchTimeout bounds fetching one version.
@@ -24,9 +24,9 @@ const fetchTimeout = 5 * time.Minute
 
 // Local returns the newest server programs installed on this machine. Without
 // any the test is skipped, or fails where CI=true.
-func Local(tb testing.TB) cluster.Binaries {
+func Local(tb testing.TB) postgres.Binaries {
 	tb.Helper()
-	found, err := cluster.FindBinaries(context.Background(), "")
+	found, err := postgres.FindBinaries(context.Background())
 	if err != nil {
 		missing(tb, err)
 	}
@@ -61,16 +61,16 @@ func StatsVersions(tb testing.TB) []string {
 // Binaries returns the server programs of a major version: the installed ones,
 // or those that .ci/fetch-postgres.sh fetches into its cache. Without them
 // the test is skipped, or fails where CI=true.
-func Binaries(tb testing.TB, major string) cluster.Binaries {
+func Binaries(tb testing.TB, major string) postgres.Binaries {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
 	for _, dir := range []string{"/usr/lib/postgresql/" + major + "/bin", "/usr/pgsql-" + major + "/bin"} {
-		if found, err := cluster.BinariesIn(ctx, dir); err == nil && found.Major == major {
+		if found, err := postgres.BinariesIn(ctx, dir); err == nil && found.Major == major {
 			return found
 		}
 	}
-	if found, err := cluster.FindBinaries(ctx, ""); err == nil && found.Major == major {
+	if found, err := postgres.FindBinaries(ctx); err == nil && found.Major == major {
 		return found
 	}
 	found, err := fetch(ctx, major)
@@ -82,26 +82,26 @@ func Binaries(tb testing.TB, major string) cluster.Binaries {
 }
 
 // fetch runs the script, which answers at once if its cache holds the version.
-func fetch(ctx context.Context, major string) (cluster.Binaries, error) {
+func fetch(ctx context.Context, major string) (postgres.Binaries, error) {
 	root, err := moduleRoot()
 	if err != nil {
-		return cluster.Binaries{}, err
+		return postgres.Binaries{}, err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(root, ".ci", "fetch-postgres.sh"), major) //nolint:gosec // Our own script.
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return cluster.Binaries{}, fmt.Errorf("fetch PostgreSQL %s: %w: %s", major, err, strings.TrimSpace(stderr.String()))
+		return postgres.Binaries{}, fmt.Errorf("fetch PostgreSQL %s: %w: %s", major, err, strings.TrimSpace(stderr.String()))
 	}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
 		if version, dir, ok := strings.Cut(lines.Text(), " "); ok && version == major {
-			return cluster.BinariesIn(ctx, dir)
+			return postgres.BinariesIn(ctx, dir)
 		}
 	}
 
-	return cluster.Binaries{}, fmt.Errorf("fetch PostgreSQL %s: the script names no folder", major)
+	return postgres.Binaries{}, fmt.Errorf("fetch PostgreSQL %s: the script names no folder", major)
 }
 
 // moduleRoot returns the folder of go.mod above the package under test.
