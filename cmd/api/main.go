@@ -63,7 +63,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 		return daemon.Configuration(err)
 	}
 	db, err := statsdb.New(statsdb.Config{ //nolint:contextcheck // it connects later, for as long as the process lives
-		DSN: cfg.StatsDSN, Application: program, MinConns: cfg.PoolStats.Min, MaxConns: cfg.PoolStats.Max,
+		DSN: cfg.StatsDSN, Application: program, MinConns: cfg.PoolStats.Min, MaxConns: cfg.PoolStats.Max, GenericPlans: true,
 	})
 	if err != nil {
 		return daemon.Configuration(err)

@@ -5,27 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
-
-// Activity is sessions by wait class over time: one element a bucket in every
-// series.
-type Activity struct {
-	Plan Plan
-	// Times are the starts of the buckets, aligned to the Unix epoch.
-	Times []time.Time
-	// Samples are session samples by class; divide by Answered for the average
-	// number of sessions.
-	Samples [sample.NumClasses][]int64
-	// Answered counts the ticks whose sessions were read; where it is zero the
-	// bucket is unknown.
-	Answered []int64
-	// MaxSessions is the most sessions in one tick.
-	MaxSessions []int32
-	Coverage    Coverage
-}
 
 // ActivityQuestion asks for sessions over time.
 type ActivityQuestion struct {
@@ -70,104 +55,130 @@ func (q ActivityQuestion) Complete() (ActivityQuestion, error) {
 	return q, err
 }
 
-// ActivityByWaitClass gives the sessions of a server by wait class as planned.
-func (r *Reader) ActivityByWaitClass(ctx context.Context, t target.Target, plan Plan) (Activity, error) {
-	kept, err := r.kept(ctx, t, ByWaitClass, nil)
-	if err != nil {
-		return Activity{}, fmt.Errorf("read activity: %w", statsdb.Classify(err))
-	}
-	s, err := r.sums(ctx, t, plan, kept, true)
-	if err != nil {
-		return Activity{}, fmt.Errorf("read activity: %w", statsdb.Classify(err))
-	}
-	return s.activity(), nil
-}
-
-// activity gives wait classes, and what is known beside them, by bucket.
-func (s *sums) activity() Activity {
-	n := s.plan.Buckets()
-	a := Activity{Plan: s.plan, Times: s.plan.Times(), Answered: make([]int64, n), MaxSessions: make([]int32, n), Coverage: s.coverage()}
-	for class := range a.Samples {
-		a.Samples[class] = make([]int64, n)
-	}
-	for i := range s.parts {
-		part := &s.parts[i]
-		b := s.plan.bucket(part.First)
-		for class, samples := range part.Classes {
-			a.Samples[class][b] += samples
-		}
-		a.Answered[b] += part.Answered()
-		a.MaxSessions[b] = max(a.MaxSessions[b], part.MaxSessions)
-	}
-	return a
-}
-
-// by gives wait classes the form of other dimensions.
-func (a *Activity) by() ActivityBy {
-	answer := ActivityBy{
-		Plan: a.Plan, By: ByWaitClass, Times: a.Times, Answered: a.Answered, MaxSessions: a.MaxSessions, Coverage: a.Coverage,
-		Tail: make([]int64, len(a.Times)),
-	}
-	for class := range sample.NumClasses {
-		answer.Keys = append(answer.Keys, Key{Label: class.String()})
-		answer.Samples = append(answer.Samples, a.Samples[class])
-	}
-	return answer
-}
-
 // ActivityBy gives sessions over time by a dimension. The error wraps ErrInvalid,
 // ErrGone or ErrCounting where the question is at fault.
 func (r *Reader) ActivityBy(ctx context.Context, t target.Target, q ActivityQuestion) (ActivityBy, error) {
-	fail := func(err error) (ActivityBy, error) {
-		return ActivityBy{}, fmt.Errorf("read activity: %w", statsdb.Classify(err))
+	answer, err := r.activityBy(ctx, t, q)
+	if err != nil {
+		return answer, fmt.Errorf("read activity: %w", statsdb.Classify(err))
 	}
+	return answer, nil
+}
+
+func (r *Reader) activityBy(ctx context.Context, t target.Target, q ActivityQuestion) (ActivityBy, error) {
 	q, err := q.Complete()
 	if err != nil {
-		return fail(err)
+		return ActivityBy{}, err
 	}
 	kept, err := r.kept(ctx, t, q.By, q.Filter)
 	if err != nil {
-		return fail(err)
+		return ActivityBy{}, err
 	}
 	plan, err := q.Plan(kept)
 	if err != nil {
-		return fail(err)
-	}
-	if q.By == ByWaitClass && q.Filter.Empty() {
-		a, err := r.ActivityByWaitClass(ctx, t, plan)
-		return a.by(), err
+		return ActivityBy{}, err
 	}
 	if q.By == ByWaitClass {
+		if q.Filter.Empty() {
+			answer, _, err := r.classes(ctx, t, plan, kept)
+			return answer, err
+		}
 		q.Limit = int(sample.NumClasses)
 	}
-	c, err := r.count(ctx, t, q.By, q.Filter, plan, kept, q.Limit)
+	counted, err := r.count(ctx, t, kept, q.Filter, q.Limit, []Dimension{q.By}, plan)
 	if err != nil {
-		return fail(err)
+		return ActivityBy{}, err
 	}
-	s, err := r.ledger(ctx, t, c.plan.Range, c.plan.Step)
-	if err != nil {
-		return fail(err)
-	}
-	return c.series(s.activity()), nil
+	return counted[0].series(counted[0].by[0]), nil
 }
 
-// series makes the answer, with the ledger of the same buckets.
-func (c *counting) series(ledger Activity) ActivityBy {
-	answer := ActivityBy{
-		Plan: c.plan, By: c.by, Times: ledger.Times, Answered: ledger.Answered, Coverage: ledger.Coverage, Tail: c.unlisted, TailKeys: c.notShown(),
+// classes gives sessions by wait class as planned, and the ledger. Whole minutes
+// are summed up by class; what is shorter is counted from ticks.
+func (r *Reader) classes(ctx context.Context, t target.Target, plan Plan, kept Kept) (ActivityBy, *sums, error) {
+	n, byTick, ledger := plan.Buckets(), plan.Step < time.Minute, plan
+	a := ActivityBy{
+		Plan: plan, By: ByWaitClass, Times: plan.Times(), Tail: make([]int64, n), Answered: make([]int64, n), MaxSessions: make([]int32, n),
 	}
-	switch {
-	case !c.filter.Within(c.by): // all is counted from ticks
-		answer.MaxSessions = c.most
-	case c.filter.Empty():
-		answer.MaxSessions = c.most
-		for b, most := range ledger.MaxSessions {
-			answer.MaxSessions[b] = max(answer.MaxSessions[b], most)
+	for class := range sample.NumClasses {
+		a.Keys, a.Samples = append(a.Keys, Key{Label: class.String()}), append(a.Samples, make([]int64, n))
+	}
+	add := func(at time.Time, answered int64, most int32, classes *[sample.NumClasses]int64) {
+		b := plan.bucket(at)
+		for class, samples := range classes {
+			a.Samples[class][b] += samples
+		}
+		a.Answered[b] += answered
+		a.MaxSessions[b] = max(a.MaxSessions[b], most)
+	}
+	if !byTick { // the coarsest will do
+		var err error
+		if ledger, err = ledgerPlan(plan.Range, 0, kept); err != nil {
+			return a, nil, err
 		}
 	}
-	for i, g := range c.groups {
+	s, first, second := newSums(t, ledger, kept), &pgx.Batch{}, &pgx.Batch{}
+	s.ask(first)
+	if err := r.send(ctx, first); err != nil {
+		return a, nil, err
+	}
+	s.read(second, byTick)
+	if !byTick {
+		stretches := plan.Stretches(kept, s.open)
+		a.Plan.Grain = plan.Coarsest(stretches)
+		args, _ := stretchArgs(t.ID, stretches)
+		queueClasses(second, args, add)
+	}
+	if err := r.send(ctx, second); err != nil {
+		return a, nil, err
+	}
+	s.end()
+	for i := range s.parts {
+		if part := &s.parts[i]; byTick {
+			add(part.First, part.Answered(), part.MaxSessions, &part.Classes)
+		}
+	}
+	a.Coverage = s.coverage()
+	return a, s, nil
+}
+
+func queueClasses(b *pgx.Batch, args pgx.NamedArgs, add func(at time.Time, answered int64, most int32, classes *[sample.NumClasses]int64)) {
+	var (
+		start    time.Time
+		answered int64
+		most     int32
+		classes  [sample.NumClasses]int64
+		into     = []any{&start, &answered, &most}
+	)
+	for class := range classes {
+		into = append(into, &classes[class])
+	}
+	b.Queue(sql("classes"), args).Query(each(into, func() error {
+		add(start, answered, most, &classes)
+		return nil
+	}))
+}
+
+// series makes the answer of what is counted by a dimension.
+func (c *counting) series(t *tally) ActivityBy {
+	answer := ActivityBy{
+		Plan: c.plan, By: t.by, Times: c.plan.Times(), Answered: make([]int64, len(t.unlisted)), Coverage: c.ledger.coverage(),
+		Tail: t.unlisted, TailKeys: c.notShown(t),
+	}
+	// What is filtered by another dimension is counted from ticks.
+	if c.filter.Empty() || !c.filter.Within(t.by) {
+		answer.MaxSessions = c.most
+	}
+	for i := range c.ledger.parts {
+		part := &c.ledger.parts[i]
+		b := c.plan.bucket(part.First)
+		answer.Answered[b] += part.Answered()
+		if c.filter.Empty() {
+			c.most[b] = max(c.most[b], part.MaxSessions)
+		}
+	}
+	for i, g := range t.groups {
 		series := answer.Tail
-		if i < len(c.shown) {
+		if i < len(t.shown) {
 			series = make([]int64, len(answer.Times))
 			answer.Keys, answer.Samples = append(answer.Keys, g.key), append(answer.Samples, series)
 		}

@@ -15,33 +15,57 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// counting is a question about sessions by a dimension while it is answered.
-type counting struct {
-	r      *Reader
+// sessionDimensions are those in which sessions differ, in the order of
+// sample.Dimension.
+var sessionDimensions = []Dimension{ByDatabase, ByUser, ByApplication, ByClient, ByBackendType} //nolint:gochecknoglobals // constant table
+
+// counts is a question about sessions while it is answered: those that a filter
+// leaves, by some dimensions, in some ranges.
+type counts struct {
 	server target.ID
-	by     Dimension
+	by     []Dimension
 	filter Filter
+	limit  int // of keys that are shown
+
+	waits    map[sample.Key]waitEntry
+	queries  map[sample.Key]bool // that the filter leaves; nil: all
+	sessions map[sessionOfDay]*[sample.NumLabels]string
+}
+
+// waitEntry is an entry of the dictionary of waits.
+type waitEntry struct {
+	class             sample.WaitClass
+	state, typ, event string
+}
+
+// sessionOfDay is a session: names may change from day to day.
+type sessionOfDay struct {
+	day int32
+	key sample.Key
+}
+
+// counting is what is counted in one range.
+type counting struct {
+	*counts
+
 	plan   Plan
+	kept   Kept
+	ledger *sums
+	most   []int32 // sessions in one tick of a bucket, where ticks were counted
+	by     []*tally
+}
 
-	waits    map[sample.Key]waitKey
-	queries  map[sample.Key]bool         // that the filter leaves; nil: all
-	sessions map[sessionOfDay]sessionKey // of ticks
-
+// tally is what is counted by one dimension.
+type tally struct {
+	by       Dimension
 	keys     map[sample.Key]*keyCount // as in sums
 	names    map[string]*keyCount     // by label, where ticks were counted by one
 	unlisted []int64                  // samples in tails, by bucket
-	most     []int32                  // sessions in one tick of a bucket, where ticks were counted
 	distinct int                      // keys of the sum that had the most, the tail included
 	tailed   bool                     // some sum had a tail
 
 	groups []*group // the most frequent first
 	shown  []*group // the first of them
-}
-
-// waitKey is an entry of the dictionary of waits.
-type waitKey struct {
-	key  Key
-	fits bool // the filter leaves it
 }
 
 // keyCount is what was counted of a key.
@@ -90,126 +114,112 @@ func stored(d Dimension) sample.Dimension {
 	switch d {
 	case ByQuery:
 		return sample.ByQuery
-	case ByDatabase:
-		return sample.ByDatabase
-	case ByUser:
-		return sample.ByUser
-	case ByApplication:
-		return sample.ByApplication
-	case ByClient:
-		return sample.ByClient
-	case ByBackendType:
-		return sample.ByBackendType
 	case ByWaitClass, ByWaitEvent, ByState:
+		return sample.ByWait
+	default:
+		return sample.ByDatabase + sample.Dimension(slices.Index(sessionDimensions, d))
 	}
-	return sample.ByWait
 }
 
-// count counts as planned, and names those keys that are shown.
-func (r *Reader) count(ctx context.Context, t target.Target, by Dimension, f Filter, plan Plan, kept Kept, limit int) (*counting, error) {
+// count counts in some ranges as planned, by some dimensions, with the ledger of
+// each range, and names those keys that are shown.
+func (r *Reader) count(ctx context.Context, t target.Target, kept Kept, f Filter, limit int, by []Dimension, plans ...Plan) ([]*counting, error) {
+	q := &counts{
+		server: t.ID, by: by, filter: f, limit: limit, waits: make(map[sample.Key]waitEntry), sessions: make(map[sessionOfDay]*[sample.NumLabels]string),
+	}
+	ledgers, err := r.kept(ctx, t, ByWaitClass, nil)
+	if err != nil {
+		return nil, err
+	}
+	first, second := &pgx.Batch{}, &pgx.Batch{}
+	if err := q.ask(first); err != nil {
+		return nil, err
+	}
+	all := make([]*counting, len(plans))
+	for i, plan := range plans {
+		ledger, err := ledgerPlan(plan.Range, plan.Step, ledgers)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = q.counting(plan, kept, newSums(t, ledger, ledgers))
+		all[i].ledger.ask(first)
+	}
+	if err := r.send(ctx, first); err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if err := c.read(second); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.send(ctx, second); err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		c.ledger.end()
+	}
+	return all, r.rank(ctx, q, all)
+}
+
+func (q *counts) counting(plan Plan, kept Kept, ledger *sums) *counting {
 	n := 1
 	if plan.Step > 0 {
 		n = plan.Buckets()
 	}
-	c := &counting{
-		r: r, server: t.ID, by: by, filter: f, plan: plan, waits: make(map[sample.Key]waitKey), keys: make(map[sample.Key]*keyCount),
-		names: make(map[string]*keyCount), sessions: make(map[sessionOfDay]sessionKey), unlisted: make([]int64, n), most: make([]int32, n),
+	c := &counting{counts: q, plan: plan, kept: kept, ledger: ledger, most: make([]int32, n)}
+	for _, d := range q.by {
+		c.by = append(c.by, &tally{by: d, keys: make(map[sample.Key]*keyCount), names: make(map[string]*keyCount), unlisted: make([]int64, n)})
 	}
-	open, err := c.begin(ctx)
-	if err != nil {
-		return nil, err
+	return c
+}
+
+// ask asks for what must be known to count: waits, and the statements that the
+// filter leaves.
+func (q *counts) ask(b *pgx.Batch) error {
+	var (
+		key sample.Key
+		w   waitEntry
+	)
+	args := pgx.NamedArgs{"server_id": q.server, "keys": []sample.Key(nil)}
+	b.Queue(sql("waits"), args).Query(each([]any{&key, &w.class, &w.state, &w.typ, &w.event}, func() error {
+		q.waits[key] = w
+		return nil
+	}))
+	wanted := q.filter[ByQuery]
+	if len(wanted) == 0 || q.filter.Within(q.by[0]) {
+		return nil
 	}
-	var ticks []Range
-	sums, byTick := pgx.NamedArgs{"server_id": c.server, "dimension": int16(stored(by))}, time.Duration(0)
-	steps, from, to := []int32{}, []time.Time{}, []time.Time{}
-	parts := plan.Stretches(kept, open)
-	c.plan.Grain = plan.Coarsest(parts)
-	for _, part := range parts {
-		if part.Grain == GrainTick {
-			ticks = append(ticks, part.Range)
-			byTick += part.Range.Length()
+	q.queries = make(map[sample.Key]bool)
+	var ids []int64
+	for _, text := range wanted {
+		if text == "" {
+			q.queries[0] = true
 			continue
 		}
-		steps = append(steps, int32(part.Grain.Step()/time.Second))
-		from, to = append(from, part.Range.From), append(to, part.Range.To)
-	}
-	if byTick > MaxTickRange {
-		return nil, fmt.Errorf("%w: %s of the range are not summed up yet: ask for at most %s, or again in some minutes",
-			ErrCounting, byTick.Round(time.Minute), MaxTickRange)
-	}
-	sums["step"], sums["from"], sums["to"] = steps, from, to
-	if len(steps) > 0 {
-		if err := c.countSums(ctx, sums); err != nil {
-			return nil, err
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%w: a query_id is a whole number, or empty for none", ErrInvalid)
 		}
+		ids = append(ids, id)
 	}
-	if err := c.countTicks(ctx, ticks); err != nil {
-		return nil, err
-	}
-	return c, c.rank(ctx, limit)
+	b.Queue(sql("query_keys"), pgx.NamedArgs{"server_id": q.server, "query_ids": ids}).Query(each([]any{&key}, func() error {
+		q.queries[key] = true
+		return nil
+	}))
+	return nil
 }
 
-// begin reads what must be known to count: buckets that are not compacted, waits,
-// and the statements that the filter leaves.
-func (c *counting) begin(ctx context.Context) (open []time.Time, err error) {
-	args := pgx.NamedArgs{"server_id": c.server, "from": c.plan.Range.From, "to": c.plan.Range.To, "keys": []sample.Key(nil)}
-	b := &pgx.Batch{}
-	b.Queue(sql("open"), args).Query(func(rows pgx.Rows) (err error) {
-		open, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
-		return err
-	})
-	b.Queue(sql("waits"), args).Query(func(rows pgx.Rows) error {
-		var (
-			key               sample.Key
-			class             sample.WaitClass
-			state, typ, event string
-		)
-		_, err := pgx.ForEachRow(rows, []any{&key, &class, &state, &typ, &event}, func() error {
-			c.waits[key] = c.waitKey(class, state, typ, event)
-			return nil
-		})
-		return err
-	})
-	if wanted := c.filter[ByQuery]; len(wanted) > 0 && !c.filter.Within(c.by) {
-		c.queries = make(map[sample.Key]bool)
-		var ids []int64
-		for _, text := range wanted {
-			if text == "" {
-				c.queries[0] = true
-				continue
-			}
-			id, err := strconv.ParseInt(text, 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("%w: a query_id is a whole number, or empty for none", ErrInvalid)
-			}
-			ids = append(ids, id)
-		}
-		of := pgx.NamedArgs{"server_id": c.server, "keys": []sample.Key{}, "query_ids": ids, "texts": false}
-		b.Queue(sql("queries"), of).Query(func(rows pgx.Rows) error {
-			var key sample.Key
-			_, err := pgx.ForEachRow(rows, []any{&key, nil, nil, nil}, func() error {
-				c.queries[key] = true
-				return nil
-			})
-			return err
-		})
+// named names a wait by a dimension.
+func (w *waitEntry) named(by Dimension) (k Key) {
+	switch by {
+	case ByState:
+		k.Label = w.state
+	case ByWaitEvent:
+		k.Label, k.Class = eventLabel(w.class, w.typ, w.event), w.class.String()
+	default:
+		k.Label = w.class.String()
 	}
-	return open, c.r.pool.SendBatch(ctx, b).Close()
-}
-
-// waitKey names a wait by the dimension, and says whether the filter leaves it.
-func (c *counting) waitKey(class sample.WaitClass, state, typ, event string) waitKey {
-	named := map[Dimension]string{ByWaitClass: class.String(), ByState: state, ByWaitEvent: eventLabel(class, typ, event)}
-	w := waitKey{Key{Label: named[c.by]}, true}
-	if c.by == ByWaitEvent {
-		w.key.Class = class.String()
-	}
-	for d, label := range named {
-		if wanted := c.filter[d]; len(wanted) > 0 && !slices.Contains(wanted, label) {
-			w.fits = false
-		}
-	}
-	return w
+	return k
 }
 
 // eventLabel is what a wait event is called; a session that is idle in a
@@ -224,57 +234,331 @@ func eventLabel(class sample.WaitClass, typ, event string) string {
 	return typ + ":" + event
 }
 
-// wait gives an entry; one that is not in the dictionary fits only where all do.
-func (c *counting) wait(key sample.Key, class sample.WaitClass) waitKey {
-	w, known := c.waits[key]
-	if !known {
-		w = c.waitKey(class, forgotten, "", forgotten)
-		w.fits = c.filter.Empty()
-	}
-	return w
-}
-
 // forgotten is what a key is called that no dictionary has any more.
 const forgotten = "(forgotten)"
 
-// countSums counts rollups.
-func (c *counting) countSums(ctx context.Context, args pgx.NamedArgs) error {
-	rows, err := c.r.pool.Query(ctx, sql("rollups"), args)
-	if err != nil {
-		return err
+// wait gives an entry, and whether the filter leaves it; one that is not in the
+// dictionary fits only where all do.
+func (q *counts) wait(key sample.Key, class sample.WaitClass) (w waitEntry, fits bool) {
+	w, known := q.waits[key]
+	if !known {
+		return waitEntry{class, forgotten, "", forgotten}, q.filter.Empty()
 	}
-	var (
-		start time.Time
-		n     sample.Rollup
-	)
-	_, err = pgx.ForEachRow(rows, []any{&start, &n.Keys, &n.KeySamples, &n.KeyPeaks, &n.TailKeys, &n.TailSamples}, func() error {
-		b := c.plan.bucket(start)
-		c.unlisted[b] += n.TailSamples
-		c.tailed = c.tailed || n.TailSamples > 0
-		c.distinct = max(c.distinct, len(n.Keys)+int(n.TailKeys))
-		for i, key := range n.Keys {
-			if stored(c.by) == sample.ByWait && !c.wait(key, sample.ClassOther).fits {
-				continue
-			}
-			one := ofKey(c.keys, key)
-			one.add(b, n.KeySamples[i], n.KeyPeaks[i])
-			one.summed = true
+	for _, d := range []Dimension{ByWaitClass, ByWaitEvent, ByState} {
+		if wanted := q.filter[d]; len(wanted) > 0 && !slices.Contains(wanted, w.named(d).Label) {
+			return w, false
 		}
+	}
+	return w, true
+}
+
+// session gives the labels of one, and whether the filter leaves it.
+func (q *counts) session(s sessionOfDay) (labels *[sample.NumLabels]string, fits bool) {
+	labels = q.sessions[s]
+	if labels == nil {
+		labels = new([sample.NumLabels]string)
+	}
+	for i, d := range sessionDimensions {
+		if wanted := q.filter[d]; len(wanted) > 0 && !slices.Contains(wanted, labels[i]) {
+			return labels, false
+		}
+	}
+	return labels, true
+}
+
+// bySession says whether it must be known who a session is.
+func (q *counts) bySession() bool {
+	return slices.ContainsFunc(sessionDimensions, func(d Dimension) bool { return slices.Contains(q.by, d) || len(q.filter[d]) > 0 })
+}
+
+// read reads what the plan says, and the ledger.
+func (c *counting) read(b *pgx.Batch) error {
+	c.ledger.read(b, false)
+	stretches := c.plan.Stretches(c.kept, c.ledger.open)
+	c.plan.Grain = c.plan.Coarsest(stretches)
+	args, ticks := stretchArgs(c.server, stretches)
+	byTick := time.Duration(0)
+	for _, span := range ticks {
+		byTick += span.Length()
+	}
+	if byTick > MaxTickRange {
+		return fmt.Errorf("%w: %s of the range are not summed up yet: ask for at most %s, or again in some minutes",
+			ErrCounting, byTick.Round(time.Minute), MaxTickRange)
+	}
+	if args != nil {
+		c.readSums(b, args)
+	}
+	if len(ticks) > 0 && c.bySession() {
+		var (
+			day   time.Time
+			key   sample.Key
+			texts [sample.NumLabels]string
+		)
+		b.Queue(sql("session_labels"), rangeArgs(c.server, ticks)).Query(each([]any{&day, &key, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]}, func() error {
+			labels := texts
+			c.sessions[sessionOfDay{sample.Day(day), key}] = &labels
+			return nil
+		}))
+	}
+	queueRows(b, c.server, ticks, parts{samples: true}, func(row *sample.Row, within Range) error {
+		c.countRow(row, within)
 		return nil
 	})
-	return err
+	return nil
+}
+
+// readSums counts rollups.
+func (c *counting) readSums(b *pgx.Batch, args pgx.NamedArgs) {
+	var dimensions []int16
+	for _, t := range c.by {
+		if d := int16(stored(t.by)); !slices.Contains(dimensions, d) {
+			dimensions = append(dimensions, d)
+		}
+	}
+	args["dimensions"] = dimensions
+	var (
+		start     time.Time
+		dimension int16
+		n         sample.Rollup
+	)
+	b.Queue(sql("rollups"), args).Query(each([]any{&start, &dimension, &n.Keys, &n.KeySamples, &n.KeyPeaks, &n.TailKeys, &n.TailSamples}, func() error {
+		for _, t := range c.by {
+			if int16(stored(t.by)) == dimension {
+				c.countSum(t, c.plan.bucket(start), &n)
+			}
+		}
+		return nil
+	}))
+}
+
+func (c *counting) countSum(t *tally, bucket int, n *sample.Rollup) {
+	t.unlisted[bucket] += n.TailSamples
+	t.tailed = t.tailed || n.TailSamples > 0
+	t.distinct = max(t.distinct, len(n.Keys)+int(n.TailKeys))
+	for i, key := range n.Keys {
+		if stored(t.by) == sample.ByWait {
+			if _, fits := c.wait(key, sample.ClassOther); !fits {
+				continue
+			}
+		}
+		one := ofKey(t.keys, key)
+		one.add(bucket, n.KeySamples[i], n.KeyPeaks[i])
+		one.summed = true
+	}
+}
+
+// countRow counts the ticks of a row that lie in a range.
+func (c *counting) countRow(row *sample.Row, within Range) {
+	buckets, counted := make([]int, len(row.Planned)), false
+	for tick := range buckets {
+		buckets[tick] = -1
+		if at := row.PlannedAt(tick); within.Holds(at) {
+			buckets[tick], counted = c.plan.bucket(at), true
+		}
+	}
+	if !counted {
+		return
+	}
+	load, left := row.Load(), c.left(row)
+	for n, t := range c.by {
+		keys, index := c.indexes(t.by, row)
+		counts := make([]*keyCount, len(keys))
+		for i, k := range keys {
+			if k.label {
+				counts[i] = ofKey(t.names, k.key.name())
+				counts[i].key = k.key
+			} else {
+				counts[i] = ofKey(t.keys, k.of)
+			}
+		}
+		load.Count(len(counts), func(i int32) int32 {
+			if !left(i) {
+				return -1
+			}
+			return index(i)
+		}, func(tick int, found []sample.Counted) {
+			b, total := buckets[tick], int32(0)
+			if b < 0 {
+				return
+			}
+			for _, f := range found {
+				counts[f.Index].add(b, int64(f.Samples), f.Samples)
+				total += f.Samples
+			}
+			if n == 0 {
+				c.most[b] = max(c.most[b], total)
+			}
+		})
+	}
+}
+
+// left says which samples of a row the filter leaves.
+func (c *counting) left(row *sample.Row) func(i int32) bool {
+	if c.filter.Empty() {
+		return func(int32) bool { return true }
+	}
+	waits, queries, sessions := make([]bool, len(row.WaitKeys)+1), make([]bool, len(row.QueryKeys)+1), make([]bool, len(row.SessionKeys)+1)
+	for i, key := range row.WaitKeys {
+		_, waits[i+1] = c.wait(key, sample.WaitClass(row.WaitClass[i]))
+	}
+	for i := range queries {
+		queries[i] = c.queries == nil || c.queries[keyAt(row.QueryKeys, int32(i))]
+	}
+	for i := range sessions {
+		_, sessions[i] = c.session(sessionOfDay{sample.Day(row.Bucket), keyAt(row.SessionKeys, int32(i))})
+	}
+	return func(i int32) bool { return waits[row.Wait[i]] && queries[row.Query[i]] && sessions[row.Session[i]] }
+}
+
+// rowKey is what samples of a row are counted as: a key of sums, or a label.
+type rowKey struct {
+	of    sample.Key
+	label bool
+	key   Key
+}
+
+// indexes gives what the samples of a row are counted as by a dimension, and which
+// of it each is.
+func (c *counting) indexes(by Dimension, row *sample.Row) (keys []rowKey, index func(i int32) int32) {
+	of := make(map[rowKey]int32)
+	add := func(k rowKey) int32 {
+		i, known := of[k]
+		if !known {
+			i = int32(len(keys))
+			keys, of[k] = append(keys, k), i
+		}
+		return i
+	}
+	var indexes []int32 // of each key of the row
+	switch {
+	case by == ByQuery:
+		for i := range len(row.QueryKeys) + 1 {
+			indexes = append(indexes, add(rowKey{of: keyAt(row.QueryKeys, int32(i))}))
+		}
+		return keys, func(i int32) int32 { return indexes[row.Query[i]] }
+	case stored(by) == sample.ByWait:
+		for i, key := range row.WaitKeys {
+			w, _ := c.wait(key, sample.WaitClass(row.WaitClass[i]))
+			indexes = append(indexes, add(rowKey{label: true, key: w.named(by)}))
+		}
+		return keys, func(i int32) int32 { return indexes[row.Wait[i]-1] }
+	}
+	d := slices.Index(sessionDimensions, by)
+	for _, key := range row.SessionKeys {
+		labels, _ := c.session(sessionOfDay{sample.Day(row.Bucket), key})
+		indexes = append(indexes, add(rowKey{label: true, key: Key{Label: labels[d]}}))
+	}
+	return keys, func(i int32) int32 { return indexes[row.Session[i]-1] }
+}
+
+// dictionary is what keys of sums are called.
+type dictionary struct {
+	labels  map[sample.Key]string
+	queries map[sample.Key]Key
+}
+
+// named tells what a key is called by a dimension.
+func (q *counts) named(d *dictionary, by Dimension, key sample.Key) (k Key) {
+	known := key == 0
+	switch {
+	case stored(by) == sample.ByWait:
+		w, _ := q.wait(key, sample.ClassOther)
+		return w.named(by)
+	case known:
+	case by == ByQuery:
+		k, known = d.queries[key]
+	default:
+		k.Label, known = d.labels[key]
+	}
+	if !known {
+		k.Label = forgotten
+	}
+	return k
 }
 
 // rank brings the keys together that are called the same, the most frequent first,
-// without those that the filter does not leave.
-func (c *counting) rank(ctx context.Context, limit int) error {
-	named, err := c.named(ctx)
+// and reads the texts of the statements that are shown.
+func (r *Reader) rank(ctx context.Context, q *counts, all []*counting) error {
+	d, err := r.dictionary(ctx, q, all)
 	if err != nil {
 		return err
 	}
+	of := make(map[sample.Key][]*group)
+	for _, c := range all {
+		for _, t := range c.by {
+			c.rank(t, d)
+			for _, g := range t.shown {
+				for _, k := range g.keys {
+					of[k] = append(of[k], g)
+				}
+			}
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	var (
+		k    sample.Key
+		text *string
+		b    = &pgx.Batch{}
+	)
+	b.Queue(sql("queries"), pgx.NamedArgs{"server_id": q.server, "keys": slices.Collect(maps.Keys(of)), "texts": true}).Query(each([]any{&k, nil, nil, &text}, func() error {
+		for _, g := range of[k] {
+			if text != nil {
+				g.key.Text = text
+			}
+		}
+		return nil
+	}))
+	return r.send(ctx, b)
+}
+
+// dictionary reads what the keys of sums are called.
+func (r *Reader) dictionary(ctx context.Context, q *counts, all []*counting) (*dictionary, error) {
+	labels, queries := make(map[sample.Key]bool), make(map[sample.Key]bool)
+	for _, c := range all {
+		for _, t := range c.by {
+			to := labels
+			switch stored(t.by) {
+			case sample.ByWait:
+				continue
+			case sample.ByQuery:
+				to = queries
+			default:
+			}
+			for key := range t.keys {
+				to[key] = true
+			}
+		}
+	}
+	d := &dictionary{labels: make(map[sample.Key]string, len(labels)), queries: make(map[sample.Key]Key, len(queries))}
+	var (
+		key     sample.Key
+		label   string
+		queryID int64
+		own     bool
+		b       = &pgx.Batch{}
+	)
+	if len(labels) > 0 {
+		b.Queue(sql("labels"), pgx.NamedArgs{"server_id": q.server, "keys": slices.Collect(maps.Keys(labels))}).Query(each([]any{&key, &label}, func() error {
+			d.labels[key] = label
+			return nil
+		}))
+	}
+	if len(queries) > 0 {
+		args := pgx.NamedArgs{"server_id": q.server, "keys": slices.Collect(maps.Keys(queries)), "texts": false}
+		b.Queue(sql("queries"), args).Query(each([]any{&key, &queryID, &own, nil}, func() error {
+			d.queries[key] = Key{Label: strconv.FormatInt(queryID, 10), QueryID: new(queryID), OwnFingerprint: own}
+			return nil
+		}))
+	}
+	return d, r.send(ctx, b)
+}
+
+func (c *counting) rank(t *tally, d *dictionary) {
 	// What was counted by tick is filtered already.
-	wanted := c.filter[c.by]
-	late := len(wanted) > 0 && c.filter.Within(c.by) && stored(c.by) != sample.ByWait
+	wanted := c.filter[t.by]
+	late := len(wanted) > 0 && c.filter.Within(t.by) && stored(t.by) != sample.ByWait
 	byName := make(map[string]*group)
 	add := func(key Key, of sample.Key, counted *keyCount) {
 		if len(counted.points) == 0 || late && !slices.Contains(wanted, key.Label) {
@@ -289,7 +573,7 @@ func (c *counting) rank(ctx context.Context, limit int) error {
 		if counted.summed {
 			g.sums++
 		}
-		if c.by == ByQuery && of != 0 {
+		if t.by == ByQuery && of != 0 {
 			g.keys = append(g.keys, of)
 		}
 		g.points = append(g.points, counted.points...)
@@ -297,94 +581,23 @@ func (c *counting) rank(ctx context.Context, limit int) error {
 			g.samples += p.samples
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(c.keys)) {
-		add(named(key), key, c.keys[key])
+	for _, key := range slices.Sorted(maps.Keys(t.keys)) {
+		add(c.named(d, t.by, key), key, t.keys[key])
 	}
-	for _, label := range slices.Sorted(maps.Keys(c.names)) {
-		add(c.names[label].key, 0, c.names[label])
+	for _, label := range slices.Sorted(maps.Keys(t.names)) {
+		add(t.names[label].key, 0, t.names[label])
 	}
-	c.groups = slices.SortedFunc(maps.Values(byName), func(a, b *group) int {
+	t.groups = slices.SortedFunc(maps.Values(byName), func(a, b *group) int {
 		return cmp.Or(cmp.Compare(b.samples, a.samples), cmp.Compare(a.key.name(), b.key.name()))
 	})
-	c.shown = c.groups[:min(limit, len(c.groups))]
-	return c.addTexts(ctx)
-}
-
-// named gives the function that tells what a key is called.
-func (c *counting) named(ctx context.Context) (func(sample.Key) Key, error) {
-	if stored(c.by) == sample.ByWait {
-		return func(k sample.Key) Key {
-			return c.wait(k, sample.ClassOther).key
-		}, nil
-	}
-	known := map[sample.Key]Key{0: {}}
-	args := pgx.NamedArgs{"server_id": c.server, "keys": slices.Collect(maps.Keys(c.keys)), "query_ids": []int64{}, "texts": false}
-	statement := "labels"
-	if c.by == ByQuery {
-		statement = "queries"
-	}
-	rows, err := c.r.pool.Query(ctx, sql(statement), args)
-	if err != nil {
-		return nil, err
-	}
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (none struct{}, err error) {
-		var (
-			k       sample.Key
-			key     Key
-			queryID int64
-		)
-		if c.by != ByQuery {
-			err = row.Scan(&k, &key.Label)
-		} else if err = row.Scan(&k, &queryID, &key.OwnFingerprint, nil); err == nil {
-			key.Label, key.QueryID = strconv.FormatInt(queryID, 10), &queryID
-		}
-		known[k] = key
-		return none, err
-	})
-	return func(k sample.Key) Key {
-		key, ok := known[k]
-		if !ok {
-			key.Label = forgotten
-		}
-		return key
-	}, err
-}
-
-// addTexts reads the texts of the statements that are shown.
-func (c *counting) addTexts(ctx context.Context) error {
-	of := make(map[sample.Key]*group)
-	for _, g := range c.shown {
-		for _, k := range g.keys {
-			of[k] = g
-		}
-	}
-	if len(of) == 0 {
-		return nil
-	}
-	rows, err := c.r.pool.Query(ctx, sql("queries"), pgx.NamedArgs{
-		"server_id": c.server, "keys": slices.Collect(maps.Keys(of)), "query_ids": []int64{}, "texts": true,
-	})
-	if err != nil {
-		return err
-	}
-	var (
-		k    sample.Key
-		text *string
-	)
-	_, err = pgx.ForEachRow(rows, []any{&k, nil, nil, &text}, func() error {
-		if text != nil {
-			of[k].key.Text = text
-		}
-		return nil
-	})
-	return err
+	t.shown = t.groups[:min(c.limit, len(t.groups))]
 }
 
 // notShown is the least number of keys that are not listed.
-func (c *counting) notShown() int {
-	n := len(c.groups)
-	if c.filter.Empty() && stored(c.by) != sample.ByWait && c.by != ByQuery {
-		n = max(n, c.distinct)
+func (c *counting) notShown(t *tally) int {
+	n := len(t.groups)
+	if c.filter.Empty() && stored(t.by) != sample.ByWait && t.by != ByQuery {
+		n = max(n, t.distinct)
 	}
-	return n - len(c.shown)
+	return n - len(t.shown)
 }

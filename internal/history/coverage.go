@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
@@ -111,10 +113,16 @@ func (r *Reader) ledger(ctx context.Context, t target.Target, span Range, step t
 	if err != nil {
 		return nil, fmt.Errorf("read coverage: %w", err)
 	}
-	s, err := r.sums(ctx, t, plan, kept, false)
+	s, first, second := newSums(t, plan, kept), &pgx.Batch{}, &pgx.Batch{}
+	s.ask(first)
+	if err = r.send(ctx, first); err == nil {
+		s.read(second, false)
+		err = r.send(ctx, second)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read coverage: %w", statsdb.Classify(err))
 	}
+	s.end()
 	return s, nil
 }
 

@@ -306,13 +306,20 @@ func TestARateIsTheCountOverItsTime(t *testing.T) {
 	}
 }
 
-// judgeRates checks every bucket, and the sum unless it is negative.
-func judgeRates(t *testing.T, s *stats, server target.ID, r Range, step time.Duration, sum float64) {
+// rates is databaseRates by one plan.
+func (s *stats) rates(t *testing.T, server target.ID, plan Plan) DatabaseRates {
 	t.Helper()
-	rates, err := s.databaseRates(t.Context(), server, seriesPlan(t, r.From, r.To, step))
+	answers, err := s.databaseRates(t.Context(), server, plan)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return answers[0]
+}
+
+// judgeRates checks every bucket, and the sum unless it is negative.
+func judgeRates(t *testing.T, s *stats, server target.ID, r Range, step time.Duration, sum float64) {
+	t.Helper()
+	rates := s.rates(t, server, seriesPlan(t, r.From, r.To, step))
 	for i := range rates.Databases {
 		d := &rates.Databases[i]
 		if d.Name != "steady" {
@@ -379,10 +386,7 @@ func judgeAnswers(t *testing.T, w *watching, written []*sample.Visit, span Range
 	rows, looks := sampletest.DatabaseRows(written)
 	for _, step := range []time.Duration{10 * time.Minute, time.Hour} {
 		plan := seriesPlan(t, span.From, span.To, step)
-		got, err := w.databaseRates(t.Context(), w.id, plan)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := w.rates(t, w.id, plan)
 		from := Floor(plan.Range.From, step)
 		of := make(map[string]*DatabaseRate)
 		for i := range got.Databases {

@@ -30,14 +30,13 @@ func (r *Reader) Incident(ctx context.Context, t target.Target, q IncidentQuesti
 	if err := r.ticksKept(ctx, t, q.Range.From); err != nil {
 		return i, fmt.Errorf("read incident: %w", statsdb.Classify(err))
 	}
-	dimensions := []Dimension{ByWaitEvent, ByQuery, ByUser, ByApplication, ByDatabase, ByClient}
-	i.Tops = make([]Comparison, len(dimensions))
 	parts := []func(context.Context) error{
 		func(ctx context.Context) (err error) { i.Instant, err = r.At(ctx, t, q.At); return err },
 		func(ctx context.Context) (err error) {
 			i.Blockers, err = r.Blockers(ctx, t.ID, q.Range, incidentBlockers)
 			return err
 		},
+		func(ctx context.Context) error { return r.incidentTops(ctx, t, &i) },
 		func(ctx context.Context) error { return r.incidentActivity(ctx, t, &i) },
 		func(ctx context.Context) error { return r.incidentDatabases(ctx, t, &i) },
 		func(ctx context.Context) (err error) {
@@ -51,13 +50,9 @@ func (r *Reader) Incident(ctx context.Context, t target.Target, q IncidentQuesti
 			return err
 		},
 	}
-	for n, by := range dimensions {
-		parts = append(parts, func(ctx context.Context) (err error) { i.Tops[n], err = r.incidentTop(ctx, t, q, by); return err })
-	}
 	if err := together(ctx, incidentAtOnce, parts); err != nil {
 		return i, fmt.Errorf("read incident: %w", err)
 	}
-	i.BaselineAnswered = i.Tops[0].Other.Answered
 	return i, nil
 }
 
@@ -114,12 +109,11 @@ func (r *Reader) incidentActivity(ctx context.Context, t target.Target, i *Incid
 	if err != nil {
 		return err
 	}
-	s, err := r.sums(ctx, t, plan, kept, true)
+	activity, s, err := r.classes(ctx, t, plan, kept)
 	if err != nil {
 		return statsdb.Classify(err)
 	}
-	activity := s.activity()
-	i.Activity, i.Coverage = activity.by(), activity.Coverage
+	i.Activity, i.Coverage = activity, activity.Coverage
 	for n := range s.parts {
 		if most := orNil(s.parts[n].MaxBackends); most != nil && (i.MaxBackends == nil || *i.MaxBackends < *most) {
 			i.MaxBackends = most
@@ -130,31 +124,46 @@ select max(value::bigint) from history.setting where server_id = $1 and name = '
 	return statsdb.Classify(r.pool.QueryRow(ctx, maxConnections, t.ID).Scan(&i.MaxConnections))
 }
 
-// incidentTop compares with the baseline, or with nothing where that is not
-// kept.
-func (r *Reader) incidentTop(ctx context.Context, t target.Target, q IncidentQuestion, by Dimension) (Comparison, error) {
-	both, err := r.Compare(ctx, t, CompareQuestion{Range: q.Range, Other: q.Baseline, By: by, Limit: incidentKeys})
-	if !errors.Is(err, ErrGone) && !errors.Is(err, ErrCounting) {
-		return both, err
+// incidentTops compares with the baseline, or with nothing where that is not kept.
+func (r *Reader) incidentTops(ctx context.Context, t target.Target, i *Incident) error {
+	by := []Dimension{ByWaitEvent, ByQuery, ByUser, ByApplication, ByDatabase, ByClient}
+	now, before := TopQuestion{Range: i.Question.Range, Limit: incidentKeys}, TopQuestion{Range: i.Question.Baseline, Limit: incidentKeys}
+	all, err := r.tops(ctx, t, by, now, before)
+	if errors.Is(err, ErrGone) || errors.Is(err, ErrCounting) {
+		all, err = r.tops(ctx, t, by, now)
 	}
-	top, err := r.Top(ctx, t, TopQuestion{Range: q.Range, By: by, Limit: incidentKeys})
-	alone := Comparison{Top: top}
-	for i := range top.Rows {
-		alone.Rows = append(alone.Rows, ComparisonRow{Key: top.Rows[i].Key, Top: &top.Rows[i]})
+	if err != nil {
+		return err
 	}
-	return alone, err
+	for n := range all[0] {
+		top := &all[0][n]
+		if len(all) > 1 {
+			i.Tops = append(i.Tops, compare(top, &all[1][n]))
+			continue
+		}
+		alone := Comparison{Top: top.Top}
+		for m := range top.Rows {
+			alone.Rows = append(alone.Rows, ComparisonRow{Key: top.Rows[m].Key, Top: &top.Rows[m]})
+		}
+		i.Tops = append(i.Tops, alone)
+	}
+	i.BaselineAnswered = i.Tops[0].Other.Answered
+	return nil
 }
 
 // incidentDatabases reads what databases did in the window and before it.
 func (r *Reader) incidentDatabases(ctx context.Context, t target.Target, i *Incident) error {
-	for span, to := range map[Range]*DatabaseRates{i.Question.Range: &i.Databases, i.Question.Baseline: &i.Before} {
+	var plans []Plan
+	for _, span := range []Range{i.Question.Range, i.Question.Baseline} {
 		plan, err := PlanSeries(span, time.Minute)
 		if err != nil {
 			return err
 		}
-		if *to, err = r.databaseRates(ctx, t.ID, plan); err != nil {
-			return err
-		}
+		plans = append(plans, plan)
 	}
-	return nil
+	answers, err := r.databaseRates(ctx, t.ID, plans...)
+	if err == nil {
+		i.Databases, i.Before = answers[0], answers[1]
+	}
+	return err
 }

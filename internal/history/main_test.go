@@ -30,7 +30,7 @@ func openStats(t *testing.T) *stats {
 	for _, table := range []string{"activity", "activity_minute", "activity_total", "activity_rollup", "session", "horizon", "database_stat", "database_size", "disk_usage", "disk_rollup", "event"} {
 		pgtest.Exec(t, dsn, "create table history."+table+"_all partition of history."+table+" default")
 	}
-	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)})
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn), GenericPlans: true})
 	s := &stats{Reader: New(db), w: ingest.New(db, sample.NewHash([16]byte{4, 2})), dsn: dsn}
 	s.server = s.add(t, "db1")
 	return s

@@ -95,11 +95,6 @@ var steps = []time.Duration{ //nolint:gochecknoglobals // constant table
 	time.Hour, 6 * time.Hour, 24 * time.Hour,
 }
 
-// PlanActivity is Plan for wait classes, of all that may be kept.
-func PlanActivity(r Range, step time.Duration) (Plan, error) {
-	return ActivityQuestion{Range: r, Step: step, By: ByWaitClass}.Plan(nil)
-}
-
 // Plan chooses grain and step. A step of zero takes the finest that gives at
 // most 720 buckets. Steps are whole seconds; from a minute on they are whole
 // minutes. The error wraps ErrInvalid or ErrGone and says what to ask instead.

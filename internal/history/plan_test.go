@@ -38,7 +38,7 @@ func TestPlanActivity(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := Range{at(7), at(7).Add(tt.length)}
-			plan, err := PlanActivity(r, tt.step)
+			plan, err := ActivityQuestion{Range: r, Step: tt.step, By: ByWaitClass}.Plan(nil)
 			if tt.want == 0 {
 				if err == nil {
 					t.Fatalf("accepted as %+v", plan)

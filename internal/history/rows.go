@@ -20,26 +20,22 @@ type parts struct {
 	edges   bool // who waits for whom
 }
 
-// rows gives the rows of samples with ticks in some ranges, which are disjoint, in
-// the order of time: of a bucket that is compacted its parts, of any other its
+// queueRows gives the rows of samples with ticks in some ranges, which are disjoint,
+// in the order of time: of a bucket that is compacted its parts, of any other its
 // recent rows, so each tick is there once. A row has other ticks too: within is the
 // range. What visit is given is good until it returns; what was not asked for is
 // nil in it.
-func (r *Reader) rows(ctx context.Context, server target.ID, ranges []Range, what parts, visit func(row *sample.Row, within Range) error) error {
+func queueRows(b *pgx.Batch, server target.ID, ranges []Range, what parts, visit func(row *sample.Row, within Range) error) {
 	if len(ranges) == 0 {
-		return nil
+		return
 	}
 	args := rangeArgs(server, ranges)
 	args["samples"], args["whole"], args["edges"] = what.samples, what.whole, what.edges
-	found, err := r.pool.Query(ctx, sql("rows"), args)
-	if err != nil {
-		return err
-	}
 	var (
 		row    = &sample.Row{Server: server}
 		within Range
 	)
-	_, err = pgx.ForEachRow(found, append([]any{&within.From, &within.To, &row.Bucket}, row.Fields()...), func() error {
+	b.Queue(sql("rows"), args).Query(each(append([]any{&within.From, &within.To, &row.Bucket}, row.Fields()...), func() error {
 		row.Bucket, within = row.Bucket.UTC(), Range{within.From.UTC(), within.To.UTC()}
 		if !what.whole { // as long as the others, had they been read
 			row.QueryStart, row.XactLead = row.Session, row.Session
@@ -51,8 +47,14 @@ func (r *Reader) rows(ctx context.Context, server target.ID, ranges []Range, wha
 			row.QueryStart, row.XactLead = nil, nil
 		}
 		return visit(row, within)
-	})
-	return err
+	}))
+}
+
+// rows is queueRows alone.
+func (r *Reader) rows(ctx context.Context, server target.ID, ranges []Range, what parts, visit func(row *sample.Row, within Range) error) error {
+	b := &pgx.Batch{}
+	queueRows(b, server, ranges, what, visit)
+	return r.send(ctx, b)
 }
 
 // rangeArgs are those of a statement about some ranges, which are in the order of

@@ -23,7 +23,11 @@ func (r *Reader) DatabaseRates(ctx context.Context, t target.Target, plan Plan) 
 	if err := r.stillKept(ctx, t, plan.table("database_stat"), "statistics of databases", plan.Range); err != nil {
 		return DatabaseRates{}, statsdb.Classify(err)
 	}
-	return r.databaseRates(ctx, t.ID, plan)
+	answers, err := r.databaseRates(ctx, t.ID, plan)
+	if err != nil {
+		return DatabaseRates{}, err
+	}
+	return answers[0], nil
 }
 
 // table is what a plan reads, as stillKept calls it; raw is that of samples.
@@ -34,21 +38,31 @@ func (p Plan) table(raw string) string {
 	return fmt.Sprintf("database_rollup/%d", p.Grain.Step()/time.Second)
 }
 
-// databaseRates is DatabaseRates of whatever is kept.
-func (r *Reader) databaseRates(ctx context.Context, server target.ID, plan Plan) (DatabaseRates, error) {
-	a := rates{answer: DatabaseRates{Plan: plan, Times: plan.Times()}, entries: make(map[int]*rateSums)}
+// databaseRates is DatabaseRates of whatever is kept, as planned once or more, all
+// of one state of stats_db.
+func (r *Reader) databaseRates(ctx context.Context, server target.ID, plans ...Plan) ([]DatabaseRates, error) {
+	var answers []DatabaseRates
 	err := r.databases(ctx, server, nil, func(q *databaseQuery) error {
-		a.query = q
-		if plan.Grain == GrainSample {
-			return q.rows(ctx, plan.Range.From, plan.Range.To, a.rows)
+		for _, plan := range plans {
+			a := rates{query: q, answer: DatabaseRates{Plan: plan, Times: plan.Times()}, entries: make(map[int]*rateSums)}
+			var err error
+			if plan.Grain == GrainSample {
+				err = q.rows(ctx, plan.Range.From, plan.Range.To, a.rows)
+			} else {
+				err = q.sums(ctx, plan.Range, plan.Grain == GrainDay, a.sum)
+			}
+			if err != nil {
+				return err
+			}
+			a.end()
+			answers = append(answers, a.answer)
 		}
-		return q.sums(ctx, plan.Range, plan.Grain == GrainDay, a.sum)
+		return nil
 	})
 	if err != nil {
-		return a.answer, fmt.Errorf("read databases over time: %w", statsdb.Classify(err))
+		return nil, fmt.Errorf("read databases over time: %w", statsdb.Classify(err))
 	}
-	a.end()
-	return a.answer, nil
+	return answers, nil
 }
 
 // rates is a question about rates while it is answered.

@@ -1,8 +1,6 @@
 package history
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -17,15 +15,21 @@ import (
 const settling = 2 * time.Minute
 
 // sums is what is stored of a range in numbers, and what its coverage is judged
-// by.
+// by. It is read in two steps, ask and read, each a part of a batch; then end.
 type sums struct {
-	plan Plan
+	server target.Target
+	plan   Plan
+	kept   Kept
+	// open are the buckets of the range that are not compacted.
+	open []time.Time
 	// parts are in the order of time; each lies in one bucket of the plan's.
 	parts []sample.Summary
 	// judged is the part of the range that was promised: since the server was
 	// added, and until the next tick is due. It may be empty.
 	judged Range
-	before look // the last tick before judged, or one that would have been there
+	before look       // the last tick before judged, or one that would have been there
+	now    time.Time  // by stats_db's clock
+	due    *time.Time // when the tick is that follows the newest one
 }
 
 // look is when a tick was planned, and the interval in force.
@@ -34,52 +38,87 @@ type look struct {
 	cadence time.Duration
 }
 
-// sums reads what a plan, made of ledgerPlan or of wait classes, says. Whole
-// minutes need no ticks: those of buckets that are compacted are stored, those of
-// others are slots. Without samples, sums by class are those of whole minutes only.
-func (r *Reader) sums(ctx context.Context, t target.Target, plan Plan, kept Kept, samples bool) (*sums, error) {
-	s := &sums{plan: plan, judged: plan.Range}
-	added := t.CreatedAt.UTC()
-	s.judged.From = later(s.judged.From, added)
-	var (
-		open        []time.Time
-		now         time.Time
-		due         *time.Time
-		args        = pgx.NamedArgs{"server_id": t.ID, "from": plan.Range.From, "to": plan.Range.To, "at": s.judged.From}
-		cadence, ok = int32(0), false
-	)
-	b := &pgx.Batch{}
+// newSums takes a plan, made of ledgerPlan or of wait classes.
+func newSums(t target.Target, plan Plan, kept Kept) *sums {
+	s := &sums{server: t, plan: plan, kept: kept, judged: plan.Range}
+	s.judged.From = later(s.judged.From, t.CreatedAt.UTC())
+	return s
+}
+
+// ask asks for what must be known before it is read.
+func (s *sums) ask(b *pgx.Batch) {
+	args := pgx.NamedArgs{"server_id": s.server.ID, "from": s.plan.Range.From, "to": s.plan.Range.To, "at": s.judged.From}
 	b.Queue(sql("open"), args).Query(func(rows pgx.Rows) (err error) {
-		open, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
+		s.open, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
 		return err
 	})
-	b.Queue(sql("newest_tick"), args).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &due) })
-	b.Queue(sql("tick_before"), args).QueryRow(func(row pgx.Row) error {
-		err := row.Scan(&s.before.planned, &cadence)
-		if ok = err == nil; errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
-		return nil, err
-	}
-	s.before = look{s.before.planned.UTC(), time.Duration(cadence) * time.Millisecond}
-	until := now.UTC()
+	b.Queue(sql("newest_tick"), args).QueryRow(func(row pgx.Row) error { return row.Scan(&s.now, &s.due) })
+	var (
+		planned time.Time
+		cadence int32
+	)
+	b.Queue(sql("tick_before"), args).Query(each([]any{&planned, &cadence}, func() error {
+		s.before = look{planned.UTC(), time.Duration(cadence) * time.Millisecond}
+		return nil
+	}))
+}
+
+// read reads what the plan says. Whole minutes need no ticks: those of buckets that
+// are compacted are stored, those of others are slots. With samples, ticks are
+// counted by wait class too.
+func (s *sums) read(b *pgx.Batch, samples bool) {
+	until, added := s.now.UTC(), s.server.CreatedAt.UTC()
 	switch {
-	case due != nil && now.Sub(*due) < settling:
-		until = earlier(until, due.UTC())
-	case due == nil && now.Sub(added) < settling:
+	case s.due != nil && s.now.Sub(*s.due) < settling:
+		until = earlier(until, s.due.UTC())
+	case s.due == nil && s.now.Sub(added) < settling:
 		until = added
 	}
 	s.judged.To = later(earlier(s.judged.To, until), s.judged.From)
-	if err := r.addParts(ctx, t.ID, s, plan.Stretches(kept, open), samples); err != nil {
-		return nil, err
+	stretches := s.plan.Stretches(s.kept, s.open)
+	s.plan.Grain = s.plan.Coarsest(stretches)
+	stored, ticks := stretchArgs(s.server.ID, stretches)
+	if stored != nil {
+		var one sample.StoredSummary
+		columns := one.Fields()
+		b.Queue(sql("sums"), stored).Query(each(columns[:len(columns)-int(sample.NumClasses)], func() error {
+			s.parts = append(s.parts, one.Summary())
+			return nil
+		}))
 	}
-	if !ok {
-		s.before = s.virtual(added, t.Intervals.Activity)
+	queueRows(b, s.server.ID, ticks, parts{samples: samples}, func(row *sample.Row, within Range) error {
+		s.addTicks(row, within)
+		return nil
+	})
+}
+
+// end is for when all is read.
+func (s *sums) end() {
+	slices.SortStableFunc(s.parts, func(a, b sample.Summary) int { return a.First.Compare(b.First) })
+	if s.before.planned.IsZero() {
+		s.before = s.virtual(s.server.CreatedAt.UTC(), s.server.Intervals.Activity)
 	}
-	return s, nil
+}
+
+// stretchArgs are the arguments of a statement about stretches that are summed up,
+// nil if none is, and the ranges of which there are ticks only.
+func stretchArgs(server target.ID, stretches []Stretch) (args pgx.NamedArgs, ticks []Range) {
+	var (
+		steps    []int32
+		from, to []time.Time
+	)
+	for _, part := range stretches {
+		if part.Grain == GrainTick {
+			ticks = append(ticks, part.Range)
+			continue
+		}
+		steps = append(steps, int32(part.Grain.Step()/time.Second))
+		from, to = append(from, part.Range.From), append(to, part.Range.To)
+	}
+	if len(steps) > 0 {
+		args = pgx.NamedArgs{"server_id": server, "step": steps, "from": from, "to": to}
+	}
+	return args, ticks
 }
 
 // virtual is the tick before a range, of a server that has none before: one that
@@ -97,45 +136,6 @@ func (s *sums) virtual(added time.Time, cadence time.Duration) look {
 	}
 	late := max(first.First.Sub(s.judged.From), 0)
 	return look{first.First.Add(late%cadence - late - cadence), cadence}
-}
-
-// addParts reads what the stretches of a plan say.
-func (r *Reader) addParts(ctx context.Context, server target.ID, s *sums, stretches []Stretch, samples bool) error {
-	var (
-		steps    []int32
-		from, to []time.Time
-		ticks    []Range
-	)
-	s.plan.Grain = s.plan.Coarsest(stretches)
-	for _, part := range stretches {
-		if part.Grain == GrainTick {
-			ticks = append(ticks, part.Range)
-			continue
-		}
-		steps = append(steps, int32(part.Grain.Step()/time.Second))
-		from, to = append(from, part.Range.From), append(to, part.Range.To)
-	}
-	if len(steps) > 0 {
-		rows, err := r.pool.Query(ctx, sql("sums"), pgx.NamedArgs{"server_id": server, "step": steps, "from": from, "to": to})
-		if err != nil {
-			return err
-		}
-		if s.parts, err = pgx.CollectRows(rows, scanSummary); err != nil {
-			return err
-		}
-	}
-	err := r.rows(ctx, server, ticks, parts{samples: samples}, func(row *sample.Row, within Range) error {
-		s.addTicks(row, within)
-		return nil
-	})
-	slices.SortStableFunc(s.parts, func(a, b sample.Summary) int { return a.First.Compare(b.First) })
-	return err
-}
-
-func scanSummary(row pgx.CollectableRow) (sample.Summary, error) {
-	var stored sample.StoredSummary
-	err := row.Scan(stored.Fields()...)
-	return stored.Summary(), err
 }
 
 // addTicks adds the ticks of a row that lie in a range, bucket by bucket.

@@ -137,7 +137,7 @@ func (r *Reader) names(ctx context.Context, server target.ID, ticks ...*tick) (*
 	b := &pgx.Batch{}
 	ask := func(name string, keys []sample.Key, read func(pgx.CollectableRow) error) {
 		slices.Sort(keys)
-		args := pgx.NamedArgs{"server_id": server, "keys": slices.Compact(append([]sample.Key{}, keys...)), "days": days, "query_ids": []int64{}, "texts": true}
+		args := pgx.NamedArgs{"server_id": server, "keys": slices.Compact(append([]sample.Key{}, keys...)), "days": days, "texts": true}
 		b.Queue(sql(name), args).Query(func(rows pgx.Rows) error {
 			_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, read(row) })
 			return err

@@ -164,51 +164,71 @@ func (q CompareQuestion) Second() TopQuestion {
 // Top says what took the time in a range. The error wraps ErrInvalid, ErrGone or
 // ErrCounting where the question is at fault.
 func (r *Reader) Top(ctx context.Context, t target.Target, q TopQuestion) (Top, error) {
-	top, _, err := r.top(ctx, t, q)
-	return top, err
+	all, err := r.tops(ctx, t, []Dimension{q.By}, q)
+	if err != nil {
+		return Top{}, err
+	}
+	return all[0][0].Top, nil
 }
 
-// top also gives all that was counted.
-func (r *Reader) top(ctx context.Context, t target.Target, q TopQuestion) (Top, *counting, error) {
-	fail := func(err error) (Top, *counting, error) {
-		return Top{}, nil, fmt.Errorf("read top: %w", statsdb.Classify(err))
-	}
-	q, err := q.Complete()
-	if err != nil {
-		return fail(err)
-	}
+// ranked is a Top with all that was counted.
+type ranked struct {
+	Top
+
+	counting *counting
+	tally    *tally
+}
+
+// tops answers the same question, with the filter and the limit of the first, about
+// several ranges and by several dimensions: of each range one of each dimension.
+func (r *Reader) tops(ctx context.Context, t target.Target, by []Dimension, questions ...TopQuestion) ([][]ranked, error) {
+	fail := func(err error) ([][]ranked, error) { return nil, fmt.Errorf("read top: %w", statsdb.Classify(err)) }
 	kept, err := r.kept(ctx, t, ByWaitEvent, nil)
 	if err != nil {
 		return fail(err)
 	}
-	plan, err := q.Plan(kept)
+	plans := make([]Plan, len(questions))
+	for i, q := range questions {
+		q.By = by[0]
+		if q, err = q.Complete(); err == nil {
+			plans[i], err = q.Plan(kept)
+		}
+		if err != nil {
+			return fail(err)
+		}
+		by[0], questions[i] = q.By, q
+	}
+	counted, err := r.count(ctx, t, kept, questions[0].Filter, questions[0].Limit, by, plans...)
 	if err != nil {
 		return fail(err)
 	}
-	c, err := r.count(ctx, t, q.By, q.Filter, plan, kept, q.Limit)
-	if err != nil {
-		return fail(err)
+	all := make([][]ranked, len(counted))
+	for i, c := range counted {
+		for _, one := range c.by {
+			all[i] = append(all[i], c.top(one))
+		}
 	}
-	s, err := r.ledger(ctx, t, plan.Range, 0)
-	if err != nil {
-		return fail(err)
-	}
+	return all, nil
+}
+
+func (c *counting) top(t *tally) ranked {
 	top := Top{
-		Range: plan.Range, By: q.By, Grain: c.plan.Grain, Answered: s.answered(), Samples: c.unlisted[0], Unlisted: c.unlisted[0], Coverage: s.coverage(),
+		Range: c.plan.Range, By: t.by, Grain: c.plan.Grain, Answered: c.ledger.answered(), Samples: t.unlisted[0], Unlisted: t.unlisted[0],
+		Coverage: c.ledger.coverage(),
 	}
-	for _, g := range c.groups {
+	for _, g := range t.groups {
 		top.Samples += g.samples
 	}
-	top.TailSamples, top.TailKeys = top.Samples, c.notShown()
-	for _, g := range c.shown {
-		top.Rows = append(top.Rows, c.row(&top, g))
+	top.TailSamples, top.TailKeys = top.Samples, c.notShown(t)
+	for _, g := range t.shown {
+		top.Rows = append(top.Rows, t.row(&top, g))
 		top.TailSamples -= g.samples
 	}
-	return top, c, nil
+	return ranked{top, c, t}
 }
 
 // row makes a row of a group.
-func (c *counting) row(top *Top, g *group) TopRow {
+func (t *tally) row(top *Top, g *group) TopRow {
 	row := TopRow{Key: g.key, Samples: g.samples}
 	if top.Answered > 0 {
 		row.Average = float64(g.samples) / float64(top.Answered)
@@ -217,7 +237,7 @@ func (c *counting) row(top *Top, g *group) TopRow {
 		row.Share = float64(g.samples) / float64(top.Samples)
 	}
 	// Sums know the peak of a wait, not of several together.
-	if stored(c.by) != sample.ByWait || g.sums <= 1 && !c.tailed {
+	if stored(t.by) != sample.ByWait || g.sums <= 1 && !t.tailed {
 		row.Peak = &g.peak
 	}
 	return row
@@ -225,42 +245,41 @@ func (c *counting) row(top *Top, g *group) TopRow {
 
 // Compare asks the same of two ranges.
 func (r *Reader) Compare(ctx context.Context, t target.Target, q CompareQuestion) (Comparison, error) {
-	var answer Comparison
-	one, ones, err := r.top(ctx, t, q.Top())
+	all, err := r.tops(ctx, t, []Dimension{q.By}, q.Top(), q.Second())
 	if err != nil {
-		return answer, err
+		return Comparison{}, err
 	}
-	other, others, err := r.top(ctx, t, q.Second())
-	if err != nil {
-		return answer, err
-	}
-	answer.Top, answer.Other = one, other
+	return compare(&all[0][0], &all[1][0]), nil
+}
+
+// compare sets one beside the other.
+func compare(one, other *ranked) Comparison {
+	answer := Comparison{Top: one.Top, Other: other.Top}
 	seen := make(map[string]bool)
 	for _, row := range slices.Concat(one.Rows, other.Rows) {
 		if seen[row.Key.name()] {
 			continue
 		}
 		seen[row.Key.name()] = true
-		both := ComparisonRow{Key: row.Key, Top: ones.side(&one, row.Key), Other: others.side(&other, row.Key)}
+		both := ComparisonRow{Key: row.Key, Top: one.side(row.Key), Other: other.side(row.Key)}
 		if both.Top != nil && both.Other != nil {
-			change := both.Top.Average - both.Other.Average
-			both.Change = &change
+			both.Change = new(both.Top.Average - both.Other.Average)
 		}
 		answer.Rows = append(answer.Rows, both)
 	}
 	slices.SortStableFunc(answer.Rows, func(a, b ComparisonRow) int { return cmp.Compare(b.weight(), a.weight()) })
-	return answer, nil
+	return answer
 }
 
 // side is a key in one of the ranges: nothing of it, if all that was counted there
 // is known by key; nil if no tick was answered, or that is not known.
-func (c *counting) side(top *Top, key Key) *TopRow {
-	at := slices.IndexFunc(c.groups, func(g *group) bool { return g.key.name() == key.name() })
+func (top *ranked) side(key Key) *TopRow {
+	at := slices.IndexFunc(top.tally.groups, func(g *group) bool { return g.key.name() == key.name() })
 	switch {
 	case top.Answered == 0:
 		return nil
 	case at >= 0:
-		row := c.row(top, c.groups[at])
+		row := top.tally.row(&top.Top, top.tally.groups[at])
 		row.Key = key
 		return &row
 	case top.Unlisted > 0:

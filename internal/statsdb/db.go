@@ -31,6 +31,11 @@ type Config struct {
 	MinConns, MaxConns int32
 	// StatementTimeout is set on the server; 0 means 10 s.
 	StatementTimeout time.Duration
+	// GenericPlans has a statement planned once a connection, whatever its
+	// arguments. It is for readers of the history: a plan made for the arguments
+	// names each partition, and takes longer to make than to carry out, where that
+	// for all arguments leaves partitions out when it begins.
+	GenericPlans bool
 }
 
 // DB is a pool of connections to stats_db. It is safe for concurrent use.
@@ -65,6 +70,9 @@ func New(cfg Config) (*DB, error) {
 	cc.RuntimeParams["statement_timeout"] = fmt.Sprint(timeout.Milliseconds())
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
 	cc.RuntimeParams["jit"] = "off"
+	if cfg.GenericPlans {
+		cc.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	}
 	cc.DialFunc = peer.Dialer().DialContext
 	cc.AfterConnect = noticeGone
 	pc.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {

@@ -16,7 +16,6 @@ import (
 // History answers questions about the past: of a server, of its databases and
 // disks, of all servers, and of what all that takes.
 type History interface {
-	ActivityByWaitClass(ctx context.Context, t target.Target, plan history.Plan) (history.Activity, error)
 	ActivityBy(ctx context.Context, t target.Target, q history.ActivityQuestion) (history.ActivityBy, error)
 	Top(ctx context.Context, t target.Target, q history.TopQuestion) (history.Top, error)
 	Compare(ctx context.Context, t target.Target, q history.CompareQuestion) (history.Comparison, error)

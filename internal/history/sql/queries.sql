@@ -2,4 +2,4 @@
 select key, query_id, own, case when @texts then text end
   from history.query
  where server_id = @server_id
-   and (key = any (@keys) or query_id = any (@query_ids::bigint[]))
+   and key = any (@keys)

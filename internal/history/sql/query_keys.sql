@@ -1,0 +1,5 @@
+/* pgam:query_keys */
+select key
+  from history.query
+ where server_id = @server_id
+   and query_id = any (@query_ids::bigint[])
