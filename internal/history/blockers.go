@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
@@ -166,8 +168,9 @@ func (r *Reader) nameBlockers(ctx context.Context, server target.ID, list []*blo
 			ticks = append(ticks, &tick{planned: b.most, waits: []Waiting{{Lock: lock}}})
 		}
 	}
-	n, err := r.names(ctx, server, ticks...)
-	if err != nil {
+	b := &pgx.Batch{}
+	n := queueNames(b, server, ticks...)
+	if err := r.send(ctx, b); err != nil {
 		return err
 	}
 	for _, b := range list {

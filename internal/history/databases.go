@@ -167,7 +167,7 @@ func scanStat(row pgx.CollectableRow) (d sample.DatabaseStat, err error) {
 	return d, nil
 }
 
-// databaseSum is what a database did in an hour or a day.
+// databaseSum is what a database did in ten minutes, an hour or a day.
 type databaseSum struct {
 	sample.DatabaseSum
 
@@ -182,14 +182,15 @@ type sizeAt struct {
 	bytes int64
 }
 
-// sums gives what databases did from one whole hour to another, by hour or, where
-// days will do, by day: from rollups as far as they are right, and from rows since
-// then.
-func (q *databaseQuery) sums(ctx context.Context, span Range, days bool, sum func(*databaseSum)) error {
+// sums gives what databases did over a range, by ten minutes, by hour or, where days
+// will do, by day: from rollups as far as they are right, and from rows since then.
+// The range is of whole ones of the finest that is taken.
+func (q *databaseQuery) sums(ctx context.Context, span Range, grain time.Duration, sum func(*databaseSum)) error {
 	const day = 24 * time.Hour
-	closed := Range{span.From, later(span.From, earlier(span.To, Floor(q.closed, time.Hour)))}
+	step := min(grain, time.Hour)
+	closed := Range{span.From, later(span.From, earlier(span.To, Floor(q.closed, step)))}
 	whole := Range{closed.To, closed.To} // days
-	if days {
+	if grain == day {
 		if inner := (Range{Floor(span.From.Add(day-1), day), Floor(closed.To, day)}); !inner.Empty() {
 			whole = inner
 		}
@@ -198,7 +199,7 @@ func (q *databaseQuery) sums(ctx context.Context, span Range, days bool, sum fun
 		Range
 
 		step time.Duration
-	}{{Range{closed.From, whole.From}, time.Hour}, {whole, day}, {Range{whole.To, closed.To}, time.Hour}} {
+	}{{Range{closed.From, whole.From}, step}, {whole, day}, {Range{whole.To, closed.To}, step}} {
 		if err := q.rolled(ctx, part.Range, part.step, sum); err != nil {
 			return err
 		}
@@ -213,15 +214,15 @@ func (q *databaseQuery) sums(ctx context.Context, span Range, days bool, sum fun
 	}
 	for oid, list := range sizes {
 		for i := range list {
-			hour := Floor(list[i].at, time.Hour)
-			sum(&databaseSum{oid: oid, bucket: Range{hour, hour.Add(time.Hour)}, size: &list[i]})
+			start := Floor(list[i].at, step)
+			sum(&databaseSum{oid: oid, bucket: Range{start, start.Add(step)}, size: &list[i]})
 		}
 	}
 	return q.rows(ctx, open.From, open.To, func(oid uint32, rows []sample.DatabaseStat, looks []time.Time) {
-		for i, s := range sample.SumDatabase(rows, looks, open.From, open.To, time.Hour) {
+		for i, s := range sample.SumDatabase(rows, looks, open.From, open.To, step) {
 			if !s.Empty() {
-				hour := open.From.Add(time.Duration(i) * time.Hour)
-				sum(&databaseSum{DatabaseSum: s, oid: oid, bucket: Range{hour, hour.Add(time.Hour)}})
+				start := open.From.Add(time.Duration(i) * step)
+				sum(&databaseSum{DatabaseSum: s, oid: oid, bucket: Range{start, start.Add(step)}})
 			}
 		}
 	})

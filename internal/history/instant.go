@@ -86,77 +86,87 @@ func (r *Reader) At(ctx context.Context, t target.Target, instant time.Time) (In
 		return fail(err)
 	}
 	answer := Instant{Asked: instant}
-	planned, err := r.tickNear(ctx, t.ID, instant)
+	kept, err := r.kept(ctx, t, ByWaitClass, nil)
 	if err != nil {
 		return fail(err)
 	}
-	if !planned.IsZero() {
-		ticks, err := r.ticksAt(ctx, t.ID, []time.Time{planned})
-		if err != nil {
-			return fail(err)
-		}
-		if len(ticks) > 0 {
-			if err := r.addTick(ctx, t.ID, ticks[0], &answer); err != nil {
-				return fail(err)
-			}
-		}
-	}
-	answer.Coverage, err = r.Coverage(ctx, t, Range{instant.Add(-lookedAt), instant})
+	plan, err := ledgerPlan(Range{instant.Add(-lookedAt), instant}, 0, kept)
 	if err != nil {
 		return fail(err)
+	}
+	ledger, first, second := newSums(t, plan, kept), &pgx.Batch{}, &pgx.Batch{}
+	ledger.ask(first)
+	near := queueNear(first, t.ID, instant)
+	if err := r.send(ctx, first); err != nil {
+		return fail(err)
+	}
+	ledger.read(second, false)
+	var n *names
+	if !near.planned.IsZero() {
+		n = queueNames(second, t.ID, near)
+		queueHorizon(second, t.ID, near.started, &answer)
+	}
+	if err := r.send(ctx, second); err != nil {
+		return fail(err)
+	}
+	ledger.end()
+	answer.Coverage = ledger.coverage()
+	if n != nil {
+		answer.take(near, n)
 	}
 	return answer, nil
 }
 
-// tickNear finds the tick that answers for an instant, by when it was planned;
-// zero: none does.
-func (r *Reader) tickNear(ctx context.Context, server target.ID, instant time.Time) (planned time.Time, err error) {
-	around := Range{instant.Add(-nearness - maxCadence), instant.Add(time.Microsecond)}
-	err = r.rows(ctx, server, []Range{around}, parts{}, func(row *sample.Row, _ Range) error {
+// queueNear finds the tick that answers for an instant; its planned second is zero
+// if none does.
+func queueNear(b *pgx.Batch, server target.ID, instant time.Time) *tick {
+	around, near := Range{instant.Add(-nearness - maxCadence), instant.Add(time.Microsecond)}, new(tick)
+	queueRows(b, server, []Range{around}, parts{samples: true, whole: true, edges: true}, func(row *sample.Row, _ Range) error {
+		best := -1
 		for i := range row.Planned {
 			started := row.StartedAt(i)
-			near := instant.Sub(started) <= time.Duration(row.Cadence[i])*time.Millisecond+nearness
+			recent := instant.Sub(started) <= time.Duration(row.Cadence[i])*time.Millisecond+nearness
 			answered := row.Outcome == nil || sample.Outcome(row.Outcome[i]).Answered()
-			if at := row.PlannedAt(i); answered && near && !started.After(instant) && at.After(planned) {
-				planned = at
+			if answered && recent && !started.After(instant) && row.PlannedAt(i).After(near.planned) {
+				best, near.planned = i, row.PlannedAt(i)
 			}
+		}
+		if best >= 0 {
+			*near = tickOf(row, best)
 		}
 		return nil
 	})
-	return planned, err
+	return near
 }
 
-// addTick fills in what a tick says.
-func (r *Reader) addTick(ctx context.Context, server target.ID, t *tick, answer *Instant) error {
-	answer.At, answer.Outcome, answer.Reason, answer.Backends, answer.Burst = t.started, t.outcome, t.reason, t.backends, t.burst
-	n, err := r.names(ctx, server, t)
-	if err != nil {
-		return err
-	}
-	answer.Sessions = n.named(t)
-	answer.Blocking = NewBlocking(t.waits, n.known(t, answer.Sessions), n.locks)
-	rows, err := r.pool.Query(ctx, sql("horizon"), pgx.NamedArgs{"server_id": server, "from": t.started.Add(-horizonStands), "to": t.started})
-	if err != nil {
-		return err
-	}
-	holders, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h XminHolder, err error) {
-		err = row.Scan(&h.Holder, &h.Name, &h.Age, &h.SampledAt)
-		h.SampledAt = h.SampledAt.UTC()
-		return h, err
-	})
-	for i := range answer.Sessions {
-		s := &answer.Sessions[i]
+// queueHorizon asks for what beside sessions keeps rows from being vacuumed.
+func queueHorizon(b *pgx.Batch, server target.ID, at time.Time, answer *Instant) {
+	var h XminHolder
+	b.Queue(sql("horizon"), pgx.NamedArgs{"server_id": server, "from": at.Add(-horizonStands), "to": at}).Query(
+		each([]any{&h.Holder, &h.Name, &h.Age, &h.SampledAt}, func() error {
+			h.SampledAt = h.SampledAt.UTC()
+			answer.Xmin = append(answer.Xmin, h)
+			return nil
+		}))
+}
+
+// take fills in what a tick says.
+func (i *Instant) take(t *tick, n *names) {
+	i.At, i.Outcome, i.Reason, i.Backends, i.Burst = t.started, t.outcome, t.reason, t.backends, t.burst
+	i.Sessions = n.named(t)
+	i.Blocking = NewBlocking(t.waits, n.known(t, i.Sessions), n.locks)
+	for at := range i.Sessions {
+		s := &i.Sessions[at]
 		if s.XminAge == nil {
 			continue
 		}
-		h := XminHolder{Holder: SessionHolder, PID: &s.PID, Age: int64(*s.XminAge), SampledAt: answer.At}
+		h := XminHolder{Holder: SessionHolder, PID: &s.PID, Age: int64(*s.XminAge), SampledAt: i.At}
 		if s.Application != nil {
 			h.Name = *s.Application
 		}
-		holders = append(holders, h)
+		i.Xmin = append(i.Xmin, h)
 	}
-	answer.Xmin = Oldest(holders, mostHolders)
-	return err
+	i.Xmin = Oldest(i.Xmin, mostHolders)
 }
 
 // ticksKept refuses an instant whose ticks are no longer kept. One before a

@@ -162,7 +162,7 @@ func PlanSeries(r Range, step time.Duration) (Plan, error) {
 	const day = 24 * time.Hour
 	long := r.Length() > maxSampleDays*day
 	if step == 0 {
-		step = stepFor(r, []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, day}, func(step time.Duration) bool {
+		step = stepFor(r, []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 4 * time.Hour, day}, func(step time.Duration) bool {
 			return step >= time.Hour || !long
 		})
 	}
@@ -172,7 +172,9 @@ func PlanSeries(r Range, step time.Duration) (Plan, error) {
 		return plan, fmt.Errorf("%w: step must be a whole number of seconds, at least 1s", ErrInvalid)
 	case step < time.Hour && long:
 		return plan, fmt.Errorf("%w: a step below 1h is answered for at most %dh: ask for a shorter range or a longer step", ErrInvalid, maxSampleDays*24)
+	case step < time.Hour && step%GrainTenMinutes.Step() != 0:
 	case step < time.Hour:
+		plan.Grain = GrainTenMinutes
 	case step%time.Hour != 0:
 		return plan, fmt.Errorf("%w: a step of an hour or more must be whole hours", ErrInvalid)
 	case step%day == 0:

@@ -49,7 +49,7 @@ func (r *Reader) databaseRates(ctx context.Context, server target.ID, plans ...P
 			if plan.Grain == GrainSample {
 				err = q.rows(ctx, plan.Range.From, plan.Range.To, a.rows)
 			} else {
-				err = q.sums(ctx, plan.Range, plan.Grain == GrainDay, a.sum)
+				err = q.sums(ctx, plan.Range, plan.Grain.Step(), a.sum)
 			}
 			if err != nil {
 				return err
@@ -126,7 +126,7 @@ func (a *rates) rows(oid uint32, rows []sample.DatabaseStat, looks []time.Time) 
 	}
 }
 
-// sum takes what a database did in an hour or a day.
+// sum takes what a database did in ten minutes, an hour or a day.
 func (a *rates) sum(s *databaseSum) {
 	sums := a.of(s.oid, s.bucket)
 	if sums == nil {

@@ -112,8 +112,8 @@ type names struct {
 	locks    map[sample.Key]*Lock
 }
 
-// names reads what the keys of some ticks stand for, in one round trip.
-func (r *Reader) names(ctx context.Context, server target.ID, ticks ...*tick) (*names, error) {
+// queueNames asks for what the keys of some ticks stand for.
+func queueNames(b *pgx.Batch, server target.ID, ticks ...*tick) *names {
 	var (
 		days                             []time.Time
 		sessions, waits, queries, locked []sample.Key
@@ -134,10 +134,16 @@ func (r *Reader) names(ctx context.Context, server target.ID, ticks ...*tick) (*
 	n := &names{
 		sessions: make(map[sample.Key]Session), waits: make(map[sample.Key]Session), queries: make(map[sample.Key]Session), locks: make(map[sample.Key]*Lock),
 	}
-	b := &pgx.Batch{}
+	if len(days) == 0 {
+		return n
+	}
+	first, last := slices.MinFunc(days, time.Time.Compare), slices.MaxFunc(days, time.Time.Compare)
 	ask := func(name string, keys []sample.Key, read func(pgx.CollectableRow) error) {
+		if len(keys) == 0 {
+			return
+		}
 		slices.Sort(keys)
-		args := pgx.NamedArgs{"server_id": server, "keys": slices.Compact(append([]sample.Key{}, keys...)), "days": days, "texts": true}
+		args := pgx.NamedArgs{"server_id": server, "keys": slices.Compact(keys), "days": days, "first": first, "last": last, "texts": true}
 		b.Queue(sql(name), args).Query(func(rows pgx.Rows) error {
 			_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, read(row) })
 			return err
@@ -179,7 +185,7 @@ func (r *Reader) names(ctx context.Context, server target.ID, ticks ...*tick) (*
 		n.locks[key] = &l
 		return err
 	})
-	return n, r.pool.SendBatch(ctx, b).Close()
+	return n
 }
 
 // named gives the sessions of a tick, by pid.

@@ -316,7 +316,7 @@ func (t *timeline) rolled(ctx context.Context) error {
 	step, span := t.answer.Aggregation.Step(), t.answer.Range
 	origin := Floor(span.From, step)
 	cells, looked := make(map[cellKey]*cell), make(map[int]bool) // buckets in which somebody looked
-	err := t.sums(ctx, span, t.answer.Aggregation == Daily, func(s *databaseSum) {
+	err := t.sums(ctx, span, step, func(s *databaseSum) {
 		if s.size != nil {
 			t.sizes[s.oid] = append(t.sizes[s.oid], *s.size)
 		}

@@ -33,7 +33,7 @@ type SeriesHead struct {
 	From        time.Time   `json:"from" doc:"As answered: whole hours or days where the grain is one."`
 	To          time.Time   `json:"to"`
 	StepSeconds int64       `json:"step_seconds"`
-	Grain       string      `json:"grain" enum:"sample,hour,4hour,day" doc:"What the answer was made from."`
+	Grain       string      `json:"grain" enum:"sample,10minute,hour,day" doc:"What the answer was made from."`
 	Times       []time.Time `json:"times" nullable:"false" doc:"Starts of the buckets, multiples of the step since the Unix epoch."`
 }
 

@@ -282,7 +282,7 @@ export interface DatabaseRatesBody {
   /** As answered: whole hours or days where the grain is one. */
   from: string;
   /** What the answer was made from. */
-  grain: "sample" | "hour" | "4hour" | "day";
+  grain: "sample" | "10minute" | "hour" | "day";
   server: string;
   step_seconds: number;
   /** Starts of the buckets, multiples of the step since the Unix epoch. */
@@ -298,7 +298,7 @@ export interface DatabaseSizesBody {
   /** As answered: whole hours or days where the grain is one. */
   from: string;
   /** What the answer was made from. */
-  grain: "sample" | "hour" | "4hour" | "day";
+  grain: "sample" | "10minute" | "hour" | "day";
   server: string;
   step_seconds: number;
   /** Starts of the buckets, multiples of the step since the Unix epoch. */
