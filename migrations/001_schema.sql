@@ -403,39 +403,10 @@ create table history.activity_recent (
     edge_blocker integer[],
     edge_lock integer[],
     primary key (server_id, slot),
-    constraint activity_recent_ticks check (
-        cardinality(tick_planned_ms) > 0 and array_ndims(tick_planned_ms) = 1
-        and 0 <= all (tick_planned_ms) and 600000 > all (tick_planned_ms)
-        and cardinality(tick_delay_ms) = cardinality(tick_planned_ms)
-        and cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)
-        and cardinality(tick_duration_us) = cardinality(tick_planned_ms)
-        and cardinality(tick_backends) = cardinality(tick_planned_ms)
-        and cardinality(tick_next_xid) = cardinality(tick_planned_ms)
-        and (tick_outcome is null) = (tick_reason is null)
-        and coalesce(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
-        and coalesce(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
-        and coalesce(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
-        and coalesce(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)),
     constraint activity_recent_samples check (
-        cardinality(sample_session) = cardinality(sample_tick)
-        and cardinality(sample_wait) = cardinality(sample_tick)
-        and cardinality(sample_query) = cardinality(sample_tick)
-        and cardinality(sample_query_start_ms) = cardinality(sample_tick)
-        and cardinality(sample_xact_lead_ms) = cardinality(sample_tick)
-        and coalesce(cardinality(sample_state_lag_ms), cardinality(sample_tick)) = cardinality(sample_tick)
-        and coalesce(cardinality(sample_xmin), cardinality(sample_tick)) = cardinality(sample_tick)
-        and coalesce(cardinality(sample_blocker), cardinality(sample_tick)) = cardinality(sample_tick)
-        and cardinality(wait_class) = cardinality(wait_keys)
-        and 1 <= all (sample_tick) and cardinality(tick_planned_ms) >= all (sample_tick)
-        and 1 <= all (sample_session) and cardinality(session_keys) >= all (sample_session)
-        and 1 <= all (sample_wait) and cardinality(wait_keys) >= all (sample_wait)
-        and 0 <= all (sample_query) and cardinality(query_keys) >= all (sample_query)),
-    constraint activity_recent_edges check (
-        coalesce(cardinality(edge_blocked), 0) = coalesce(cardinality(edge_tick), 0)
-        and coalesce(cardinality(edge_blocker), 0) = coalesce(cardinality(edge_tick), 0)
-        and coalesce(cardinality(edge_lock), 0) = coalesce(cardinality(edge_tick), 0)
-        and (edge_tick is null or 1 <= all (edge_tick) and cardinality(tick_planned_ms) >= all (edge_tick)))
-) with (toast_tuple_target = 128, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.2);
+        cardinality(sample_tick) = all (array[
+            cardinality(sample_session), cardinality(sample_wait), cardinality(sample_query), cardinality(sample_query_start_ms), cardinality(sample_xact_lead_ms)]))
+) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.2);
 
 create table history.activity (
     server_id bigint not null,
@@ -472,38 +443,38 @@ create table history.activity (
     edge_lock integer[],
     primary key (server_id, bucket, part),
     constraint activity_ticks check (
-        cardinality(tick_planned_ms) > 0 and array_ndims(tick_planned_ms) = 1
-        and 0 <= all (tick_planned_ms) and 600000 > all (tick_planned_ms)
-        and cardinality(tick_delay_ms) = cardinality(tick_planned_ms)
-        and cardinality(tick_cadence_ms) = cardinality(tick_planned_ms)
-        and cardinality(tick_duration_us) = cardinality(tick_planned_ms)
-        and cardinality(tick_backends) = cardinality(tick_planned_ms)
-        and cardinality(tick_next_xid) = cardinality(tick_planned_ms)
-        and (tick_outcome is null) = (tick_reason is null)
-        and coalesce(cardinality(tick_outcome), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
-        and coalesce(cardinality(tick_reason), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
-        and coalesce(cardinality(tick_burst), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)
-        and coalesce(cardinality(tick_edges_cut), cardinality(tick_planned_ms)) = cardinality(tick_planned_ms)),
+        cardinality(tick_planned_ms) > 0
+        and cardinality(tick_planned_ms) = all (array[
+            cardinality(tick_delay_ms), cardinality(tick_cadence_ms), cardinality(tick_duration_us), cardinality(tick_backends), cardinality(tick_next_xid),
+            cardinality(tick_outcome), cardinality(tick_reason), cardinality(tick_burst), cardinality(tick_edges_cut)])),
     constraint activity_samples check (
-        cardinality(sample_session) = cardinality(sample_tick)
-        and cardinality(sample_wait) = cardinality(sample_tick)
-        and cardinality(sample_query) = cardinality(sample_tick)
-        and cardinality(sample_query_start_ms) = cardinality(sample_tick)
-        and cardinality(sample_xact_lead_ms) = cardinality(sample_tick)
-        and coalesce(cardinality(sample_state_lag_ms), cardinality(sample_tick)) = cardinality(sample_tick)
-        and coalesce(cardinality(sample_xmin), cardinality(sample_tick)) = cardinality(sample_tick)
-        and coalesce(cardinality(sample_blocker), cardinality(sample_tick)) = cardinality(sample_tick)
-        and cardinality(wait_class) = cardinality(wait_keys)
-        and 1 <= all (sample_tick) and cardinality(tick_planned_ms) >= all (sample_tick)
-        and 1 <= all (sample_session) and cardinality(session_keys) >= all (sample_session)
-        and 1 <= all (sample_wait) and cardinality(wait_keys) >= all (sample_wait)
-        and 0 <= all (sample_query) and cardinality(query_keys) >= all (sample_query)),
+        cardinality(wait_class) = cardinality(wait_keys)
+        and cardinality(sample_tick) = all (array[
+            cardinality(sample_session), cardinality(sample_wait), cardinality(sample_query), cardinality(sample_query_start_ms),
+            cardinality(sample_xact_lead_ms), cardinality(sample_state_lag_ms), cardinality(sample_xmin), cardinality(sample_blocker)])),
     constraint activity_edges check (
-        coalesce(cardinality(edge_blocked), 0) = coalesce(cardinality(edge_tick), 0)
-        and coalesce(cardinality(edge_blocker), 0) = coalesce(cardinality(edge_tick), 0)
-        and coalesce(cardinality(edge_lock), 0) = coalesce(cardinality(edge_tick), 0)
-        and (edge_tick is null or 1 <= all (edge_tick) and cardinality(tick_planned_ms) >= all (edge_tick)))
+        cardinality(edge_tick) = all (array[cardinality(edge_blocked), cardinality(edge_blocker), cardinality(edge_lock)]))
 ) partition by range (bucket);
+
+-- Recent rows are there for a quarter of an hour: what it costs to write and to read
+-- them counts for more than what room they take. Not every server has lz4.
+do $$
+declare
+    name text;
+begin
+    for name in
+        select a.attname
+          from pg_catalog.pg_attribute a
+         where a.attrelid = 'history.activity_recent'::regclass
+           and a.attndims > 0
+           and a.attname like 'sample%'
+    loop
+        execute format('alter table history.activity_recent alter column %I set compression lz4', name);
+    end loop;
+exception
+    when feature_not_supported then null;
+end
+$$;
 
 -- Sums of compacted buckets.
 

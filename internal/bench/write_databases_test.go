@@ -64,7 +64,7 @@ func BenchmarkWriteDatabases(b *testing.B) {
 	var rows int64
 	var wall, client, server time.Duration
 	measure := func(do func() error) {
-		cpu, begin, backend := selfCPU(b), time.Now(), cpuOf(b, pid)
+		backend, cpu, begin := cpuOf(b, pid), selfCPU(b), time.Now()
 		if err := do(); err != nil {
 			b.Fatal(err)
 		}

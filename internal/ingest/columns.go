@@ -1,9 +1,14 @@
 package ingest
 
 import (
+	"bytes"
+	"context"
 	"embed"
-	"maps"
-	"time"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,52 +27,90 @@ func sql(name string) string {
 	return string(text)
 }
 
-func rowArgs(r *sample.Row) pgx.NamedArgs {
-	return pgx.NamedArgs{
-		"server_id":       r.Server,
-		"tick_planned_ms": r.Planned, "tick_delay_ms": r.Delay, "tick_cadence_ms": r.Cadence, "tick_outcome": r.Outcome, "tick_reason": r.Reason,
-		"tick_duration_us": r.Duration, "tick_backends": r.Backends, "tick_next_xid": r.NextXID, "tick_burst": r.Burst, "tick_edges_cut": r.EdgesCut,
-		"session_keys": r.SessionKeys, "wait_keys": r.WaitKeys, "wait_class": r.WaitClass, "query_keys": r.QueryKeys, "lock_keys": r.LockKeys,
-		"sample_tick": r.Tick, "sample_session": r.Session, "sample_wait": r.Wait, "sample_query": r.Query,
-		"sample_query_start_ms": r.QueryStart, "sample_xact_lead_ms": r.XactLead, "sample_state_lag_ms": r.StateLag,
-		"sample_xmin": r.Xmin, "sample_blocker": r.Blocker,
-		"edge_tick": r.EdgeTick, "edge_blocked": r.EdgeBlocked, "edge_blocker": r.EdgeBlocker, "edge_lock": r.EdgeLock,
-	}
+// named are the arguments of a statement by the names that it has for them.
+type named map[string]any
+
+// positions remembers statements with numbers in the place of names, and the names
+// in their order: looking for them took as long as all the rest of a short statement.
+var positions sync.Map //nolint:gochecknoglobals // a cache
+
+type positional struct {
+	text  string
+	names []any
 }
 
-// summaryArgs adds to args the columns of a summary of a stretch that begins at
-// start.
-func summaryArgs(args pgx.NamedArgs, start time.Time, s *sample.Summary) pgx.NamedArgs {
-	ms := func(t time.Time) *int32 {
-		if t.IsZero() {
-			return nil
+// RewriteQuery implements pgx.QueryRewriter.
+func (a named) RewriteQuery(ctx context.Context, conn *pgx.Conn, text string, _ []any) (string, []any, error) {
+	known, ok := positions.Load(text)
+	if !ok {
+		names := make(pgx.NamedArgs, len(a))
+		for name := range a {
+			names[name] = name
 		}
-		n := int32(t.Sub(start).Milliseconds())
-		return &n
+		var p positional
+		var err error
+		if p.text, p.names, err = names.RewriteQuery(ctx, conn, text, nil); err != nil {
+			return "", nil, err
+		}
+		known, _ = positions.LoadOrStore(text, p)
 	}
-	var (
-		outcomes, reasons []int16
-		ticks             []int32
-		backends          *int32
-	)
-	for _, f := range s.SortedFaults() {
-		outcomes, reasons, ticks = append(outcomes, int16(f.Outcome)), append(reasons, int16(f.Reason)), append(ticks, int32(s.Faults[f]))
+	p := known.(positional) //nolint:forcetypeassert // nothing else is stored
+	values := make([]any, len(p.names))
+	for i, name := range p.names {
+		values[i] = a[name.(string)] //nolint:forcetypeassert // as above
 	}
-	if s.MaxBackends != sample.Unset {
-		backends = &s.MaxBackends
+	return p.text, values, nil
+}
+
+// rowColumns are those of sample.Row.Fields, summaryColumns those of
+// sample.StoredSummary.Fields after the start.
+var (
+	rowColumns = []string{ //nolint:gochecknoglobals // constant table
+		"tick_planned_ms", "tick_delay_ms", "tick_cadence_ms", "tick_outcome", "tick_reason", "tick_duration_us", "tick_backends", "tick_next_xid",
+		"tick_burst", "tick_edges_cut", "session_keys", "wait_keys", "wait_class", "query_keys", "lock_keys", "sample_tick", "sample_session",
+		"sample_wait", "sample_query", "sample_query_start_ms", "sample_xact_lead_ms", "sample_state_lag_ms", "sample_xmin", "sample_blocker",
+		"edge_tick", "edge_blocked", "edge_blocker", "edge_lock",
 	}
-	maps.Copy(args, pgx.NamedArgs{
-		"first_planned_ms": ms(s.First), "last_planned_ms": ms(s.Last), "first_cadence_ms": s.FirstCadence.Milliseconds(), "cadence_ms": s.Cadence.Milliseconds(),
-		"ticks_ok": s.Outcomes[sample.OK], "ticks_degraded": s.Outcomes[sample.Degraded], "ticks_failed": s.Outcomes[sample.Failed],
-		"ticks_skipped": s.Outcomes[sample.Skipped], "ticks_missing": s.Missing,
-		"first_seen_ms": ms(s.FirstSeen), "last_seen_ms": ms(s.LastSeen), "longest_gap_ms": s.Gap.Milliseconds(),
-		"fault_outcome": outcomes, "fault_reason": reasons, "fault_ticks": ticks,
-		"samples": s.Samples, "max_sessions": s.MaxSessions, "max_backends": backends,
-	})
-	for class, n := range s.Classes {
-		args[sample.WaitClass(class).String()] = n
+	summaryColumns = []string{ //nolint:gochecknoglobals // constant table
+		"first_planned_ms", "last_planned_ms", "first_cadence_ms", "cadence_ms", "ticks_ok", "ticks_degraded", "ticks_failed", "ticks_skipped",
+		"ticks_missing", "first_seen_ms", "last_seen_ms", "longest_gap_ms", "fault_outcome", "fault_reason", "fault_ticks", "samples",
+		"max_sessions", "max_backends", "cpu", "lock", "lwlock", "io", "ipc", "client", "timeout", "buffer", "extension", "other", "idle_in_transaction",
 	}
-	return args
+)
+
+// buffers are what rows are copied from.
+var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a cache
+
+// copyRows writes rows of a table of the history, and does what comes then. pgx's own
+// CopyFrom, like the arguments of an insert, grows a buffer anew for every row: with
+// the long arrays of samples that was half of what a collector did.
+func copyRows(ctx context.Context, conn *pgx.Conn, table string, columns []string, rows [][]any, then string) error {
+	list := strings.Join(columns, ", ")
+	described, err := conn.Prepare(ctx, "copy "+table, "select "+list+" from history."+table)
+	if err != nil {
+		return err
+	}
+	buffer := buffers.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in it
+	defer buffers.Put(buffer)
+	b := append((*buffer)[:0], "PGCOPY\n\377\r\n\000\000\000\000\000\000\000\000\000"...)
+	for _, row := range rows {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(row)))
+		for i, v := range row {
+			at := len(b)
+			b = binary.BigEndian.AppendUint32(b, math.MaxUint32) // null
+			value, err := conn.TypeMap().Encode(described.Fields[i].DataTypeOID, pgx.BinaryFormatCode, v, b)
+			if err != nil {
+				return fmt.Errorf("encode %s: %w", columns[i], err)
+			}
+			if value != nil {
+				b = value
+				binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+			}
+		}
+	}
+	*buffer = b
+	_, err = conn.PgConn().CopyFrom(ctx, bytes.NewReader(b), "/* pgam:copy */ copy history."+table+" ("+list+") from stdin binary"+then)
+	return err
 }
 
 // scanSummary reads a stretch's start and its summary, in the order in which

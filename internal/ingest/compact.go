@@ -20,7 +20,7 @@ var ErrNothing = errors.New("there is nothing to compact")
 // them: minutes, rollups of ten minutes, and the hour and the day above.
 func (w *Writer) Compact(ctx context.Context, server target.ID, bucket time.Time) error {
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if _, _, err := lockServer(ctx, tx, server, nil); err != nil {
+		if _, _, err := lockServer(ctx, tx, &pgx.Batch{}, server, 0, nil); err != nil {
 			return err
 		}
 		c := compaction{tx: tx, server: server, bucket: bucket, labels: newLabels(w.hash, server, bucket)}
@@ -65,7 +65,7 @@ func (c *compaction) end() time.Time { return c.bucket.Add(sample.BucketLength) 
 
 // list finds what there is of the bucket, in the order of its first ticks.
 func (c *compaction) list(ctx context.Context) error {
-	rows, err := c.tx.Query(ctx, sql("list_sources"), pgx.NamedArgs{"server_id": c.server, "from": c.bucket, "to": c.end()})
+	rows, err := c.tx.Query(ctx, sql("list_sources"), named{"server_id": c.server, "from": c.bucket, "to": c.end()})
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (c *compaction) merge(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := c.tx.Exec(ctx, sql("delete_sources"), pgx.NamedArgs{"server_id": c.server, "bucket": c.bucket, "parts": c.oldParts(), "slots": c.slots})
+	_, err := c.tx.Exec(ctx, sql("delete_sources"), named{"server_id": c.server, "bucket": c.bucket, "parts": c.oldParts(), "slots": c.slots})
 	return err
 }
 
@@ -159,7 +159,7 @@ func (c *compaction) read(ctx context.Context, sources []source) (rows []*sample
 			parts = append(parts, *s.part)
 		}
 	}
-	args := pgx.NamedArgs{"server_id": c.server, "bucket": c.bucket, "slots": slots, "parts": parts}
+	args := named{"server_id": c.server, "bucket": c.bucket, "slots": slots, "parts": parts}
 	for _, name := range []string{"read_slots", "read_parts"} {
 		found, err := c.tx.Query(ctx, sql(name), args)
 		if err != nil {
@@ -185,10 +185,9 @@ func (c *compaction) read(ctx context.Context, sources []source) (rows []*sample
 
 // write stores a part, and counts it.
 func (c *compaction) write(ctx context.Context, part *sample.Row) error {
-	args := rowArgs(part)
-	args["bucket"], args["part"], args["samples"] = c.bucket, c.part, len(part.Tick)
+	row := append([]any{int64(c.server), c.bucket, c.part, int32(len(part.Tick))}, part.Fields()...)
 	c.part++
-	if _, err := c.tx.Exec(ctx, sql("insert_part"), args); err != nil {
+	if err := copyRows(ctx, c.tx.Conn(), "activity", append([]string{"server_id", "bucket", "part", "samples"}, rowColumns...), [][]any{row}, ""); err != nil {
 		return err
 	}
 	for i := range c.minutes {

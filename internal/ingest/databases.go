@@ -28,7 +28,7 @@ var (
 // rollups are to be made anew for it.
 func queueDatabases(b *pgx.Batch, server target.ID, v *sample.Visit) {
 	if l := v.Look; l != nil {
-		b.Queue(sql("insert_look"), pgx.NamedArgs{
+		b.Queue(sql("insert_look"), named{
 			"server_id": server, "planned_at": l.Planned, "sampled_at": l.At, "databases": l.Databases,
 		})
 		queueMark(b, server, l.Planned, l.At, nil, true)
@@ -52,7 +52,7 @@ func queueSizes(b *pgx.Batch, server target.ID, all []sample.DatabaseSize) {
 			first = z.At
 		}
 	}
-	b.Queue(sql("insert_sizes"), pgx.NamedArgs{
+	b.Queue(sql("insert_sizes"), named{
 		"server_id": server, "sampled_at": at, "database_oid": oids, "size_bytes": bytes, "duration_ms": durations, "reason": reasons,
 	})
 	queueMark(b, server, first, first, nil, false)
@@ -79,13 +79,13 @@ func queueStats(b *pgx.Batch, server target.ID, all []sample.DatabaseStat) {
 // queueMark says that something was written of a planned instant, when it was seen,
 // and of which databases.
 func queueMark(b *pgx.Batch, server target.ID, planned, at time.Time, oids []uint32, looked bool) {
-	b.Queue(sql("mark_databases"), pgx.NamedArgs{
+	b.Queue(sql("mark_databases"), named{
 		"server_id": server, "planned_at": planned, "sampled_at": at, "oids": oids, "looked": looked,
 	})
 }
 
 // statArgs are rows as columns.
-func statArgs(all []sample.DatabaseStat) pgx.NamedArgs {
+func statArgs(all []sample.DatabaseStat) named {
 	n := len(all)
 	oids, instances, backends := make([]uint32, n), make([]int64, n), make([]*int64, n)
 	planned, at := make([]time.Time, n), make([]time.Time, n)
@@ -95,7 +95,7 @@ func statArgs(all []sample.DatabaseStat) pgx.NamedArgs {
 		oids[i], instances[i], backends[i], planned[i], at[i] = d.OID, d.Instance, known(d.Backends), d.Planned, d.At
 		previous[i], reset[i], checksum[i] = orNull(d.PreviousAt), instant(d.StatsReset), instant(d.ChecksumLastFailure)
 	}
-	args := pgx.NamedArgs{
+	args := named{
 		"database_oid": oids, "planned_at": planned, "sampled_at": at, "previous_at": previous, "instance": instances,
 		"numbackends": backends, "stats_reset": reset, "checksum_last_failure": checksum,
 	}

@@ -26,7 +26,7 @@ const (
 // databasesDue lists servers with rows, in buckets that are over, that are not in
 // the rollups of databases, the oldest first; now is by stats_db's clock.
 func (w *Writer) databasesDue(ctx context.Context, now time.Time) ([]due, error) {
-	rows, err := w.pool.Query(ctx, sql("list_databases_due"), pgx.NamedArgs{"before": now.Add(-sample.BucketLength - dueAfter)})
+	rows, err := w.pool.Query(ctx, sql("list_databases_due"), named{"before": now.Add(-sample.BucketLength - dueAfter)})
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (w *Writer) CompactDatabases(ctx context.Context, server target.ID) error {
 		var from, to time.Time
 		chunk := func() error {
 			return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-				if _, _, err = lockServer(ctx, tx, server, nil); err != nil {
+				if _, _, err = lockServer(ctx, tx, &pgx.Batch{}, server, 0, nil); err != nil {
 					return err
 				}
 				from, to, more, err = nextChunk(ctx, tx, server)
@@ -121,7 +121,7 @@ func compactDatabases(ctx context.Context, tx pgx.Tx, server target.ID, from, to
 	if err != nil {
 		return err
 	}
-	args := pgx.NamedArgs{"server_id": server, "step_seconds": tenMinutes, "from": from, "to": to}
+	args := named{"server_id": server, "step_seconds": tenMinutes, "from": from, "to": to}
 	if _, err := tx.Exec(ctx, sql("delete_database_rollups"), args); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func compactDatabases(ctx context.Context, tx pgx.Tx, server target.ID, from, to
 	b := &pgx.Batch{}
 	for _, step := range []struct{ seconds, finer int }{{hour, tenMinutes}, {day, hour}} {
 		length := time.Duration(step.seconds) * time.Second
-		args := pgx.NamedArgs{
+		args := named{
 			"server_id": server, "step_seconds": step.seconds, "finer": step.finer, "from": from.Truncate(length), "to": to.Add(length - 1).Truncate(length),
 		}
 		b.Queue(sql("delete_database_rollups"), args)
@@ -145,7 +145,7 @@ func compactDatabases(ctx context.Context, tx pgx.Tx, server target.ID, from, to
 
 // settle says that rollups are right up to an instant.
 func settle(ctx context.Context, tx pgx.Tx, server target.ID, until time.Time) error {
-	_, err := tx.Exec(ctx, sql("settle_databases"), pgx.NamedArgs{"server_id": server, "until": until})
+	_, err := tx.Exec(ctx, sql("settle_databases"), named{"server_id": server, "until": until})
 	return err
 }
 
@@ -154,7 +154,7 @@ func rowsKept(ctx context.Context, tx pgx.Tx, at time.Time) (kept bool, err erro
 	for _, t := range statsdb.Layout() {
 		if t.Table == "database_stat" {
 			from, _ := t.Span.Bounds(at)
-			err = tx.QueryRow(ctx, sql("has_rows_of"), pgx.NamedArgs{"partition": t.Partition(from)}).Scan(&kept)
+			err = tx.QueryRow(ctx, sql("has_rows_of"), named{"partition": t.Partition(from)}).Scan(&kept)
 		}
 	}
 	return kept, err
@@ -170,12 +170,12 @@ func readStats(ctx context.Context, tx pgx.Tx, server target.ID, from, to time.T
 	)
 	from, to = from.Add(-databaseSlack), to.Add(databaseSlack)
 	b := &pgx.Batch{}
-	b.Queue(sql("list_database_oids"), pgx.NamedArgs{"server_id": server, "from": from, "to": to}).Query(func(rows pgx.Rows) (err error) {
+	b.Queue(sql("list_database_oids"), named{"server_id": server, "from": from, "to": to}).Query(func(rows pgx.Rows) (err error) {
 		oids, err = pgx.CollectRows(rows, pgx.RowTo[uint32])
 		return err
 	})
 	// A look after the last row of the stretch may be what the row stands until.
-	b.Queue(sql("read_looks"), pgx.NamedArgs{"server_id": server, "from": from, "to": to.Add(databaseSlack)}).Query(func(rows pgx.Rows) (err error) {
+	b.Queue(sql("read_looks"), named{"server_id": server, "from": from, "to": to.Add(databaseSlack)}).Query(func(rows pgx.Rows) (err error) {
 		looks, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
 		return err
 	})
@@ -184,7 +184,7 @@ func readStats(ctx context.Context, tx pgx.Tx, server target.ID, from, to time.T
 	}
 	b = &pgx.Batch{}
 	for _, oid := range oids {
-		b.Queue(sql("read_database_stats"), pgx.NamedArgs{"server_id": server, "oid": oid, "from": from, "to": to}).Query(func(rows pgx.Rows) (err error) {
+		b.Queue(sql("read_database_stats"), named{"server_id": server, "oid": oid, "from": from, "to": to}).Query(func(rows pgx.Rows) (err error) {
 			stats, err = pgx.AppendRows(stats[:0], rows, scanStat)
 			if err == nil && len(stats) > 0 {
 				database(oid, stats, looks)
@@ -212,7 +212,7 @@ type databaseRollup struct {
 // sizesOf gives the newest size of each database in each ten minutes.
 func sizesOf(ctx context.Context, tx pgx.Tx, server target.ID, from, to time.Time) (map[rollupKey]databaseRollup, error) {
 	rollups := make(map[rollupKey]databaseRollup)
-	rows, err := tx.Query(ctx, sql("read_newest_sizes"), pgx.NamedArgs{"server_id": server, "from": from, "to": to})
+	rows, err := tx.Query(ctx, sql("read_newest_sizes"), named{"server_id": server, "from": from, "to": to})
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +263,5 @@ func copyRollups(ctx context.Context, tx pgx.Tx, server target.ID, rollups map[r
 		}
 		rows = append(rows, row)
 	}
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"history", "database_rollup"}, columns, pgx.CopyFromRows(rows))
-	return err
+	return copyRows(ctx, tx.Conn(), "database_rollup", columns, rows, "")
 }

@@ -31,24 +31,26 @@ func (c *compaction) derive(ctx context.Context) error {
 // fine makes the minutes and the rollups of the bucket.
 func (c *compaction) fine(ctx context.Context) error {
 	b := &pgx.Batch{}
-	args := func() pgx.NamedArgs { return pgx.NamedArgs{"server_id": c.server} }
 	b.Queue("/* pgam:compact */ delete from history.activity_minute where server_id = $1 and minute >= $2 and minute < $3", c.server, c.bucket, c.end())
-	for i := range c.minutes {
-		if c.minutes[i].First.IsZero() {
-			continue
-		}
-		minute := c.bucket.Add(time.Duration(i) * time.Minute)
-		a := summaryArgs(args(), minute, &c.minutes[i])
-		a["minute"] = minute
-		b.Queue(sql("insert_minute"), a)
-	}
 	var rollups rollups
 	for d := sample.ByWait; d <= sample.ByBackendType; d++ {
 		rollups[d] = c.tally.Rollup(d)
 	}
-	c.queueRollups(b, tenMinutes, c.bucket, &rollups)
 	c.labels.queue(b, &rollups)
-	return c.tx.SendBatch(ctx, b).Close()
+	if err := c.tx.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	var rows [][]any
+	for i := range c.minutes {
+		if !c.minutes[i].First.IsZero() {
+			minute := c.bucket.Add(time.Duration(i) * time.Minute)
+			rows = append(rows, append([]any{int64(c.server)}, c.minutes[i].Stored(minute).Fields()...))
+		}
+	}
+	if err := copyRows(ctx, c.tx.Conn(), "activity_minute", append([]string{"server_id", "minute"}, summaryColumns...), rows, ""); err != nil {
+		return err
+	}
+	return c.rollups(ctx, tenMinutes, c.bucket, &rollups)
 }
 
 func (c *compaction) hour(ctx context.Context) error {
@@ -60,26 +62,30 @@ func (c *compaction) day(ctx context.Context) error { return c.coarser(ctx, day,
 // rollups are those of one bucket by dimension.
 type rollups [sample.ByBackendType + 1]sample.Rollup
 
-func (c *compaction) queueRollups(b *pgx.Batch, step int, bucket time.Time, all *rollups) {
-	b.Queue("/* pgam:compact */ delete from history.activity_rollup where server_id = $1 and step_seconds = $2 and bucket = $3", c.server, step, bucket)
-	for d := sample.ByWait; d <= sample.ByBackendType; d++ {
-		r := &all[d]
-		if r.Ticks == 0 {
-			continue
-		}
-		b.Queue(sql("insert_rollup"), pgx.NamedArgs{
-			"server_id": c.server, "step_seconds": step, "dimension": int16(d), "bucket": bucket, "ticks": r.Ticks, "samples": r.Samples,
-			"keys": r.Keys, "key_samples": r.KeySamples, "key_peaks": r.KeyPeaks, "tail_keys": r.TailKeys, "tail_samples": r.TailSamples,
-		})
+// rollups writes those of a bucket in the place of what is there.
+func (c *compaction) rollups(ctx context.Context, step int32, bucket time.Time, all *rollups) error {
+	if _, err := c.tx.Exec(ctx, "/* pgam:compact */ delete from history.activity_rollup where server_id = $1 and step_seconds = $2 and bucket = $3",
+		c.server, step, bucket); err != nil {
+		return err
 	}
+	columns := []string{"server_id", "step_seconds", "dimension", "bucket", "ticks", "samples", "keys", "key_samples", "key_peaks", "tail_keys", "tail_samples"}
+	var rows [][]any
+	for d := range all {
+		if r := &all[d]; r.Ticks > 0 {
+			rows = append(rows, []any{
+				int64(c.server), step, int16(d), bucket, int32(r.Ticks), r.Samples, r.Keys, r.KeySamples, r.KeyPeaks, r.TailKeys, r.TailSamples,
+			})
+		}
+	}
+	return copyRows(ctx, c.tx.Conn(), "activity_rollup", columns, rows, "")
 }
 
 // coarser makes the hour or the day that the bucket lies in of the next finer
 // rows.
-func (c *compaction) coarser(ctx context.Context, step, finer int, summaries string) error {
+func (c *compaction) coarser(ctx context.Context, step, finer int32, summaries string) error {
 	length := time.Duration(step) * time.Second
 	from := c.bucket.Truncate(length)
-	args := pgx.NamedArgs{"server_id": c.server, "step_seconds": finer, "from": from, "to": from.Add(length)}
+	args := named{"server_id": c.server, "step_seconds": finer, "from": from, "to": from.Add(length)}
 	found, err := c.tx.Query(ctx, sql(summaries), args)
 	if err != nil {
 		return err
@@ -113,15 +119,19 @@ func (c *compaction) coarser(ctx context.Context, step, finer int, summaries str
 	for d := range by {
 		sums[d] = sample.SumRollups(by[d])
 	}
-	b := &pgx.Batch{}
-	b.Queue("/* pgam:compact */ delete from history.activity_total where server_id = $1 and step_seconds = $2 and bucket = $3", c.server, step, from)
+	if _, err := c.tx.Exec(ctx, "/* pgam:compact */ delete from history.activity_total where server_id = $1 and step_seconds = $2 and bucket = $3",
+		c.server, step, from); err != nil {
+		return err
+	}
 	if !total.First.IsZero() {
-		a := summaryArgs(pgx.NamedArgs{"server_id": c.server, "step_seconds": step, "bucket": from}, from, &total)
-		b.Queue(sql("insert_total"), a)
+		row := append([]any{int64(c.server), step}, total.Stored(from).Fields()...)
+		if err := copyRows(ctx, c.tx.Conn(), "activity_total", append([]string{"server_id", "step_seconds", "bucket"}, summaryColumns...), [][]any{row}, ""); err != nil {
+			return err
+		}
 	}
-	c.queueRollups(b, step, from, &sums)
-	if step == day {
-		b.Queue("/* pgam:compact */ update history.progress set compacted_until = greatest(compacted_until, $2) where server_id = $1", c.server, c.end())
+	if err := c.rollups(ctx, step, from, &sums); err != nil || step != day {
+		return err
 	}
-	return c.tx.SendBatch(ctx, b).Close()
+	_, err = c.tx.Exec(ctx, "/* pgam:compact */ update history.progress set compacted_until = greatest(compacted_until, $2) where server_id = $1", c.server, c.end())
+	return err
 }

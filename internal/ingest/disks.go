@@ -14,7 +14,7 @@ func queueDisks(b *pgx.Batch, server target.ID, d *sample.Disks) {
 	}
 	for i := range d.FileSystems {
 		f := &d.FileSystems[i]
-		args := pgx.NamedArgs{
+		args := named{
 			"server_id": server, "mount_point": f.MountPoint, "device": f.Device, "uses": f.Uses, "source": string(d.Source), "at": d.At,
 			"total_bytes": known(f.Total), "free_bytes": known(f.Free), "inodes_total": known(f.Inodes), "inodes_free": known(f.InodesFree),
 		}

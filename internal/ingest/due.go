@@ -76,7 +76,7 @@ func (w *Writer) compactDue(ctx context.Context, d due) error {
 
 // listDue gives the buckets that are over and quiet, by age.
 func (w *Writer) listDue(ctx context.Context, now time.Time) ([]due, error) {
-	rows, err := w.pool.Query(ctx, sql("list_due"), pgx.NamedArgs{"now": now, "quiet": dueQuiet})
+	rows, err := w.pool.Query(ctx, sql("list_due"), named{"now": now, "quiet": dueQuiet})
 	if err != nil {
 		return nil, err
 	}

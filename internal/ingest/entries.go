@@ -15,7 +15,7 @@ import (
 func queueEntries(b *pgx.Batch, server target.ID, e *sample.Entries) {
 	for i := range e.Sessions {
 		n := &e.Sessions[i]
-		b.Queue(sql("insert_session"), pgx.NamedArgs{
+		b.Queue(sql("insert_session"), named{
 			"server_id": server, "day": date(n.Day), "key": n.Key, "pid": n.PID, "backend_start": instant(n.BackendStart),
 			"database_oid": orNull(n.DatabaseOID), "database_name": orNull(n.Database), "user_oid": orNull(n.UserOID), "user_name": orNull(n.User),
 			"application_name": n.Application, "client_addr": orNull(n.ClientAddr), "backend_type": n.BackendType, "leader_pid": orNull(n.LeaderPID),
@@ -23,19 +23,19 @@ func queueEntries(b *pgx.Batch, server target.ID, e *sample.Entries) {
 	}
 	for i := range e.Waits {
 		n := &e.Waits[i]
-		b.Queue(sql("insert_wait"), pgx.NamedArgs{
+		b.Queue(sql("insert_wait"), named{
 			"server_id": server, "key": n.Key, "class": int16(n.Class), "state": n.State, "wait_event_type": n.Type, "wait_event": n.Event, "day": date(n.Day),
 		})
 	}
 	for i := range e.Queries {
 		n := &e.Queries[i]
-		b.Queue(sql("insert_query"), pgx.NamedArgs{
+		b.Queue(sql("insert_query"), named{
 			"server_id": server, "key": n.Key, "query_id": n.QueryID, "own": n.Own, "text": orNull(n.Text), "text_full": n.Full, "day": date(n.Day),
 		})
 	}
 	for i := range e.Locks {
 		n := &e.Locks[i]
-		b.Queue(sql("insert_lock"), pgx.NamedArgs{
+		b.Queue(sql("insert_lock"), named{
 			"server_id": server, "key": n.Key, "lock_type": n.Type, "mode": n.Mode, "database_oid": orNull(n.DatabaseOID),
 			"relation_oid": orNull(n.RelationOID), "relation_name": orNull(n.Relation), "day": date(n.Day),
 		})
@@ -94,7 +94,7 @@ func (l *labels) learn(ctx context.Context, tx pgx.Tx, sessions []sample.Key) er
 	if len(wanted) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, sql("read_sessions"), pgx.NamedArgs{"server_id": l.server, "day": l.day, "keys": wanted})
+	rows, err := tx.Query(ctx, sql("read_sessions"), named{"server_id": l.server, "day": l.day, "keys": wanted})
 	if err != nil {
 		return err
 	}
@@ -131,6 +131,6 @@ func (l *labels) queue(b *pgx.Batch, all *rollups) {
 		}
 	}
 	if len(keys) > 0 {
-		b.Queue(sql("insert_label"), pgx.NamedArgs{"server_id": l.server, "day": l.day, "keys": keys, "dimensions": dimensions, "texts": texts})
+		b.Queue(sql("insert_label"), named{"server_id": l.server, "day": l.day, "keys": keys, "dimensions": dimensions, "texts": texts})
 	}
 }

@@ -11,7 +11,7 @@ import (
 func queueEvents(b *pgx.Batch, server target.ID, v *sample.Visit) {
 	for i := range v.Events {
 		e := &v.Events[i]
-		args := pgx.NamedArgs{
+		args := named{
 			"server_id": server, "at": e.At, "kind": string(e.Kind), "subject": e.Subject, "old": orNull(e.Old), "new": orNull(e.New),
 			"detail": orNull(e.Detail), "seen_at": e.At, "oid": uint32(0),
 			"in_recovery": false, "version_num": int32(0), "version": "", "system_identifier": int64(0),
@@ -53,16 +53,16 @@ func queueSettings(b *pgx.Batch, server target.ID, s *sample.Settings) {
 		for i, n := range s.Set {
 			names[i], values[i] = n.Name, n.Value
 		}
-		b.Queue(sql("insert_settings"), pgx.NamedArgs{"server_id": server, "at": s.At, "names": names, "values": values})
+		b.Queue(sql("insert_settings"), named{"server_id": server, "at": s.At, "names": names, "values": values})
 	}
 	if len(s.Gone) > 0 {
-		b.Queue(sql("delete_settings"), pgx.NamedArgs{"server_id": server, "at": s.At, "names": s.Gone})
+		b.Queue(sql("delete_settings"), named{"server_id": server, "at": s.At, "names": s.Gone})
 	}
 }
 
 func queueHorizon(b *pgx.Batch, server target.ID, all []sample.Horizon) {
 	for _, h := range all {
-		b.Queue(sql("insert_horizon"), pgx.NamedArgs{
+		b.Queue(sql("insert_horizon"), named{
 			"server_id": server, "at": h.At, "holder": string(h.Holder), "name": h.Name, "xmin_age": h.Age,
 		})
 	}

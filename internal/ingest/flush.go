@@ -46,78 +46,111 @@ func (w *Writer) Append(ctx context.Context, server target.ID, visits []*sample.
 	if err != nil {
 		return fmt.Errorf("look what is still kept: %w", statsdb.Classify(err))
 	}
-	var rows []*sample.Row
-	for _, v := range visits {
-		if v.Tick != nil {
-			row := sample.NewRow(server, v.Tick)
-			rows = append(rows, &row)
-		}
-	}
-	flush := func() error {
-		return w.flush(ctx, server, rows, func(b *pgx.Batch) {
-			for _, v := range visits {
-				queueVisit(b, server, v)
-			}
-		})
-	}
+	flush := func() error { return w.flush(ctx, server, visits) }
 	if err := w.withPartitions(ctx, flush, func() []time.Time { return instants(visits) }); err != nil {
 		return fmt.Errorf("write samples of server %d: %w", server, statsdb.Classify(err))
 	}
 	return nil
 }
 
-// flush writes rows of any of a server's buckets, which may overlap each other and
-// what is stored, after what queue adds. Each is one tick or several.
-func (w *Writer) flush(ctx context.Context, server target.ID, rows []*sample.Row, queue func(*pgx.Batch)) error {
-	slots, order := bySlot(rows)
-	var is progress
-	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		stored, found, err := lockServer(ctx, tx, server, order)
-		if err != nil {
-			return err
-		}
-		if err := w.written.check(server, found.statsDB, found.flushes); err != nil {
-			return err
-		}
-		is = found
-		b := &pgx.Batch{}
-		queue(b)
-		for i := range stored {
-			slot := stored[i].slot
-			slots[slot] = append(slots[slot], &stored[i].Row)
-		}
-		if len(stored) > 0 {
-			b.Queue("/* pgam:flush */ delete from history.activity_recent where server_id = $1 and slot = any ($2)", server, starts(stored))
-		}
-		for _, slot := range order {
-			row := sample.Merge(slots[slot]...)
-			summary := row.Summary(slot, slot.Add(sample.SlotLength))
-			args := summaryArgs(rowArgs(&row), slot, &summary)
-			args["slot"] = slot
-			b.Queue(sql("insert_slot"), args)
-		}
-		b.Queue("/* pgam:flush */ update history.progress set flushed_at = now(), flushes = flushes + 1 where server_id = $1", server)
-		return tx.SendBatch(ctx, b).Close()
-	})
-	if err == nil {
-		w.written.note(server, is.statsDB, is.flushes+1)
+func (w *Writer) flush(ctx context.Context, server target.ID, visits []*sample.Visit) error {
+	conn, err := w.pool.Acquire(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	defer conn.Release()
+	defer func() {
+		if conn.Conn().PgConn().TxStatus() != 'I' {
+			_ = conn.Conn().Close(ctx) // which rolls back
+		}
+	}()
+	// Begin and commit go with the rest: each way there and back costs as much as
+	// fifty samples.
+	b := &pgx.Batch{}
+	b.Queue("begin")
+	slots, order := bySlot(server, visits)
+	stored, is, err := lockServer(ctx, conn, b, server, 1, order)
+	if err == nil {
+		err = w.written.check(server, is.statsDB, is.flushes-1)
+	}
+	if err != nil {
+		return err
+	}
+	b = &pgx.Batch{}
+	for _, v := range visits {
+		queueVisit(b, server, v)
+	}
+	for i := range stored {
+		slot := stored[i].slot
+		slots[slot] = append(slots[slot], &stored[i].Row)
+	}
+	if len(stored) > 0 {
+		b.Queue("/* pgam:flush */ delete from history.activity_recent where server_id = $1 and slot = any ($2)", server, starts(stored))
+	}
+	late := make(map[time.Time]bool) // buckets that are compacted
+	if len(order) > 0 && order[0].Before(is.compactedUntil) {
+		b.Queue(sql("list_compacted"), named{"server_id": server, "from": order[0].Truncate(sample.BucketLength)}).Query(func(rows pgx.Rows) error {
+			var bucket time.Time
+			_, err := pgx.ForEachRow(rows, []any{&bucket}, func() error {
+				late[bucket.UTC()] = true
+				return nil
+			})
+			return err
+		})
+	}
+	if len(order) == 0 {
+		b.Queue("commit")
+	}
+	if b.Len() > 0 {
+		if err := conn.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+	}
+	rows := make([][]any, len(order))
+	for i, slot := range order {
+		row := sample.Merge(slots[slot]...)
+		summary := row.Summary(slot, slot.Add(sample.SlotLength))
+		rows[i] = slices.Concat([]any{int64(server), late[row.Bucket]}, summary.Stored(slot).Fields(), row.Fields())
+	}
+	if len(rows) > 0 {
+		columns := slices.Concat([]string{"server_id", "late", "slot"}, summaryColumns, rowColumns)
+		if err := copyRows(ctx, conn.Conn(), "activity_recent", columns, rows, "; commit"); err != nil {
+			return err
+		}
+	}
+	w.written.note(server, is.statsDB, is.flushes)
+	return nil
 }
 
-// bySlot cuts rows into slots, and gives those in the order of time.
-func bySlot(rows []*sample.Row) (slots map[time.Time][]*sample.Row, order []time.Time) {
+// bySlot makes rows of the ticks of visits, each of one slot, and gives the slots in
+// the order of time.
+func bySlot(server target.ID, visits []*sample.Visit) (slots map[time.Time][]*sample.Row, order []time.Time) {
 	slots = make(map[time.Time][]*sample.Row)
-	for _, r := range rows {
-		parts := sample.BySlot(r)
-		for i := range parts {
-			slot := parts[i].PlannedAt(0).Truncate(sample.SlotLength)
-			if slots[slot] == nil {
-				order = append(order, slot)
-			}
-			slots[slot] = append(slots[slot], &parts[i])
+	var run []*sample.Tick
+	end := func() {
+		if len(run) == 0 {
+			return
 		}
+		slot := run[0].Planned.Truncate(sample.SlotLength)
+		if slots[slot] == nil {
+			order = append(order, slot)
+		}
+		row := sample.NewRow(server, run...)
+		slots[slot], run = append(slots[slot], &row), nil
 	}
+	for _, v := range visits {
+		if v.Tick == nil {
+			continue
+		}
+		if n := len(run); n > 0 {
+			at, last := v.Tick.Planned, run[n-1].Planned
+			if at.Unix() <= last.Unix() || !at.Truncate(sample.SlotLength).Equal(last.Truncate(sample.SlotLength)) {
+				end()
+			}
+		}
+		run = append(run, v.Tick)
+	}
+	end()
 	slices.SortFunc(order, time.Time.Compare)
 	return slots, order
 }
@@ -139,32 +172,44 @@ func starts(rows []stored) []time.Time {
 // progress is what is known of a server whose row is locked, and which stats_db
 // that is.
 type progress struct {
-	statsDB string
-	flushes int64
+	statsDB        string
+	flushes        int64
+	compactedUntil time.Time // zero: no bucket was
+}
+
+// sender is a transaction, or the connection of one.
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 // lockServer keeps others from writing or compacting the server's samples until
-// the end of the transaction, and reads some of its slots after that.
-func lockServer(ctx context.Context, tx pgx.Tx, server target.ID, slots []time.Time) (rows []stored, p progress, err error) {
-	b := &pgx.Batch{}
+// the end of the transaction, counts flushes, and reads some of its slots after
+// that: all of it after what is in b.
+func lockServer(ctx context.Context, tx sender, b *pgx.Batch, server target.ID, flushes int, slots []time.Time) (rows []stored, p progress, err error) {
 	b.Queue("/* pgam:lock */ set local lock_timeout = '2s'")
-	b.Queue("/* pgam:lock */ insert into history.progress (server_id) values ($1) on conflict do nothing", server)
-	b.Queue("/* pgam:lock */ select flushes from history.progress where server_id = $1 for update", server).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&p.flushes)
-	})
-	b.Queue("/* pgam:lock */ select id from pgam.instance").QueryRow(func(row pgx.Row) error { return row.Scan(&p.statsDB) })
-	// A statement sees what was committed before it began: the row is locked by then.
-	b.Queue(sql("read_slots"), pgx.NamedArgs{"server_id": server, "slots": slots}).Query(func(r pgx.Rows) error {
-		rows, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (s stored, err error) {
-			err = row.Scan(append([]any{&s.slot}, s.Fields()...)...)
-			s.slot = s.slot.UTC()
-			s.Server, s.Bucket = server, s.slot.Truncate(sample.BucketLength)
-			if err == nil && !s.Fits() {
-				err = errMalformed
-			}
-			return s, err
-		})
+	b.Queue(sql("lock_server"), named{"server_id": server, "flushes": flushes}).QueryRow(func(row pgx.Row) error {
+		var until *time.Time
+		err := row.Scan(&p.flushes, &until)
+		if until != nil {
+			p.compactedUntil = *until
+		}
 		return err
 	})
+	b.Queue("/* pgam:lock */ select id from pgam.instance").QueryRow(func(row pgx.Row) error { return row.Scan(&p.statsDB) })
+	if len(slots) > 0 {
+		// A statement sees what was committed before it began: the row is locked by then.
+		b.Queue(sql("read_slots"), named{"server_id": server, "slots": slots}).Query(func(r pgx.Rows) (err error) {
+			rows, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (s stored, err error) {
+				err = row.Scan(append([]any{&s.slot}, s.Fields()...)...)
+				s.slot = s.slot.UTC()
+				s.Server, s.Bucket = server, s.slot.Truncate(sample.BucketLength)
+				if err == nil && !s.Fits() {
+					err = errMalformed
+				}
+				return s, err
+			})
+			return err
+		})
+	}
 	return rows, p, tx.SendBatch(ctx, b).Close()
 }

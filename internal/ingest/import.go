@@ -28,7 +28,7 @@ func (w *Writer) ImportPlan(ctx context.Context, server target.ID) (ImportPlan, 
 		since, own *time.Time
 		listed     bool
 	)
-	args := pgx.NamedArgs{"server_id": server}
+	args := named{"server_id": server}
 	b := &pgx.Batch{}
 	b.Queue(sql("import_plan"), args).QueryRow(func(row pgx.Row) error { return row.Scan(&since, &own, &listed) })
 	b.Queue(sql("import_inventory"), args).Query(func(rows pgx.Rows) (err error) {
@@ -161,7 +161,7 @@ func (w *Writer) importChunk(ctx context.Context, server target.ID, c ImportedCh
 			return err
 		}
 		if !dry {
-			if _, _, err := lockServer(ctx, tx, server, nil); err != nil {
+			if _, _, err := lockServer(ctx, tx, &pgx.Batch{}, server, 0, nil); err != nil {
 				return err
 			}
 		}
@@ -203,7 +203,7 @@ func missingOf(ctx context.Context, tx pgx.Tx, server target.ID, c ImportedChunk
 	if len(c.Stats) == 0 {
 		return missing, 0, nil
 	}
-	args := pgx.NamedArgs{"server_id": server, "from": c.Stats[0].At, "to": c.Stats[len(c.Stats)-1].At, "mount_point": c.MountPoint}
+	args := named{"server_id": server, "from": c.Stats[0].At, "to": c.Stats[len(c.Stats)-1].At, "mount_point": c.MountPoint}
 	known := make(map[string]map[importKey]bool)
 	b := &pgx.Batch{}
 	for _, name := range []string{"import_stat_keys", "import_size_keys", "import_disk_keys"} {
@@ -291,7 +291,7 @@ func queueDisksImported(b *pgx.Batch, server target.ID, mountPoint string, disks
 
 func queueDatabasesImported(b *pgx.Batch, server target.ID, list []ImportedDatabase) {
 	for _, d := range list {
-		args := pgx.NamedArgs{
+		args := named{
 			"server_id": server, "oid": d.OID, "name": d.Name, "is_template": d.IsTemplate, "allow_connect": d.AllowConnect, "created_at": d.CreatedAt,
 			"first_seen_at": d.FirstSeenAt, "last_seen_at": d.LastSeenAt, "dropped_at": d.DroppedAt,
 		}

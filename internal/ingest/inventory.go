@@ -18,9 +18,9 @@ func queueInventory(b *pgx.Batch, server target.ID, inv *sample.Inventory) {
 	for i, d := range inv.Databases {
 		oids[i], names[i], templates[i], allowed[i], encodings[i] = d.OID, d.Name, d.IsTemplate, d.AllowConnect, d.Encoding
 	}
-	b.Queue(sql("insert_databases"), pgx.NamedArgs{
+	b.Queue(sql("insert_databases"), named{
 		"server_id": server, "at": inv.At, "listed_before": !inv.Since.IsZero(),
 		"oids": oids, "names": names, "templates": templates, "allowed": allowed, "encodings": encodings,
 	})
-	b.Queue(sql("drop_databases"), pgx.NamedArgs{"server_id": server, "at": inv.At})
+	b.Queue(sql("drop_databases"), named{"server_id": server, "at": inv.At})
 }

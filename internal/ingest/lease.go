@@ -132,7 +132,7 @@ func (l *Lease) try(ctx context.Context) (got bool, err error) {
 		return false, nil
 	}
 	var term int64
-	err = conn.QueryRow(ctx, sql("take_lease"), pgx.NamedArgs{"holder": l.cfg.Holder, "term": l.seen.term, "beats": l.seen.beats}).Scan(&term)
+	err = conn.QueryRow(ctx, sql("take_lease"), named{"holder": l.cfg.Holder, "term": l.seen.term, "beats": l.seen.beats}).Scan(&term)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil // somebody was faster
 	}
@@ -237,7 +237,7 @@ func (l *Lease) renew(ctx context.Context) (held bool, err error) {
 	}
 	var said time.Time
 	begun := time.Now()
-	err = conn.QueryRow(ctx, sql("renew_lease"), pgx.NamedArgs{"holder": l.cfg.Holder, "term": term}).Scan(&said)
+	err = conn.QueryRow(ctx, sql("renew_lease"), named{"holder": l.cfg.Holder, "term": term}).Scan(&said)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}

@@ -21,7 +21,7 @@ const lifeDays = 400
 // is a clean stop. It is zero where there is none.
 func (w *Writer) LastLife(ctx context.Context, before time.Time) (at time.Time, stopped bool, err error) {
 	var found *time.Time
-	err = w.pool.QueryRow(ctx, sql("last_life"), pgx.NamedArgs{
+	err = w.pool.QueryRow(ctx, sql("last_life"), named{
 		"before": before, "monitor": sample.TheMonitor, "days": lifeDays,
 		"started": string(sample.EventCollectorStarted), "stopped": string(sample.EventCollectorStopped),
 	}).Scan(&found, &stopped)

@@ -21,7 +21,7 @@ import (
 // there.
 func (w *Writer) Load(ctx context.Context, server target.ID, names *sample.Entries, ticks iter.Seq[*sample.Tick]) error {
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if _, _, err := lockServer(ctx, tx, server, nil); err != nil {
+		if _, _, err := lockServer(ctx, tx, &pgx.Batch{}, server, 0, nil); err != nil {
 			return err
 		}
 		b := &pgx.Batch{}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
@@ -28,11 +26,14 @@ func open(tb testing.TB) (*Writer, string) {
 	return New(pgtest.OpenStatsDB(tb, statsdb.Config{DSN: secret.New(dsn), Application: "writer"}), testHash), dsn
 }
 
-// flush writes rows of samples, and what they name.
-func flush(ctx context.Context, w *Writer, server target.ID, rows []*sample.Row, names ...*sample.Entries) error {
-	return w.flush(ctx, server, rows, func(b *pgx.Batch) {
-		for _, n := range names {
-			queueEntries(b, server, n)
-		}
-	})
+// flush writes ticks, and what they name.
+func flush(ctx context.Context, w *Writer, server target.ID, ticks []*sample.Tick, names ...*sample.Entries) error {
+	visits := make([]*sample.Visit, 0, len(ticks)+len(names))
+	for _, t := range ticks {
+		visits = append(visits, &sample.Visit{Tick: t})
+	}
+	for _, n := range names {
+		visits = append(visits, &sample.Visit{Entries: *n})
+	}
+	return w.flush(ctx, server, visits)
 }

@@ -86,7 +86,7 @@ func (s partitionState) inUse() bool { return s == attached || s == late }
 
 // partitions finds the partitions of the schema history.
 func (w *Writer) partitions(ctx context.Context) (map[string]partitionState, error) {
-	rows, err := w.pool.Query(ctx, sql("list_partitions"), pgx.NamedArgs{"expired": expiredComment, "late": lateComment})
+	rows, err := w.pool.Query(ctx, sql("list_partitions"), named{"expired": expiredComment, "late": lateComment})
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (w *Writer) createPartition(ctx context.Context, t statsdb.Partitioned, fro
 			return err
 		}
 		var pending bool
-		switch err := tx.QueryRow(ctx, sql("read_partition"), pgx.NamedArgs{"child": child, "parent": parent}).Scan(&pending); {
+		switch err := tx.QueryRow(ctx, sql("read_partition"), named{"child": child, "parent": parent}).Scan(&pending); {
 		case errors.Is(err, pgx.ErrNoRows):
 		case err != nil:
 			return err
@@ -154,7 +154,7 @@ func (w *Writer) createPartition(ctx context.Context, t statsdb.Partitioned, fro
 // element, and finding out which are frequent would cost more than writing them.
 func withoutStatistics(ctx context.Context, tx pgx.Tx, parent, child string) error {
 	var actions *string
-	if err := tx.QueryRow(ctx, sql("list_array_columns"), pgx.NamedArgs{"table": parent}).Scan(&actions); err != nil || actions == nil {
+	if err := tx.QueryRow(ctx, sql("list_array_columns"), named{"table": parent}).Scan(&actions); err != nil || actions == nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, "alter table "+child+" "+*actions)

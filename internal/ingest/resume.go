@@ -17,7 +17,7 @@ import (
 func (w *Writer) Resume(ctx context.Context, server target.ID) (sample.Resume, error) {
 	var r sample.Resume
 	var seen sample.Visit
-	args := pgx.NamedArgs{"server_id": server}
+	args := named{"server_id": server}
 	b := &pgx.Batch{}
 	b.Queue(sql("resume"), args).QueryRow(func(row pgx.Row) (err error) {
 		r.Identity, r.Listed, r.Sized, err = scanResume(row)

@@ -44,7 +44,7 @@ func (w *Writer) ForgetTexts(ctx context.Context) (texts int64, err error) {
 }
 
 func (w *Writer) forgetTexts(ctx context.Context, server target.ID, keep target.QueryTexts) (texts int64, err error) {
-	args := pgx.NamedArgs{"server_id": server, "all": keep == target.TextsNone, "after": int64(math.MinInt64), "chunk": forgetChunk}
+	args := named{"server_id": server, "all": keep == target.TextsNone, "after": int64(math.MinInt64), "chunk": forgetChunk}
 	for {
 		var n, last int64
 		if err := w.pool.QueryRow(ctx, sql("forget_texts"), args).Scan(&n, &last); err != nil {

@@ -89,25 +89,28 @@ select bucket, tick_planned_ms, tick_delay_ms, tick_cadence_ms, tick_outcome, ti
 	return merged
 }
 
-// lookRows makes a row of each look.
-func lookRows(ticks []sample.Tick) []*sample.Row {
-	rows := make([]*sample.Row, len(ticks))
+func pointers(ticks []sample.Tick) []*sample.Tick {
+	all := make([]*sample.Tick, len(ticks))
 	for i := range ticks {
-		r := sample.NewRow(server, &ticks[i])
-		rows[i] = &r
+		all[i] = &ticks[i]
 	}
-	return rows
+	return all
 }
 
-func merged(bucket time.Time, rows []*sample.Row) sample.Row {
-	return sample.Merge(append([]*sample.Row{{Server: server, Bucket: bucket}}, rows...)...)
+func merged(bucket time.Time, ticks []*sample.Tick) sample.Row {
+	rows := []*sample.Row{{Server: server, Bucket: bucket}}
+	for _, t := range ticks {
+		r := sample.NewRow(server, t)
+		rows = append(rows, &r)
+	}
+	return sample.Merge(rows...)
 }
 
 // checkDerived compares what is derived from compacted buckets with a count of
 // what they hold.
 func checkDerived(t *testing.T, w *Writer, closed map[time.Time]sample.Row) {
 	t.Helper()
-	args := pgx.NamedArgs{"server_id": server, "step_seconds": tenMinutes, "from": midnight.Add(-48 * time.Hour), "to": midnight.Add(48 * time.Hour)}
+	args := named{"server_id": server, "step_seconds": tenMinutes, "from": midnight.Add(-48 * time.Hour), "to": midnight.Add(48 * time.Hour)}
 	read := func(name string) []sample.Summary {
 		rows, err := w.pool.Query(t.Context(), sql(name), args)
 		if err != nil {
@@ -217,9 +220,9 @@ func TestEverySecondIsThereOnce(t *testing.T) {
 	for seed := range uint64(6) {
 		rnd := rand.New(rand.NewPCG(seed, 21))
 		w, _ := open(t)
-		looks, written := map[time.Time][]*sample.Row{}, map[time.Time][]*sample.Row{}
+		looks, written := map[time.Time][]*sample.Tick{}, map[time.Time][]*sample.Tick{}
 		for i := range buckets {
-			looks[bucketAt(i)] = lookRows(sampletest.Ticks(rnd, bucketAt(i), rnd.IntN(6)))
+			looks[bucketAt(i)] = pointers(sampletest.Ticks(rnd, bucketAt(i), rnd.IntN(6)))
 		}
 		closed, recent := map[time.Time]sample.Row{}, map[time.Time]bool{}
 		for step := range 60 {
@@ -234,29 +237,28 @@ func TestEverySecondIsThereOnce(t *testing.T) {
 					closed[bucket], recent[bucket] = merged(bucket, written[bucket]), false
 				}
 			default:
-				var rows []*sample.Row
+				var ticks []*sample.Tick
 				from, length := rnd.IntN(len(looks[bucket])), 1+rnd.IntN(100)
 				for i := from; i < min(from+length, len(looks[bucket])); i++ {
 					if rnd.IntN(5) > 0 {
-						rows = append(rows, looks[bucket][i])
+						ticks = append(ticks, looks[bucket][i])
 					}
 				}
-				if rnd.IntN(2) == 0 && len(rows) > 0 {
-					one := sample.Merge(rows...)
-					rows = []*sample.Row{&one}
+				if rnd.IntN(3) == 0 {
+					rnd.Shuffle(len(ticks), func(i, j int) { ticks[i], ticks[j] = ticks[j], ticks[i] })
 				}
-				if err := flush(t.Context(), w, server, rows); err != nil {
+				if err := flush(t.Context(), w, server, ticks); err != nil {
 					t.Fatalf("seed %d, step %d: flush: %v", seed, step, err)
 				}
-				written[bucket] = append(written[bucket], rows...)
-				recent[bucket] = recent[bucket] || len(rows) > 0
+				written[bucket] = append(written[bucket], ticks...)
+				recent[bucket] = recent[bucket] || len(ticks) > 0
 			}
 			want := map[time.Time]sample.Row{}
-			for bucket, rows := range written {
+			for bucket, ticks := range written {
 				if r, ok := closed[bucket]; ok {
 					want[bucket] = r
-				} else if len(rows) > 0 {
-					want[bucket] = merged(bucket, rows)
+				} else if len(ticks) > 0 {
+					want[bucket] = merged(bucket, ticks)
 				}
 			}
 			if diff := cmp.Diff(want, visible(t, w), cmpopts.EquateEmpty()); diff != "" {
@@ -277,9 +279,9 @@ func TestTwoWritersAndKills(t *testing.T) {
 	t.Parallel()
 	w, dsn := open(t)
 	rnd := rand.New(rand.NewPCG(1, 22))
-	all := map[time.Time][]*sample.Row{}
+	all := map[time.Time][]*sample.Tick{}
 	for i := range buckets {
-		all[bucketAt(i)] = lookRows(sampletest.Ticks(rnd, bucketAt(i), 5))
+		all[bucketAt(i)] = pointers(sampletest.Ticks(rnd, bucketAt(i), 5))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var writers, others sync.WaitGroup
@@ -304,9 +306,9 @@ func TestTwoWritersAndKills(t *testing.T) {
 	for id := range uint64(2) {
 		writers.Go(func() {
 			rnd := rand.New(rand.NewPCG(id, 23))
-			var mine []*sample.Row
-			for _, rows := range all {
-				mine = append(mine, rows...)
+			var mine []*sample.Tick
+			for _, ticks := range all {
+				mine = append(mine, ticks...)
 			}
 			rnd.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
 			for len(mine) > 0 {
@@ -330,7 +332,7 @@ func TestTwoWritersAndKills(t *testing.T) {
 	others.Wait()
 	w.pool.Reset() // some were cut while nobody used them
 	want := map[time.Time]sample.Row{}
-	for bucket, rows := range all {
+	for bucket, ticks := range all {
 		for {
 			err := w.Compact(t.Context(), server, bucket)
 			if err == nil || errors.Is(err, ErrNothing) {
@@ -338,7 +340,7 @@ func TestTwoWritersAndKills(t *testing.T) {
 			}
 			t.Logf("compact: %v", err) // a connection that was cut
 		}
-		want[bucket] = merged(bucket, rows)
+		want[bucket] = merged(bucket, ticks)
 	}
 	if diff := cmp.Diff(want, visible(t, w), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("in the end (-want +got):\n%s", diff)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgam/pgam/internal/statsdb"
 )
 
@@ -35,7 +33,7 @@ func (w *Writer) Upkeep(ctx context.Context, now time.Time) (Upkeep, error) {
 	}
 	out := Upkeep{PartitionsUntil: partitionsUntil(existing)}
 	var seen, due *time.Time
-	if err := w.pool.QueryRow(ctx, sql("read_upkeep"), pgx.NamedArgs{"now": now}).Scan(&seen, &due, &out.DeadRows, &out.Bytes); err != nil {
+	if err := w.pool.QueryRow(ctx, sql("read_upkeep"), named{"now": now}).Scan(&seen, &due, &out.DeadRows, &out.Bytes); err != nil {
 		return Upkeep{}, fmt.Errorf("look at what is due: %w", statsdb.Classify(err))
 	}
 	if seen != nil {

@@ -2,8 +2,8 @@ package sample
 
 import "time"
 
-// Fields are what the arrays of a row are read into, in the order in which
-// statements list their columns: those of ticks, the dictionary, those of samples
+// Fields are what the arrays of a row are read into, and written from, in the order
+// in which statements list their columns: those of ticks, the dictionary, those of samples
 // and those of edges.
 func (r *Row) Fields() []any {
 	return []any{
@@ -27,8 +27,28 @@ type StoredSummary struct {
 	sums                                   Summary
 }
 
-// Fields are what a start and the columns of a summary are read into, in the
-// order in which statements list them.
+// Stored is a summary of a stretch that begins at start as it is stored.
+func (s *Summary) Stored(start time.Time) *StoredSummary {
+	ms := func(d time.Duration) int32 { return clamped(d.Milliseconds()) }
+	c := &StoredSummary{
+		Start: start, first: ms(s.First.Sub(start)), last: ms(s.Last.Sub(start)), firstCadence: ms(s.FirstCadence), cadence: ms(s.Cadence), missing: clamped(s.Missing),
+		ok: clamped(s.Outcomes[OK]), degraded: clamped(s.Outcomes[Degraded]), failed: clamped(s.Outcomes[Failed]), skipped: clamped(s.Outcomes[Skipped]),
+		gap: ms(s.Gap), sums: *s,
+	}
+	if !s.FirstSeen.IsZero() {
+		c.firstSeen, c.lastSeen = new(ms(s.FirstSeen.Sub(start))), new(ms(s.LastSeen.Sub(start)))
+	}
+	if s.MaxBackends != Unset {
+		c.backends = &c.sums.MaxBackends
+	}
+	for _, f := range s.SortedFaults() {
+		c.outcomes, c.reasons, c.ticks = append(c.outcomes, int16(f.Outcome)), append(c.reasons, int16(f.Reason)), append(c.ticks, clamped(s.Faults[f]))
+	}
+	return c
+}
+
+// Fields are what a start and the columns of a summary are read into, and written
+// from, in the order in which statements list them.
 func (c *StoredSummary) Fields() []any {
 	fields := []any{
 		&c.Start, &c.first, &c.last, &c.firstCadence, &c.cadence, &c.ok, &c.degraded, &c.failed, &c.skipped, &c.missing,

@@ -71,93 +71,84 @@ type Row struct {
 	EdgeBlocked, EdgeBlocker, EdgeLock []int32
 }
 
-// NewRow makes the row of one tick.
-func NewRow(server target.ID, t *Tick) Row {
-	bucket := t.Planned.Truncate(BucketLength)
-	r := Row{
-		Server: server, Bucket: bucket,
-		Planned: []int32{clamped(t.Planned.Sub(bucket).Milliseconds())}, Delay: []int32{clamped(t.Started.Sub(t.Planned).Milliseconds())},
-		Cadence: []int32{clamped(t.Cadence.Milliseconds())}, Duration: []int32{clamped(t.Duration.Microseconds())},
-		Backends: []int32{t.Backends}, NextXID: []int64{t.NextXID},
+// NewRow makes the row of ticks of one bucket, each of a later second than the one
+// before.
+func NewRow(server target.ID, ticks ...*Tick) Row {
+	r := Row{Server: server, Bucket: ticks[0].Planned.Truncate(BucketLength)}
+	n := 0
+	for _, t := range ticks {
+		n += len(t.Sessions)
 	}
-	if t.Outcome != OK || t.Reason != None {
-		r.Outcome, r.Reason = []int16{int16(t.Outcome)}, []int16{int16(t.Reason)}
-	}
-	if t.Burst {
-		r.Burst = []bool{true}
-	}
-	edges := slices.SortedFunc(slices.Values(t.Edges), func(a, b Edge) int {
-		return cmp.Or(cmp.Compare(a.Blocked, b.Blocked), cmp.Compare(a.Blocker, b.Blocker), cmp.Compare(a.Lock, b.Lock))
-	})
-	if cut := len(edges) - MaxPart; cut > 0 {
-		edges, r.EdgesCut = edges[:MaxPart], []int32{clamped(int64(cut))}
-	}
-	r.dictionary(t.Sessions, edges)
-	r.samples(t)
-	for _, e := range edges {
-		r.EdgeTick, r.EdgeBlocked = append(r.EdgeTick, 1), append(r.EdgeBlocked, index(r.SessionKeys, e.Blocked))
-		r.EdgeBlocker, r.EdgeLock = append(r.EdgeBlocker, index(r.SessionKeys, e.Blocker)), append(r.EdgeLock, index(r.LockKeys, e.Lock))
-	}
-	return r
-}
-
-// dictionary collects the keys of a tick.
-func (r *Row) dictionary(sessions []Session, edges []Edge) {
-	r.SessionKeys, r.WaitKeys, r.QueryKeys, r.LockKeys = []Key{}, []Key{}, []Key{}, []Key{}
-	for i := range sessions {
-		s := &sessions[i]
-		r.SessionKeys, r.WaitKeys, r.QueryKeys = append(r.SessionKeys, s.Session), append(r.WaitKeys, s.Wait), append(r.QueryKeys, s.Query)
-		if s.Blocked {
-			r.SessionKeys = append(r.SessionKeys, s.Blocker)
+	r.makeLedger(len(ticks))
+	r.makeSamples(n)
+	sessions, waits, queries, locks := make(numbers, n), make(numbers), make(numbers, n), make(numbers)
+	n = 0
+	for i, t := range ticks {
+		r.Planned[i], r.Delay[i] = clamped(t.Planned.Sub(r.Bucket).Milliseconds()), clamped(t.Started.Sub(t.Planned).Milliseconds())
+		r.Cadence[i], r.Duration[i] = clamped(t.Cadence.Milliseconds()), clamped(t.Duration.Microseconds())
+		r.Backends[i], r.NextXID[i], r.Outcome[i], r.Reason[i], r.Burst[i] = t.Backends, t.NextXID, int16(t.Outcome), int16(t.Reason), t.Burst
+		// What a transaction that is younger than a tick holds back is over by the
+		// next: it is not worth a few bytes in every sample of a busy server.
+		young, t0 := t.Started.Add(-t.Cadence).UnixMicro(), r.Bucket.UnixMicro()
+		for j := range t.Sessions {
+			s := &t.Sessions[j]
+			wait := waits.of(&r.WaitKeys, s.Wait)
+			if int(wait) > len(r.WaitClass) {
+				r.WaitClass = append(r.WaitClass, 0)
+			}
+			r.WaitClass[wait-1] = int16(s.Class)
+			r.Tick[n], r.Session[n], r.Wait[n], r.Query[n] = int16(i+1), sessions.of(&r.SessionKeys, s.Session), int16(wait), queries.of(&r.QueryKeys, s.Query)
+			r.QueryStart[n], r.XactLead[n] = millisBetween(t0, s.QueryStart), millisBetween(s.XactStart, s.QueryStart)
+			if r.StateLag[n] = millisBetween(s.QueryStart, s.StateChange); r.StateLag[n] == 0 {
+				r.StateLag[n] = Unset
+			}
+			if s.XactStart == 0 || s.XactStart <= young {
+				r.Xmin[n] = int32(s.Xmin)
+			}
+			if r.Blocker[n] = Unset; s.Blocked {
+				r.Blocker[n] = sessions.of(&r.SessionKeys, s.Blocker)
+			}
+			n++
+		}
+		edges := t.Edges
+		if cut := len(edges) - MaxPart; cut > 0 {
+			edges = slices.SortedFunc(slices.Values(edges), func(a, b Edge) int {
+				return cmp.Or(cmp.Compare(a.Blocked, b.Blocked), cmp.Compare(a.Blocker, b.Blocker), cmp.Compare(a.Lock, b.Lock))
+			})[:MaxPart]
+			r.EdgesCut[i] = clamped(int64(cut))
+		}
+		for _, e := range edges {
+			r.EdgeTick, r.EdgeBlocked = append(r.EdgeTick, int16(i+1)), append(r.EdgeBlocked, sessions.of(&r.SessionKeys, e.Blocked))
+			r.EdgeBlocker, r.EdgeLock = append(r.EdgeBlocker, sessions.of(&r.SessionKeys, e.Blocker)), append(r.EdgeLock, locks.of(&r.LockKeys, e.Lock))
 		}
 	}
-	for _, e := range edges {
-		r.SessionKeys, r.LockKeys = append(r.SessionKeys, e.Blocked, e.Blocker), append(r.LockKeys, e.Lock)
-	}
-	for _, keys := range []*[]Key{&r.SessionKeys, &r.WaitKeys, &r.QueryKeys, &r.LockKeys} {
-		slices.Sort(*keys)
-		*keys = slices.DeleteFunc(slices.Compact(*keys), func(k Key) bool { return k == 0 })
-	}
-	r.WaitClass = make([]int16, len(r.WaitKeys))
+	return gather(server, r.Bucket, newMember(&r).moments())
 }
 
-// index gives the place of a key in a dictionary, from 1; of none, 0.
-func index(keys []Key, k Key) int32 {
+// numbers are the places of keys in a list, from 1, in the order in which they came.
+type numbers map[Key]int32
+
+// of gives the place of a key, which is added if it is new; of none, 0.
+func (n numbers) of(keys *[]Key, k Key) int32 {
 	if k == 0 {
 		return 0
 	}
-	i, _ := slices.BinarySearch(keys, k)
-	return int32(i + 1)
+	at, known := n[k]
+	if !known {
+		*keys = append(*keys, k)
+		at = int32(len(*keys))
+		n[k] = at
+	}
+	return at
 }
 
-func (r *Row) samples(t *Tick) {
-	n, t0 := len(t.Sessions), r.Bucket.UnixMicro()
-	r.makeSamples(n)
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
+// makeLedger makes the arrays of n ticks.
+func (r *Row) makeLedger(n int) {
+	ints := make([]int32, 6*n)
+	for i, a := range []*[]int32{&r.Planned, &r.Delay, &r.Cadence, &r.Duration, &r.Backends, &r.EdgesCut} {
+		*a = ints[i*n : (i+1)*n : (i+1)*n]
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(t.Sessions[a].Session, t.Sessions[b].Session) })
-	// What a transaction that is younger than a tick holds back is over by the
-	// next: it is not worth a few bytes in every sample of a busy server.
-	young := t.Started.Add(-t.Cadence).UnixMicro()
-	for i, from := range order {
-		s := &t.Sessions[from]
-		wait := index(r.WaitKeys, s.Wait)
-		r.WaitClass[wait-1] = int16(s.Class)
-		r.Tick[i], r.Session[i], r.Wait[i], r.Query[i] = 1, index(r.SessionKeys, s.Session), int16(wait), index(r.QueryKeys, s.Query)
-		r.QueryStart[i], r.XactLead[i] = millisBetween(t0, s.QueryStart), millisBetween(s.XactStart, s.QueryStart)
-		if r.StateLag[i] = millisBetween(s.QueryStart, s.StateChange); r.StateLag[i] == 0 {
-			r.StateLag[i] = Unset
-		}
-		if s.XactStart == 0 || s.XactStart <= young {
-			r.Xmin[i] = int32(s.Xmin)
-		}
-		if r.Blocker[i] = Unset; s.Blocked {
-			r.Blocker[i] = index(r.SessionKeys, s.Blocker)
-		}
-	}
-	r.dropUnused()
+	r.NextXID, r.Outcome, r.Reason, r.Burst = make([]int64, n), make([]int16, n), make([]int16, n), make([]bool, n)
 }
 
 // makeSamples makes the arrays of n samples.

@@ -16,12 +16,12 @@ import (
 // its plan; then what was seen decides, so that the choice does not depend on who
 // makes it.
 func Merge(rows ...*Row) Row {
+	if len(rows) == 1 {
+		return *rows[0]
+	}
 	var all []moment
 	for _, r := range rows {
-		m := newMember(r)
-		for tick := range r.Planned {
-			all = append(all, moment{m, tick})
-		}
+		all = append(all, newMember(r).moments()...)
 	}
 	slices.SortFunc(all, moment.compare)
 	all = slices.CompactFunc(all, func(a, b moment) bool { return a.second() == b.second() })
@@ -49,12 +49,6 @@ func Split(r *Row) []Row {
 		n = size[tick]
 		return true
 	})
-}
-
-// BySlot cuts a row into those of its slots.
-func BySlot(r *Row) []Row {
-	const length = int32(SlotLength / time.Millisecond)
-	return divide(r, func(tick int) bool { return tick > 0 && r.Planned[tick]/length != r.Planned[tick-1]/length })
 }
 
 // divide cuts a row before the ticks, from 0, that begin another.
@@ -86,6 +80,14 @@ func newMember(r *Row) *member {
 		Row: r, taken: make([]int16, len(r.Planned)), sessions: make([]int32, len(r.SessionKeys)+1), waits: make([]int32, len(r.WaitKeys)+1),
 		queries: make([]int32, len(r.QueryKeys)+1), locks: make([]int32, len(r.LockKeys)+1),
 	}
+}
+
+func (m *member) moments() []moment {
+	all := make([]moment, len(m.Planned))
+	for tick := range all {
+		all[tick] = moment{m, tick}
+	}
+	return all
 }
 
 // moment is a tick of a member, from 0.
@@ -183,12 +185,7 @@ func gather(server target.ID, bucket time.Time, ticks []moment) Row {
 }
 
 func (r *Row) ledger(ticks []moment) {
-	n := len(ticks)
-	ints := make([]int32, 6*n)
-	for i, a := range []*[]int32{&r.Planned, &r.Delay, &r.Cadence, &r.Duration, &r.Backends, &r.EdgesCut} {
-		*a = ints[i*n : (i+1)*n : (i+1)*n]
-	}
-	r.NextXID, r.Outcome, r.Reason, r.Burst = make([]int64, n), make([]int16, n), make([]int16, n), make([]bool, n)
+	r.makeLedger(len(ticks))
 	for i, t := range ticks {
 		from, j := t.of, t.tick
 		r.Planned[i], r.Delay[i], r.Cadence[i], r.Duration[i] = from.Planned[j], from.Delay[j], from.Cadence[j], from.Duration[j]
@@ -251,12 +248,9 @@ func united(members []*member, of func(*member) ([]Key, []int32)) []Key {
 	for _, m := range members {
 		keys, marks := of(m)
 		marks[0] = 0
-		at := 0
 		for i, k := range keys {
 			if marks[i+1] > 0 {
-				for all[at] < k { // both are in order
-					at++
-				}
+				at, _ := slices.BinarySearch(all, k)
 				marks[i+1] = int32(at + 1)
 			}
 		}

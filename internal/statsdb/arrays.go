@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -113,7 +114,7 @@ func (p encodePlan[T]) Encode(value any, buf []byte) ([]byte, error) {
 	at := len(buf)
 	need := len(list) * (4 + p.width)
 	if cap(buf)-at < need {
-		buf = append(buf, make([]byte, need)...)[:at]
+		buf = slices.Grow(buf, need)
 	}
 	buf = buf[:at+need]
 	for _, v := range list {
