@@ -538,7 +538,7 @@ func (p *past) askInstant(t *testing.T, when string) {
 // every tick that a reader may see.
 func TestAnswersAreTrue(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(4) {
+	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			p := newPast(t, seed, 30)
@@ -548,8 +548,8 @@ func TestAnswersAreTrue(t *testing.T) {
 				grains[p.askActivity(t, when, false)]++
 				p.askInstant(t, when)
 			}
-			for i := range 150 {
-				p.advance(t, 120)
+			for i := range 120 {
+				p.advance(t, 150)
 				if i > 5 {
 					ask(fmt.Sprint("seed ", seed, ", step ", i))
 				}
