@@ -41,7 +41,7 @@ func (s *Summary) Stored(start time.Time) *StoredSummary {
 	if s.MaxBackends != Unset {
 		c.backends = &c.sums.MaxBackends
 	}
-	for _, f := range s.SortedFaults() {
+	for _, f := range s.sortedFaults() {
 		c.outcomes, c.reasons, c.ticks = append(c.outcomes, int16(f.Outcome)), append(c.reasons, int16(f.Reason)), append(c.ticks, clamped(s.Faults[f]))
 	}
 	return c

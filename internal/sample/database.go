@@ -21,8 +21,8 @@ type Identity struct {
 	CheckpointerStart time.Time
 }
 
-// SameInstance reports whether counters of b continue those of a.
-func (a Identity) SameInstance(b Identity) bool {
+// sameInstance reports whether counters of b continue those of a.
+func (a Identity) sameInstance(b Identity) bool {
 	return a.SystemIdentifier == b.SystemIdentifier && a.PostmasterStart.Equal(b.PostmasterStart) && a.InRecovery == b.InRecovery && !a.crashed(b)
 }
 
@@ -33,9 +33,9 @@ func (a Identity) crashed(b Identity) bool {
 		!a.CheckpointerStart.Equal(b.CheckpointerStart)
 }
 
-// Same reports whether nothing but the instant differs.
-func (a Identity) Same(b Identity) bool {
-	return a.SameInstance(b) && a.VersionNum == b.VersionNum && a.Version == b.Version && a.TimelineID == b.TimelineID &&
+// same reports whether nothing but the instant differs.
+func (a Identity) same(b Identity) bool {
+	return a.sameInstance(b) && a.VersionNum == b.VersionNum && a.Version == b.Version && a.TimelineID == b.TimelineID &&
 		a.CheckpointerStart.Equal(b.CheckpointerStart)
 }
 
@@ -146,9 +146,9 @@ const (
 	// MaxHeld is how long a row stands for what follows when no newer one is kept:
 	// a little more than a quiet database goes without.
 	MaxHeld = 330 * time.Second
-	// LongestDelta is how far two rows may be apart for what was added between them
+	// longestDelta is how far two rows may be apart for what was added between them
 	// to be known.
-	LongestDelta = 24 * time.Hour
+	longestDelta = 24 * time.Hour
 )
 
 // Delta is what was added between two rows of a database that follow each other.
@@ -167,7 +167,7 @@ type Delta struct {
 // floating point, and rounded by some versions) counts as unchanged.
 func (d *DatabaseStat) Delta(before *DatabaseStat) (delta Delta, ok bool) {
 	if d.OID != before.OID || d.Instance != before.Instance || d.StatsReset != before.StatsReset || !d.At.After(before.At) ||
-		d.Planned.Sub(before.Planned) > LongestDelta {
+		d.Planned.Sub(before.Planned) > longestDelta {
 		return Delta{}, false
 	}
 	delta = Delta{Since: before.At, From: before.At, Until: d.At}
@@ -190,8 +190,8 @@ func (d *DatabaseStat) Delta(before *DatabaseStat) (delta Delta, ok bool) {
 	return delta, true
 }
 
-// Same reports whether a later look says nothing new.
-func (d *DatabaseStat) Same(later *DatabaseStat) bool {
+// same reports whether a later look says nothing new.
+func (d *DatabaseStat) same(later *DatabaseStat) bool {
 	return d.OID == later.OID && d.Instance == later.Instance && d.Backends == later.Backends && d.StatsReset == later.StatsReset &&
 		d.ChecksumLastFailure == later.ChecksumLastFailure && d.Counters == later.Counters && d.Timers == later.Timers
 }

@@ -76,8 +76,8 @@ func (l *Ledger) Add(o *Ledger) {
 	}
 }
 
-// SortedFaults gives the faults in a fixed order.
-func (l *Ledger) SortedFaults() []Fault {
+// sortedFaults gives the faults in a fixed order.
+func (l *Ledger) sortedFaults() []Fault {
 	return slices.SortedFunc(maps.Keys(l.Faults), func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Reason, b.Reason))
 	})

@@ -94,7 +94,7 @@ func (m *Memory) identity(seen *Identity) (events []Event) {
 	if cur.CheckpointerStart.IsZero() && old.PostmasterStart.Equal(cur.PostmasterStart) {
 		cur.CheckpointerStart = old.CheckpointerStart
 	}
-	if !old.SameInstance(*cur) {
+	if !old.sameInstance(*cur) {
 		m.resets = nil // what is reset by it is no event of its own
 	}
 	other := old.SystemIdentifier != 0 && cur.SystemIdentifier != 0 && old.SystemIdentifier != cur.SystemIdentifier

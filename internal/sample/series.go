@@ -69,13 +69,13 @@ func (s *Series) OfferAgain() {
 func (s *Series) Advance(v *Visit) {
 	s.tell(v)
 	if v.Identity != nil {
-		if s.identity == nil || !s.identity.SameInstance(*v.Identity) {
+		if s.identity == nil || !s.identity.sameInstance(*v.Identity) {
 			s.listed = time.Time{}
 		}
 		if s.identity.Instance() != v.Identity.Instance() {
 			clear(s.kept) // also for what a later visit brings because this one could not
 		}
-		if s.identity != nil && s.identity.Same(*v.Identity) && !s.again {
+		if s.identity != nil && s.identity.same(*v.Identity) && !s.again {
 			v.Identity = nil
 		} else {
 			s.identity, s.again = v.Identity, false
@@ -98,7 +98,7 @@ func (s *Series) databases(v *Visit) {
 		d := v.Databases[i]
 		before, known := s.kept[d.OID]
 		d.Planned, d.Instance, d.PreviousAt = v.Look.Planned, s.identity.Instance(), before.sameAt
-		if known && before.Same(&d) && d.At.Sub(before.At) < quietFor {
+		if known && before.same(&d) && d.At.Sub(before.At) < quietFor {
 			before.sameAt = d.At
 			next[d.OID] = before
 			continue

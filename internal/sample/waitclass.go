@@ -48,7 +48,7 @@ func (c WaitClass) Load() bool { return c < NumClasses }
 // The types of backends, in PostgreSQL's words, that are told apart.
 const (
 	ClientBackend = "client backend"
-	WALSender     = "walsender"
+	walSender     = "walsender"
 	checkpointer  = "checkpointer"
 )
 
@@ -67,7 +67,7 @@ func WaitTypeOf(version int32, backendType, state, waitType string) string {
 		return waitType
 	case version < 150000 && backendType == checkpointer,
 		version < 140000 && state == Untracked,
-		version < 100000 && (state == "" || backendType == WALSender):
+		version < 100000 && (state == "" || backendType == walSender):
 		return ""
 	}
 	return CPU

@@ -84,8 +84,8 @@ func TestAWaitThatIsNotToldIsNotCPU(t *testing.T) {
 		{90624, ClientBackend, "active", "Lock", "Lock"},
 		{90624, "autovacuum worker", "active", "", CPU},
 		{90624, "background worker", "", "", ""},
-		{90624, WALSender, "active", "", ""},
-		{100000, WALSender, "active", "", CPU},
+		{90624, walSender, "active", "", ""},
+		{100000, walSender, "active", "", CPU},
 	} {
 		if got := WaitTypeOf(c.version, c.backendType, c.state, c.waited); got != c.want {
 			t.Errorf("WaitTypeOf(%d, %q, %q, %q) = %q, want %q", c.version, c.backendType, c.state, c.waited, got, c.want)
