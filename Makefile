@@ -37,7 +37,7 @@ run: build ## run everything on a private PostgreSQL in ./data; TARGET=postgres:
 
 .PHONY: demo
 demo: UP += --demo
-demo: run ## make run, with load on the private PostgreSQL
+demo: run ## make run, with load on the private PostgreSQL and a week of made-up history
 
 .PHONY: test
 test: deps ## run all tests with the race detector, on real PostgreSQL servers

@@ -93,7 +93,7 @@ Exit codes: 0 done, 1 it did not work, 2 the command line or a setting is wrong.
 	}
 	root.AddCommand(
 		t.upCommand(), t.setupCommand(), t.migrateCommand(), t.userCommand(), t.serverCommand(), t.settingsCommand(), t.retentionCommand(), t.sshKeyCommand(), t.keyCommand(),
-		t.journalCommand(), t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.demoCommand(), t.synthCommand(), t.manCommand(), t.versionCommand(),
+		t.journalCommand(), t.importCommand(), t.openapiCommand(), t.healthcheckCommand(), t.demoCommand(), t.manCommand(), t.versionCommand(),
 	)
 
 	return root

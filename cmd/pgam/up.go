@@ -62,7 +62,7 @@ those that are about parts of the whole: ` + "PGAM_STATS_DSN, PGAM_KEY_FILE,\nPG
 	flags.StringVar(&o.postgresBin, "postgres-bin", "", "`folder` of initdb and postgres (default: found)")
 	flags.StringVar(&o.listen, "listen", defaultListen, "`address` of the API; port 0 takes a free one, and so does the default if it is taken")
 	flags.StringArrayVar(&o.targets, "target", nil, "also watch the server at this `URL`; - reads URLs from standard input, a line each; may be repeated")
-	flags.BoolVar(&o.demo, "demo", false, "make some load on the private cluster, so that there is something to see")
+	flags.BoolVar(&o.demo, "demo", false, "make some load on the private cluster, and a week of history of made-up servers, so that there is something to see")
 	flags.BoolVar(&o.json, "json", false, "print one line of JSON once everything answers, for scripts")
 
 	return cmd

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,14 +15,18 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/pgtest"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
+	"github.com/pgam/pgam/internal/synth"
 )
 
 const (
-	synthCadence  = "10s"
-	synthSessions = "4"
+	synthCadence  = 10 * time.Second
+	synthSessions = 4
 	// historyRounds is how often each question is measured: what counts is the
 	// round in which the machine was least busy with anything else.
 	historyRounds = 3
@@ -59,7 +62,7 @@ type past struct {
 	filled     time.Duration
 }
 
-// makePast makes the history of servers up to an instant with pgam synth.
+// makePast makes up the history of servers up to an instant.
 func makePast(b *testing.B, server *pgtest.Server, database string, servers, days int, end time.Time) *past {
 	b.Helper()
 	server.Exec(b, "create database "+database)
@@ -77,17 +80,17 @@ func makePast(b *testing.B, server *pgtest.Server, database string, servers, day
 	if err := secret.WriteKeyring(filepath.Join(dir, "keyring.json")); err != nil {
 		b.Fatal(err)
 	}
-	synth := exec.Command(buildProgram(b, "pgam"), "synth", "--servers", strconv.Itoa(servers), "--days", strconv.Itoa(days),
-		"--cadence", synthCadence, "--sessions", synthSessions, "--until", end.Format(time.RFC3339))
-	synth.Env = []string{"PGAM_STATS_DSN=" + p.dsn, "PGAM_KEY_FILE=" + filepath.Join(dir, "keyring.json")}
-	synth.Stderr = os.Stderr
-	begin := time.Now()
-	out, err := synth.Output()
+	ring, err := secret.ReadKeyring(filepath.Join(dir, "keyring.json"))
 	if err != nil {
-		b.Fatalf("pgam synth: %v", err)
+		b.Fatal(err)
+	}
+	db := pgtest.OpenStatsDB(b, statsdb.Config{DSN: secret.New(p.dsn), MaxConns: 8})
+	cfg := synth.Config{Seed: 1, Hash: sample.NewHash(ring.ContentKey()), Cadence: synthCadence, Sessions: synthSessions, Queries: 400}
+	begin := time.Now()
+	if err := synth.Fill(b.Context(), db, catalog.New(db, ring), cfg, servers, days, end, nil); err != nil {
+		b.Fatal(err)
 	}
 	p.filled = time.Since(begin)
-	b.Logf("%s: %s", database, bytes.TrimSpace(out))
 	_, err = conn.Exec(b.Context(), "create extension pg_stat_statements")
 	p.statements = err == nil
 	p.makeYear(b, conn)
@@ -132,7 +135,7 @@ func (p *past) questions(servers int) []pastQuestion {
 	const turns = 24
 	paths := func(path func(server string, i int) string) (list []string) {
 		for i := range turns {
-			list = append(list, path(fmt.Sprintf("/api/v1/servers/synth-%03d", 1+i%servers), i))
+			list = append(list, path("/api/v1/servers/"+synth.Name(1+i%servers), i))
 		}
 		return list
 	}

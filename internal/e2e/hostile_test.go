@@ -22,10 +22,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/faultnet"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
+	"github.com/pgam/pgam/internal/synth"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -384,9 +387,14 @@ func TestSlowReaders(t *testing.T) {
 	s := &site{t: t, dir: t.TempDir(), dsn: pgtest.EmptyDB(t), seen: &record{statuses: map[string]map[int]int{}}}
 	s.prepare(t)
 	until := time.Now().UTC().Truncate(24 * time.Hour)
-	if out := runProgram(t, s.settings, "pgam", "synth", "--servers", "1", "--days", "1", "--cadence", "5s", "--sessions", "20",
-		"--until", until.Format(time.RFC3339)); out.code != 0 {
-		t.Fatalf("synth: %s", out.stderr)
+	ring, err := secret.ReadKeyring(filepath.Join(s.dir, "keyring.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(s.dsn), MaxConns: 4})
+	made := synth.Config{Seed: 1, Hash: sample.NewHash(ring.ContentKey()), Cadence: 5 * time.Second, Sessions: 20, Queries: 400}
+	if err := synth.Fill(t.Context(), db, catalog.New(db, ring), made, 1, 1, until, nil); err != nil {
+		t.Fatal(err)
 	}
 	name := pgtest.Value[string](t, s.dsn, "select name from pgam.server")
 	api := startProcess(t, t, "pgam-api", append([]string{"PGAM_LISTEN=127.0.0.1:0", "SECRET_KEY=" + tokenKey}, s.settings...)...)

@@ -1,4 +1,4 @@
-package ingest
+package ingest_test
 
 import (
 	"fmt"
@@ -8,8 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgam/pgam/internal/ingest"
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/synth"
 	"github.com/pgam/pgam/internal/target"
 )
@@ -27,14 +30,21 @@ select coalesce(array_agg(r order by r), '{}')
 // and compacted.
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	w, dsn := openEmpty(t)
-	loaded, appended := newServer(t, dsn, "loaded"), newServer(t, dsn, "appended")
-	g, err := synth.New(synth.Config{Seed: 3, Hash: testHash, Cadence: 5 * time.Second, Sessions: 9, Queries: 3000})
+	dsn := pgtest.StatsDB(t)
+	hash := sample.NewHash([16]byte{4, 2})
+	w := ingest.New(pgtest.OpenStatsDB(t, statsdb.Config{DSN: secret.New(dsn)}), hash)
+	server := func(name string) target.ID {
+		return pgtest.Value[target.ID](t, dsn, "insert into pgam.server (name, host, port, user_name) values ($1, 'db.example.org', 5432, 'mon') returning id", name)
+	}
+	loaded, appended := server("loaded"), server("appended")
+	g, err := synth.New(synth.Config{Seed: 3, Hash: hash, Cadence: 5 * time.Second, Sessions: 9, Queries: 3000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	midnight := noon.Truncate(oneDay)
-	ensure(t, w, noon)
+	midnight := time.Date(2024, 11, 22, 0, 0, 0, 0, time.UTC)
+	if err := w.EnsurePartitions(t.Context(), midnight, midnight); err != nil {
+		t.Fatal(err)
+	}
 	names, seq := g.Day(77, midnight)
 	ticks := slices.Collect(seq)
 	ticks = ticks[:len(ticks)-3000] // the last hour is cut
@@ -44,12 +54,14 @@ func TestLoad(t *testing.T) {
 	visits := []*sample.Visit{{Entries: names}}
 	for i, tick := range ticks {
 		if visits = append(visits, &sample.Visit{Tick: tick}); len(visits) == 1000 || i == len(ticks)-1 {
-			mustAppend(t, w, appended, visits...)
+			if err := w.Append(t.Context(), appended, visits); err != nil {
+				t.Fatal(err)
+			}
 			visits = nil
 		}
 	}
 	pgtest.Exec(t, dsn, "update history.activity_recent set written_at = slot")
-	if _, more, err := w.CompactDue(t.Context(), noon.AddDate(0, 0, 1)); more || err != nil {
+	if _, more, err := w.CompactDue(t.Context(), midnight.AddDate(0, 0, 2)); more || err != nil {
 		t.Fatal(more, err)
 	}
 	for _, table := range []string{"activity", "activity_minute", "activity_total", "activity_rollup", "session", "query", "wait", "lock", "label"} {

@@ -14,10 +14,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/daemon"
 	"github.com/pgam/pgam/internal/local/postgres"
+	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/schema"
 	"github.com/pgam/pgam/internal/secret"
+	"github.com/pgam/pgam/internal/statsdb"
+	"github.com/pgam/pgam/internal/synth"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -39,6 +43,11 @@ const (
 	clusterStopWithin = 15 * time.Second
 	// stopWithin bounds a stop of everything.
 	stopWithin = 35 * time.Second
+
+	// What there is of servers that are made up.
+	demoServers = 3
+	demoDays    = 7
+	demoCadence = 10 * time.Second
 
 	// fastDeath is how long a program must live for its end not to count
 	// towards giving up.
@@ -67,7 +76,8 @@ type Config struct {
 	// Targets are servers to register; their names are made from their
 	// addresses.
 	Targets []target.Target
-	// Demo makes load on the cluster, so that there is something to see.
+	// Demo makes load on the cluster and history of servers that do not exist, so
+	// that there is something to see.
 	Demo bool
 	// Environ is the environment, NAME=value, that our programs get. What is
 	// about parts of the stack is replaced.
@@ -378,7 +388,31 @@ func (s *Stack) prepareStats(ctx context.Context) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// startDemo makes the load.
+// fillHistory gives servers that do not exist a week of history, beside the real
+// one.
+func (s *Stack) fillHistory(ctx context.Context) error {
+	db, err := statsdb.New(statsdb.Config{DSN: s.statsDSN, Application: "pgam-demo", MaxConns: demoServers})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	begun := time.Now()
+	said := begun
+	cfg := synth.Config{Seed: 1, Hash: sample.NewHash(s.keys.ring.ContentKey()), Cadence: demoCadence, Sessions: 5, Queries: 400}
+	err = synth.Fill(ctx, db, catalog.New(db, s.keys.ring), cfg, demoServers, demoDays, begun, func(done, all int) {
+		if now := time.Now(); now.Sub(said) >= 5*time.Second {
+			said = now
+			s.cfg.Say("making up history: %d of %d days", done, all)
+		}
+	})
+	if err == nil {
+		s.cfg.Say("made-up history: %d servers, %d days, in %s", demoServers, demoDays, time.Since(begun).Round(time.Second))
+	}
+
+	return err
+}
+
+// startDemo makes the load, and a past beside it.
 func (s *Stack) startDemo(ctx, running context.Context) error {
 	if !s.cfg.Demo {
 		return nil
@@ -394,6 +428,11 @@ func (s *Stack) startDemo(ctx, running context.Context) error {
 		return err
 	}
 	s.behind.Go(func() { load.Run(running) })
+	s.behind.Go(func() {
+		if err := s.fillHistory(running); err != nil && running.Err() == nil {
+			s.cfg.Say("the made-up history is not complete, the next start goes on with it: %v", err)
+		}
+	})
 	s.folder.state.DemoDatabase = true
 
 	return s.folder.save()

@@ -3,6 +3,6 @@
 // an incident. It is for trying dashboards and for measuring how fast a month
 // of a fleet is stored and answered.
 //
-// Nothing here talks to anything. The same seed makes the same history, each
-// server's day by itself, in any order.
+// The same seed makes the same history, each server's day by itself, in any order.
+// A Generator talks to nothing; Fill stores what it makes in a stats_db.
 package synth

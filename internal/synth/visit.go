@@ -17,55 +17,62 @@ type shop struct {
 	*server
 	d          *rand.Rand
 	postmaster time.Time
-	restart    time.Time // once, at this visit
-	tuned      time.Time // a setting changes at this visit
 	counters   [len(databases)][sample.NumCounters]int64
 	bytes      [len(databases)]int64
 	walFree    int64
+	workMem    string
 }
 
-// Visits makes looks at a server's databases, their sizes, settings and disks
-// from one instant up to another, with the events that they tell: a setting is
-// changed, and every third server restarts. The time must be short: there is
-// one each five minutes.
-func (g *Generator) Visits(id target.ID, from, until time.Time) []*sample.Visit {
+// Visits makes looks at a server's databases, their sizes, settings and disks,
+// one each five minutes, with the events that they tell: once a day a setting is
+// changed, and now and then the server restarts. What is counted begins at origin;
+// the looks after an instant and before another are given. The one at that instant
+// is taken for stored: it is not given, and what follows is told against it.
+func (g *Generator) Visits(id target.ID, origin, after, until time.Time) []*sample.Visit {
 	s := g.server(id)
-	d := g.dice(uint64(id), 11)
-	n := int(until.Sub(from) / visitEvery)
-	if n < 1 {
-		return nil
-	}
-	sh := shop{server: &s, d: d, postmaster: from.Add(-time.Duration(d.IntN(60*24)) * time.Hour), walFree: 60 << 30}
-	sh.tuned = from.Add(time.Duration(d.IntN(n)) * visitEvery)
-	if d.IntN(3) == 0 {
-		sh.restart = from.Add(time.Duration(d.IntN(n)) * visitEvery)
-	}
+	sh := shop{server: &s, d: g.dice(uint64(id), 11), walFree: 60 << 30, workMem: "4MB"}
+	sh.postmaster = origin.Add(-time.Duration(sh.d.IntN(60*24)) * time.Hour)
 	for i := range sh.bytes {
-		sh.bytes[i] = int64(1+d.IntN(400)) << 28
+		sh.bytes[i] = int64(1+sh.d.IntN(400)) << 28
 	}
 	series := new(sample.Resume).Series()
 	var visits []*sample.Visit
-	for at := from; at.Before(until); at = at.Add(visitEvery) {
-		v := sh.visit(at, at.Equal(from) || at.Truncate(time.Hour).Equal(at))
-		series.Advance(v)
-		visits = append(visits, v)
+	var tuned, restart time.Time
+	for at := origin; at.Before(until); at = at.Add(visitEvery) {
+		if midnight := at.Truncate(day); at.Equal(midnight) || at.Equal(origin) {
+			d := g.dice(uint64(id), 13, uint64(midnight.Unix()))
+			tuned = midnight.Add(time.Duration(d.IntN(int(day/visitEvery))) * visitEvery)
+			if restart = (time.Time{}); d.IntN(6) == 0 {
+				restart = midnight.Add(time.Duration(d.IntN(int(day/visitEvery))) * visitEvery)
+			}
+		}
+		if at.Equal(tuned) {
+			sh.workMem = map[string]string{"4MB": "32MB", "32MB": "4MB"}[sh.workMem]
+		}
+		if at.Equal(restart) {
+			sh.postmaster = at.Add(-time.Duration(20+sh.d.IntN(200)) * time.Second)
+			sh.counters = [len(databases)][sample.NumCounters]int64{}
+		}
+		v := sh.visit(at, at.Truncate(time.Hour).Equal(at))
+		if at.Before(after) {
+			continue
+		}
+		if series.Advance(v); at.After(after) {
+			visits = append(visits, v)
+		}
 	}
 	return visits
 }
 
 // visit is one look; a full one lists databases with their sizes too.
 func (sh *shop) visit(at time.Time, full bool) *sample.Visit {
-	if at.Equal(sh.restart) {
-		sh.postmaster = at.Add(-time.Duration(20+sh.d.IntN(200)) * time.Second)
-		sh.counters = [len(databases)][sample.NumCounters]int64{}
-	}
 	v := &sample.Visit{
 		Server: sh.id,
 		Identity: &sample.Identity{
 			At: at, VersionNum: 150008, Version: "15.8", SystemIdentifier: 7_300_000_000_000_000_000 + int64(sh.id), TimelineID: 1,
 			PostmasterStart: sh.postmaster,
 		},
-		Settings: &sample.Settings{At: at, Set: sh.settings(at)},
+		Settings: &sample.Settings{At: at, Set: sh.settings()},
 		Disks:    sh.disks(at),
 	}
 	if full {
@@ -110,13 +117,9 @@ func (sh *shop) statistics(at time.Time, i int, oid uint32) sample.DatabaseStat 
 	return stat
 }
 
-func (sh *shop) settings(at time.Time) []sample.Setting {
-	workMem := "4MB"
-	if !at.Before(sh.tuned) {
-		workMem = "32MB"
-	}
+func (sh *shop) settings() []sample.Setting {
 	return []sample.Setting{
-		{Name: "max_connections", Value: "200"}, {Name: "shared_buffers", Value: "8GB"}, {Name: "work_mem", Value: workMem},
+		{Name: "max_connections", Value: "200"}, {Name: "shared_buffers", Value: "8GB"}, {Name: "work_mem", Value: sh.workMem},
 	}
 }
 
