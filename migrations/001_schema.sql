@@ -187,6 +187,23 @@ comment on table pgam.ended_session is 'logins that were logged out; kept until 
 comment on column pgam.ended_session.session is 'claim sid of the tokens of the login';
 comment on column pgam.ended_session.expires_at is 'when the last token of the login expires, at the latest';
 
+-- Browsers that are logged in. Ending one is deleting its row.
+create table pgam.session (
+    token_hash  bytea       primary key check (length(token_hash) = 32),
+    account_id  bigint      not null references pgam.account (id) on delete cascade,
+    token_epoch bigint      not null,
+    created_at  timestamptz not null default now(),
+    used_at     timestamptz not null default now(),
+    expires_at  timestamptz not null
+);
+create index session_account_idx on pgam.session (account_id, created_at);
+create index session_expires_idx on pgam.session (expires_at);
+comment on table pgam.session is 'browsers that are logged in; the API reads a row again after three seconds';
+comment on column pgam.session.token_hash is 'SHA-256 of the token in the cookie, which is kept nowhere';
+comment on column pgam.session.token_epoch is 'that of the account at the login; another one ends the session';
+comment on column pgam.session.used_at is 'of the last request, to a minute';
+comment on column pgam.session.expires_at is 'when it ends however much it is used';
+
 -- Leaky buckets: how many attempts came from an address and a network of late,
 -- and how many on an account from places that it does not know. Not logged: a
 -- crash empties them, and they cost no write to a standby.

@@ -175,7 +175,7 @@ func newHandler(cfg config.API, log *slog.Logger, db *statsdb.DB, stored *catalo
 	return api.New(api.Config{
 		Services: api.Services{
 			Catalog: stored, Live: now, History: history.New(db), Settings: settings{stored},
-			Passwords: hasher, Tokens: tokens,
+			Passwords: hasher, Tokens: tokens, Sessions: auth.Lifetimes{Idle: cfg.SessionIdle.Std(), Absolute: cfg.SessionLifetime.Std()},
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, db),
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,

@@ -16,6 +16,8 @@ const MaxLoginBytes = 64
 var (
 	// ErrNotFound reports a user that does not exist.
 	ErrNotFound = errors.New("user not found")
+	// ErrNoSession reports a session that was ended, or never was.
+	ErrNoSession = errors.New("session not found")
 	// ErrConflict reports a login that is taken.
 	ErrConflict = errors.New("login already taken")
 	// ErrInvalid reports a login or a role that can never be accepted.

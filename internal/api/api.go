@@ -112,6 +112,7 @@ func register(engine *gin.Engine, services *Services) (huma.API, error) {
 		{Name: "Python contract", Description: "What clients of the Python version know."},
 		{Name: "Python contract under /api", Description: "The same, where its later version has it."},
 		{Name: "Later Python version", Description: "What the web client of the later version cannot do without."},
+		{Name: "who asks", Description: "Browsers that log in, and who one is."},
 		{Name: "servers", Description: "Which servers are watched, and how."},
 		{Name: "SSH keys", Description: "Keys that pgam logs in to servers' hosts with; a private part is never given out."},
 		{Name: "settings", Description: "What can be changed while the collector runs."},

@@ -48,9 +48,13 @@ func newEngine(cfg Config) (*gin.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	address, err := addressed(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	log := cfg.Services.Log
 	engine.Use(identified, accessLog(log, measured), recovered(log), limited(cfg.Deadline), guarded(), cors(cfg.CORSOrigins), unescaped, welcomed,
-		addressed, newAnswers(answerRoom, roomWait).handle)
+		address, newAnswers(answerRoom, roomWait).handle)
 	engine.NoRoute(unslashed(engine))
 	engine.NoMethod(func(c *gin.Context) { writeError(c, http.StatusMethodNotAllowed, "Method Not Allowed") })
 	return engine, nil

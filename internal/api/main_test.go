@@ -49,18 +49,19 @@ const (
 // site is a whole API over a stats_db of the test's own.
 type site struct {
 	*httptest.Server
-	t      *testing.T
-	dsn    string
-	db     *statsdb.DB
-	stored *catalog.Catalog
-	past   *history.Reader
-	write  *ingest.Writer
-	live   *live.Live
-	tokens *auth.Tokens
-	log    *lockedBuffer
-	routes routers.Router
-	token  string // sent with every request; empty: none
-	fitted int    // answers that were held against the document
+	t        *testing.T
+	dsn      string
+	db       *statsdb.DB
+	stored   *catalog.Catalog
+	past     *history.Reader
+	write    *ingest.Writer
+	live     *live.Live
+	tokens   *auth.Tokens
+	log      *lockedBuffer
+	routes   routers.Router
+	services api.Services
+	token    string // sent with every request; empty: none
+	fitted   int    // answers that were held against the document
 }
 
 type lockedBuffer struct {
@@ -140,6 +141,7 @@ func startAPI(t *testing.T, change ...func(*api.Config)) *site {
 		c(&cfg)
 	}
 	handler := must[http.Handler](t)(api.New(cfg))
+	a.services = cfg.Services
 	a.Server = httptest.NewServer(handler)
 	t.Cleanup(a.Close)
 	document := must[*openapi3.T](t)(openapi3.NewLoader().LoadFromData(must[[]byte](t)(api.OpenAPI("test"))))

@@ -86,8 +86,10 @@ func statusClass(status int) string {
 	return [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}[status/100-1]
 }
 
-// isLogin says whether a route gives tokens for passwords.
-func isLogin(route string) bool { return route == "/token" || route == "/api/token" }
+// isLogin says whether a route takes passwords.
+func isLogin(route string) bool {
+	return route == "/token" || route == "/api/token" || route == "/api/v1/session"
+}
 
 func loginResult(status int) string {
 	switch {

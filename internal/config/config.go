@@ -73,6 +73,9 @@ type API struct {
 	TokenIssuer      string       `envconfig:"TOKEN_ISSUER" default:"pgam" desc:"Issuer (iss) of tokens; tokens of another are refused."`
 	TokenAudience    string       `envconfig:"TOKEN_AUDIENCE" default:"pgam-api" desc:"Audience (aud) of tokens; tokens for another are refused."`
 
+	SessionIdle     Duration `envconfig:"SESSION_IDLE" default:"12h" min:"1m" max:"90d" desc:"How long a browser stays logged in without a request."`
+	SessionLifetime Duration `envconfig:"SESSION_LIFETIME" default:"7d" min:"1m" max:"90d" desc:"How long a browser stays logged in, however much it asks."`
+
 	LoginRate int `envconfig:"LOGIN_RATE" default:"30" min:"1" max:"1000000" desc:"Most logins a minute from one client address (a /64 of IPv6), over all API processes; its network (/24, /48) has four times as many. Behind a proxy, set PGAM_TRUSTED_PROXIES, or all clients share it."`
 
 	CORSOrigins    []string `envconfig:"CORS_ORIGINS" check:"origins" example:"https://pgam.example.org" desc:"Origins of web pages that may call the API."`

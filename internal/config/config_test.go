@@ -37,6 +37,7 @@ func TestLoadAPI_Defaults(t *testing.T) {
 		Daemon:   config.Daemon{SSH: config.SSH{SSHTimeout: config.Duration(5 * time.Second)}, ShutdownTimeout: config.Duration(5 * time.Second)},
 		StatsDSN: secret.New(dsn), Listen: "127.0.0.1:8000",
 		TokenKey: secret.New(tokenKey), TokenTTL: config.Duration(time.Hour), TokenIssuer: "pgam", TokenAudience: "pgam-api",
+		SessionIdle: config.Duration(12 * time.Hour), SessionLifetime: config.Duration(7 * 24 * time.Hour),
 		PoolDefault: config.PoolSize{Min: 1, Max: 5}, PoolStats: config.PoolSize{Min: 2, Max: 10}, PoolHighLoad: config.PoolSize{Min: 5, Max: 20},
 		StatusCacheTTL: config.Duration(5 * time.Second), SSHCacheTTL: config.Duration(30 * time.Second),
 		LoginRate: 30, SSHHostKeys: "strict", LiveDeadline: config.Duration(5 * time.Second), MaxStreams: 100,

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -14,9 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/api/route"
-	"github.com/pgam/pgam/internal/auth"
 )
 
 // maxLoginBytes bounds the body of a login.
@@ -55,58 +51,15 @@ func (r routes) token(ctx context.Context, in *tokenInput) (*output[tokenBody], 
 	if err != nil {
 		return nil, err
 	}
-	attempt := account.NewLoginAttempt(route.Client(ctx), form["username"])
-	from, err := r.Logins.Admit(ctx, attempt)
+	user, err := r.Login(ctx, form["username"], form["password"])
 	if err != nil {
-		return nil, r.refuse(ctx, attempt, err)
-	}
-	user, err := r.Catalog.Account(ctx, attempt.Login)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return nil, err
-	}
-	// A user that does not exist costs the same work.
-	err = r.Passwords.Verify(ctx, from, user.PasswordHash, form["password"])
-	if err == nil && !user.Active {
-		err = errDisabled
-	}
-	if err != nil {
-		return nil, r.refuse(ctx, attempt, err)
 	}
 	token, _, err := r.Tokens.Issue(user, r.Now())
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Catalog.NoteLogin(ctx, user.ID, attempt, from.Known); err != nil {
-		r.Log.WarnContext(ctx, "login was not noted", "login", user.Login, "error", err)
-	}
 	return say(tokenBody{token, "bearer"}), nil
-}
-
-var errDisabled = fmt.Errorf("%w: the account is disabled", auth.ErrInvalidCredentials)
-
-// refuse logs why somebody was not let in, and gives what they are told: the same
-// whatever is wrong with the login or the password.
-func (r routes) refuse(ctx context.Context, attempt account.LoginAttempt, err error) error {
-	reason := ""
-	switch {
-	case errors.Is(err, auth.ErrHashUnusable):
-		reason = "the stored password hash is unusable: set the password again"
-	case errors.Is(err, errDisabled):
-		reason = "the account is disabled"
-	case errors.Is(err, auth.ErrInvalidCredentials):
-		reason = "no such login, or another password"
-	case errors.Is(err, auth.ErrTooManyAttempts):
-		reason = "too many from this address"
-	case errors.Is(err, auth.ErrBusy):
-		reason = "too many at once"
-	default:
-		return err
-	}
-	r.Logins.Refused(ctx, route.Client(ctx), attempt, reason, slog.String("request_id", route.RequestID(ctx)))
-	if errors.Is(err, auth.ErrInvalidCredentials) {
-		return route.NewError(http.StatusUnauthorized, "Invalid credentials")
-	}
-	return err
 }
 
 // parseLogin reads the form of a login, urlencoded or multipart.

@@ -48,12 +48,49 @@ func (u *userCache) get(ctx context.Context, id int64) (account.User, error) {
 // userReadTimeout bounds one reading of a user.
 const userReadTimeout = 5 * time.Second
 
-type userKey struct{}
+// userFor gives a user that check takes. One that it does not may be newer than
+// what is remembered: a login right after a change of the password.
+func (g *Group) userFor(ctx context.Context, id int64, check func(account.User) error) (account.User, error) {
+	user, err := g.users.get(ctx, id)
+	if err == nil && check(user) != nil {
+		g.users.cache.Invalidate(id)
+		user, err = g.users.get(ctx, id)
+	}
+	if err != nil {
+		return user, err
+	}
+	return user, check(user)
+}
+
+// Caller is who asks, and what shows it.
+type Caller struct {
+	User    account.User
+	Expires time.Time // when what shows it is over
+
+	header  string      // as it was sent, of a token
+	claims  auth.Claims // of a token
+	session *account.Session
+	token   auth.SessionToken // of the session
+}
+
+// ByCookie reports whether it is a browser that is logged in, and not a token.
+func (c Caller) ByCookie() bool { return c.session != nil }
+
+// CSRF is what the browser must send with changes.
+func (c Caller) CSRF() string { return c.token.CSRF() }
+
+type callerKey struct{}
+
+// CallerOf gives who asks; the zero one for an operation that anybody may call.
+func CallerOf(ctx context.Context) Caller {
+	c, _ := ctx.Value(callerKey{}).(Caller)
+	return c
+}
 
 // User gives who asks; ok is false for an operation that anybody may call.
 func User(ctx context.Context) (user account.User, ok bool) {
-	user, ok = ctx.Value(userKey{}).(account.User)
-	return user, ok
+	c := CallerOf(ctx)
+	return c.User, c.User.ID != 0
 }
 
 // Needs returns 403 unless who asks may do what least may; what says what needs
@@ -73,37 +110,51 @@ func MayPurge(ctx context.Context, purge bool) error {
 	return Needs(ctx, account.Admin, "Removing the history")
 }
 
-// authorize lets those pass who have a token in force and the operation's
-// role.
+// authorize lets those pass who have a token or a session in force, and the
+// operation's role.
 func (g *Group) authorize(ctx huma.Context, next func(huma.Context)) {
-	header := ctx.Header("Authorization")
-	user, claims, err := g.identify(ctx.Context(), header)
+	caller, err := g.identify(ctx.Context(), ctx.Header("Authorization"), g.cookie(ctx))
+	if err == nil && caller.ByCookie() && changes(ctx.Method()) && !caller.token.CheckCSRF(ctx.Header(CSRFHeader)) {
+		err = NewError(http.StatusForbidden, "A change that is asked for by cookie needs the header "+CSRFHeader+" with the csrf_token of GET /api/v1/session")
+	}
 	if err != nil {
 		g.write(ctx, err)
 		return
 	}
+	g.touch(ctx.Context(), &caller)
 	for _, requirement := range ctx.Operation().Security {
 		for _, least := range requirement[scheme] {
-			if !user.Role.Allows(account.Role(least)) {
-				g.write(ctx, NewError(http.StatusForbidden, "This needs the role "+least+"; yours is "+string(user.Role)))
+			if !caller.User.Role.Allows(account.Role(least)) {
+				g.write(ctx, NewError(http.StatusForbidden, "This needs the role "+least+"; yours is "+string(caller.User.Role)))
 				return
 			}
 		}
 	}
-	ctx = huma.WithValue(huma.WithValue(ctx, userKey{}, user), claimsKey{}, claims)
-	next(huma.WithValue(ctx, headerKey{}, header))
+	next(huma.WithValue(ctx, callerKey{}, caller))
 }
 
-type (
-	claimsKey struct{}
-	headerKey struct{}
-)
+// changes says whether a method asks for more than an answer.
+func changes(method string) bool { return method != http.MethodGet && method != http.MethodHead }
+
+// cookie gives the session's token that a request of v1 brings. The Python
+// contract knows tokens only.
+func (g *Group) cookie(ctx huma.Context) auth.SessionToken {
+	if g.compat {
+		return ""
+	}
+	cookies, _ := http.ParseCookie(ctx.Header("Cookie"))
+	for _, c := range cookies {
+		if c.Name == SessionCookie {
+			return auth.SessionToken(c.Value)
+		}
+	}
+	return ""
+}
 
 // RenewToken gives who asks another token of the same login.
 func (g *Group) RenewToken(ctx context.Context) (token string, err error) {
-	user, _ := User(ctx)
-	claims, _ := ctx.Value(claimsKey{}).(auth.Claims)
-	token, _, err = g.Tokens.Renew(claims, user, g.Now())
+	caller := CallerOf(ctx)
+	token, _, err = g.Tokens.Renew(caller.claims, caller.User, g.Now())
 	if errors.Is(err, auth.ErrTokenExpired) {
 		return "", NewError(http.StatusUnauthorized, "The login is too long ago: log in again")
 	}
@@ -113,7 +164,7 @@ func (g *Group) RenewToken(ctx context.Context) (token string, err error) {
 // EndSession ends every token of the login that who asks came with: here at
 // once, in other processes within userTTL.
 func (g *Group) EndSession(ctx context.Context) error {
-	claims, _ := ctx.Value(claimsKey{}).(auth.Claims)
+	claims := CallerOf(ctx).claims
 	if err := g.Catalog.EndSession(ctx, claims.UserID, claims.Session, claims.SessionEnd()); err != nil {
 		return err
 	}
@@ -124,48 +175,44 @@ func (g *Group) EndSession(ctx context.Context) error {
 // Recheck says whether who asks may still ask: an answer that goes on for long
 // asks it now and then. The error is as for a new request.
 func (g *Group) Recheck(ctx context.Context) error {
-	header, _ := ctx.Value(headerKey{}).(string)
-	user, _, err := g.identify(ctx, header)
+	before := CallerOf(ctx)
+	now, err := g.identify(ctx, before.header, before.token)
 	if err != nil {
 		return err
 	}
-	if before, ok := User(ctx); ok && user.Role != before.Role {
+	if now.User.Role != before.User.Role {
 		return NewError(http.StatusForbidden, "Your role was changed: ask again")
 	}
 	return nil
 }
 
-// identify gives the user that the token in a header names, and the token. The texts of its statuses are
-// the Python contract's.
-func (g *Group) identify(ctx context.Context, header string) (account.User, auth.Claims, error) {
+// identify gives who asks: by the token in a header, or where none is sent by a
+// session. The texts of a token's statuses are the Python contract's.
+func (g *Group) identify(ctx context.Context, header string, session auth.SessionToken) (Caller, error) {
+	if header == "" && session != "" {
+		return g.byCookie(ctx, session)
+	}
 	kind, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(kind, "bearer") || token == "" {
-		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Not authenticated").with("WWW-Authenticate", "Bearer")
+		return Caller{}, NewError(http.StatusUnauthorized, "Not authenticated").with("WWW-Authenticate", "Bearer")
 	}
 	claims, err := g.Tokens.Parse(token)
 	switch {
 	case errors.Is(err, auth.ErrTokenExpired):
-		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Token expired")
+		return Caller{}, NewError(http.StatusUnauthorized, "Token expired")
 	case err != nil:
 		g.Log.DebugContext(ctx, "token refused", "request_id", RequestID(ctx), "error", err)
-		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Invalid token")
+		return Caller{}, NewError(http.StatusUnauthorized, "Invalid token")
 	}
-	user, err := g.users.get(ctx, claims.UserID)
-	if err == nil && claims.Check(user) != nil {
-		// It may be newer than what is remembered of the user: a login right
-		// after a change of the password.
-		g.users.cache.Invalidate(claims.UserID)
-		user, err = g.users.get(ctx, claims.UserID)
-	}
+	user, err := g.userFor(ctx, claims.UserID, claims.Check)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
-		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Invalid credentials")
+		return Caller{}, NewError(http.StatusUnauthorized, "Invalid credentials")
+	case errors.Is(err, auth.ErrTokenRevoked):
+		return Caller{}, NewError(http.StatusUnauthorized, "Invalid token")
 	case err != nil:
-		return account.User{}, auth.Claims{}, err
+		return Caller{}, err
 	}
-	if claims.Check(user) != nil {
-		return account.User{}, auth.Claims{}, NewError(http.StatusUnauthorized, "Invalid token")
-	}
-	return user, claims, nil
+	return Caller{User: user, Expires: claims.ExpiresAt, header: header, claims: claims}, nil
 }

@@ -16,17 +16,22 @@ import (
 	"github.com/pgam/pgam/internal/auth"
 )
 
-// scheme names the security scheme in the OpenAPI document.
-const scheme = "token"
+// Names of the security schemes in the OpenAPI document: the second counts where
+// there is no token, in v1.
+const (
+	scheme       = "token"
+	cookieScheme = "session"
+)
 
 // Group registers the operations of one form of the API.
 type Group struct {
 	*Services
-	api     huma.API
-	users   *userCache
-	samples *diskCache
-	tests   *userTests
-	compat  bool
+	api      huma.API
+	users    *userCache
+	sessions *sessionCache
+	samples  *diskCache
+	tests    *userTests
+	compat   bool
 }
 
 // NewGroups makes the groups of both forms over the same services: the Python contract,
@@ -34,6 +39,10 @@ type Group struct {
 // document is wanted.
 func NewGroups(api huma.API, services *Services) (compat, v1 *Group, err error) {
 	users, err := newUserCache(services.Catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	sessions, err := newSessionCache(services.Catalog)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,10 +59,14 @@ func NewGroups(api huma.API, services *Services) (compat, v1 *Group, err error) 
 			string(account.Operator): "also manages servers",
 			string(account.Admin):    "also manages users, keys and settings",
 		}}},
+	}, cookieScheme: {
+		Type: "apiKey", In: "cookie", Name: SessionCookie,
+		Description: "The cookie of POST /api/v1/session, for web pages; a token counts before it. Whatever changes something also needs the header " +
+			CSRFHeader + ", with the csrf_token of the session.",
 	}}
 	tests := new(userTests)
-	compat = &Group{Services: services, api: api, users: users, samples: samples, tests: tests, compat: true}
-	v1 = &Group{Services: services, api: api, users: users, samples: samples, tests: tests}
+	compat = &Group{Services: services, api: api, users: users, sessions: sessions, samples: samples, tests: tests, compat: true}
+	v1 = &Group{Services: services, api: api, users: users, sessions: sessions, samples: samples, tests: tests}
 	return compat, v1, nil
 }
 
@@ -66,9 +79,12 @@ func Register[I, O any](g *Group, op huma.Operation, least account.Role, statuse
 	op.Metadata[metaCompat] = g.compat
 	if least != "" {
 		op.Security = []map[string][]string{{scheme: {string(least)}}}
+		if !g.compat {
+			op.Security = append(op.Security, map[string][]string{cookieScheme: {}})
+		}
 		op.Middlewares = append(huma.Middlewares{g.authorize}, op.Middlewares...)
 		statuses = append([]int{http.StatusUnauthorized, http.StatusServiceUnavailable}, statuses...)
-		if least != account.Viewer {
+		if least != account.Viewer || !g.compat && changes(op.Method) {
 			statuses = append(statuses, http.StatusForbidden)
 		}
 	}

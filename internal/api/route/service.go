@@ -48,6 +48,8 @@ type Services struct {
 	Passwords *auth.Hasher
 	Tokens    *auth.Tokens
 	Logins    *auth.Guard
+	// Sessions says how long browsers stay logged in.
+	Sessions auth.Lifetimes
 	// Healthy says whether stats_db can be used.
 	Healthy func(ctx context.Context) bool
 	Log     *slog.Logger
@@ -70,7 +72,9 @@ func (s *Services) Check() error {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	return nil
+	lifetimes, err := s.Sessions.Complete()
+	s.Sessions = lifetimes
+	return err
 }
 
 // Changed brings the list of servers up to date after a change, so that the

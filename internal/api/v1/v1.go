@@ -56,6 +56,7 @@ func Register(f *route.Group) {
 	route.Register(f, op("history-disks", http.MethodGet, one+"/history/disks", "File systems of the server's host over time", past), account.Viewer,
 		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit}, r.historyDisks)
 	route.Register(f, op("storage", http.MethodGet, "/storage", "What the history takes and how long it stays", past), account.Viewer, nil, r.storage)
+	r.registerSession(op)
 	r.registerKeys(op)
 	r.registerSettings(op)
 	r.registerIncident(op)
