@@ -1,5 +1,9 @@
 /* pgam:login_count */
-with known as (
+-- The counters are not logged, but a page that is pruned on the way is: nobody
+-- waits for a standby because of it.
+with quick as (
+     select set_config('synchronous_commit', 'off', true)),
+     known as (
      select exists (
             select from pgam.login_origin
              where network = @network
@@ -32,4 +36,4 @@ select known.network,
        (select is_full from counted where key = (@keys::bytea[])[1]) as source_full,
        (select is_full from counted where key = (@keys::bytea[])[2]) as network_full,
        (select level from counted where key = any ((@keys::bytea[])[3:4])) as failures
-  from known
+  from known, quick
