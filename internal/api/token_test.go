@@ -271,7 +271,7 @@ func TestRoles(t *testing.T) {
 		operator[op] = true
 	}
 	admin := map[string]bool{"PATCH /api/v1/settings": true}
-	open := map[string]bool{"GET /": true, "GET /api/health": true, "POST /token": true, "POST /api/token": true}
+	open := map[string]bool{"GET /": true, "GET /api/health": true, "POST /token": true, "POST /api/token": true, "POST /api/v1/session": true}
 	var document struct {
 		Paths map[string]map[string]any `json:"paths"`
 	}

@@ -20,7 +20,7 @@ import (
 // there is no token, in v1.
 const (
 	scheme       = "token"
-	cookieScheme = "session"
+	cookieScheme = "web_session" // pages show them by name: the token first
 )
 
 // Group registers the operations of one form of the API.

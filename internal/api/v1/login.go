@@ -22,9 +22,9 @@ func (r routes) registerSession(op func(id, method, path, summary, tag string) h
 	route.Register(r.Group, begin, "", []int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
 	}, r.beginSession)
-	route.Register(r.Group, op("session", http.MethodGet, path, "The session of the cookie", tag), account.Viewer, nil, r.session)
+	route.Register(r.Group, op("session", http.MethodGet, path, "The session of the cookie", tag), account.Viewer, []int{http.StatusNotFound}, r.session)
 	end := op("end-session", http.MethodDelete, path, "Log the browser out: the cookie counts nowhere any more, within three seconds", tag)
-	route.Register(r.Group, end, account.Viewer, nil, r.endSession)
+	route.Register(r.Group, end, account.Viewer, []int{http.StatusNotFound}, r.endSession)
 	route.Register(r.Group, op("me", http.MethodGet, "/me", "Who asks", tag), account.Viewer, nil, r.me)
 }
 
@@ -68,7 +68,7 @@ func (r routes) beginSession(ctx context.Context, in *loginInput) (*sessionOutpu
 func byCookie(ctx context.Context) (route.Caller, error) {
 	caller := route.CallerOf(ctx)
 	if !caller.ByCookie() {
-		return caller, route.NewError(http.StatusUnauthorized, "There is no session: a token came with the request")
+		return caller, route.NewError(http.StatusNotFound, "There is no session: a token came with the request")
 	}
 	return caller, nil
 }
