@@ -1677,6 +1677,22 @@ ALTER TABLE pgam.server ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE pgam.session (
+    token_hash bytea NOT NULL,
+    account_id bigint NOT NULL,
+    token_epoch bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    used_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT session_token_hash_check CHECK ((length(token_hash) = 32))
+);
+
+COMMENT ON TABLE pgam.session IS 'browsers that are logged in; the API reads a row again after three seconds';
+COMMENT ON COLUMN pgam.session.token_hash IS 'SHA-256 of the token in the cookie, which is kept nowhere';
+COMMENT ON COLUMN pgam.session.token_epoch IS 'that of the account at the login; another one ends the session';
+COMMENT ON COLUMN pgam.session.used_at IS 'of the last request, to a minute';
+COMMENT ON COLUMN pgam.session.expires_at IS 'when it ends however much it is used';
+
 CREATE TABLE pgam.setting (
     name text NOT NULL,
     value text,
@@ -2646,6 +2662,9 @@ ALTER TABLE ONLY pgam.login_origin
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY pgam.session
+    ADD CONSTRAINT session_pkey PRIMARY KEY (token_hash);
+
 ALTER TABLE ONLY pgam.setting
     ADD CONSTRAINT setting_pkey PRIMARY KEY (name);
 
@@ -2672,6 +2691,10 @@ CREATE INDEX server_revision_idx ON pgam.server USING btree (revision);
 
 CREATE INDEX server_ssh_key_idx ON pgam.server USING btree (ssh_key_id) WHERE (ssh_key_id IS NOT NULL);
 
+CREATE INDEX session_account_idx ON pgam.session USING btree (account_id, created_at);
+
+CREATE INDEX session_expires_idx ON pgam.session USING btree (expires_at);
+
 CREATE TRIGGER renew_token_epoch BEFORE UPDATE ON pgam.account FOR EACH ROW WHEN ((((old.password_hash IS DISTINCT FROM new.password_hash) OR (old.role IS DISTINCT FROM new.role)) OR (old.active IS DISTINCT FROM new.active))) EXECUTE FUNCTION pgam.renew_token_epoch();
 
 ALTER TABLE ONLY pgam.ended_session
@@ -2682,6 +2705,9 @@ ALTER TABLE ONLY pgam.login_origin
 
 ALTER TABLE ONLY pgam.server
     ADD CONSTRAINT server_ssh_key_id_fkey FOREIGN KEY (ssh_key_id) REFERENCES pgam.ssh_key(id);
+
+ALTER TABLE ONLY pgam.session
+    ADD CONSTRAINT session_account_id_fkey FOREIGN KEY (account_id) REFERENCES pgam.account(id) ON DELETE CASCADE;
 
 GRANT USAGE ON SCHEMA report TO pgam_read;
 
