@@ -10,6 +10,7 @@ import { Bar, Meter, type ByClass } from "../ui/bar";
 import { Asked, Empty } from "../ui/empty";
 import { Table, type Column } from "../ui/table";
 import type { Page } from "./page";
+import { NoServers } from "./servers";
 
 interface Row extends FleetRow {
   reasons: Reason[];
@@ -121,18 +122,6 @@ function Fleet() {
         );
       }}
     </Asked>
-  );
-}
-
-function NoServers() {
-  return (
-    <Empty title="No server is watched yet">
-      <p>On the server to watch, as a superuser, make a role that may look and do nothing else:</p>
-      <pre>{"create role pgam login password 'a long random one';\ngrant pg_monitor to pgam;"}</pre>
-      <p>Then, where pgam runs:</p>
-      <pre>pgam server add NAME --host HOST --user pgam --password-file FILE</pre>
-      <p>It is shown here seconds later.</p>
-    </Empty>
   );
 }
 

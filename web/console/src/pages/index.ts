@@ -2,10 +2,11 @@ import { fleet } from "./fleet";
 import { incident } from "./incident";
 import { instant } from "./instant";
 import { load } from "./load";
+import { manage } from "./manage";
 import type { Page } from "./page";
 
 /** In the order in which a server's are listed. */
-export const pages: Page[] = [fleet, load, instant, incident];
+export const pages: Page[] = [fleet, load, instant, incident, ...manage];
 
 /** The page of a path below /ui/, and what is in it. */
 export function pageOf(path: string): { page: Page; params: Record<string, string> } | null {

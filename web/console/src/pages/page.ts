@@ -1,4 +1,5 @@
 import type { ComponentType } from "preact";
+import type { Session } from "../lib/api";
 
 /** A page of the console. Each has a file of its own, and a line in index.ts. */
 export interface Page {
@@ -11,5 +12,7 @@ export interface Page {
   key?: string;
   /** It is about the range of the address: the range can be chosen. */
   ranged?: boolean;
+  /** Least role of those to whom it is listed under Manage. */
+  manage?: Session["role"];
   view: ComponentType<{ params: Record<string, string> }>;
 }

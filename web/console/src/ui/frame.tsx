@@ -4,6 +4,7 @@ import { asCurl, asked, logOut, session } from "../lib/api";
 import { copy, tell, told } from "../lib/copy";
 import { keysNow, useKeys } from "../lib/keys";
 import { brush, frozen, go, here, href, now, paused, range, root, serverPath, spanOf } from "../lib/route";
+import { allows } from "../lib/role";
 import { shifted, zoomed } from "../lib/stack";
 import { clock, date, spanText, switchZone, zone, zoneName } from "../lib/time";
 import { pages } from "../pages";
@@ -43,6 +44,7 @@ export function Frame({ page, params, children }: { page: Page | null; params: R
         <button class="quiet zone" onClick={switchZone} title={`Times are in ${zoneName()}; switch to ${zone.value === "utc" ? "the browser's zone" : "UTC"}`}>
           {clock(now.value).slice(0, 5)} {zone.value === "utc" ? "UTC" : "local"}
         </button>
+        <Manage />
         <More />
         <button class="quiet" onClick={() => setHelp(true)} aria-label="help" title="Keys and help  ?">?</button>
         {session.value && (
@@ -155,19 +157,42 @@ export function readInstant(text: string): number | null {
   return Number.isNaN(at) ? null : at;
 }
 
+/** A list of things to do that closes when one was chosen, or something else is. */
+function Menu({ name, title, children }: { name: string; title: string; children: ComponentChildren }) {
+  const box = useRef<HTMLDetailsElement>(null);
+  const close = () => box.current && (box.current.open = false);
+  useEffect(() => {
+    const elsewhere = (e: Event) => !box.current?.contains(e.target as Node) && close();
+    addEventListener("pointerdown", elsewhere);
+    return () => removeEventListener("pointerdown", elsewhere);
+  }, []);
+  return (
+    <details class="menu" ref={box} onKeyDown={(e) => e.key === "Escape" && close()}>
+      <summary class="quiet" title={title}>{name}</summary>
+      <div onClick={close}>{children}</div>
+    </details>
+  );
+}
+
+/** The pages about pgam itself, as far as one's role goes. */
+function Manage() {
+  return (
+    <Menu name="Manage" title="Servers, settings, users">
+      {pages.filter((p) => p.manage && allows(p.manage)).map((p) => <a key={p.path} href={href(root + p.path, {}, [])}>{p.title({})}</a>)}
+    </Menu>
+  );
+}
+
 /** What can be done with the page as it is. */
 function More() {
   return (
-    <details class="menu">
-      <summary class="quiet" title="Copy, print">Share</summary>
-      <div>
-        <button onClick={() => void copy(frozen(), "the link")}>Copy link to exactly this <kbd>y</kbd></button>
-        <button onClick={() => void copy([...asked].map(asCurl).join("\n"), "the questions of this page")}>Copy as curl</button>
-        <button onClick={() => print()}>Print</button>
-        <a href="/docs" target="_blank" rel="noreferrer">API</a>
-        <a href="/ui/licences.txt" target="_blank" rel="noreferrer">Licences</a>
-      </div>
-    </details>
+    <Menu name="Share" title="Copy, print">
+      <button onClick={() => void copy(frozen(), "the link")}>Copy link to exactly this <kbd>y</kbd></button>
+      <button onClick={() => void copy([...asked].map(asCurl).join("\n"), "the questions of this page")}>Copy as curl</button>
+      <button onClick={() => print()}>Print</button>
+      <a href="/docs" target="_blank" rel="noreferrer">API</a>
+      <a href="/ui/licences.txt" target="_blank" rel="noreferrer">Licences</a>
+    </Menu>
   );
 }
 
