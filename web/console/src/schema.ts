@@ -10,6 +10,10 @@ export interface Gets {
     query: { from?: string; step?: string; to?: string };
     answer: FleetActivityBody;
   };
+  "/api/v1/me": {
+    query: Record<string, never>;
+    answer: MeBody;
+  };
   "/api/v1/servers": {
     query: { cursor?: string; limit?: number };
     answer: ServerPage;
@@ -73,6 +77,10 @@ export interface Gets {
   "/api/v1/servers/{name}/stream": {
     query: { every?: number };
     answer: StreamTick;
+  };
+  "/api/v1/session": {
+    query: Record<string, never>;
+    answer: SessionBody;
   };
   "/api/v1/settings": {
     query: Record<string, never>;
@@ -665,6 +673,18 @@ export interface LocksBody {
   untracked: number;
 }
 
+export interface MeBody {
+  created_at: string;
+  /** When that is over. */
+  expires_at: string;
+  /** As last read: the login that this request came with may not be in it. */
+  last_login_at: string | null;
+  role: "viewer" | "operator" | "admin";
+  username: string;
+  /** What the request came with. */
+  via: "cookie" | "token";
+}
+
 export interface MissingRow {
   path: string;
   /** Class of what went wrong. */
@@ -760,6 +780,15 @@ export interface ServerRow {
   tls_mode: "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
   updated_at: string;
   user: string;
+}
+
+export interface SessionBody {
+  /** To be sent as X-CSRF-Token with whatever changes something. */
+  csrf_token: string;
+  /** If nothing more is asked until then. */
+  expires_at: string;
+  role: "viewer" | "operator" | "admin";
+  username: string;
 }
 
 export interface SessionNow {
