@@ -48,7 +48,7 @@ type contract struct {
 // outsideContract says which routes are not in the contract; the tests of pages
 // and of the programs have them.
 func outsideContract(path string) bool {
-	for _, other := range []string{"/api/v1/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"} {
+	for _, other := range []string{"/api/v1/", "/ui", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"} {
 		if strings.HasPrefix(path, other) {
 			return true
 		}
