@@ -54,6 +54,7 @@ func TestIncidentRoutes(t *testing.T) {
 		{"history_sizes", one + "/history/sizes?" + hour + "&step=30m"},
 		{"incident", one + "/incident?at=2024-11-22T12:00:10Z&window=1m"},
 		{"fleet", "/api/v1/fleet?sort=load"},
+		{"fleet_minutes", "/api/v1/fleet/minutes?from=2024-11-22T12:00:00Z&to=2024-11-22T12:05:00Z"},
 		{"fleet_activity", "/api/v1/fleet/activity?" + hour + "&step=30m"},
 	} {
 		golden(t, tt.name, a.want(200, a.get(tt.path)))

@@ -38,6 +38,12 @@ type FleetServer struct {
 	// that is full first will be.
 	LeastFree *FleetDisk
 	FullIn    *time.Duration
+	// Version is what the server calls itself, Standby whether it was in recovery,
+	// as last seen; empty: that is not known.
+	Version string
+	Standby bool
+	// LastEvent is the server's newest of seven days.
+	LastEvent *Event
 	// Coverage is of the newest ten minutes that are stored.
 	Coverage Coverage
 }
@@ -72,6 +78,8 @@ const (
 	fleetMinutes = 10 * time.Minute
 	// fleetTick is how old a tick may be to be the last one.
 	fleetTick = 24 * time.Hour
+	// fleetEvent is how old an event may be to be the last one.
+	fleetEvent = 7 * 24 * time.Hour
 )
 
 // Fleet gives what is newest in the history of all servers.
@@ -234,6 +242,19 @@ func (q *fleetQuery) queueRest(b *pgx.Batch) {
 		q.of(id).older(count)
 		return nil
 	}))
+	var version string
+	var standby bool
+	b.Queue(sql("fleet_identity")).Query(each([]any{&id, &version, &standby}, func() error {
+		q.of(id).Version, q.of(id).Standby = version, standby
+		return nil
+	}))
+	var e Event
+	since := pgx.NamedArgs{"since": q.now.Add(-fleetEvent), "to": q.now}
+	b.Queue(sql("fleet_events"), since).Query(each([]any{&id, &e.At, &e.Kind, &e.Subject, &e.Old, &e.New, &e.Detail}, func() error {
+		last := e
+		q.of(id).LastEvent = &last
+		return nil
+	}))
 	b.Queue(sql("fleet_settings")).Query(each([]any{&id, &count}, func() error {
 		most := count
 		q.of(id).MaxConnections = &most
@@ -372,4 +393,35 @@ func (r *Reader) FleetActivity(ctx context.Context, plan Plan) (FleetActivity, e
 		return fail(err)
 	}
 	return a, nil
+}
+
+// FleetMinutes gives the average number of sessions of each server in the minutes
+// of a plan; nil: not known. The error wraps ErrGone where the range begins before
+// what is kept.
+func (r *Reader) FleetMinutes(ctx context.Context, plan Plan) (map[target.ID][]*float64, error) {
+	fail := func(err error) (map[target.ID][]*float64, error) {
+		return nil, fmt.Errorf("read minutes of the fleet: %w", statsdb.Classify(err))
+	}
+	if err := r.fleetKept(ctx, plan); err != nil {
+		return fail(err)
+	}
+	var (
+		servers = make(map[target.ID][]*float64)
+		id      target.ID
+		minute  time.Time
+		average float64
+		b       pgx.Batch
+	)
+	b.Queue(sql("fleet_minutes"), pgx.NamedArgs{"from": plan.Range.From, "to": plan.Range.To}).Query(each([]any{&id, &minute, &average}, func() error {
+		if servers[id] == nil {
+			servers[id] = make([]*float64, plan.Buckets())
+		}
+		known := average
+		servers[id][plan.bucket(minute)] = &known
+		return nil
+	}))
+	if err := r.pool.SendBatch(ctx, &b).Close(); err != nil {
+		return fail(err)
+	}
+	return servers, nil
 }

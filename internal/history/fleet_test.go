@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pgam/pgam/internal/pgtest"
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/target"
@@ -76,8 +78,22 @@ func TestFleet(t *testing.T) {
 	if c := got[busy].Coverage; c.OK != 180 || c.Planned != 180 || c.LongestGap != 0 {
 		t.Errorf("coverage of a young server %+v", c)
 	}
+	plan, err := PlanFleet(Range{noon.Add(-time.Minute), noon.Add(4 * time.Minute)}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	minutes, err := s.FleetMinutes(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := minutes[busy]; len(minutes) != 1 || m[0] != nil || m[1] == nil || m[3] == nil || math.Abs(*m[3]-*f.Load) > 1e-9 || m[4] != nil {
+		t.Errorf("minutes %v", minutes)
+	}
 	// Compacted it is the same.
 	s.compact(t, busy, noon)
+	if compacted, err := s.FleetMinutes(t.Context(), plan); err != nil || !cmp.Equal(compacted, minutes) {
+		t.Errorf("compacted: %v, %v, want %v", compacted, err, minutes)
+	}
 	again, err := s.Fleet(t.Context(), now)
 	if err != nil {
 		t.Fatal(err)

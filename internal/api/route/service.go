@@ -36,6 +36,7 @@ type History interface {
 
 	Fleet(ctx context.Context, now time.Time) (map[target.ID]*history.FleetServer, error)
 	FleetActivity(ctx context.Context, plan history.Plan) (history.FleetActivity, error)
+	FleetMinutes(ctx context.Context, plan history.Plan) (map[target.ID][]*float64, error)
 	Storage(ctx context.Context, now time.Time) (history.Storage, error)
 }
 

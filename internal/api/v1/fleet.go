@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -65,12 +66,15 @@ type fleetRow struct {
 	Burst                    bool          `json:"burst" doc:"The tick was taken in full detail."`
 	Disk                     *fleetDiskRow `json:"disk" doc:"The file system with the least part free; null: none is known."`
 	DiskFullInHours          *float64      `json:"disk_full_in_hours" doc:"Until the first file system is full if the day's trend goes on; null: none shrinks, or no trend is known."`
+	Version                  *string       `json:"version" doc:"As the server last said; null: not known."`
+	Role                     *string       `json:"role" enum:"primary,standby" doc:"As last seen; null: not known."`
+	LastEvent                *eventRow     `json:"last_event" doc:"The newest of seven days, not of pgam itself; null: there was none."`
 	Coverage                 coverageRow   `json:"coverage" doc:"Of the newest ten minutes."`
 }
 
 // TransformSchema implements huma.SchemaTransformer.
 func (fleetRow) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	return nullable(s, "by_wait_class", "disk")
+	return nullable(s, "by_wait_class", "disk", "last_event")
 }
 
 type fleetBody struct {
@@ -126,6 +130,17 @@ func fleetRowOf(t target.Target, f *history.FleetServer, now time.Time) fleetRow
 	if f.FullIn != nil {
 		hours := f.FullIn.Hours()
 		row.DiskFullInHours = &hours
+	}
+	if f.Version != "" {
+		role := "primary"
+		if f.Standby {
+			role = "standby"
+		}
+		row.Version, row.Role = &f.Version, &role
+	}
+	if f.LastEvent != nil {
+		last := eventOf(*f.LastEvent)
+		row.LastEvent = &last
 	}
 	row.Coverage = coverage(f.Coverage)
 	return row
@@ -214,3 +229,46 @@ func (r routes) fleetActivity(ctx context.Context, in *fleetActivityInput) (*out
 		PerServer: whereKnown(known, perServer), Servers: a.Servers, Planned: a.Planned, Answered: a.Answered,
 	}), nil
 }
+
+type fleetMinutesRow struct {
+	Server   string     `json:"server"`
+	Sessions []*float64 `json:"average_active_sessions" nullable:"false" doc:"One element a minute; null: no tick was answered."`
+}
+
+type fleetMinutesBody struct {
+	From    time.Time         `json:"from" doc:"As answered: whole minutes."`
+	To      time.Time         `json:"to"`
+	Times   []time.Time       `json:"times" nullable:"false" doc:"Starts of the minutes."`
+	Servers []fleetMinutesRow `json:"servers" nullable:"false" doc:"By name; those of which nothing is known are left out."`
+}
+
+func (r routes) fleetMinutes(ctx context.Context, in *RangeQuery) (*output[fleetMinutesBody], error) {
+	span, err := in.parse(r.Now())
+	if err != nil {
+		return nil, err
+	}
+	if span.Length() > mostFleetMinutes {
+		return nil, fmt.Errorf("%w: minutes of all servers are given for six hours at most", history.ErrInvalid)
+	}
+	plan, err := history.PlanFleet(span, time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	known, err := r.History.FleetMinutes(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	body := fleetMinutesBody{From: utc(plan.Range.From), To: utc(plan.Range.To), Times: plan.Times(), Servers: []fleetMinutesRow{}}
+	for _, t := range r.Live.Servers() {
+		if minutes := known[t.ID]; minutes != nil {
+			for i := range minutes {
+				minutes[i] = roundedOrNull(minutes[i])
+			}
+			body.Servers = append(body.Servers, fleetMinutesRow{t.Name, minutes})
+		}
+	}
+	return say(body), nil
+}
+
+// mostFleetMinutes bounds an answer that grows with servers and minutes.
+const mostFleetMinutes = 6 * time.Hour

@@ -30,4 +30,6 @@ func (r routes) registerIncident(op func(id, method, path, summary, tag string) 
 		[]int{http.StatusUnprocessableEntity}, r.fleet)
 	route.Register(r.Group, op("fleet-activity", http.MethodGet, "/fleet/activity", "Sessions of all servers by wait class over time", "fleet"), account.Viewer,
 		[]int{http.StatusBadRequest, http.StatusGone, http.StatusUnprocessableEntity}, r.fleetActivity)
+	route.Register(r.Group, op("fleet-minutes", http.MethodGet, "/fleet/minutes", "Load of each server, minute by minute", "fleet"), account.Viewer,
+		[]int{http.StatusBadRequest, http.StatusGone, http.StatusUnprocessableEntity}, r.fleetMinutes)
 }

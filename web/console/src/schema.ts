@@ -10,6 +10,10 @@ export interface Gets {
     query: { from?: string; step?: string; to?: string };
     answer: FleetActivityBody;
   };
+  "/api/v1/fleet/minutes": {
+    query: { from?: string; to?: string };
+    answer: FleetMinutesBody;
+  };
   "/api/v1/me": {
     query: Record<string, never>;
     answer: MeBody;
@@ -467,6 +471,22 @@ export interface FleetDiskRow {
   total_bytes: number;
 }
 
+export interface FleetMinutesBody {
+  /** As answered: whole minutes. */
+  from: string;
+  /** By name; those of which nothing is known are left out. */
+  servers: FleetMinutesRow[];
+  /** Starts of the minutes. */
+  times: string[];
+  to: string;
+}
+
+export interface FleetMinutesRow {
+  /** One element a minute; null: no tick was answered. */
+  average_active_sessions: (number | null)[];
+  server: string;
+}
+
 export interface FleetRow {
   /** Of the newest minute; null: none is newer than ten minutes. */
   average_active_sessions: number | null;
@@ -485,6 +505,8 @@ export interface FleetRow {
   /** Until the first file system is full if the day's trend goes on; null: none shrinks, or no trend is known. */
   disk_full_in_hours: number | null;
   enabled: boolean;
+  /** The newest of seven days, not of pgam itself; null: there was none. */
+  last_event: EventRow | null;
   last_tick_age_seconds: number | null;
   /** The newest tick of a day; null: there is none. */
   last_tick_at: string | null;
@@ -496,7 +518,11 @@ export interface FleetRow {
   oldest_transaction_seconds: number | null;
   /** Transactions since the oldest xmin, of sessions, slots, standbys and prepared transactions. */
   oldest_xmin_age: number | null;
+  /** As last seen; null: not known. */
+  role: "primary" | "standby" | null;
   server: string;
+  /** As the server last said; null: not known. */
+  version: string | null;
 }
 
 export interface HostKeyRow {

@@ -3,23 +3,29 @@ import type { FleetRow } from "../schema";
 import { useAnswer } from "../lib/api";
 import { bytes, num, percent, plural } from "../lib/format";
 import { useKeys } from "../lib/keys";
-import { go, here, href, paused, query, serverPath } from "../lib/route";
-import { age, near } from "../lib/time";
+import { go, here, href, iso, now, paused, query, serverPath } from "../lib/route";
+import { age, near, shortAge } from "../lib/time";
 import { badness, troubles, type Reason } from "../lib/trouble";
 import { Bar, Meter, type ByClass } from "../ui/bar";
 import { Asked, Empty } from "../ui/empty";
+import { eventText } from "../ui/lanes";
+import { Strip } from "../ui/strip";
 import { Table, type Column } from "../ui/table";
 import type { Page } from "./page";
 import { NoServers } from "./servers";
 
 interface Row extends FleetRow {
   reasons: Reason[];
+  /** Load of the minutes of the last hour; null: not seen. */
+  minutes: (number | null)[];
   badness: number;
 }
 
 const every = 10; // seconds
 
-function columns(most: number): Column<Row>[] {
+const hour = 3600e3;
+
+function columns(most: number, darkest: number): Column<Row>[] {
   return [
     {
       id: "server", name: "Server", wide: true, value: (r) => r.server,
@@ -28,6 +34,10 @@ function columns(most: number): Column<Row>[] {
     {
       id: "worst", name: "What is wrong", wide: true, number: true, value: (r) => r.badness,
       cell: (r) => <Why row={r} />,
+    },
+    {
+      id: "hour", name: "Last hour", level: 2, title: "Average active sessions minute by minute, on one scale for all servers; hatched: not seen",
+      value: (r) => r.minutes.reduce<number>((sum, v) => sum + (v ?? 0), 0), number: true, cell: (r) => <Hour row={r} darkest={darkest} />,
     },
     {
       id: "load", name: "Active now", number: true, title: "Average active sessions of the newest minute, by wait class", value: (r) => r.average_active_sessions,
@@ -56,6 +66,14 @@ function columns(most: number): Column<Row>[] {
     },
     { id: "full", name: "Full in", number: true, level: 3, title: "If the day's trend goes on", value: (r) => r.disk_full_in_hours, cell: (r) => (r.disk_full_in_hours === null ? "–" : age(r.disk_full_in_hours * 3600)) },
     {
+      id: "event", name: "Last event", level: 4, value: (r) => r.last_event?.at ?? null, number: true,
+      cell: (r) => r.last_event && <span title={`${near(Date.parse(r.last_event.at))} ${r.last_event.detail ?? ""}`}>{eventText(r.last_event)}, {shortAge((Date.now() - Date.parse(r.last_event.at)) / 1000)} ago</span>,
+    },
+    {
+      id: "version", name: "Version", level: 4, value: (r) => r.version,
+      cell: (r) => r.version && <>{/^[0-9.a-z]+/.exec(r.version)?.[0]}{r.role === "standby" && <span class="muted"> standby</span>}</>,
+    },
+    {
       id: "coverage", name: "Seen", number: true, level: 3, title: "Part of the last ten minutes in which the server was looked at, and answered", value: (r) => (r.coverage.planned ? (r.coverage.ok + r.coverage.degraded) / r.coverage.planned : null),
       cell: (r) => <Seen row={r} />,
     },
@@ -74,6 +92,13 @@ function Why({ row }: { row: Row }) {
   );
 }
 
+/** The last hour as a strip: the root of the load, so that little is seen too. */
+function Hour({ row, darkest }: { row: Row; darkest: number }) {
+  const cells = useMemo(() => row.minutes.map((v) => ({ level: v === null ? null : Math.sqrt(v / darkest) })), [row.minutes, darkest]);
+  const known = row.minutes.filter((v) => v !== null);
+  return <Strip cells={cells} label={known.length ? `last hour: ${num(Math.max(...known))} at most, ${plural(cells.length - known.length, "minute")} not seen` : "not seen in the last hour"} />;
+}
+
 function Seen({ row }: { row: Row }) {
   const { planned, ok, degraded, failed, skipped } = row.coverage;
   if (planned === 0) return <>–</>;
@@ -82,14 +107,21 @@ function Seen({ row }: { row: Row }) {
 
 function Fleet() {
   const answer = useAnswer("/api/v1/fleet", {}, { limit: 10000 }, paused.value ? undefined : every);
+  // Minutes change once a minute.
+  const end = Math.floor(now.value / 60e3) * 60e3;
+  const minutes = useAnswer(answer.data ? "/api/v1/fleet/minutes" : null, {}, { from: iso(end - hour), to: iso(end) });
   const wanted = (query.value.get("q") ?? "").toLowerCase();
   useKeys([{ key: "/", does: "find a server", run: () => document.querySelector<HTMLInputElement>("#find")?.focus() }]);
   const rows = useMemo(
-    () => answer.data?.servers.map((row): Row => {
-      const reasons = troubles(row);
-      return { ...row, reasons, badness: badness(row, reasons) };
-    }),
-    [answer.data],
+    () => {
+      const known = new Map(minutes.data?.servers.map((s) => [s.server, s.average_active_sessions]));
+      const none = Array<null>(minutes.data?.times.length ?? 60).fill(null);
+      return answer.data?.servers.map((row): Row => {
+        const reasons = troubles(row);
+        return { ...row, reasons, badness: badness(row, reasons), minutes: known.get(row.server) ?? none };
+      });
+    },
+    [answer.data, minutes.data],
   );
   return (
     <Asked answer={answer} lines={8}>
@@ -98,7 +130,8 @@ function Fleet() {
         if (all.length === 0) return <NoServers />;
         const fitting = wanted ? all.filter((r) => `${r.server} ${r.reasons.map((w) => w.text).join(" ")}`.toLowerCase().includes(wanted)) : all;
         const bad = all.filter((r) => (r.reasons[0]?.weight ?? 0) >= 60).length;
-        const most = Math.max(1, ...fitting.map((r) => r.average_active_sessions ?? 0));
+        const most = fitting.reduce((m, r) => Math.max(m, r.average_active_sessions ?? 0), 1);
+        const darkest = all.reduce((m, r) => r.minutes.reduce<number>((n, v) => Math.max(n, v ?? 0), m), 1);
         return (
           <>
             <div class="tools">
@@ -114,7 +147,7 @@ function Fleet() {
               <Empty title="No server fits"><a href={here({ q: null })}>Show all</a></Empty>
             ) : (
               <Table
-                main label="servers" file="fleet" rows={fitting} columns={columns(most)} id={(r) => r.server} rowHeight={34} sort={{ id: "worst", down: true }}
+                main label="servers" file="fleet" rows={fitting} columns={columns(most, darkest)} id={(r) => r.server} rowHeight={34} sort={{ id: "worst", down: true }}
                 open={(r) => go(href(serverPath(r.server), {}, ["last"]))} rowClass={(r) => (r.enabled ? "" : "muted")}
               />
             )}

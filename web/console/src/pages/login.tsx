@@ -8,13 +8,16 @@ export function Login() {
   const [busy, setBusy] = useState(false);
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    const data = new FormData(event.currentTarget as HTMLFormElement);
+    const form = event.currentTarget as HTMLFormElement, data = new FormData(form);
     setBusy(true);
     setProblem(null);
     try {
       await logIn(String(data.get("username")), String(data.get("password")));
     } catch (cause) {
       setBusy(false);
+      const field = form.elements.namedItem("password") as HTMLInputElement;
+      field.value = "";
+      field.focus();
       if (!(cause instanceof Cause)) throw cause;
       setProblem(
         cause.status === 401

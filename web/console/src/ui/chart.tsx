@@ -79,9 +79,8 @@ export function Chart(props: ChartProps) {
       if (width > 0 && width !== u.width) u.setSize({ width, height: latest.current.height ?? 220 });
     });
     size.observe(frame.current);
-    u.over.addEventListener("click", () => {
-      if (u.cursor.left !== undefined && u.cursor.left >= 0) picked(latest.current, u.posToVal(u.cursor.left, "x") * 1000);
-    });
+    // Where it is clicked, also where no mouse came before, as on a touch screen.
+    u.over.addEventListener("click", (e) => picked(latest.current, u.posToVal(e.clientX - u.over.getBoundingClientRect().left, "x") * 1000));
     return () => {
       size.disconnect();
       u.destroy();

@@ -67,5 +67,6 @@ export function EventLane({ events, from, to, pick }: { events: EventRow[]; from
 export function eventText(e: EventRow): string {
   const subject = e.subject ? " " + e.subject : "";
   if (e.kind === "setting") return `${e.subject} ${e.old ?? "–"} → ${e.new ?? "–"}`;
-  return words(e.kind) + subject + (e.old && e.new ? ` ${e.old} → ${e.new}` : "");
+  const change = e.old && e.new && /^(version|database_renamed|server_changed)$/.test(e.kind);
+  return words(e.kind) + subject + (change ? ` ${e.old} → ${e.new}` : "");
 }
