@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -243,8 +244,17 @@ func TestStream(t *testing.T) {
 	if root["pid"] != float64(holder) || tick["problem"] != nil || tick["sessions"].(row)["lock"] != 1.0 || tick["connections"].(row)["active"] == nil {
 		t.Errorf("tick %v", tick)
 	}
-	if kind, _ := second.next(); kind != "tick" {
-		t.Errorf("the second got %q", kind)
+	if kind, data := second.next(); kind != "tick" || data["activity"] != nil || data["edges"] != nil {
+		t.Errorf("the second got %q %v", kind, data)
+	}
+	_, whole := a.listen(path + "?sessions=true").next()
+	edges, sessions := whole["edges"].([]any), whole["activity"].([]any)
+	if len(edges) != 1 || edges[0].(row)["blocker"].(row)["pid"] != float64(holder) {
+		t.Errorf("edges %v", edges)
+	}
+	waits := func(s any) bool { return len(s.(row)["blocked_by"].([]any)) == 1 && s.(row)["wait_class"] == "lock" }
+	if len(sessions) < 2 || !slices.ContainsFunc(sessions, waits) || strings.Contains(fmt.Sprint(sessions), "id = 2") {
+		t.Errorf("sessions %v", sessions)
 	}
 	// Who leaves is not served any more.
 	stuck.cancel()

@@ -41,7 +41,9 @@ type Tick struct {
 	Classes [sample.NumClasses]int
 	// Connections are client backends by state, as in Status.
 	Connections map[string]int64
-	Locks       Locks
+	// Sessions are those that are not idle, by pid.
+	Sessions []Session
+	Locks    Locks
 	Unseen
 	// Err is why the server was not seen; then nothing but At is known.
 	Err *Error
@@ -264,7 +266,7 @@ func (l *Live) tick(ctx context.Context, t target.Target) Tick {
 		if err != nil {
 			return err
 		}
-		tick.Unseen, tick.Classes, tick.Connections = unseen, classesOf(sessions), make(map[string]int64, len(counted))
+		tick.Unseen, tick.Sessions, tick.Classes, tick.Connections = unseen, sessions, classesOf(sessions), make(map[string]int64, len(counted))
 		for _, row := range counted {
 			tick.Connections[row.State] = row.Connections
 		}

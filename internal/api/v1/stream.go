@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,6 +37,8 @@ type streamTick struct {
 	Connections map[string]int64 `json:"connections" doc:"Client backends by state, the monitor's own left out; empty: none are known."`
 	Waiting     int              `json:"waiting" doc:"Sessions that wait for another."`
 	Roots       []rootRow        `json:"roots" nullable:"false" doc:"What holds others up: at most twenty, the one with the most behind it first."`
+	Activity    *[]sessionNow    `json:"activity" doc:"Those that are not idle, by pid; null: they were not asked for. Statements are cut after 4 KiB."`
+	Edges       *[]edgeRow       `json:"edges" doc:"Who waits for whom; null: it was not asked for."`
 	Hidden      int              `json:"hidden" doc:"Sessions of which the monitoring user may see nothing."`
 	Untracked   int              `json:"untracked" doc:"Sessions with track_activities off, idle ones too: what they run is not told, nor before PostgreSQL 14 whether they are idle."`
 }
@@ -62,10 +65,16 @@ func classCountsOf(n [sample.NumClasses]int) classCounts {
 	}
 }
 
-// mostRoots bounds the roots of a tick.
-const mostRoots = 20
+const (
+	// mostRoots bounds the roots of a tick.
+	mostRoots = 20
+	// mostText bounds a statement of its sessions, in bytes: a stream makes no room
+	// for its answers.
+	mostText = 4096
+)
 
-func tickOf(t live.Tick) streamTick {
+// tickOf shows a tick; whole with its sessions, each of them.
+func tickOf(t live.Tick, whole bool) streamTick {
 	tick := streamTick{At: utc(t.At), Sessions: classCountsOf(t.Classes), Connections: t.Connections, Roots: []rootRow{}, Hidden: t.Hidden, Untracked: t.Untracked}
 	if tick.Connections == nil {
 		tick.Connections = map[string]int64{}
@@ -80,12 +89,25 @@ func tickOf(t live.Tick) streamTick {
 	for _, root := range b.Roots[:min(len(b.Roots), mostRoots)] {
 		tick.Roots = append(tick.Roots, rootOf(root, t.At))
 	}
+	if whole {
+		sessions, edges := make([]sessionNow, len(t.Sessions)), blockingOf(b, t.At, all).Edges
+		for i, s := range t.Sessions {
+			sessions[i] = sessionRow(s)
+			if text := sessions[i].Query; text != nil && len(*text) > mostText {
+				cut := strings.ToValidUTF8((*text)[:mostText], "") + "…"
+				sessions[i].Query = &cut
+			}
+		}
+		tick.Activity, tick.Edges = &sessions, &edges
+	}
 	return tick
 }
 
 type streamInput struct {
 	ServerPath
 	Every int `query:"every" minimum:"1" maximum:"3600" default:"1" doc:"Seconds between two ticks."`
+	// Sessions is asked for by pages that show them; programs that count need none.
+	Sessions bool `query:"sessions" doc:"Also all sessions that are not idle, and who waits for whom: activity and edges."`
 }
 
 // describeStream is what the document says of a stream.
@@ -120,7 +142,7 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 		if !ok {
 			return
 		}
-		if err := r.feed(ctx.Context(), w, t, listener); err != nil {
+		if err := r.feed(ctx.Context(), w, t, listener, in.Sessions); err != nil {
 			r.Log.DebugContext(ctx.Context(), "live stream ended", "request_id", route.RequestID(ctx.Context()), "server", t.Name, "error", err)
 		}
 	}}, nil
@@ -134,7 +156,7 @@ func streamHeaders(ctx huma.Context) {
 }
 
 // feed writes ticks to a client until one of both ends.
-func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target, listener *live.Listener) error {
+func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target, listener *live.Listener, whole bool) error {
 	out := events{w: w, control: http.NewResponseController(w)}
 	if err := out.write(": pgam\n\n"); err != nil {
 		return err
@@ -157,7 +179,12 @@ func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target
 			if tick.Locks.Sessions, err = route.Shown(ctx, t, tick.Locks.Sessions); err != nil {
 				return err
 			}
-			if err := r.send(&out, tick); err != nil {
+			if whole {
+				if tick.Sessions, err = route.Shown(ctx, t, tick.Sessions); err != nil {
+					return err
+				}
+			}
+			if err := r.send(&out, tick, whole); err != nil {
 				return err
 			}
 			beat.Reset(heartbeat)
@@ -173,9 +200,9 @@ func (r routes) feed(ctx context.Context, w http.ResponseWriter, t target.Target
 	}
 }
 
-func (r routes) send(out *events, tick live.Tick) error {
+func (r routes) send(out *events, tick live.Tick, whole bool) error {
 	var data bytes.Buffer
-	if err := r.Marshal(&data, tickOf(tick)); err != nil {
+	if err := r.Marshal(&data, tickOf(tick, whole)); err != nil {
 		return fmt.Errorf("encode tick: %w", err)
 	}
 	return out.write(fmt.Sprintf("event: tick\ndata: %s\n\n", bytes.TrimSpace(data.Bytes())))

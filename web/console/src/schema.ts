@@ -79,7 +79,7 @@ export interface Gets {
     answer: LocksBody;
   };
   "/api/v1/servers/{name}/stream": {
-    query: { every?: number };
+    query: { every?: number; sessions?: boolean };
     answer: StreamTick;
   };
   "/api/v1/session": {
@@ -967,9 +967,13 @@ export interface StoredRow {
 }
 
 export interface StreamTick {
+  /** Those that are not idle, by pid; null: they were not asked for. Statements are cut after 4 KiB. */
+  activity: SessionNow[] | null;
   at: string;
   /** Client backends by state, the monitor's own left out; empty: none are known. */
   connections: Record<string, number>;
+  /** Who waits for whom; null: it was not asked for. */
+  edges: EdgeRow[] | null;
   /** Sessions of which the monitoring user may see nothing. */
   hidden: number;
   /** Why the server was not seen; then nothing else is known. Null: it was. */

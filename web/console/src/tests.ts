@@ -1,11 +1,13 @@
 // Tests of what needs no browser: bundled by unit_test.go, run by node --test.
-import { csv } from "./lib/copy";
+import { csv, escaped } from "./lib/copy";
 import { bytes, num, percent, short } from "./lib/format";
 import { treesOf } from "./lib/blocking";
+import { changesOf, Tail } from "./lib/livetail";
 import { bucketAt, gaps, shifted, stack, zoomed } from "./lib/stack";
+import { splitter } from "./lib/stream";
 import { age, parseSpan, spanText } from "./lib/time";
 import { badness, troubles } from "./lib/trouble";
-import type { BlockingRow, FleetRow, RootRow } from "./schema";
+import type { ActivitySeries, BlockingRow, FleetRow, RootRow, SessionNow, StreamTick } from "./schema";
 
 declare function test(name: string, run: () => void): void; // node's, by unit_test.go
 declare const variables: { light: Record<string, string>; dark: Record<string, string> };
@@ -81,6 +83,39 @@ const sights: Record<string, number[][]> = {
   protanopia: [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
   deuteranopia: [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
 };
+
+test("a stream is split into its events, whatever its pieces", () => {
+  const text = ': pgam\n\nevent: tick\ndata: {"a":1}\n\n: still here\n\nevent: end\ndata: {"reason":\ndata: "x"}\n\nevent: tick\ndata: cut';
+  for (const size of [1, 7, text.length]) {
+    const heard: string[] = [], split = splitter((kind, data) => heard.push(kind, data));
+    for (let i = 0; i < text.length; i += size) split(text.slice(i, i + size));
+    same(heard, ["tick", '{"a":1}', "end", '{"reason":\n"x"}']);
+  }
+});
+
+test("the tail of a stream forgets, and what was not seen is unknown", () => {
+  const tail = new Tail(300e3, 1000), counts = (cpu: number) => ({ cpu, lock: 0 }) as StreamTick["sessions"];
+  for (let s = 0; s < 3600; s++) if (s % 10 !== 9) tail.add(s * 1000 + 37, s % 10 === 8 ? null : counts(s));
+  holds(tail.size <= 301, `an hour leaves ${tail.size} ticks`);
+  const drawn = tail.drawing(3599.5e3), cpu = drawn.series[0]!.values;
+  same([drawn.from, drawn.to, drawn.times.length], [3299e3, 3600e3, 301]);
+  same(cpu.slice(-4), [3596, 3597, null, null]);
+  const past = { cpu: [1, 2], io: [0, 0], buffer: [0, 0], lwlock: [0, 0], ipc: [0, 0], client: [0, 0], timeout: [0, 0], extension: [0, 0], other: [0, 0], idle_in_transaction: [0, 0], lock: [0, 0] };
+  tail.fill({ times: ["1970-01-01T00:59:57Z", "1970-01-01T00:59:59Z"], average_active_sessions: past } as unknown as ActivitySeries);
+  same(tail.drawing(3599.5e3).series[0]!.values.slice(-4), [3596, 3597, null, 2]);
+});
+
+test("what changed of a session is its statement, or what it waits for", () => {
+  const one = (pid: number, query: string, wait_event: string | null, backend_start: string) => ({ pid, query, wait_event, state: "active", backend_start }) as unknown as SessionNow;
+  const had = new Map([one(1, "a", null, "x"), one(2, "a", null, "x"), one(3, "a", null, "x"), one(4, "a", null, "x")].map((s) => [`${s.pid} x`, s]));
+  const now = [one(1, "a", null, "x"), one(2, "b", null, "x"), one(3, "a", "relation", "x"), one(4, "a", null, "y")];
+  same([...changesOf(had, now)], [["2 x", "query"], ["3 x", "wait"], ["4 y", "new"]]);
+  same([...changesOf(new Map(), now)], []);
+});
+
+test("a text for Markdown is no markup, and one line", () => {
+  same(escaped("a|b\n<img src=x> `c` [d](e) *f* &lt;"), "a\\|b &lt;img src=x\\> \\`c\\` \\[d\\](e) \\*f\\* &amp;lt;");
+});
 
 function linear(hex: string): number[] {
   const long = hex.length === 4 ? hex.slice(1).replace(/./g, "$&$&") : hex.slice(1);

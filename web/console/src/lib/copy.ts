@@ -46,3 +46,8 @@ export function csv(rows: (string | number | null)[][]): string {
   };
   return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }
+
+/** A text for Markdown that stays a text: nothing in it is markup, and it has one line. */
+export function escaped(text: string): string {
+  return text.replace(/\s+/g, " ").trim().replace(/[\\`*_~<>[\]|#&]/g, (c) => (c === "<" ? "&lt;" : c === "&" ? "&amp;" : "\\" + c));
+}

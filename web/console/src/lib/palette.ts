@@ -35,7 +35,7 @@ export const otherColour = "--s-other";
 
 /** Changes with the theme; read it to be drawn anew. */
 export const theme = signal(0);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme.value++);
+globalThis.matchMedia?.("(prefers-color-scheme: dark)").addEventListener("change", () => theme.value++);
 
 /** The value of a variable of the style sheet, for a canvas. */
 export const valueOf = (variable: string) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();

@@ -1,12 +1,14 @@
 import { fleet } from "./fleet";
 import { incident } from "./incident";
 import { instant } from "./instant";
+import { live } from "./live";
 import { load } from "./load";
 import { manage } from "./manage";
 import type { Page } from "./page";
+import { queryPage } from "./query";
 
 /** In the order in which a server's are listed. */
-export const pages: Page[] = [fleet, load, instant, incident, ...manage];
+export const pages: Page[] = [fleet, load, live, instant, incident, queryPage, ...manage];
 
 /** The page of a path below /ui/, and what is in it. */
 export function pageOf(path: string): { page: Page; params: Record<string, string> } | null {

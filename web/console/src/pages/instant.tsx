@@ -113,7 +113,7 @@ function Sessions({ data, name }: { data: InstantBody; name: string }) {
   }
   return (
     <>
-      {session && <Detail s={session} close={() => choose(null)} />}
+      {session && <Detail s={session} name={name} close={() => choose(null)} />}
       {trees.length > 0 && (
         <section>
           <h2>Who waits for whom</h2>
@@ -197,7 +197,7 @@ const sessionColumns: Column<SessionThen>[] = [
 ];
 
 /** All that is known of a session. */
-function Detail({ s, close }: { s: SessionThen; close: () => void }) {
+function Detail({ s, name, close }: { s: SessionThen; name: string; close: () => void }) {
   useKeys([{ key: "Escape", does: "close the session", run: close }], [s.pid]);
   const known: [string, string | null][] = [
     ["state", s.state], ["waits for", s.wait_event ? `${s.wait_event_type}:${s.wait_event}` : s.wait_event_type], ["blocked by", s.blocked ? String(s.blocked_by_pid ?? "a prepared transaction, or one not seen") : null],
@@ -210,6 +210,7 @@ function Detail({ s, close }: { s: SessionThen; close: () => void }) {
     <aside class="detail" aria-label={`session ${s.pid}`}>
       <div class="tools">
         <h2>Session {s.pid}</h2>
+        {s.query_id && <a class="button" href={href(serverPath(name, "q/" + s.query_id))}>The query</a>}
         <button class="quiet end" onClick={close} aria-label="close the session">×</button>
       </div>
       <dl>{known.filter(([, v]) => v).map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>

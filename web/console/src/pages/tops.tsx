@@ -4,7 +4,7 @@ import { labelOf } from "../lib/activity";
 import { useAnswer } from "../lib/api";
 import { num, percent, plural } from "../lib/format";
 import { classColour } from "../lib/palette";
-import { dimensionNames, dimensionOf, dimensions, filterQuery, go, here, iso, query, range, toggleFilter, type Dimension } from "../lib/route";
+import { dimensionNames, dimensionOf, dimensions, filterQuery, go, here, href, iso, query, range, serverPath, toggleFilter, type Dimension } from "../lib/route";
 import { spanText } from "../lib/time";
 import { Bar } from "../ui/bar";
 import { Asked, Empty } from "../ui/empty";
@@ -46,27 +46,29 @@ const filterOn = (by: Dimension) => (row: { key: string | null }, event: MouseEv
   toggleFilter({ dimension: by, value: row.key ?? "", not: event.altKey });
 
 /** The value of a row; a wait with the colour of its class. */
-function Value({ by, row }: { by: Dimension; row: TopRow | CompareRow }) {
+function Value({ name, by, row }: { name: string; by: Dimension; row: TopRow | CompareRow }) {
   const wait = by === "wait_class" ? row.key : row.wait_class;
   const text = labelOf(by, row);
   return (
     <span class={by === "query" ? "sql" : ""} title={text}>
+      {by === "query" && row.key && <a class="to" href={href(serverPath(name, "q/" + row.key))} title="The query's own page" aria-label="the query's own page">↗</a>}
       {wait && <i class="dot" style={{ background: `var(${classColour(wait)})` }} />}
       {text}
     </span>
   );
 }
 
-function Top({ name, by }: { name: string; by: Dimension }) {
+/** only: the filter instead of that of the address. */
+export function Top({ name, by, only = filterQuery() }: { name: string; by: Dimension; only?: Record<string, string[]> }) {
   const { from, to } = range.value;
-  const answer = useAnswer("/api/v1/servers/{name}/history/top", { name }, { from: iso(from), to: iso(to), by, limit: 20, ...filterQuery() });
+  const answer = useAnswer("/api/v1/servers/{name}/history/top", { name }, { from: iso(from), to: iso(to), by, limit: 20, ...only });
   return (
     <Asked answer={answer} lines={6}>
       {(data) => {
         if (data.rows.length === 0) return <Empty title={data.answered_ticks === 0 ? "Nobody has looked at this range" : "No session was active"} />;
         const most = Math.max(...data.rows.map((r) => r.average_active_sessions));
         const columns: Column<TopRow>[] = [
-          { id: "key", name: dimensionNames[by], wide: true, value: (r) => labelOf(by, r), cell: (r) => <Value by={by} row={r} /> },
+          { id: "key", name: dimensionNames[by], wide: true, value: (r) => labelOf(by, r), cell: (r) => <Value name={name} by={by} row={r} /> },
           { id: "bar", name: "by wait", value: (r) => r.average_active_sessions, level: 2, cell: (r) => <Bar total={r.average_active_sessions} of={most} split={splitOf(by, r)} /> },
           { id: "aas", name: "sessions", title: "Average active sessions", number: true, value: (r) => r.average_active_sessions, cell: (r) => num(r.average_active_sessions) },
           { id: "share", name: "share", number: true, value: (r) => r.share, cell: (r) => percent(r.share) },
@@ -103,7 +105,7 @@ function Compared({ name, by }: { name: string; by: Dimension }) {
       {(data) => {
         if (data.rows.length === 0) return <Empty title="No session was active in either range" />;
         const columns: Column<CompareRow>[] = [
-          { id: "key", name: dimensionNames[by], wide: true, value: (r) => labelOf(by, r), cell: (r) => <Value by={by} row={r} /> },
+          { id: "key", name: dimensionNames[by], wide: true, value: (r) => labelOf(by, r), cell: (r) => <Value name={name} by={by} row={r} /> },
           { id: "now", name: "now", number: true, value: (r) => r.range?.average_active_sessions ?? null, cell: (r) => num(r.range?.average_active_sessions) },
           { id: "before", name: "before", number: true, value: (r) => r.other_range?.average_active_sessions ?? null, cell: (r) => num(r.other_range?.average_active_sessions) },
           {

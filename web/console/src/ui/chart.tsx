@@ -30,6 +30,8 @@ export interface ChartProps {
   stacked?: boolean;
   /** A level to hold the values against. */
   limit?: { value: number; label: string } | null;
+  /** The axis of values reaches at least so far: to be held against another chart. */
+  most?: number;
   height?: number;
   /** Without the labels of the axis of time. */
   bare?: boolean;
@@ -227,7 +229,7 @@ function optionsOf(latest: { current: ChartProps }, drawn: ChartSeries[], width:
     select: { show: true, left: 0, top: 0, width: 0, height: 0 },
     scales: {
       x: { time: true, range: () => [latest.current.from / 1000, latest.current.to / 1000] },
-      y: { range: (_u, _min, max) => [0, top(max, latest.current.limit?.value)] },
+      y: { range: (_u, _min, max) => [0, top(Math.max(max ?? 0, latest.current.most ?? 0), latest.current.limit?.value)] },
     },
     axes: [
       { ...axis, show: !bare, size: 24, space: 72, values: (_u, splits, _axis, _space, step) => splits.map((s) => label(s * 1000, step)) },
