@@ -1,5 +1,5 @@
 // An incident as a text to be pasted into a ticket or a chat.
-import type { CompareRow, IncidentBody } from "../schema";
+import type { IncidentBody } from "../schema";
 import { labelOf } from "./activity";
 import { kindText, lockText } from "./blocking";
 import { escaped } from "./copy";
@@ -19,7 +19,8 @@ export function rootName(root: IncidentBody["blockers"][number]["root"]): string
   return root.pid === null ? "not seen" : [`pid ${root.pid}`, root.user, root.application].filter(Boolean).join(" · ");
 }
 
-const change = (row: CompareRow) => (row.change === null ? "not seen before" : `${row.change > 0 ? "+" : row.change < 0 ? "−" : ""}${num(Math.abs(row.change))}`);
+/** By how much something grew. */
+export const changeText = (by: number) => (Math.abs(by) < 0.005 ? "0" : (by > 0 ? "+" : "−") + num(Math.abs(by)));
 
 /** The incident as Markdown; link: where it is shown. All instants are UTC. */
 export function markdownOf(i: IncidentBody, link: string): string {
@@ -40,7 +41,7 @@ export function markdownOf(i: IncidentBody, link: string): string {
     if (top.rows.length === 0) continue;
     say(`Top by ${words(top.by)}`, table(
       [words(top.by), "sessions", "the hour before", "change"],
-      top.rows.slice(0, 5).map((r) => [escaped(labelOf(top.by, r)), num(r.range?.average_active_sessions), num(r.other_range?.average_active_sessions), change(r)]),
+      top.rows.slice(0, 5).map((r) => [escaped(labelOf(top.by, r)), num(r.range?.average_active_sessions), num(r.other_range?.average_active_sessions), r.change === null ? "–" : changeText(r.change)]),
     ));
   }
   if (i.databases.length > 0) {

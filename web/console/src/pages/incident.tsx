@@ -6,7 +6,7 @@ import { kindText, lockText, treesOf } from "../lib/blocking";
 import { copy, save } from "../lib/copy";
 import { bytes, num, percent, plural, words } from "../lib/format";
 import { useKeys } from "../lib/keys";
-import { markdownOf, rootName } from "../lib/markdown";
+import { changeText, markdownOf, rootName } from "../lib/markdown";
 import { classColour } from "../lib/palette";
 import { go, here, href, iso, query, range, serverPath, spanOf, type Changes } from "../lib/route";
 import { age, instant, near, parseSpan, spanText } from "../lib/time";
@@ -382,7 +382,7 @@ function Top({ top, i, name }: { top: IncidentTop; i: IncidentBody; name: string
     { id: "before", name: "hour before", number: true, value: (r) => r.other_range?.average_active_sessions ?? null, cell: (r) => num(r.other_range?.average_active_sessions) },
     {
       id: "change", name: "change", number: true, value: (r) => r.change,
-      cell: (r) => (r.change === null ? <span class="muted">{top.baseline_ticks > 0 ? "new" : "–"}</span> : <span class={r.change > 0.005 ? "warn" : ""}>{r.change > 0 ? "+" : r.change < 0 ? "−" : ""}{num(Math.abs(r.change))}</span>),
+      cell: (r) => (r.change === null ? <span class="muted">{top.baseline_ticks > 0 ? "new" : "–"}</span> : <span class={r.change >= 0.1 && r.change >= (r.other_range?.average_active_sessions ?? 0) ? "warn" : ""}>{changeText(r.change)}</span>),
     },
   ];
   const open = (r: CompareRow) => {
