@@ -38,13 +38,14 @@ export function splitter(event: (kind: string, data: string) => void): (piece: s
  * sight nothing is asked.
  */
 export function follow<T>(address: string, heard: (tick: T) => void, tell: (c: Connection) => void): () => void {
-  let stop: AbortController | null = null, timer = 0, watch = 0, delay = firstDelay, over = false;
+  let stop: AbortController | null = null, timer = 0, watch = 0, delay = firstDelay, over = false, broken = false;
 
   const lost = (problem: Problem) => {
     if (over) return;
     if (problem.status === 401) session.value = null;
     const wait = Math.max((problem.retryAfter ?? 0) * 1000, delay * (0.8 + 0.4 * Math.random()));
     delay = Math.min(longestDelay, delay * 2);
+    broken = true;
     const hopeless = [400, 401, 403, 404, 422].includes(problem.status);
     tell({ state: "lost", problem, again: hopeless ? null : Date.now() + wait });
     if (!hopeless) timer = window.setTimeout(() => void open(), wait);
@@ -61,7 +62,7 @@ export function follow<T>(address: string, heard: (tick: T) => void, tell: (c: C
         mine.abort();
       }, silence);
     };
-    tell({ state: "connecting", problem: null, again: null });
+    if (!broken) tell({ state: "connecting", problem: null, again: null }); // else what is wrong stays shown until it is over
     alive();
     try {
       const response = await fetch(address, { headers: { Accept: "text/event-stream" }, credentials: "same-origin", signal: mine.signal });
@@ -73,6 +74,7 @@ export function follow<T>(address: string, heard: (tick: T) => void, tell: (c: C
         } else if (kind === "end") why = new Problem(503, `The stream was ended: ${(JSON.parse(data) as { reason: string }).reason}`);
       });
       const reader = response.body.getReader(), decoder = new TextDecoder();
+      broken = false;
       tell({ state: "open", problem: null, again: null });
       for (;;) {
         const { value, done } = await reader.read();

@@ -165,7 +165,7 @@ function State({ c, tick, held, every, again }: { c: Connection; tick: StreamTic
   if (c.state === "lost") {
     return (
       <span class="connection bad" role="status">
-        not connected{c.again !== null && `, tried again in ${age(Math.max(1, Math.ceil((c.again - now.value) / 1000)))}`} <button onClick={again}>Try now</button>
+        not connected{c.again === null ? "" : c.again > now.value ? `, tried again in ${age(Math.ceil((c.again - now.value) / 1000))}` : ", trying again …"} <button onClick={again}>Try now</button>
       </span>
     );
   }

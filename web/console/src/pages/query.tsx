@@ -157,7 +157,7 @@ function Waited({ name, id }: { name: string; id: string }) {
       ) : (
         <p>{plural(Math.max(1, Math.round(second.value)), "session")} waited; who held the lock was not seen. <a href={href(instantPath(name, at))}>That second</a></p>
       )}
-      <p class="muted">On average {num(bucket.value)} sessions waited for a lock in the {age(width / 1000)} around it.</p>
+      {narrow && <p class="muted">On average {num(bucket.value)} sessions waited for a lock in the {age(width / 1000)} around it.</p>}
     </section>
   );
 }
