@@ -24,6 +24,7 @@ import (
 func pastQuestions() []string {
 	const around = "from=2024-11-22T11:58:00Z&to=2024-11-22T12:03:00Z"
 	list := []string{
+		"history/blocking?" + around, "history/session?pid=4711&" + around,
 		"incident?at=2024-11-22T12:00:10Z", "history/at?at=2024-11-22T12:00:10Z", "history/coverage?" + around, "history/coverage?step=1m&" + around,
 		"history/compare?by=user&other_from=2024-11-22T11:00:00Z&" + around, "history/activity?step=1m&" + around, "history/activity?step=5s&" + around,
 	}

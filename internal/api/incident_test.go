@@ -53,6 +53,11 @@ func TestIncidentRoutes(t *testing.T) {
 		{"history_databases", one + "/history/databases?" + hour + "&step=15m"},
 		{"history_databases_hour", one + "/history/databases?from=2024-11-22T11:00:00Z&to=2024-11-22T13:00:00Z&step=1h"},
 		{"history_sizes", one + "/history/sizes?" + hour + "&step=30m"},
+		{"history_blocking", one + "/history/blocking?" + hour},
+		{"history_blocking_none", one + "/history/blocking?from=2024-11-22T12:00:30Z&to=2024-11-22T12:01:00Z"},
+		{"history_session", one + "/history/session?pid=4712&backend_start=2024-11-22T11:58:00Z&" + hour},
+		{"history_session_last", one + "/history/session?pid=4711&limit=1&from=2024-11-22T12:00:00Z&to=2024-11-22T12:00:12Z"},
+		{"history_session_never", one + "/history/session?pid=4712&backend_start=2024-11-22T11:58:00.000001Z&" + hour},
 		{"incident", one + "/incident?at=2024-11-22T12:00:10Z&window=1m"},
 		{"fleet", "/api/v1/fleet?sort=load"},
 		{"fleet_minutes", "/api/v1/fleet/minutes?from=2024-11-22T12:00:00Z&to=2024-11-22T12:05:00Z"},
@@ -108,6 +113,8 @@ func TestIncidentRoutesRefused(t *testing.T) {
 		one + "/history/sizes?step=90m&from=2024-11-01&to=2024-11-02":                      "whole hours",
 		one + "/history/sizes?from=2024-11-02&to=2024-11-01":                               "from must be before to",
 		one + "/incident?at=garbage-canary":                                                "at is not an instant",
+		one + "/history/blocking?from=garbage-canary":                                      "from is not an instant",
+		one + "/history/session?pid=1&backend_start=garbage-canary":                        "backend_start is not an instant",
 		one + "/incident?window=garbage-canary":                                            "window is not a duration",
 		one + "/incident?window=3h":                                                        "from 1m to 2h",
 		"/api/v1/fleet/activity?step=30s":                                                  "at least 1m",
@@ -119,7 +126,7 @@ func TestIncidentRoutesRefused(t *testing.T) {
 			t.Errorf("%s: %s", path, r.Body)
 		}
 	}
-	routes := []string{"/locks", "/stream", "/incident", "/history/at", "/history/events", "/history/coverage", "/history/databases", "/history/sizes"}
+	routes := []string{"/locks", "/stream", "/incident", "/history/at", "/history/events", "/history/coverage", "/history/databases", "/history/sizes", "/history/blocking", "/history/session?pid=1"}
 	for _, route := range routes {
 		a.want(404, a.get("/api/v1/servers/unknown"+route))
 	}
@@ -127,6 +134,7 @@ func TestIncidentRoutesRefused(t *testing.T) {
 		one + "/history/events?cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"f":"2024-11-22T12:00:00Z","t":"2024-11-22T13:00:00Z","k":{"At":"2024-11-22T12:30:00Z","Subject":"\u0000"}}`)),
 		one + "/history/events?cursor=!", one + "/history/events?cursor=e30x", one + "/history/at?cursor=!", one + "/history/events?limit=0", one + "/history/at?limit=x",
 		one + "/stream?every=0", one + "/locks?unknown=1", one + "/incident?unknown=1", "/api/v1/fleet?sort=canary", "/api/v1/fleet?limit=0", one + "/history/sizes?x=1",
+		one + "/history/blocking?limit=0", one + "/history/session", one + "/history/session?pid=0",
 	} {
 		a.want(422, a.get(path))
 	}

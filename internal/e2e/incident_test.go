@@ -181,6 +181,7 @@ func TestIncident(t *testing.T) {
 	s := story{reader: r, incident: target, path: path, at: at}
 	s.checkIncident(t)
 	s.checkInstant(t)
+	s.checkBlocking(t)
 	s.checkEvents(t)
 	s.checkTops(t)
 	s.checkFleet(t)
@@ -454,6 +455,89 @@ func (s *story) checkInstant(t *testing.T) {
 	})
 	if !holds {
 		t.Errorf("the migration is not among %+v", whole.Sessions)
+	}
+}
+
+// whoRow, blockingPast and sessionPast are answers about episodes and spans.
+type whoRow struct {
+	PID         *int32    `json:"pid"`
+	Start       time.Time `json:"backend_start"`
+	Transaction *string   `json:"prepared_transaction"`
+}
+
+type blockingPast struct {
+	Truncated bool `json:"truncated"`
+	Episodes  []struct {
+		blockerRow
+
+		Duration float64 `json:"duration_seconds"`
+		Waiters  []struct {
+			Session whoRow `json:"session"`
+		} `json:"longest_waiters"`
+	} `json:"episodes"`
+	Pairs []struct {
+		Blocked whoRow `json:"blocked"`
+		Blocker whoRow `json:"blocker"`
+	} `json:"pairs"`
+}
+
+type sessionPast struct {
+	Session *whoRow    `json:"session"`
+	Spans   []spanPast `json:"spans"`
+}
+
+type spanPast struct {
+	Kind      string   `json:"kind"`
+	State     *string  `json:"state"`
+	WaitClass *string  `json:"wait_class"`
+	BlockedBy []whoRow `json:"blocked_by"`
+	Blocks    int      `json:"blocks"`
+}
+
+// checkBlocking follows the chain of waits through the time of the pile-up: to the
+// migration, from it to billing, and to what billing did.
+func (s *story) checkBlocking(t *testing.T) {
+	t.Helper()
+	past := hear[blockingPast](t, s.reader, "blocking", "%s/history/blocking?limit=500&%s", s.path, s.span())
+	if past.Truncated || len(past.Episodes) < 2 {
+		t.Fatalf("blocking %+v", past)
+	}
+	victims := []int{behindMigration, behindPrepared}
+	for _, e := range past.Episodes {
+		pid := e.Root.PID
+		switch {
+		case pid != nil && *pid == s.incident.migration:
+			victims[0] = 0
+			if e.SessionsBlocked != behindMigration || e.Root.Depth != 2 || len(e.Waiters) != 10 || e.Duration < e.BlockedSeconds-1 {
+				t.Errorf("the migration's: %+v", e)
+			}
+		case e.Root.Kind == "prepared_transaction":
+			victims[1] = 0
+			if e.SessionsBlocked != behindPrepared {
+				t.Errorf("the prepared transaction's: %+v", e)
+			}
+		}
+	}
+	if victims[0]+victims[1] > 0 {
+		t.Errorf("some of %v wait in no episode of %+v", victims, past.Episodes)
+	}
+	var billing *whoRow
+	for i := range past.Pairs {
+		p := &past.Pairs[i]
+		if p.Blocked.PID != nil && *p.Blocked.PID == s.incident.billing && p.Blocker.PID != nil && *p.Blocker.PID == s.incident.migration {
+			billing = &p.Blocked
+		}
+	}
+	if billing == nil {
+		t.Fatalf("billing waits for the migration in none of %+v", past.Pairs)
+	}
+	one := hear[sessionPast](t, s.reader, "session", "%s/history/session?pid=%d&backend_start=%s&%s", s.path, *billing.PID, billing.Start.Format(time.RFC3339Nano), s.span())
+	waits := slices.ContainsFunc(one.Spans, func(span spanPast) bool {
+		return span.Kind == "sampled" && *span.WaitClass == "lock" && span.Blocks >= behindMigration-lockWaiters-1 &&
+			slices.ContainsFunc(span.BlockedBy, func(by whoRow) bool { return by.PID != nil && *by.PID == s.incident.migration })
+	})
+	if one.Session == nil || !waits {
+		t.Errorf("billing did %+v", one.Spans)
 	}
 }
 

@@ -174,3 +174,36 @@ type Blocker struct {
 	// Victims counts the sessions that waited for it, each once.
 	Victims int
 }
+
+// Episode is a time in which one backend held others up and waited for nobody: it
+// ends when three ticks in a row told of others only, or nothing was told of it for
+// a minute.
+type Episode struct {
+	Blocker
+
+	// End is when the tick after Last was due.
+	End time.Time
+	// Ongoing and Before say that no later, and no earlier, tick of the range told
+	// that nobody waits for it.
+	Ongoing, Before bool
+	// Waiters are those who waited for longest, at most some of them.
+	Waiters []Waiter
+}
+
+// Waiter is one who waited, directly or through others.
+type Waiter struct {
+	Session *Session // who it is; nil: not known
+	Waited  time.Duration
+}
+
+// Pair is one session that waited for another over a range.
+type Pair struct {
+	Blocked *Session // who it is; nil: not known
+	Blocker *Session // who it is; nil: not seen
+	Lock    *Lock    // as last seen; nil: not known
+	// First and Last are the ticks at which it waited first and last, Ticks counts
+	// all of them, Waited adds them up by their cadence.
+	First, Last time.Time
+	Ticks       int
+	Waited      time.Duration
+}

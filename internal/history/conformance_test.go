@@ -36,7 +36,7 @@ func TestConformanceAnswers(t *testing.T) {
 			server := pgtest.Target(t, pgtest.WithTrust(), pgtest.WithVersion(version), pgtest.WithSettings(map[string]string{"max_connections": "200"}))
 			elsewhere.Store(version, &versionServer{Server: server})
 			for name, test := range map[string]func(*testing.T){
-				"at": TestAt, "at blocking": TestAtBlocking, "blockers": TestBlockers, "incident": TestIncident, "fleet": TestFleet,
+				"at": TestAt, "at blocking": TestAtBlocking, "blockers": TestBlockers, "blocking": TestBlockingOverIsTrue, "session": TestSessionOverIsTrue, "incident": TestIncident, "fleet": TestFleet,
 				"fleet activity": TestFleetActivity, "coverage": TestCoverageJudges, "what is kept": TestCoverageOutlivesTicks,
 				"partitions": TestPartitionsAreLeftOut, "while compacting": TestAnswersWhileCompacting, "tails": TestTailsAreTrue,
 				"events": TestEvents, "rates": TestDatabaseRates, "sizes": TestDatabaseSizes, "timeline": TestServerTimelineRaw, "disks": TestDisksNow,

@@ -18,6 +18,9 @@ type parts struct {
 	samples bool // session, wait and query of each
 	whole   bool // all of each, with samples
 	edges   bool // who waits for whom
+	// only are the sessions that it is about: of rows without them there are the
+	// ticks alone. nil: all.
+	only []sample.Key
 }
 
 // queueRows gives the rows of samples with ticks in some ranges, which are disjoint,
@@ -31,6 +34,7 @@ func queueRows(b *pgx.Batch, server target.ID, ranges []Range, what parts, visit
 	}
 	args := rangeArgs(server, ranges)
 	args["samples"], args["whole"], args["edges"] = what.samples, what.whole, what.edges
+	args["only"] = what.only
 	var (
 		row    = &sample.Row{Server: server}
 		within Range
@@ -55,6 +59,29 @@ func (r *Reader) rows(ctx context.Context, server target.ID, ranges []Range, wha
 	b := &pgx.Batch{}
 	queueRows(b, server, ranges, what, visit)
 	return r.send(ctx, b)
+}
+
+// readAtOnce is how much of a range is read before it is asked whether that will do:
+// whole buckets.
+const readAtOnce = 3 * sample.BucketLength
+
+// newestFirst is rows of a range, the newest part of it first: after each part more
+// says whether to go on. It gives what was read.
+func (r *Reader) newestFirst(
+	ctx context.Context, server target.ID, span Range, what parts, visit func(row *sample.Row, within Range) error, more func() (bool, error),
+) (Range, error) {
+	read := Range{span.To, span.To}
+	for span.From.Before(read.From) {
+		part := Range{later(span.From, Floor(read.From.Add(-1), readAtOnce)), read.From}
+		if err := r.rows(ctx, server, []Range{part}, what, visit); err != nil {
+			return read, err
+		}
+		read.From = part.From
+		if goOn, err := more(); err != nil || !goOn {
+			return read, err
+		}
+	}
+	return read, nil
 }
 
 // rangeArgs are those of a statement about some ranges, which are in the order of

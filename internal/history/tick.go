@@ -188,6 +188,13 @@ func queueNames(b *pgx.Batch, server target.ID, ticks ...*tick) *names {
 	return n
 }
 
+// names is queueNames alone.
+func (r *Reader) names(ctx context.Context, server target.ID, ticks ...*tick) (*names, error) {
+	b := &pgx.Batch{}
+	n := queueNames(b, server, ticks...)
+	return n, r.send(ctx, b)
+}
+
 // named gives the sessions of a tick, by pid.
 func (n *names) named(t *tick) []Session {
 	list := make([]Session, len(t.sessions))

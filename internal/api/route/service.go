@@ -21,6 +21,8 @@ type History interface {
 	Compare(ctx context.Context, t target.Target, q history.CompareQuestion) (history.Comparison, error)
 	At(ctx context.Context, t target.Target, instant time.Time) (history.Instant, error)
 	Incident(ctx context.Context, t target.Target, q history.IncidentQuestion) (history.Incident, error)
+	BlockingOver(ctx context.Context, t target.Target, span history.Range, limit int) (history.BlockingHistory, error)
+	SessionOver(ctx context.Context, t target.Target, q history.SessionQuestion) (history.SessionHistory, error)
 	Events(ctx context.Context, t target.Target, q history.EventQuestion) ([]history.Event, error)
 	Coverage(ctx context.Context, t target.Target, r history.Range) (history.Coverage, error)
 	CoverageSeries(ctx context.Context, t target.Target, r history.Range, step time.Duration) (history.CoverageSeries, error)

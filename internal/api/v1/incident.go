@@ -17,7 +17,8 @@ type findingOf struct {
 	At       *time.Time `json:"at" doc:"Null: it is about the whole window."`
 }
 
-type blockerRow struct {
+// BlockerRow is what held others up over a range.
+type BlockerRow struct {
 	Root            rootRow   `json:"root" doc:"As of most_at, when most sessions were behind it."`
 	FirstAt         time.Time `json:"first_at" doc:"First tick at which somebody waited for it."`
 	LastAt          time.Time `json:"last_at"`
@@ -59,7 +60,7 @@ type incidentBody struct {
 	Missing        []string           `json:"missing" nullable:"false" doc:"What is not known, so that its absence is no good sign."`
 	Timeline       activitySeries     `json:"timeline" doc:"Sessions by wait class over the window."`
 	Instant        instantBody        `json:"instant" doc:"The instant itself: the twenty sessions that are longest in a transaction or a statement. All of them: history/at."`
-	Blockers       []blockerRow       `json:"blockers" nullable:"false" doc:"What held others up over the window; those first for which most time was waited."`
+	Blockers       []BlockerRow       `json:"blockers" nullable:"false" doc:"What held others up over the window; those first for which most time was waited."`
 	Tops           []incidentTop      `json:"tops" nullable:"false"`
 	Databases      []incidentDatabase `json:"databases" nullable:"false" doc:"Rates over the window."`
 	MaxBackends    *int32             `json:"max_backends" doc:"Most connections of the window."`
@@ -112,7 +113,7 @@ func incidentOf(server string, i *history.Incident) incidentBody {
 		Server: server, At: utc(q.At), From: utc(q.Range.From), To: utc(q.Range.To),
 		BaselineFrom: utc(q.Baseline.From), BaselineTo: utc(q.Baseline.To),
 		Findings: []findingOf{}, Missing: append([]string{}, i.Missing()...), Timeline: seriesOf(server, i.Activity),
-		Blockers: make([]blockerRow, len(i.Blockers)), Tops: make([]incidentTop, len(i.Tops)), Databases: incidentDatabases(i),
+		Blockers: make([]BlockerRow, len(i.Blockers)), Tops: make([]incidentTop, len(i.Tops)), Databases: incidentDatabases(i),
 		MaxBackends: i.MaxBackends, MaxConnections: i.MaxConnections, Disks: make([]diskSeriesRow, len(i.Disks.Disks)), Events: []eventRow{},
 		Coverage: coverage(i.Coverage),
 	}
@@ -121,10 +122,7 @@ func incidentOf(server string, i *history.Incident) incidentBody {
 	}
 	body.Instant = oldestOf(server, i.Instant)
 	for n, b := range i.Blockers {
-		body.Blockers[n] = blockerRow{
-			Root: rootOf(b.RootBlocker, b.MostAt), FirstAt: utc(b.First), LastAt: utc(b.Last), MostAt: utc(b.MostAt),
-			BlockedSeconds: b.Blocked.Seconds(), SessionSeconds: b.SessionTime.Seconds(), SessionsBlocked: b.Victims,
-		}
+		body.Blockers[n] = blockerOf(b)
 	}
 	for n, c := range i.Tops {
 		body.Tops[n] = incidentTopOf(c)
@@ -136,6 +134,13 @@ func incidentOf(server string, i *history.Incident) incidentBody {
 		body.Events = append(body.Events, eventOf(e))
 	}
 	return body
+}
+
+func blockerOf(b history.Blocker) BlockerRow {
+	return BlockerRow{
+		Root: rootOf(b.RootBlocker, b.MostAt), FirstAt: utc(b.First), LastAt: utc(b.Last), MostAt: utc(b.MostAt),
+		BlockedSeconds: b.Blocked.Seconds(), SessionSeconds: b.SessionTime.Seconds(), SessionsBlocked: b.Victims,
+	}
 }
 
 // oldestOf shows the sessions of an instant that are longest at what they do,

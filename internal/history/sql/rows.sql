@@ -1,19 +1,20 @@
 /* pgam:rows */
 -- Rows of samples with ticks in some ranges, in the order of time: the parts of a
 -- bucket that is compacted, the recent rows of any other. A column that is not
--- asked for is not fetched either.
+-- asked for is not fetched either, nor are samples and edges of rows without the
+-- sessions that it is about.
 select r.lo, r.hi, n.bucket,
        n.tick_planned_ms, n.tick_delay_ms, n.tick_cadence_ms, n.tick_outcome, n.tick_reason, n.tick_duration_us,
        n.tick_backends, n.tick_next_xid, n.tick_burst, n.tick_edges_cut,
-       case when @samples or @edges then n.session_keys end, case when @samples then n.wait_keys end,
-       case when @samples then n.wait_class end, case when @samples then n.query_keys end,
-       case when @edges then n.lock_keys end, case when @samples then n.sample_tick end,
-       case when @samples then n.sample_session end, case when @samples then n.sample_wait end,
-       case when @samples then n.sample_query end, case when @whole then n.sample_query_start_ms end,
-       case when @whole then n.sample_xact_lead_ms end, case when @whole then n.sample_state_lag_ms end,
-       case when @whole then n.sample_xmin end, case when @whole then n.sample_blocker end,
-       case when @edges then n.edge_tick end, case when @edges then n.edge_blocked end,
-       case when @edges then n.edge_blocker end, case when @edges then n.edge_lock end
+       case when w.found and (@samples or @edges) then n.session_keys end, case when w.found and @samples then n.wait_keys end,
+       case when w.found and @samples then n.wait_class end, case when w.found and @samples then n.query_keys end,
+       case when w.found and @edges then n.lock_keys end, case when w.found and @samples then n.sample_tick end,
+       case when w.found and @samples then n.sample_session end, case when w.found and @samples then n.sample_wait end,
+       case when w.found and @samples then n.sample_query end, case when w.found and @whole then n.sample_query_start_ms end,
+       case when w.found and @whole then n.sample_xact_lead_ms end, case when w.found and @whole then n.sample_state_lag_ms end,
+       case when w.found and @whole then n.sample_xmin end, case when w.found and @whole then n.sample_blocker end,
+       case when w.found and @edges then n.edge_tick end, case when w.found and @edges then n.edge_blocked end,
+       case when w.found and @edges then n.edge_blocker end, case when w.found and @edges then n.edge_lock end
   from unnest(@from::timestamptz[], @to::timestamptz[]) as r (lo, hi)
  cross join lateral (
 select a.bucket,
@@ -41,4 +42,7 @@ select date_bin('10 minutes', s.slot, timestamptz 'epoch'),
    and s.slot > r.lo - interval '15 seconds'
    and s.slot < r.hi
    and not s.late) n
+ cross join lateral (
+select @only::bigint[] is null or n.session_keys && @only::bigint[] as found
+offset 0) w
  order by r.lo, n.bucket, n.tick_planned_ms[1]
