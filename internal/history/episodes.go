@@ -82,4 +82,3 @@ func (r *Reader) keptTicks(ctx context.Context, t target.Target, span Range) (Ra
 	}
 	return span, err
 }
-

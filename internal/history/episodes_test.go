@@ -95,7 +95,7 @@ func (c *crowd) tick(at time.Time, cadence time.Duration, edges [][2]int) sample
 		}
 	}
 	for i := 1; i <= crowdBackends; i++ {
-		s := sample.Session{Session: key(i), Wait: 1, Query: sample.Key(1 + at.Unix()/13%3), QueryStart: at.UnixMicro()}
+		s := sample.Session{Session: key(i), Wait: 1, Query: 1 + at.Unix()/13%3, QueryStart: at.UnixMicro()}
 		if blocker, blocked := waits[i]; blocked {
 			s.Wait, s.Class, s.Blocked, s.Blocker = 2, sample.ClassLock, true, blocker
 		} else if at.Unix()/int64(5+i)%3 == 0 {

@@ -59,7 +59,6 @@ type SessionHistory struct {
 // mostSpanBlockers bounds the blockers of a span.
 const mostSpanBlockers = 5
 
-
 // SessionQuestion asks what a backend did.
 type SessionQuestion struct {
 	Range Range
