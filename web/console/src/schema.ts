@@ -42,6 +42,10 @@ export interface Gets {
     query: { at?: string; cursor?: string; limit?: number };
     answer: InstantBody;
   };
+  "/api/v1/servers/{name}/history/blocking": {
+    query: { from?: string; limit?: number; to?: string };
+    answer: BlockingHistoryBody;
+  };
   "/api/v1/servers/{name}/history/compare": {
     query: { application?: string[] | null; backend_type?: string[] | null; by?: "wait_class" | "wait_event" | "state" | "query" | "database" | "user" | "application" | "client" | "backend_type"; client?: string[] | null; database?: string[] | null; from?: string; limit?: number; other_from?: string; other_to?: string; query_id?: string[] | null; state?: string[] | null; to?: string; user?: string[] | null; wait_class?: string[] | null; wait_event?: string[] | null };
     answer: CompareBody;
@@ -61,6 +65,10 @@ export interface Gets {
   "/api/v1/servers/{name}/history/events": {
     query: { cursor?: string; from?: string; kinds?: string[] | null; limit?: number; to?: string };
     answer: EventsBody;
+  };
+  "/api/v1/servers/{name}/history/session": {
+    query: { backend_start?: string; from?: string; limit?: number; pid?: number; to?: string };
+    answer: SessionHistoryBody;
   };
   "/api/v1/servers/{name}/history/sizes": {
     query: { from?: string; step?: string; to?: string };
@@ -155,6 +163,22 @@ export interface BlockerRow {
   session_seconds: number;
   /** Sessions that waited for it, each once. */
   sessions_blocked: number;
+}
+
+export interface BlockingHistoryBody {
+  coverage: CoverageRow;
+  /** Times in which one backend held others up and itself waited for nobody; three ticks without it end one, or a minute in which nothing is known of it. Those first for which most time was waited. */
+  episodes: EpisodeRow[];
+  episodes_total: number;
+  /** Later than asked where truncated. */
+  from: string;
+  /** Who waited directly for whom, over the whole range; those first who waited longest. */
+  pairs: PairRow[];
+  pairs_total: number;
+  server: string;
+  to: string;
+  /** Too much to read, or no longer kept: only the newest part of the range is answered. */
+  truncated: boolean;
 }
 
 export interface BlockingRow {
@@ -375,6 +399,31 @@ export interface EdgeRow {
   depth: number;
   /** Null: not known. */
   lock: LockRow | null;
+}
+
+export interface EpisodeRow {
+  /** Time in which somebody waited for it. */
+  blocked_seconds: number;
+  /** From first_at to ended_at; blocked_seconds is less where nobody waited for a tick or two, or nobody looked. */
+  duration_seconds: number;
+  /** When the tick after last_at was due: it was over by then, unless it is ongoing. */
+  ended_at: string;
+  /** First tick at which somebody waited for it. */
+  first_at: string;
+  /** No earlier tick of the range is without it: it may have begun before. */
+  from_before: boolean;
+  last_at: string;
+  /** The ten who waited longest, directly or through others. */
+  longest_waiters: WaiterRow[];
+  most_at: string;
+  /** No later tick of the range says that it is over. */
+  ongoing: boolean;
+  /** As of most_at, when most sessions were behind it. */
+  root: RootRow;
+  /** That of all who waited, added up. */
+  session_seconds: number;
+  /** Sessions that waited for it, each once. */
+  sessions_blocked: number;
 }
 
 export interface EventRow {
@@ -729,6 +778,19 @@ export interface OtherRow {
   unlisted_samples: number;
 }
 
+export interface PairRow {
+  blocked: WhoRow;
+  blocker: WhoRow;
+  first_at: string;
+  last_at: string;
+  /** As last seen; null: not known. */
+  lock: LockRow | null;
+  /** At so many ticks the one waited for the other. */
+  ticks: number;
+  /** The ticks by their cadence. */
+  waited_seconds: number;
+}
+
 export interface PartyRow {
   /** 0: a prepared transaction. */
   pid: number;
@@ -815,6 +877,26 @@ export interface SessionBody {
   expires_at: string;
   role: "viewer" | "operator" | "admin";
   username: string;
+}
+
+export interface SessionHistoryBody {
+  coverage: CoverageRow;
+  /** What the spans cover: later than asked where truncated, or where the server was added later. */
+  from: string;
+  /** Of a parallel worker. */
+  leader_pid: number | null;
+  /** For whom it waited directly, and who for it; those first that took longest. */
+  pairs: PairRow[];
+  pairs_total: number;
+  server: string;
+  /** Null: it was never sampled on these days. */
+  session: WhoRow | null;
+  /** One for each state, wait and statement, in the order of time. */
+  spans: SpanRow[];
+  /** Not after what is stored while a collector runs. */
+  to: string;
+  /** Too much to read or to list, or no longer kept: only the newest part of the range is answered. */
+  truncated: boolean;
 }
 
 export interface SessionNow {
@@ -928,6 +1010,31 @@ export interface SideRow {
   samples: number;
   /** Of all samples of the range that fit, 0 to 1. */
   share: number;
+}
+
+export interface SpanRow {
+  /** For whom, the one of most ticks first, at most five. */
+  blocked_by: WhoRow[];
+  /** At so many ticks it waited for another. */
+  blocked_ticks: number;
+  /** Most sessions that waited for it directly at one tick. */
+  blocks: number;
+  from: string;
+  /** not_active: it was idle, or not there; not_seen: nobody looked, or the server did not answer. */
+  kind: "sampled" | "not_active" | "not_seen";
+  query: string | null;
+  query_id: string | null;
+  /** As of the first tick: the same statement may have been run again since. */
+  query_start: string | null;
+  /** Null, as all that follows but blocks: it is not sampled. */
+  state: string | null;
+  /** Answered ticks. */
+  ticks: number;
+  to: string;
+  wait_class: string | null;
+  wait_event: string | null;
+  wait_event_type: string | null;
+  xact_start: string | null;
 }
 
 export interface StorageBody {
@@ -1054,6 +1161,25 @@ export interface TopRow {
   share: number;
   /** Of a wait event. */
   wait_class: string | null;
+}
+
+export interface WaiterRow {
+  session: WhoRow;
+  waited_seconds: number;
+}
+
+export interface WhoRow {
+  application: string | null;
+  /** With pid it names a backend; of a prepared transaction, when it was prepared. */
+  backend_start: string | null;
+  backend_type: string | null;
+  client_addr: string | null;
+  database: string | null;
+  /** 0: a prepared transaction; null: not seen, or who it is is not known. */
+  pid: number | null;
+  /** Identifier of a prepared transaction; null: it is a session. */
+  prepared_transaction: string | null;
+  user: string | null;
 }
 
 export interface XminRow {

@@ -3,12 +3,14 @@ import { incident } from "./incident";
 import { instant } from "./instant";
 import { live } from "./live";
 import { load } from "./load";
+import { locks } from "./locks";
 import { manage } from "./manage";
 import type { Page } from "./page";
 import { queryPage } from "./query";
+import { session } from "./session";
 
 /** In the order in which a server's are listed. */
-export const pages: Page[] = [fleet, load, live, instant, incident, queryPage, ...manage];
+export const pages: Page[] = [fleet, load, live, instant, locks, incident, queryPage, session, ...manage];
 
 /** The page of a path below /ui/, and what is in it. */
 export function pageOf(path: string): { page: Page; params: Record<string, string> } | null {

@@ -8,6 +8,7 @@ import { num, plural, words } from "../lib/format";
 import { useKeys } from "../lib/keys";
 import { classColour, classNames, type WaitClass } from "../lib/palette";
 import { go, here, href, iso, query, serverPath } from "../lib/route";
+import { sessionHref } from "../lib/spans";
 import type { ActivitySeries } from "../schema";
 import { age, instant as instantText, near } from "../lib/time";
 import { Chart } from "../ui/chart";
@@ -113,7 +114,7 @@ function Sessions({ data, name }: { data: InstantBody; name: string }) {
   }
   return (
     <>
-      {session && <Detail s={session} name={name} close={() => choose(null)} />}
+      {session && <Detail s={session} name={name} at={Date.parse(data.sampled_at)} close={() => choose(null)} />}
       {trees.length > 0 && (
         <section>
           <h2>Who waits for whom</h2>
@@ -197,7 +198,7 @@ const sessionColumns: Column<SessionThen>[] = [
 ];
 
 /** All that is known of a session. */
-function Detail({ s, name, close }: { s: SessionThen; name: string; close: () => void }) {
+function Detail({ s, name, at, close }: { s: SessionThen; name: string; at: number; close: () => void }) {
   useKeys([{ key: "Escape", does: "close the session", run: close }], [s.pid]);
   const known: [string, string | null][] = [
     ["state", s.state], ["waits for", s.wait_event ? `${s.wait_event_type}:${s.wait_event}` : s.wait_event_type], ["blocked by", s.blocked ? String(s.blocked_by_pid ?? "a prepared transaction, or one not seen") : null],
@@ -210,7 +211,7 @@ function Detail({ s, name, close }: { s: SessionThen; name: string; close: () =>
     <aside class="detail" aria-label={`session ${s.pid}`}>
       <div class="tools">
         <h2>Session {s.pid}</h2>
-        {s.query_id && <a class="button" href={href(serverPath(name, "q/" + s.query_id))}>The query</a>}
+        <a class="button" href={sessionHref(name, s, { from: at - 10 * minute, to: at + 10 * minute })!}>What it did before and after</a>
         <button class="quiet end" onClick={close} aria-label="close the session">×</button>
       </div>
       <dl>{known.filter(([, v]) => v).map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>
