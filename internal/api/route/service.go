@@ -31,6 +31,7 @@ type History interface {
 	DatabaseSizes(ctx context.Context, t target.Target, plan history.Plan) (history.DatabaseSizes, error)
 	ServerTimeline(ctx context.Context, id target.ID, r history.Range) (history.Timeline, error)
 	DatabaseTimeline(ctx context.Context, id target.ID, name string, r history.Range) (history.Timeline, error)
+	DatabasesUsed(ctx context.Context, servers []target.Target, q history.UseQuestion) ([]history.DatabaseUse, history.Range, error)
 	DatabaseNow(ctx context.Context, id target.ID, name string) (history.DatabaseNow, error)
 
 	DisksNow(ctx context.Context, id target.ID) ([]history.Disk, error)

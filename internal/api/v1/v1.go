@@ -57,6 +57,7 @@ func Register(f *route.Group) {
 		[]int{http.StatusBadRequest, missing, http.StatusGone, unfit}, r.historyDisks)
 	route.Register(f, op("storage", http.MethodGet, "/storage", "What the history takes and how long it stays", past), account.Viewer, nil, r.storage)
 	r.registerSession(op)
+	r.registerDatabases(op)
 	r.registerKeys(op)
 	r.registerSettings(op)
 	r.registerIncident(op)

@@ -10,6 +10,10 @@ export interface Gets {
     query: { from?: string; step?: string; to?: string };
     answer: FleetActivityBody;
   };
+  "/api/v1/fleet/databases": {
+    query: { class?: "unused" | "static" | "low" | "healthy" | "dropped" | "unknown"; cursor?: string; format?: "json" | "csv"; from?: string; limit?: number; low_commits_per_hour?: number; order?: "asc" | "desc"; sort?: "name" | "class" | "size" | "growth" | "last_connection" | "commits" | "written" | "connections"; static_commits_per_hour?: number; static_rows?: number; to?: string; unused_days?: number };
+    answer: DatabasesBody;
+  };
   "/api/v1/fleet/minutes": {
     query: { from?: string; to?: string };
     answer: FleetMinutesBody;
@@ -29,6 +33,10 @@ export interface Gets {
   "/api/v1/servers/{name}/activity": {
     query: { all?: boolean };
     answer: ActivityBody;
+  };
+  "/api/v1/servers/{name}/databases": {
+    query: { class?: "unused" | "static" | "low" | "healthy" | "dropped" | "unknown"; cursor?: string; format?: "json" | "csv"; from?: string; limit?: number; low_commits_per_hour?: number; order?: "asc" | "desc"; sort?: "name" | "class" | "size" | "growth" | "last_connection" | "commits" | "written" | "connections"; static_commits_per_hour?: number; static_rows?: number; to?: string; unused_days?: number };
+    answer: DatabasesBody;
   };
   "/api/v1/servers/{name}/disks": {
     query: Record<string, never>;
@@ -294,6 +302,13 @@ export interface CoverageSeriesRow {
   times: string[];
 }
 
+export interface CriteriaRow {
+  low_commits_per_hour: number;
+  static_commits_per_hour: number;
+  static_rows: number;
+  unused_days: number;
+}
+
 export interface DatabaseRateRow {
   /** Found in shared buffers. */
   blocks_hit_per_second: (number | null)[];
@@ -346,6 +361,59 @@ export interface DatabaseSizesRow {
   database: string;
   /** The newest known at the end of each bucket; null: none of a day before, or it was not there. */
   size_bytes: (number | null)[];
+}
+
+export interface DatabaseUseRow {
+  allow_connect: boolean;
+  /** unused: nobody connected for some days; static: somebody did, and nothing was written and little committed; low: little committed; dropped: it is gone; unknown: it was not watched for long enough. */
+  class: "unused" | "static" | "low" | "healthy" | "dropped" | "unknown";
+  /** In the range, autovacuum's too. */
+  commits: number | null;
+  /** Over the time in which they were counted. */
+  commits_per_hour: number | null;
+  connections_average: number | null;
+  /** In one look, autovacuum's too. */
+  connections_max: number | null;
+  /** Null: it was there before pgam looked. */
+  created_at: string | null;
+  database: string;
+  dropped_at: string | null;
+  first_seen_at: string;
+  /** Since the oldest of the range. */
+  growth_bytes: number | null;
+  /** To the hour; null: nobody was seen in the range. Before PostgreSQL 14 autovacuum may be taken for somebody. */
+  last_connection_at: string | null;
+  /** pgam itself is connected to it, which looks like use. */
+  monitored_through: boolean;
+  rollbacks: number | null;
+  rows_deleted: number | null;
+  rows_inserted: number | null;
+  rows_updated: number | null;
+  /** Of the range, in which it was looked at. */
+  seen_days: number;
+  server: string;
+  /** Begun in the range; null before PostgreSQL 14. */
+  sessions: number | null;
+  size_at: string | null;
+  /** The newest of the range. */
+  size_bytes: number | null;
+}
+
+export interface DatabasesBody {
+  /** Of all databases, whatever class is asked for: unused, static, low, healthy, dropped, unknown. */
+  by_class: Record<string, UseSum>;
+  criteria: CriteriaRow;
+  /** Those of this page; templates are left out. */
+  databases: DatabaseUseRow[];
+  /** On all pages. */
+  databases_total: number;
+  /** As answered, in whole hours. */
+  from: string;
+  /** Null: this is the last page. */
+  next_cursor: string | null;
+  /** Of the unused ones, without those that pgam is connected to. */
+  reclaimable_bytes: number;
+  to: string;
 }
 
 export interface DiskHistoryBody {
@@ -1161,6 +1229,12 @@ export interface TopRow {
   share: number;
   /** Of a wait event. */
   wait_class: string | null;
+}
+
+export interface UseSum {
+  databases: number;
+  /** Of those whose size is known. */
+  size_bytes: number;
 }
 
 export interface WaiterRow {
