@@ -11,7 +11,6 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/auth"
-	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/secret"
 )
 
@@ -177,10 +176,11 @@ func (t *tool) userDeleteCommand() *cobra.Command {
 				return err
 			}
 			defer stats.Close()
-			if err := checkNotLast(cmd.Context(), stats.Catalog, args[0]); err != nil && !force {
-				return err
+			err = stats.DeleteAccount(cmd.Context(), args[0], force)
+			if errors.Is(err, account.ErrLastAdmin) {
+				return fmt.Errorf("user %q: %w, or say --force", args[0], account.ErrLastAdmin)
 			}
-			if err := stats.DeleteAccount(cmd.Context(), args[0]); err != nil {
+			if err != nil {
 				return fmt.Errorf("user %q: %w", args[0], err)
 			}
 			t.say("deleted %q", args[0])
@@ -191,25 +191,4 @@ func (t *tool) userDeleteCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&force, "force", false, "delete even the last administrator")
 
 	return cmd
-}
-
-// checkNotLast keeps an installation from losing its last administrator by a
-// slip.
-func checkNotLast(ctx context.Context, stored *catalog.Catalog, login string) error {
-	users, err := stored.ListAccounts(ctx)
-	if err != nil {
-		return err
-	}
-	admins, mine := 0, false
-	for _, user := range users {
-		if user.Role == account.Admin && user.Active {
-			admins++
-			mine = mine || user.Login == login
-		}
-	}
-	if mine && admins == 1 {
-		return fmt.Errorf("%q is the last administrator: create another first, or say --force", login)
-	}
-
-	return nil
 }

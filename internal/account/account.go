@@ -20,6 +20,8 @@ var (
 	ErrNoSession = errors.New("session not found")
 	// ErrConflict reports a login that is taken.
 	ErrConflict = errors.New("login already taken")
+	// ErrLastAdmin reports that no active administrator would be left.
+	ErrLastAdmin = errors.New("the last administrator: make another first")
 	// ErrInvalid reports a login or a role that can never be accepted.
 	ErrInvalid = errors.New("invalid user")
 )

@@ -224,7 +224,7 @@ func TestATokenOutlivesNoUser(t *testing.T) {
 	}
 	streamed := make(chan int, 1)
 	go func() { streamed <- ask(a.URL, "/api/v1/servers/"+here.Name+"/stream?every=1", old) }()
-	if err := a.stored.DeleteAccount(t.Context(), "ghost"); err != nil {
+	if err := a.stored.DeleteAccount(t.Context(), "ghost", true); err != nil {
 		t.Fatal(err)
 	}
 	fresh := ghost(account.Admin)

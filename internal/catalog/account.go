@@ -77,7 +77,7 @@ returning` + accountColumns
 // SetPassword stores a new hash and ends every token of the user. The error is
 // account.ErrNotFound if there is none of this login.
 func (c *Catalog) SetPassword(ctx context.Context, login, hash string) error {
-	return c.changeAccount(ctx, `/* pgam:account_password */
+	return c.changeAccount(ctx, nil, `/* pgam:account_password */
 update pgam.account
    set password_hash = $2, token_epoch = pgam.new_token_epoch(), updated_at = now()
  where login = $1`, login, hash)
@@ -101,17 +101,29 @@ on conflict (account_id, session) do nothing`
 	return nil
 }
 
-// DeleteAccount removes the user; its tokens end with it.
-func (c *Catalog) DeleteAccount(ctx context.Context, login string) error {
-	return c.changeAccount(ctx, "/* pgam:account_delete */ delete from pgam.account where login = $1", login)
+// DeleteAccount removes the user; its tokens end with it. The error is
+// account.ErrNotFound, or account.ErrLastAdmin for the only active administrator
+// unless even that one may go.
+func (c *Catalog) DeleteAccount(ctx context.Context, login string, even bool) error {
+	const sql = "/* pgam:account_delete */ delete from pgam.account where login = $1"
+	if even {
+		return c.changeAccount(ctx, nil, sql, login)
+	}
+	return c.changeAccount(ctx, mayGo, sql, login)
 }
 
-func (c *Catalog) changeAccount(ctx context.Context, sql, login string, args ...any) error {
+// changeAccount runs sql on the user, after first where that is not nil.
+func (c *Catalog) changeAccount(ctx context.Context, first func(context.Context, pgx.Tx, string) error, sql, login string, args ...any) error {
 	if account.ValidateLogin(login) != nil {
 		return account.ErrNotFound
 	}
 	var tag pgconn.CommandTag
 	err := c.db.Change(ctx, func(tx pgx.Tx) (err error) {
+		if first != nil {
+			if err := first(ctx, tx, login); err != nil {
+				return err
+			}
+		}
 		tag, err = tx.Exec(ctx, sql, append([]any{login}, args...)...)
 		return err
 	})

@@ -49,11 +49,11 @@ func TestAccountLife(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Login != "alice" || list[0].Active {
 		t.Errorf("listed %v, %v", list, err)
 	}
-	if err := c.DeleteAccount(ctx, made.Login); err != nil {
+	if err := c.DeleteAccount(ctx, made.Login, true); err != nil {
 		t.Fatal(err)
 	}
 	for name, err := range map[string]error{
-		"delete":   c.DeleteAccount(ctx, made.Login),
+		"delete":   c.DeleteAccount(ctx, made.Login, true),
 		"password": c.SetPassword(ctx, "nobody", "x"),
 		"login":    c.NoteLogin(ctx, made.ID, here, true),
 		"read":     func() error { _, err := c.Account(ctx, "bad\xff"); return err }(),
@@ -111,7 +111,7 @@ func TestTokenEpochsAreDrawnAnew(t *testing.T) {
 	if after, err := c.AccountByID(t.Context(), before.ID); err != nil || after.TokenEpoch != before.TokenEpoch {
 		t.Errorf("a login: %v, %v", after, err)
 	}
-	if err := c.DeleteAccount(t.Context(), "ghost"); err != nil {
+	if err := c.DeleteAccount(t.Context(), "ghost", true); err != nil {
 		t.Fatal(err)
 	}
 	create(account.Admin)

@@ -119,7 +119,7 @@ func TestLoginsKnowWhereTheyCameFrom(t *testing.T) {
 	if n := pgtest.Value[int64](t, dsn, "select count(*) from pgam.login_origin"); n < 50 || n > 52 {
 		t.Errorf("%d places are kept", n)
 	}
-	if err := c.DeleteAccount(t.Context(), "ann"); err != nil {
+	if err := c.DeleteAccount(t.Context(), "ann", true); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(home); got.Known {

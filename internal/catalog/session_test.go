@@ -63,7 +63,7 @@ func TestSessions(t *testing.T) {
 	if n := pgtest.Value[int](t, dsn, "select count(*) from pgam.session"); n != 2 {
 		t.Errorf("%d sessions are kept, want 2", n)
 	}
-	if err := errors.Join(c.DeleteAccount(t.Context(), "bob"), c.DeleteSession(t.Context(), hashOf(3000))); err != nil {
+	if err := errors.Join(c.DeleteAccount(t.Context(), "bob", true), c.DeleteSession(t.Context(), hashOf(3000))); err != nil {
 		t.Fatal(err)
 	}
 	if n := pgtest.Value[int](t, dsn, "select count(*) from pgam.session"); n != 0 {

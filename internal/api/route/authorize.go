@@ -161,6 +161,10 @@ func (g *Group) RenewToken(ctx context.Context) (token string, err error) {
 	return token, err
 }
 
+// UserChanged forgets what is remembered of a user: here what was changed counts
+// at once, in other processes within userTTL.
+func (g *Group) UserChanged(id int64) { g.users.cache.Invalidate(id) }
+
 // EndSession ends every token of the login that who asks came with: here at
 // once, in other processes within userTTL.
 func (g *Group) EndSession(ctx context.Context) error {

@@ -110,6 +110,14 @@ func (g *Group) errorOf(ctx context.Context, err error) *Error {
 		return NewError(http.StatusNotFound, "Database not found")
 	case errors.Is(err, account.ErrNotFound):
 		return NewError(http.StatusNotFound, "User not found")
+	case errors.Is(err, account.ErrConflict):
+		return NewError(http.StatusConflict, "A user with this name already exists")
+	case errors.Is(err, account.ErrLastAdmin):
+		return NewError(http.StatusConflict, "This is "+account.ErrLastAdmin.Error())
+	case errors.Is(err, account.ErrInvalid):
+		return NewError(http.StatusUnprocessableEntity, lines(err, account.ErrInvalid))
+	case errors.Is(err, auth.ErrPasswordInvalid):
+		return NewError(http.StatusUnprocessableEntity, "The password cannot be set: "+lines(err, auth.ErrPasswordInvalid))
 	case errors.Is(err, auth.ErrTooManyAttempts):
 		return NewError(http.StatusTooManyRequests, "Too many logins from this address: try again in a minute").with("Retry-After", "60")
 	case errors.Is(err, auth.ErrBusy):

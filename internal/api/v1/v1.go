@@ -60,6 +60,7 @@ func Register(f *route.Group) {
 	r.registerDatabases(op)
 	r.registerKeys(op)
 	r.registerSettings(op)
+	r.registerUsers(op)
 	r.registerIncident(op)
 }
 
