@@ -116,6 +116,7 @@ func register(engine *gin.Engine, services *Services) (huma.API, error) {
 		{Name: "servers", Description: "Which servers are watched, and how."},
 		{Name: "SSH keys", Description: "Keys that pgam logs in to servers' hosts with; a private part is never given out."},
 		{Name: "settings", Description: "What can be changed while the collector runs."},
+		{Name: "users", Description: "Who may ask, and what they may do; for administrators."},
 		{Name: "now", Description: "Asked of the servers themselves."},
 		{Name: "fleet", Description: "All servers together, from their history."},
 		{Name: "history", Description: "Asked of stats_db; every answer says how much of its time was sampled."},
