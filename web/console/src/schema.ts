@@ -118,6 +118,10 @@ export interface Gets {
     query: Record<string, never>;
     answer: StorageBody;
   };
+  "/api/v1/users": {
+    query: { cursor?: string; limit?: number };
+    answer: UserPage;
+  };
 }
 
 export interface ActivityBody {
@@ -1235,6 +1239,22 @@ export interface UseSum {
   databases: number;
   /** Of those whose size is known. */
   size_bytes: number;
+}
+
+export interface UserPage {
+  items: UserRow[];
+  /** Null: this is the last page. */
+  next_cursor: string | null;
+}
+
+export interface UserRow {
+  /** False: may not log in. */
+  active: boolean;
+  created_at: string;
+  /** Null: never. */
+  last_login_at: string | null;
+  role: "viewer" | "operator" | "admin";
+  username: string;
 }
 
 export interface WaiterRow {
