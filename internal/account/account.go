@@ -81,6 +81,13 @@ type User struct {
 	LastLoginAt   *time.Time // UTC; nil: never
 }
 
+// Change is what changes of a user; what is nil stays.
+type Change struct {
+	Role         *Role
+	Active       *bool
+	PasswordHash *string
+}
+
 // String gives the user without the password's hash.
 func (u User) String() string { return fmt.Sprintf("user %d %q (%s)", u.ID, u.Login, u.Role) }
 

@@ -10,17 +10,10 @@ import (
 	"github.com/pgam/pgam/internal/statsdb"
 )
 
-// AccountChange is what changes of a user; what is nil stays.
-type AccountChange struct {
-	Role         *account.Role
-	Active       *bool
-	PasswordHash *string
-}
-
 // ChangeAccount changes a user; whatever changes ends every token and session of
 // theirs, which a trigger sees to. The error is account.ErrNotFound, or
 // account.ErrLastAdmin where no active administrator would be left.
-func (c *Catalog) ChangeAccount(ctx context.Context, login string, change AccountChange) (account.User, error) {
+func (c *Catalog) ChangeAccount(ctx context.Context, login string, change account.Change) (account.User, error) {
 	if account.ValidateLogin(login) != nil {
 		return account.User{}, account.ErrNotFound
 	}

@@ -22,8 +22,8 @@ func TestChangeAccount(t *testing.T) {
 	viewer, admin, off, other := account.Viewer, account.Admin, false, "other"
 	first := add("first", account.Admin)
 	for what, err := range map[string]error{
-		"demoted": second(c.ChangeAccount(ctx, "first", AccountChange{Role: &viewer})),
-		"stopped": second(c.ChangeAccount(ctx, "first", AccountChange{Active: &off})),
+		"demoted": second(c.ChangeAccount(ctx, "first", account.Change{Role: &viewer})),
+		"stopped": second(c.ChangeAccount(ctx, "first", account.Change{Active: &off})),
 		"deleted": c.DeleteAccount(ctx, "first", false),
 	} {
 		if !errors.Is(err, account.ErrLastAdmin) {
@@ -31,24 +31,24 @@ func TestChangeAccount(t *testing.T) {
 		}
 	}
 	ann := add("ann", account.Viewer)
-	changed, err := c.ChangeAccount(ctx, "ann", AccountChange{Role: &admin})
+	changed, err := c.ChangeAccount(ctx, "ann", account.Change{Role: &admin})
 	if err != nil || changed.Role != account.Admin || changed.TokenEpoch == ann.TokenEpoch || changed.PasswordHash != "hash" {
 		t.Errorf("another role: %v %v, its tokens stay: %t", changed, err, changed.TokenEpoch == ann.TokenEpoch)
 	}
-	changed, err = c.ChangeAccount(ctx, "first", AccountChange{Role: &viewer, PasswordHash: &other})
+	changed, err = c.ChangeAccount(ctx, "first", account.Change{Role: &viewer, PasswordHash: &other})
 	if err != nil || changed.Role != account.Viewer || changed.TokenEpoch == first.TokenEpoch || changed.PasswordHash != "other" {
 		t.Errorf("another password: %v %v, its tokens stay: %t", changed, err, changed.TokenEpoch == first.TokenEpoch)
 	}
-	stopped, err := c.ChangeAccount(ctx, "first", AccountChange{Active: &off})
+	stopped, err := c.ChangeAccount(ctx, "first", account.Change{Active: &off})
 	if err != nil || stopped.Active || stopped.TokenEpoch == changed.TokenEpoch {
 		t.Errorf("stopped: %v %v, its tokens stay: %t", stopped, err, stopped.TokenEpoch == changed.TokenEpoch)
 	}
 	no := account.Role("root")
-	if _, err := c.ChangeAccount(ctx, "ann", AccountChange{Role: &no}); !errors.Is(err, account.ErrInvalid) {
+	if _, err := c.ChangeAccount(ctx, "ann", account.Change{Role: &no}); !errors.Is(err, account.ErrInvalid) {
 		t.Errorf("no role: %v", err)
 	}
 	for _, nobody := range []string{"nobody", "", "a\x00b"} {
-		if _, err := c.ChangeAccount(ctx, nobody, AccountChange{Role: &admin}); !errors.Is(err, account.ErrNotFound) {
+		if _, err := c.ChangeAccount(ctx, nobody, account.Change{Role: &admin}); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%q: %v", nobody, err)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/api/route"
-	"github.com/pgam/pgam/internal/catalog"
 )
 
 // registerUsers adds /users, and /me/password for everybody.
@@ -100,7 +99,7 @@ type userChangeInput struct {
 }
 
 func (r routes) changeUser(ctx context.Context, in *userChangeInput) (*output[userRow], error) {
-	change := catalog.AccountChange{Active: in.Body.Active}
+	change := account.Change{Active: in.Body.Active}
 	if in.Body.Role != nil {
 		role := account.Role(*in.Body.Role)
 		change.Role = &role

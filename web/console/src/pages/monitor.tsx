@@ -48,6 +48,8 @@ function Monitor() {
   const watched = fleet.data?.servers.filter((s) => s.enabled) ?? [];
   const sum = (what: (c: (typeof watched)[number]["coverage"]) => number) => watched.reduce((n, s) => n + what(s.coverage), 0);
   const planned = sum((c) => c.planned), seen = sum((c) => c.ok + c.degraded), failed = sum((c) => c.failed), skipped = sum((c) => c.skipped);
+  // In the first seconds of a server nothing is stored yet.
+  const behind = planned > 60 && skipped > 0.1 * planned;
   const bad = ready?.checks.filter((c) => c.status !== "ok") ?? [];
   return (
     <>
@@ -64,8 +66,8 @@ function Monitor() {
             <b>Collector</b>{" "}
             {planned === 0 ? (watched.length === 0 ? <>watches nothing: <a href={root + "servers"}>add a server</a></> : "has not looked at anything in ten minutes: is it running?") : (
               <>
-                <span class={skipped > 0.1 * planned ? "bad" : "good"}>{percent(seen / planned)} of {plural(planned, "visit")} of the last ten minutes answered</span>,{" "}
-                {plural(failed, "failed visit")}, {skipped} left out{skipped > 0.1 * planned && ": the collector is not running, or does not keep up; its log says why"}.
+                <span class={behind ? "bad" : seen > 0 ? "good" : ""}>{percent(seen / planned)} of {plural(planned, "visit")} of the last ten minutes answered</span>,{" "}
+                {plural(failed, "failed visit")}, {skipped} left out{behind && ": the collector is not running, or does not keep up; its log says why"}.
               </>
             )}
           </li>
