@@ -196,10 +196,14 @@ func (w *writer) query(op operation) string {
 	return "{ " + strings.Join(list, "; ") + " }"
 }
 
-// answer is the body of success.
+// answer is the body of success: as JSON where it comes in other forms too.
 func (w *writer) answer(op operation) string {
 	for _, status := range []string{"200", "201"} {
-		for _, media := range op.Responses[status].Content {
+		content := op.Responses[status].Content
+		if media, ok := content["application/json"]; ok {
+			return w.typeOf(media.Schema)
+		}
+		for _, media := range content { // a stream has one
 			return w.typeOf(media.Schema)
 		}
 	}

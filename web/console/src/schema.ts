@@ -36,7 +36,7 @@ export interface Gets {
   };
   "/api/v1/servers/{name}/databases": {
     query: { class?: "unused" | "static" | "low" | "healthy" | "dropped" | "unknown"; cursor?: string; format?: "json" | "csv"; from?: string; limit?: number; low_commits_per_hour?: number; order?: "asc" | "desc"; sort?: "name" | "class" | "size" | "growth" | "last_connection" | "commits" | "written" | "connections"; static_commits_per_hour?: number; static_rows?: number; to?: string; unused_days?: number };
-    answer: string;
+    answer: DatabasesBody;
   };
   "/api/v1/servers/{name}/disks": {
     query: Record<string, never>;
