@@ -1,0 +1,214 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"image"
+	"image/color/palette"
+	"image/draw"
+	"image/png"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgam/pgam/internal/browsertest"
+	"github.com/pgam/pgam/internal/pgtest"
+)
+
+// consolePictures is where TestConsole leaves the pictures of docs/CONSOLE.md.
+var consolePictures = flag.String("console-pictures", "", "folder to keep the pictures of TestConsole in")
+
+const (
+	// markup is a name that must stay a text wherever it is shown.
+	markup       = `<img src=x onerror=alert(1)>"'&lt;<script>alert(2)</script>`
+	markupServer = `prod <b onmouseover=alert(3)>db & "co"`
+)
+
+// consoleScene is a server in trouble that pgam watches, and a browser before the
+// console.
+type consoleScene struct {
+	*everything
+	*browsertest.Browser
+	path string // of the server's page
+	at   time.Time
+}
+
+func startConsole(t *testing.T) *consoleScene {
+	t.Helper()
+	target := startTarget(t)
+	target.play(t)
+	hostile, err := pgx.ParseConfig(target.SuperuserDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostile.RuntimeParams["application_name"] = markup
+	conn, err := pgx.ConnectConfig(t.Context(), hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	if _, err := conn.Exec(t.Context(), `begin; select count(*) as "<script>alert(4)</script>" from pg_class`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+
+	c := &consoleScene{everything: up(t, dataFolder(t)), path: "/ui/s/" + url.PathEscape(markupServer)}
+	c.login(t, c.Password)
+	c.call(t, http.StatusCreated, http.MethodPost, "/api/v1/servers", map[string]any{
+		"name": markupServer, "host": target.Host(), "port": target.Port(), "user": pgtest.User, "password": pgtest.Password, "query_texts": "full",
+	})
+	pgtest.WaitFor(t, func() bool {
+		now := get[momentAnswer](t, c.everything, "/api/v1/servers/%s/history/at", url.PathEscape(markupServer))
+		if now.SampledAt == nil || now.Blocking.Waiting < 2 || now.Total < 5 {
+			return false
+		}
+		c.at = *now.SampledAt
+		return true
+	}, "the trouble to be in the history")
+	target.bench(t, "-n", "-c", "3", "-T", "6")
+	host := strings.TrimPrefix(c.APIURL, "http://")
+	c.Browser = browsertest.Start(t, host)
+	// The browser tells of each 401; what the page does about it is what is tested.
+	c.Allow("status of 401")
+	return c
+}
+
+// logIn fills in the form, which is there because nobody is logged in.
+func (c *consoleScene) logIn(t *testing.T) {
+	t.Helper()
+	c.Run(t, "log in",
+		chromedp.WaitVisible(`input[name=username]`), chromedp.SendKeys(`input[name=username]`, c.Login),
+		chromedp.SendKeys(`input[name=password]`, c.Password+kb.Enter), chromedp.WaitVisible(`header.top`))
+}
+
+// see waits for a text on the page.
+func see(text string) chromedp.Action {
+	quoted := `"` + text + `"`
+	if strings.Contains(text, `"`) {
+		quoted = `'` + text + `'`
+	}
+	return chromedp.WaitVisible(`//*[contains(normalize-space(.), `+quoted+`)][not(self::script)]`, chromedp.BySearch)
+}
+
+// A person logs in, finds the server in trouble, and who started it, in four
+// steps; nothing that a server says becomes markup; who is logged out comes back
+// to where they were.
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	c := startConsole(t)
+	c.Run(t, "open", chromedp.Navigate(c.APIURL+"/"))
+	c.logIn(t)
+
+	var alerts string
+	var plot struct{ X, Y float64 }
+	c.Run(t, "from the fleet to the blocker",
+		see("sessions wait for another"),
+		chromedp.Click(`//a[contains(@class, "name")][contains(., "onmouseover")]`, chromedp.BySearch), // 1
+		chromedp.WaitVisible(`//h2[contains(., "Top by")]`, chromedp.BySearch), chromedp.WaitVisible(`.chart canvas`),
+		// A bucket after the trouble was seen, in a range of an hour that ends now.
+		chromedp.Evaluate(fmt.Sprintf(`(r => ({X: r.left + r.width * (1 - (Date.now() - %d) / 3600e3), Y: r.top + r.height / 2}))(document.querySelector(".u-over").getBoundingClientRect())`,
+			c.at.Add(5*time.Second).UnixMilli()), &plot),
+		chromedp.ActionFunc(func(ctx context.Context) error { return chromedp.MouseClickXY(plot.X, plot.Y).Do(ctx) }), // 2
+		chromedp.WaitVisible(`.panel table[role=treegrid]`),
+		chromedp.Click(`//a[contains(., "Open this second")]`, chromedp.BySearch), // 3
+		chromedp.WaitVisible(`h1`), chromedp.WaitVisible(`table[role=treegrid]`),
+		see(`<img src=x onerror=alert(1)>`), see(`as "<script>alert(4)</script>"`),
+	)
+	for level, application := range []string{"e2e-holder", "e2e-waiter-1", "e2e-waiter-2"} {
+		var found []*cdp.Node
+		c.Run(t, application, chromedp.Nodes(fmt.Sprintf(`//tr[@aria-level=%d][contains(., %q)]`, level+1, application), &found, chromedp.BySearch))
+	}
+	c.Run(t, "markup stays text",
+		chromedp.Evaluate(`String(document.querySelectorAll("main img, main script, [onmouseover], [onerror]").length)`, &alerts))
+	if alerts != "0" {
+		t.Errorf("%s elements were made of names", alerts)
+	}
+
+	c.Run(t, "log out in the middle", network.ClearBrowserCookies(),
+		chromedp.KeyEvent("g"), chromedp.KeyEvent("l"), chromedp.WaitVisible(`input[name=password]`))
+	c.logIn(t)
+	var where string
+	c.Run(t, "be where one was", chromedp.WaitVisible(`.chart canvas`), chromedp.Location(&where))
+	if at, err := url.Parse(where); err != nil || at.Path != "/ui/s/"+markupServer {
+		t.Errorf("after logging in again the page is %s, %v, want that of %s", where, err, markupServer)
+	}
+	c.looks(t)
+}
+
+// looks opens every page at the widths of a phone, a notebook and a wall, in
+// light and dark.
+func (c *consoleScene) looks(t *testing.T) {
+	t.Helper()
+	instant := c.at.Format(time.RFC3339Nano)
+	for _, p := range []struct {
+		name, path string
+		shows      string // what says that it is there
+	}{
+		{"fleet", "/ui/", `table tbody tr`},
+		{"load", c.path + "?last=15m", `.chart canvas`},
+		{"load-by-query", c.path + "?by=query&f=user:postgres&compare=before&peak=1&last=15m", `.chart canvas`},
+		{"instant", c.path + "/at/" + instant, `table[role=treegrid]`},
+		{"incident", c.path + "/incident?window=2m&at=" + instant, `.findings li`},
+		{"nothing", "/ui/s/nobody", `.problem`},
+	} {
+		if p.name == "nothing" {
+			c.Allow("status of 404")
+		}
+		for _, width := range []int64{375, 1280, 2560} {
+			for _, theme := range []string{"light", "dark"} {
+				what := fmt.Sprintf("%s at %d, %s", p.name, width, theme)
+				var beyond int
+				var wide string
+				c.Run(t, what,
+					emulation.SetDeviceMetricsOverride(width, 900, 1, false),
+					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}),
+					chromedp.Navigate(c.APIURL+p.path), chromedp.WaitVisible(p.shows),
+					chromedp.Poll(`!document.querySelector('[aria-busy="true"]')`, nil),
+					chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &beyond),
+					chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + "." + e.className).slice(0, 5).join(" ")`, &wide))
+				if beyond > 0 {
+					t.Errorf("%s: the page scrolls sideways by %d px: %s", what, beyond, wide)
+				}
+				if *consolePictures != "" && width == 1280 && (theme == "light" || p.name == "load") && p.name != "nothing" {
+					c.picture(t, p.name+map[string]string{"dark": "-dark"}[theme])
+				}
+			}
+		}
+	}
+}
+
+// picture keeps the page as it is, in few colours, so that it is small.
+func (c *consoleScene) picture(t *testing.T, name string) {
+	t.Helper()
+	var shot []byte
+	c.Run(t, "picture", chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		shot, err = page.CaptureScreenshot().Do(ctx)
+		return err
+	}))
+	full, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := image.NewPaletted(full.Bounds(), palette.Plan9)
+	draw.Draw(few, full.Bounds(), full, image.Point{}, draw.Src)
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*consolePictures, name+".png"), out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
