@@ -161,7 +161,7 @@ func (c *consoleScene) looks(t *testing.T) {
 		{"load", c.path + "?last=15m", `.chart canvas`},
 		{"load-by-query", c.path + "?by=query&f=user:postgres&compare=before&peak=1&last=15m", `.chart canvas`},
 		{"instant", c.path + "/at/" + instant, `table[role=treegrid]`},
-		{"incident", c.path + "/incident?window=2m&at=" + instant, `.findings li`},
+		{"incident", c.path + "/incident?window=2m&at=" + instant, `.chart canvas`},
 		{"nothing", "/ui/s/nobody", `.problem`},
 	} {
 		if p.name == "nothing" {
