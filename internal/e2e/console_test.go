@@ -5,9 +5,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"image"
-	"image/color/palette"
-	"image/draw"
 	"image/png"
 	"net/http"
 	"net/url"
@@ -20,7 +17,6 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/jackc/pgx/v5"
@@ -29,8 +25,12 @@ import (
 	"github.com/pgam/pgam/internal/pgtest"
 )
 
-// consolePictures is where TestConsole leaves the pictures of docs/CONSOLE.md.
-var consolePictures = flag.String("console-pictures", "", "folder to keep the pictures of TestConsole in")
+// The pictures of docs/CONSOLE.md are taken of a make demo that has run for an hour.
+var (
+	consolePictures = flag.String("console-pictures", "", "folder to keep pictures of a running make demo in")
+	consoleURL      = flag.String("console-url", "http://127.0.0.1:8000", "where it runs")
+	consolePassword = flag.String("console-password", "", "the password of admin there")
+)
 
 const (
 	// markup is a name that must stay a text wherever it is shown.
@@ -113,17 +113,13 @@ func TestConsole(t *testing.T) {
 	c.logIn(t)
 
 	var alerts string
-	var plot struct{ X, Y float64 }
 	c.Run(t, "from the fleet to the blocker",
 		see("sessions wait for another"),
 		chromedp.Click(`//a[contains(@class, "name")][contains(., "onmouseover")]`, chromedp.BySearch), // 1
 		chromedp.WaitVisible(`//h2[contains(., "Top by")]`, chromedp.BySearch), chromedp.WaitVisible(`.chart canvas`),
-		// A bucket after the trouble was seen, in a range of an hour that ends now.
-		chromedp.Evaluate(fmt.Sprintf(`(r => ({X: r.left + r.width * (1 - (Date.now() - %d) / 3600e3), Y: r.top + r.height / 2}))(document.querySelector(".u-over").getBoundingClientRect())`,
-			c.at.Add(5*time.Second).UnixMilli()), &plot),
-		chromedp.ActionFunc(func(ctx context.Context) error { return chromedp.MouseClickXY(plot.X, plot.Y).Do(ctx) }), // 2
+		chromedp.Focus(`.plot`), chromedp.KeyEvent(kb.End), chromedp.KeyEvent(kb.Enter), // 2, 3: the newest second
 		chromedp.WaitVisible(`.panel table[role=treegrid]`),
-		chromedp.Click(`//a[contains(., "Open this second")]`, chromedp.BySearch), // 3
+		chromedp.Click(`//a[contains(., "Open this second")]`, chromedp.BySearch), // 4
 		chromedp.WaitVisible(`h1`), chromedp.WaitVisible(`table[role=treegrid]`),
 		see(`<img src=x onerror=alert(1)>`), see(`as "<script>alert(4)</script>"`),
 	)
@@ -182,33 +178,57 @@ func (c *consoleScene) looks(t *testing.T) {
 				if beyond > 0 {
 					t.Errorf("%s: the page scrolls sideways by %d px: %s", what, beyond, wide)
 				}
-				if *consolePictures != "" && width == 1280 && (theme == "light" || p.name == "load") && p.name != "nothing" {
-					c.picture(t, p.name+map[string]string{"dark": "-dark"}[theme])
-				}
 			}
 		}
 	}
 }
 
-// picture keeps the page as it is, in few colours, so that it is small.
-func (c *consoleScene) picture(t *testing.T, name string) {
-	t.Helper()
-	var shot []byte
-	c.Run(t, "picture", chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		shot, err = page.CaptureScreenshot().Do(ctx)
-		return err
-	}))
-	full, err := png.Decode(bytes.NewReader(shot))
-	if err != nil {
-		t.Fatal(err)
+// The pictures are as large as a page, and small as files.
+func TestConsolePictures(t *testing.T) {
+	t.Parallel()
+	if *consolePictures == "" {
+		t.Skip("takes pictures of a running make demo: -console-pictures, -console-url, -console-password")
 	}
-	few := image.NewPaletted(full.Bounds(), palette.Plan9)
-	draw.Draw(few, full.Bounds(), full, image.Point{}, draw.Src)
-	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few); err != nil {
-		t.Fatal(err)
+	c := &consoleScene{everything: &everything{APIURL: *consoleURL, Login: "admin", Password: *consolePassword}, Browser: browsertest.Start(t, strings.TrimPrefix(*consoleURL, "http://"))}
+	c.Allow("status of 401")
+	c.Run(t, "open", chromedp.Navigate(c.APIURL+"/ui/"))
+	c.logIn(t)
+	c.login(t, c.Password)
+	incident := get[struct {
+		Blockers []struct {
+			MostAt time.Time `json:"most_at"`
+		} `json:"blockers"`
+	}](t, c.everything, "/api/v1/servers/local/incident")
+	if len(incident.Blockers) == 0 {
+		t.Fatal("nobody was held up in the last ten minutes: wait a little")
 	}
-	if err := os.WriteFile(filepath.Join(*consolePictures, name+".png"), out.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
+	at := incident.Blockers[0].MostAt.Add(2 * time.Millisecond).Format(time.RFC3339Nano)
+	for _, p := range []struct{ name, path, shows, theme string }{
+		{"fleet", "/ui/", `table tbody tr`, "light"},
+		{"load", "/ui/s/made-up-3?last=6h", `.two table`, "light"},
+		{"load-dark", "/ui/s/made-up-3?last=1d&by=application&compare=before", `.two table`, "dark"},
+		{"instant", "/ui/s/local/at/" + at, `table[role=treegrid]`, "light"},
+		{"incident", "/ui/s/local/incident?at=" + at, `.chart canvas`, "light"},
+	} {
+		var shot []byte
+		c.Run(t, p.name,
+			emulation.SetDeviceMetricsOverride(1280, 820, 1, false),
+			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: p.theme}}),
+			chromedp.Navigate(c.APIURL+p.path), chromedp.WaitVisible(p.shows), chromedp.Poll(`!document.querySelector('[aria-busy="true"]')`, nil),
+			chromedp.CaptureScreenshot(&shot))
+		shown, err := png.Decode(bytes.NewReader(shot))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var small bytes.Buffer
+		if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, shown); err != nil {
+			t.Fatal(err)
+		}
+		if small.Len() > 150_000 {
+			t.Errorf("%s has %d bytes, want at most 150 kB", p.name, small.Len())
+		}
+		if err := os.WriteFile(filepath.Join(*consolePictures, p.name+".png"), small.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -33,7 +33,13 @@ export function Strip(props: {
   return (
     <svg class={`strip ${name}`} role="img" aria-label={label} viewBox={`${props.from ?? 0} 0 ${props.length ?? Math.max(cells.length, 1)} 1`} preserveAspectRatio="none">
       <title>{label}</title>
-      {runs.map((r) => <rect key={r.from} class={r.look} x={r.from} y={0} width={r.length} height={1} />)}
+      {runs.filter((r) => r.look !== "unseen").map((r) => (
+        // The hatch of what was not seen is the background.
+        <g key={r.from}>
+          <rect class="base" x={r.from} y={0} width={r.length} height={1} />
+          <rect class={r.look} x={r.from} y={0} width={r.length} height={1} />
+        </g>
+      ))}
     </svg>
   );
 }
