@@ -19,8 +19,8 @@ import type { Page } from "./page";
 
 const minute = 60e3;
 
-/** The path of an instant's page. */
-export const instantPath = (name: string, at: number) => serverPath(name, "at/" + iso(at));
+/** The path of an instant's page. Looks are told to the microsecond, which a Date cuts off: a millisecond more is not before them. */
+export const instantPath = (name: string, at: number) => serverPath(name, "at/" + iso(at + 1));
 
 function Instant({ params }: { params: Record<string, string> }) {
   const name = params.name!, asked = Date.parse(params.at!);
