@@ -1,3 +1,4 @@
+import { database, databases, fleetDatabases } from "./databases";
 import { fleet } from "./fleet";
 import { incident } from "./incident";
 import { instant } from "./instant";
@@ -10,7 +11,7 @@ import { queryPage } from "./query";
 import { session } from "./session";
 
 /** In the order in which a server's are listed. */
-export const pages: Page[] = [fleet, load, live, instant, locks, incident, queryPage, session, ...manage];
+export const pages: Page[] = [fleet, load, live, instant, locks, incident, databases, database, fleetDatabases, queryPage, session, ...manage];
 
 /** The page of a path below /ui/, and what is in it. */
 export function pageOf(path: string): { page: Page; params: Record<string, string> } | null {
