@@ -141,7 +141,7 @@ func TestSessionCookie(t *testing.T) {
 	client.Jar = must[*cookiejar.Jar](t)(cookiejar.New(nil))
 	req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodPost, encrypted.URL+sessionPath, strings.NewReader(login)))
 	req.Header.Set("Content-Type", "application/json")
-	res := must[*http.Response](t)(client.Do(req))
+	res := must[*http.Response](t)(client.Do(req)) //nolint:bodyclose // below
 	_ = res.Body.Close()
 	if set := res.Cookies(); len(set) != 1 || !set[0].Secure {
 		t.Errorf("over TLS: %v", set)
@@ -173,7 +173,7 @@ func TestWhatEndsSessions(t *testing.T) {
 		defer other.Close()
 		req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, other.URL+sessionPath, http.NoBody))
 		req.Header.Set("Cookie", "pgam_session="+b.cookie)
-		res := must[*http.Response](t)(http.DefaultClient.Do(req))
+		res := must[*http.Response](t)(http.DefaultClient.Do(req)) //nolint:bodyclose // below
 		_ = res.Body.Close()
 		return res.StatusCode
 	}
@@ -229,7 +229,7 @@ func TestStreamByCookie(t *testing.T) {
 	defer cancel()
 	req := must[*http.Request](t)(http.NewRequestWithContext(ctx, http.MethodGet, a.URL+"/api/v1/servers/pg/stream", http.NoBody))
 	req.Header.Set("Cookie", "pgam_session="+b.cookie)
-	res := must[*http.Response](t)(a.Client().Do(req))
+	res := must[*http.Response](t)(a.Client().Do(req)) //nolint:bodyclose // below
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("status %d", res.StatusCode)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,9 +72,7 @@ func TestUnits(t *testing.T) {
 // variablesOf gives the colours of a part of the style sheet, over others.
 func variablesOf(part string, under map[string]string) map[string]string {
 	found := make(map[string]string)
-	for name, value := range under {
-		found[name] = value
-	}
+	maps.Copy(found, under)
 	for _, m := range regexp.MustCompile(`(--[a-z0-9-]+): (#[0-9a-f]+);`).FindAllStringSubmatch(part, -1) {
 		found[m[1]] = m[2]
 	}

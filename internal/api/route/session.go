@@ -104,7 +104,7 @@ func (g *Group) BeginSession(ctx context.Context, login, password string) (Calle
 	if err != nil {
 		return Caller{}, nil, err
 	}
-	cookie := sessionCookie(ctx, string(token))
+	cookie := sessionCookie(ctx, string(token)) //nolint:gosec // Secure where the connection is
 	cookie.MaxAge = int(g.Sessions.Absolute / time.Second)
 	return Caller{User: user, Expires: g.Sessions.End(session), session: &session, token: token}, cookie, nil
 }
@@ -118,13 +118,13 @@ func (g *Group) CloseSession(ctx context.Context) (*http.Cookie, error) {
 		return nil, err
 	}
 	g.sessions.cache.Invalidate(hash)
-	gone := sessionCookie(ctx, "")
+	gone := sessionCookie(ctx, "") //nolint:gosec // as above
 	gone.MaxAge = -1
 	return gone, nil
 }
 
 func sessionCookie(ctx context.Context, value string) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // as above
 		Name: SessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: isSecure(ctx),
 	}
 }
