@@ -117,8 +117,16 @@ func TestConsole(t *testing.T) {
 		see("sessions wait for another"),
 		chromedp.Click(`//a[contains(@class, "name")][contains(., "onmouseover")]`, chromedp.BySearch), // 1
 		chromedp.WaitVisible(`//h2[contains(., "Top by")]`, chromedp.BySearch), chromedp.WaitVisible(`.chart canvas`),
-		chromedp.Focus(`.plot`), chromedp.KeyEvent(kb.End), chromedp.KeyEvent(kb.Enter), // 2, 3: the newest second
-		chromedp.WaitVisible(`.panel table[role=treegrid]`),
+	)
+	// The newest second that was seen; where it is not told yet who waits, the next.
+	pgtest.WaitFor(t, func() bool {
+		var told bool
+		c.Run(t, "the newest second", chromedp.Focus(`.plot`), chromedp.KeyEvent(kb.End), chromedp.KeyEvent(kb.Enter), // 2, 3
+			chromedp.WaitVisible(`.panel`), chromedp.Poll(`!document.querySelector('[aria-busy="true"]')`, nil),
+			chromedp.Evaluate(`!!document.querySelector(".panel table[role=treegrid]")`, &told))
+		return told
+	}, "a second with its tree")
+	c.Run(t, "to the blocker",
 		chromedp.Click(`//a[contains(., "Open this second")]`, chromedp.BySearch), // 4
 		chromedp.WaitVisible(`h1`), chromedp.WaitVisible(`table[role=treegrid]`),
 		see(`<img src=x onerror=alert(1)>`), see(`as "<script>alert(4)</script>"`),
@@ -158,20 +166,35 @@ func (c *consoleScene) looks(t *testing.T) {
 		{"load-by-query", c.path + "?by=query&f=user:postgres&compare=before&peak=1&last=15m", `.chart canvas`},
 		{"instant", c.path + "/at/" + instant, `table[role=treegrid]`},
 		{"incident", c.path + "/incident?window=2m&at=" + instant, `.chart canvas`},
+		{"incident-which", c.path + "/incident?last=15m", `.at-form`},
+		{"locks", c.path + "/locks?last=15m", `.chart canvas`},
+		{"live", c.path + "/live?tab=blocking", `table[role=treegrid]`},
+		{"query", c.path + "/q/123?last=15m", `.query-head`},
+		{"databases", c.path + "/databases", `main table`},
+		{"database", c.path + "/databases/postgres?last=15m", `.chart canvas`},
+		{"all-databases", "/ui/databases", `main table`},
+		{"servers", "/ui/servers", `main table`},
+		{"new-server", "/ui/servers/new", `main form`},
+		{"edit-server", c.path + "/edit", `main form`},
+		{"keys", "/ui/ssh-keys", `main form`},
+		{"settings", "/ui/settings", `main table, main form`},
+		{"users", "/ui/users", `.cards section`},
+		{"password", "/ui/password", `main form`},
+		{"monitor", "/ui/monitor", `main table`},
 		{"nothing", "/ui/s/nobody", `.problem`},
 	} {
 		if p.name == "nothing" {
 			c.Allow("status of 404")
 		}
 		for _, width := range []int64{375, 1280, 2560} {
+			c.Run(t, p.name, emulation.SetDeviceMetricsOverride(width, 900, 1, false), chromedp.Navigate(c.APIURL+p.path))
 			for _, theme := range []string{"light", "dark"} {
 				what := fmt.Sprintf("%s at %d, %s", p.name, width, theme)
 				var beyond int
 				var wide string
 				c.Run(t, what,
-					emulation.SetDeviceMetricsOverride(width, 900, 1, false),
 					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}),
-					chromedp.Navigate(c.APIURL+p.path), chromedp.WaitVisible(p.shows),
+					chromedp.WaitVisible(p.shows),
 					chromedp.Poll(`!document.querySelector('[aria-busy="true"]')`, nil),
 					chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &beyond),
 					chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + "." + e.className).slice(0, 5).join(" ")`, &wide))

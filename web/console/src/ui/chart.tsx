@@ -118,8 +118,9 @@ export function Chart(props: ChartProps) {
 
   const keys = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== event.currentTarget) return;
-    const { step, from, to } = props, had = cursor.value ?? to - step;
-    const moves: Record<string, number> = { ArrowLeft: had - step, ArrowRight: had + step, PageUp: had - 10 * step, PageDown: had + 10 * step, Home: from, End: to - step };
+    const { step, from, to } = props, seen = times.findLast((_, i) => series.some((s) => (s.values[i] ?? null) !== null)), newest = seen ?? to - step;
+    const had = cursor.value ?? newest;
+    const moves: Record<string, number> = { ArrowLeft: had - step, ArrowRight: had + step, PageUp: had - 10 * step, PageDown: had + 10 * step, Home: from, End: newest };
     if (event.key in moves) {
       const next = Math.max(from, Math.min(to - 1, moves[event.key]!));
       if (event.shiftKey) {
