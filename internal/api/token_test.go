@@ -270,7 +270,9 @@ func TestRoles(t *testing.T) {
 	} {
 		operator[op] = true
 	}
-	admin := map[string]bool{"PATCH /api/v1/settings": true}
+	admin := map[string]bool{
+		"PATCH /api/v1/settings": true, "GET /api/v1/users": true, "POST /api/v1/users": true, "PATCH /api/v1/users/x": true, "DELETE /api/v1/users/x": true,
+	}
 	open := map[string]bool{"GET /": true, "GET /api/health": true, "POST /token": true, "POST /api/token": true, "POST /api/v1/session": true}
 	var document struct {
 		Paths map[string]map[string]any `json:"paths"`
@@ -278,7 +280,7 @@ func TestRoles(t *testing.T) {
 	a.want(200, a.get("/openapi.json")).into(t, &document)
 	checked := 0
 	for path, operations := range document.Paths {
-		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x", "{key}", "x", "{key_id}", "1").Replace(path)
+		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x", "{username}", "x", "{key}", "x", "{key_id}", "1").Replace(path)
 		for method := range operations {
 			method = strings.ToUpper(method)
 			op := method + " " + concrete

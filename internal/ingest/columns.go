@@ -91,7 +91,6 @@ func copyRows(ctx context.Context, conn *pgx.Conn, table string, columns []strin
 		return err
 	}
 	buffer := buffers.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in it
-	defer buffers.Put(buffer)
 	b := append((*buffer)[:0], "PGCOPY\n\377\r\n\000\000\000\000\000\000\000\000\000"...)
 	for _, row := range rows {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(row)))
@@ -109,8 +108,11 @@ func copyRows(ctx context.Context, conn *pgx.Conn, table string, columns []strin
 		}
 	}
 	*buffer = b
-	_, err = conn.PgConn().CopyFrom(ctx, bytes.NewReader(b), "/* pgam:copy */ copy history."+table+" ("+list+") from stdin binary"+then)
-	return err
+	if _, err = conn.PgConn().CopyFrom(ctx, bytes.NewReader(b), "/* pgam:copy */ copy history."+table+" ("+list+") from stdin binary"+then); err != nil {
+		return err // and pgconn may still read the buffer, so nobody else gets it
+	}
+	buffers.Put(buffer)
+	return nil
 }
 
 // scanSummary reads a stretch's start and its summary, in the order in which
