@@ -280,7 +280,7 @@ func TestPrintReport(t *testing.T) {
 	if err := desk.printReport(report); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"pw  (shown this once)", "-d username=admin -d password=pw", "http://127.0.0.1:8000/api/v1/servers/a%20b/activity"} {
+	for _, want := range []string{"console   http://127.0.0.1:8000/ui/\n", "pw  (shown this once)", "-d username=admin -d password=pw", "http://127.0.0.1:8000/api/v1/servers/a%20b/activity"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}

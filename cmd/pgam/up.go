@@ -241,12 +241,13 @@ func (t *tool) printReport(r local.Report) error {
 		password = r.Password.Reveal()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n  API       %s  (what it can: %[1]s/openapi.json)\n", r.APIURL)
+	fmt.Fprintf(&b, "\n  console   %s/ui/\n", r.APIURL)
 	if password != placeholder {
 		fmt.Fprintf(&b, "  login     %s\n  password  %s  (shown this once)\n", r.Login, password)
 	} else {
 		fmt.Fprintf(&b, "  login     %s, as before; another password: pgam user passwd %[1]s --data %s\n", r.Login, r.DataDir)
 	}
+	fmt.Fprintf(&b, "  API       %s  (what it can: %[1]s/docs)\n", r.APIURL)
 	fmt.Fprintf(&b, "  servers   %s\n", strings.Join(r.Servers, ", "))
 	fmt.Fprintf(&b, "  stats_db  psql \"$(cat %s)\"  (PostgreSQL %s in %s)\n",
 		filepath.Join(r.DataDir, "keys", "stats.dsn"), r.Postgres, r.ClusterDir)
