@@ -60,6 +60,7 @@ func TestIncidentRoutes(t *testing.T) {
 		{"history_session_never", one + "/history/session?pid=4712&backend_start=2024-11-22T11:58:00.000001Z&" + hour},
 		{"incident", one + "/incident?at=2024-11-22T12:00:10Z&window=1m"},
 		{"fleet", "/api/v1/fleet?sort=load"},
+		{"fleet_one", "/api/v1/fleet?server=" + strings.TrimPrefix(one, "/api/v1/servers/")},
 		{"fleet_minutes", "/api/v1/fleet/minutes?from=2024-11-22T12:00:00Z&to=2024-11-22T12:05:00Z"},
 		{"fleet_activity", "/api/v1/fleet/activity?" + hour + "&step=30m"},
 	} {

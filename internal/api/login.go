@@ -26,7 +26,7 @@ func addressed(trustedProxies []string) (gin.HandlerFunc, error) {
 		trusted = append(trusted, prefix)
 	}
 	return func(c *gin.Context) {
-		if isLogin(c.FullPath()) {
+		if isLogin(c.FullPath()) || c.FullPath() == "/api/v1/me/password" {
 			client, _ := netip.ParseAddr(c.ClientIP())
 			ctx := route.WithClient(c.Request.Context(), client)
 			peer, _ := netip.ParseAddr(c.RemoteIP())

@@ -117,6 +117,10 @@ func TestOwnPassword(t *testing.T) {
 	if r := a.want(422, b.ask(http.MethodPut, path, `{"password":"wrong one","new_password":"`+next+`"}`)); !strings.Contains(r.detail(t), "present password") {
 		t.Errorf("a wrong one: %s", r.Body)
 	}
+	// Guessing it is bounded by where it comes from, as a login is.
+	if log := a.log.String(); !strings.Contains(log, "login refused") || strings.Contains(log, "invalid IP") {
+		t.Errorf("the refusal does not say where it came from:\n%s", log)
+	}
 	a.want(422, b.ask(http.MethodPut, path, `{"password":"`+password+`","new_password":"short"}`))
 	a.want(200, b.ask(http.MethodGet, sessionPath, ""))
 	a.want(204, b.ask(http.MethodPut, path, `{"password":"`+password+`","new_password":"`+next+`"}`))

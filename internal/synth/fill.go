@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/ingest"
@@ -116,21 +117,12 @@ func (f *filling) servers(ctx context.Context, stored *catalog.Catalog, n int) (
 
 // all fills the servers, as many at once as there are processors.
 func (f *filling) all(ctx context.Context, servers []target.Target) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	free := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var group sync.WaitGroup
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, t := range servers {
-		group.Go(func() {
-			free <- struct{}{}
-			defer func() { <-free }()
-			if err := f.fill(ctx, t); err != nil {
-				cancel(err)
-			}
-		})
+		group.Go(func() error { return f.fill(ctx, t) })
 	}
-	group.Wait()
-	return context.Cause(ctx)
+	return group.Wait()
 }
 
 // fill continues the history of a server.

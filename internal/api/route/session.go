@@ -22,6 +22,8 @@ const (
 	CSRFHeader = "X-CSRF-Token"
 	// touchEvery is how exactly it is known when a session was last used.
 	touchEvery = time.Minute
+	// touchTimeout bounds the noting of it.
+	touchTimeout = 2 * time.Second
 )
 
 // sessionCache reads each session at most once in userTTL: one that is ended is
@@ -75,14 +77,16 @@ func (g *Group) byCookie(ctx context.Context, token auth.SessionToken) (Caller, 
 }
 
 // touch notes that a session is used. What cannot be noted costs nobody an
-// answer.
+// answer, nor much of its time.
 func (g *Group) touch(ctx context.Context, c *Caller) {
 	now := g.Now()
 	if c.session == nil || now.Sub(c.session.UsedAt) < touchEvery {
 		return
 	}
 	hash, _ := c.token.Hash()
-	if err := g.Catalog.TouchSession(ctx, hash); err != nil {
+	noting, cancel := context.WithTimeoutCause(ctx, touchTimeout, fmt.Errorf("note use of session: deadline %s", touchTimeout))
+	defer cancel()
+	if err := g.Catalog.TouchSession(noting, hash); err != nil {
 		g.Log.WarnContext(ctx, "use of a session was not noted", "request_id", RequestID(ctx), "error", err)
 		return
 	}

@@ -84,8 +84,9 @@ type fleetBody struct {
 }
 
 type fleetInput struct {
-	Sort  string `query:"sort" enum:"name,load,blocked,oldest_transaction,oldest_xmin,connections,disk,last_tick" default:"name" doc:"What comes first: the highest load, most blocked sessions, the oldest transaction or xmin, the largest part of max_connections, the fullest disk, the oldest tick."`
-	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
+	Server string `query:"server" doc:"Only this one; default all."`
+	Sort   string `query:"sort" enum:"name,load,blocked,oldest_transaction,oldest_xmin,connections,disk,last_tick" default:"name" doc:"What comes first: the highest load, most blocked sessions, the oldest transaction or xmin, the largest part of max_connections, the fullest disk, the oldest tick."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
 }
 
 func (r routes) fleet(ctx context.Context, in *fleetInput) (*output[fleetBody], error) {
@@ -94,9 +95,11 @@ func (r routes) fleet(ctx context.Context, in *fleetInput) (*output[fleetBody], 
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]fleetRow, len(servers))
-	for i, t := range servers {
-		rows[i] = fleetRowOf(t, known[t.ID], now)
+	rows := make([]fleetRow, 0, len(servers))
+	for _, t := range servers {
+		if in.Server == "" || in.Server == t.Name {
+			rows = append(rows, fleetRowOf(t, known[t.ID], now))
+		}
 	}
 	if rank := fleetRank(in.Sort); rank != nil {
 		slices.SortStableFunc(rows, func(a, b fleetRow) int { return cmp.Compare(rank(&b), rank(&a)) })

@@ -349,7 +349,7 @@ type listInput struct {
 func (in *listInput) after() (string, error) {
 	name, err := base64.RawURLEncoding.DecodeString(in.Cursor)
 	if err != nil {
-		return "", route.NewError(http.StatusUnprocessableEntity, "cursor is not one that was given out")
+		return "", errCursor
 	}
 	return string(name), nil
 }

@@ -37,7 +37,7 @@ type streamTick struct {
 	Connections map[string]int64 `json:"connections" doc:"Client backends by state, the monitor's own left out; empty: none are known."`
 	Waiting     int              `json:"waiting" doc:"Sessions that wait for another."`
 	Roots       []rootRow        `json:"roots" nullable:"false" doc:"What holds others up: at most twenty, the one with the most behind it first."`
-	Activity    *[]sessionNow    `json:"activity" doc:"Those that are not idle, by pid; null: they were not asked for. Statements are cut after 4 KiB."`
+	Activity    *[]sessionNow    `json:"activity" doc:"Those that are not idle, by pid; null: they were not asked for. Statements are cut after 4 KiB, sooner where there are many."`
 	Edges       *[]edgeRow       `json:"edges" doc:"Who waits for whom; null: it was not asked for."`
 	Hidden      int              `json:"hidden" doc:"Sessions of which the monitoring user may see nothing."`
 	Untracked   int              `json:"untracked" doc:"Sessions with track_activities off, idle ones too: what they run is not told, nor before PostgreSQL 14 whether they are idle."`
@@ -68,9 +68,9 @@ func classCountsOf(n [sample.NumClasses]int) classCounts {
 const (
 	// mostRoots bounds the roots of a tick.
 	mostRoots = 20
-	// mostText bounds a statement of its sessions, in bytes: a stream makes no room
-	// for its answers.
-	mostText = 4096
+	// mostText bounds a statement of its sessions, and mostTexts all of them, in
+	// bytes: a stream makes no room for its answers.
+	mostText, mostTexts = 4 << 10, 1 << 20
 )
 
 // tickOf shows a tick; whole with its sessions, each of them.
@@ -91,10 +91,11 @@ func tickOf(t live.Tick, whole bool) streamTick {
 	}
 	if whole {
 		sessions, edges := make([]sessionNow, len(t.Sessions)), blockingOf(b, t.At, all).Edges
+		most := min(mostText, mostTexts/max(1, len(sessions)))
 		for i, s := range t.Sessions {
 			sessions[i] = sessionRow(s)
-			if text := sessions[i].Query; text != nil && len(*text) > mostText {
-				cut := strings.ToValidUTF8((*text)[:mostText], "") + "…"
+			if text := sessions[i].Query; text != nil && len(*text) > most {
+				cut := strings.ToValidUTF8((*text)[:most], "") + "…"
 				sessions[i].Query = &cut
 			}
 		}

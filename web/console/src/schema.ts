@@ -3,7 +3,7 @@
 /** Query and answer of what can be read. */
 export interface Gets {
   "/api/v1/fleet": {
-    query: { limit?: number; sort?: "name" | "load" | "blocked" | "oldest_transaction" | "oldest_xmin" | "connections" | "disk" | "last_tick" };
+    query: { limit?: number; server?: string; sort?: "name" | "load" | "blocked" | "oldest_transaction" | "oldest_xmin" | "connections" | "disk" | "last_tick" };
     answer: FleetBody;
   };
   "/api/v1/fleet/activity": {
@@ -1146,7 +1146,7 @@ export interface StoredRow {
 }
 
 export interface StreamTick {
-  /** Those that are not idle, by pid; null: they were not asked for. Statements are cut after 4 KiB. */
+  /** Those that are not idle, by pid; null: they were not asked for. Statements are cut after 4 KiB, sooner where there are many. */
   activity: SessionNow[] | null;
   at: string;
   /** Client backends by state, the monitor's own left out; empty: none are known. */

@@ -84,11 +84,18 @@ export async function findSession(): Promise<void> {
 }
 
 export async function logIn(username: string, password: string): Promise<void> {
-  session.value = await send<Session>("POST", "/api/v1/session", { username, password });
+  const begun = await send<Session>("POST", "/api/v1/session", { username, password });
+  kept.clear(); // it is what somebody else may have been allowed to see
+  session.value = begun;
 }
 
+/** Throws a Problem where the session may still be in force. */
 export async function logOut(): Promise<void> {
-  await send("DELETE", "/api/v1/session").catch(() => undefined); // 401: it is over already
+  try {
+    await send("DELETE", "/api/v1/session");
+  } catch (cause) {
+    if (!(cause instanceof Problem) || cause.status !== 401) throw cause; // 401: it is over already
+  }
   kept.clear();
   session.value = null;
 }
@@ -121,7 +128,6 @@ export interface Answer<T> {
 
 /** Addresses of the questions of the page as it is, for "copy as curl". */
 export const asked = new Set<string>();
-
 
 /**
  * Asks a question, and again when it changes; what was had is shown meanwhile. A path of null asks nothing.

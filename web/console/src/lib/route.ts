@@ -149,36 +149,27 @@ export function dimensionOf(name: string, fallback: Dimension): Dimension {
 export interface Filter {
   dimension: Dimension;
   value: string; // empty: what has none
-  not: boolean;
 }
 
-/** The filter of the address: f=user:app, f=!client:10.0.0.7. */
+/** The filter of the address: f=user:app. */
 export const filters = computed<Filter[]>(() =>
   query.value.getAll("f").flatMap((text) => {
-    const match = /^(!?)([a-z_]+):(.*)$/s.exec(text);
-    return match && (dimensions as readonly string[]).includes(match[2]!)
-      ? [{ dimension: match[2] as Dimension, value: match[3]!, not: match[1] === "!" }]
-      : [];
+    const match = /^([a-z_]+):(.*)$/s.exec(text);
+    return match && (dimensions as readonly string[]).includes(match[1]!) ? [{ dimension: match[1] as Dimension, value: match[2]! }] : [];
   }),
 );
-
-function filterText(f: Filter): string {
-  return `${f.not ? "!" : ""}${f.dimension}:${f.value}`;
-}
 
 /** The filter as the API takes it. */
 export function filterQuery(): Record<string, string[]> {
   const asked: Record<string, string[]> = {};
   for (const f of filters.value) {
-    const name = (f.dimension === "query" ? "query_id" : f.dimension) + (f.not ? "!" : "");
-    (asked[name] ??= []).push(f.value || "(none)");
+    (asked[f.dimension === "query" ? "query_id" : f.dimension] ??= []).push(f.value || "(none)");
   }
   return asked;
 }
 
 /** Adds a filter, or takes it out if it is there. */
 export function toggleFilter(f: Filter): void {
-  const text = filterText(f), all = query.value.getAll("f");
-  const rest = all.filter((one) => one.replace(/^!/, "") !== text.replace(/^!/, ""));
-  go(here({ f: all.includes(text) ? rest : [...rest, text] }));
+  const text = `${f.dimension}:${f.value}`, all = query.value.getAll("f");
+  go(here({ f: all.includes(text) ? all.filter((one) => one !== text) : [...all, text] }));
 }

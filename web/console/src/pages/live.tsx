@@ -14,7 +14,6 @@ import { Chart } from "../ui/chart";
 import { Empty } from "../ui/empty";
 import { Table, type Column, type Sort } from "../ui/table";
 import { Tree } from "../ui/tree";
-import { SessionControl } from "../ui/control";
 import { instantPath, Party, waiterColumns } from "./instant";
 import type { Page } from "./page";
 
@@ -64,7 +63,6 @@ function Live({ params }: { params: Record<string, string> }) {
     return () => clearTimeout(later);
   }, [name, every]);
 
-  const server = useAnswer("/api/v1/servers/{name}", { name });
   const data = held ?? tick;
   const back = () => data && go(href(instantPath(name, Date.parse(data.at) - every * 1000)));
   const pause = () => setHeld(held ? null : tick);
@@ -125,7 +123,7 @@ function Live({ params }: { params: Record<string, string> }) {
         note={data ? connectionsText(data) : undefined} pick={(at) => go(href(instantPath(name, at)))}
       />
       <div class={old ? "live-sessions old" : "live-sessions"}>
-        <Chosen pid={pid} sessions={sessions} name={name} server={server.data} close={() => choose(null)} />
+        <Chosen pid={pid} sessions={sessions} name={name} close={() => choose(null)} />
         {data === null ? (
           connection.state === "lost" ? null : <div class="waiting" role="status" aria-label="loading">{Array.from({ length: 8 }, (_, i) => <i key={i} />)}</div>
         ) : tab === "blocking" ? (
@@ -207,7 +205,7 @@ const columns: Column<SessionNow>[] = [
 const waitText = (s: SessionNow) => (s.wait_class === "idle_in_transaction" ? "idle in transaction" : s.wait_event_type === null ? "CPU" : `${s.wait_event_type}:${s.wait_event}`);
 
 /** All that is known of a session, also once it has gone. */
-function Chosen({ pid, sessions, name, server, close }: { pid: number; sessions: SessionNow[]; name: string; server: unknown; close: () => void }) {
+function Chosen({ pid, sessions, name, close }: { pid: number; sessions: SessionNow[]; name: string; close: () => void }) {
   const had = useRef<SessionNow | null>(null);
   const here = sessions.find((s) => s.pid === pid && (had.current?.pid !== pid || startOf(had.current) === startOf(s)));
   if (here) had.current = here;
@@ -215,7 +213,6 @@ function Chosen({ pid, sessions, name, server, close }: { pid: number; sessions:
   useKeys(Number.isNaN(pid) ? [] : [{ key: "Escape", does: "close the session", run: close }], [pid]);
   const s = had.current;
   if (!s) return null;
-  const start = startOf(s);
   const known: [string, string | null][] = [
     ["state", s.state], ["waits for", waitText(s)], ["blocked by", s.blocked_by.map((p) => p || "a prepared transaction").join(", ") || null], ["user", s.user], ["application", s.application],
     ["database", s.database], ["client", s.client_addr], ["backend", s.backend_type], ["in transaction for", s.xact_age_seconds === null ? null : age(s.xact_age_seconds)],
@@ -229,7 +226,6 @@ function Chosen({ pid, sessions, name, server, close }: { pid: number; sessions:
         {!here && <span class="warn" role="status">idle now, or gone: this is what it did last</span>}
         {s.query_id && <a class="button" href={href(serverPath(name, "q/" + s.query_id))}>The query</a>}
         {s.query && <button onClick={() => void copy(s.query!, "the statement")}>Copy the statement</button>}
-        {start !== null && <SessionControl server={name} row={server} pid={s.pid} start={start} who={[s.user, s.application].filter(Boolean).join(" · ")} />}
         <button class="quiet end" onClick={close} aria-label="close the session">×</button>
       </div>
       <dl>{known.filter(([, v]) => v).map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>

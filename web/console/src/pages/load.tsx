@@ -34,8 +34,8 @@ function Load({ params }: { params: Record<string, string> }) {
   const coverage = useAnswer(second && "/api/v1/servers/{name}/history/coverage", { name }, { ...span, step: stepOf(to - from, 360, 60) });
   const events = useAnswer(second && "/api/v1/servers/{name}/history/events", { name }, { ...span, limit: 200 });
   const databases = useAnswer(second && "/api/v1/servers/{name}/history/databases", { name }, { ...span, step: stepOf(to - from, 360) });
-  const fleet = useAnswer(second && "/api/v1/fleet", {}, { limit: 10000 });
-  const most = fleet.data?.servers.find((s) => s.server === name)?.max_connections ?? null;
+  const fleet = useAnswer(second && "/api/v1/fleet", {}, { server: name });
+  const most = fleet.data?.servers[0]?.max_connections ?? null;
   const at = Date.parse(query.value.get("at") ?? "");
   const pick = (t: number) => go(here({ at: iso(t) }));
 
@@ -70,7 +70,7 @@ function Load({ params }: { params: Record<string, string> }) {
               title="Active sessions" stacked from={from} to={to} times={d.times} step={d.step} note={d.note} height={260}
               series={peak ? [...d.series, d.peak] : d.series} pick={pick} marks={events.data?.items.map((e) => ({ at: Date.parse(e.at) }))}
               limit={cpus ? { value: cpus, label: `${cpus} CPUs` } : null}
-              choose={(key, e) => key !== "(other)" && toggleFilter({ dimension: by, value: key, not: e.altKey })}
+              choose={(key) => key !== "(other)" && toggleFilter({ dimension: by, value: key })}
             />
           );
         }}

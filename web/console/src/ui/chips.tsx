@@ -14,9 +14,9 @@ export function Chips() {
   return (
     <ul class="chips" aria-label="filter">
       {all.map((f) => (
-        <li key={`${f.not}${f.dimension}:${f.value}`} class={f.not ? "not" : ""}>
+        <li key={`${f.dimension}:${f.value}`}>
           <span>
-            {dimensionNames[f.dimension]} {f.not ? "≠" : "="} <b>{valueText(f.dimension, f.value)}</b>
+            {dimensionNames[f.dimension]} = <b>{valueText(f.dimension, f.value)}</b>
           </span>
           <button onClick={() => toggleFilter(f)} aria-label={`remove the filter on ${dimensionNames[f.dimension]}`}>×</button>
         </li>

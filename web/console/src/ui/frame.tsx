@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { asCurl, asked, logOut, session } from "../lib/api";
+import { asCurl, asked, logOut, Problem, session } from "../lib/api";
 import { copy, tell, told } from "../lib/copy";
 import { keysNow, useKeys } from "../lib/keys";
 import { brush, frozen, go, here, href, now, paused, range, root, serverPath, spanOf } from "../lib/route";
@@ -10,6 +10,15 @@ import { clock, date, spanText, switchZone, zone, zoneName } from "../lib/time";
 import { pages } from "../pages";
 import type { Page } from "../pages/page";
 import { Chips } from "./chips";
+
+async function leave(): Promise<void> {
+  try {
+    await logOut();
+  } catch (cause) {
+    if (!(cause instanceof Problem)) throw cause;
+    tell(`Not logged out: ${cause.detail}`);
+  }
+}
 
 /** What is around every page: where one is, when, and how to get elsewhere. */
 export function Frame({ page, params, children }: { page: Page | null; params: Record<string, string>; children: ComponentChildren }) {
@@ -48,7 +57,7 @@ export function Frame({ page, params, children }: { page: Page | null; params: R
         <More />
         <button class="quiet" onClick={() => setHelp(true)} aria-label="help" title="Keys and help  ?">?</button>
         {session.value && (
-          <button class="quiet" onClick={() => void logOut()} title={`Log out ${session.value.username}, ${session.value.role}`}>Log out</button>
+          <button class="quiet" onClick={() => void leave()} title={`Log out ${session.value.username}, ${session.value.role}`}>Log out</button>
         )}
       </header>
       {page?.ranged && <Range />}
