@@ -204,7 +204,10 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 		return func() { g.server.Exec(t, statements...) }
 	}
 	inStats := func(statements ...string) func() { return func() { g.exec(statements...) } }
-	today := "history.session_p" + time.Now().UTC().Format("20060102")
+	// Yesterday's partition is as long as a day at any hour; each way has a minute of
+	// its own.
+	from := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
+	partition := "history.session_p" + from.Format("20060102")
 	type way struct {
 		name, state  string
 		refuse, heal func()
@@ -220,9 +223,9 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 		{"table revoked", "42501", inStats("revoke insert on history.activity_recent from keeper"), inStats("grant insert on history.activity_recent to keeper")},
 		{"table missing", "42P01", inStats("alter table history.query rename to q"), inStats("alter table history.q rename to query")},
 		{"column missing", "42703", inStats("alter table history.session rename column pid to p"), inStats("alter table history.session rename column p to pid")},
-		{"partition missing", "42501", inStats("alter table history.session detach partition " + today), inStats(fmt.Sprintf(
-			"alter table history.session attach partition %s for values from ('%s') to ('%s')", today,
-			time.Now().UTC().Format(time.DateOnly), time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)))},
+		{"partition missing", "42501", inStats("alter table history.session detach partition " + partition), inStats(fmt.Sprintf(
+			"alter table history.session attach partition %s for values from ('%s') to ('%s')", partition,
+			from.Format(time.DateOnly), from.AddDate(0, 0, 1).Format(time.DateOnly)))},
 	}
 	for _, state := range []string{
 		"0A000", "08P01", "26000", "53100", "53300", "54000", "55P03", "57014", "57P03", "58030", "58P01", "P0001", "XX000", "XX001", "XX002", "ZZ999",
@@ -230,8 +233,6 @@ func TestARefusingStatsDBLosesNothing(t *testing.T) { //nolint:tparallel // one 
 		refuse, heal := raising(state)
 		ways = append(ways, way{"raised " + state, state, inStats(refuse...), inStats(heal...)})
 	}
-	// In today's partition, however early it is; each way has a minute of its own.
-	from := time.Now().UTC().Truncate(24 * time.Hour)
 	for _, w := range ways {
 		from = from.Add(time.Minute)
 		t.Run(w.name, func(t *testing.T) {
@@ -273,7 +274,7 @@ func TestBadDataIsSetAsideAndReplayed(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
 	kept := openJournal(t)
-	from := time.Now().UTC().Truncate(24 * time.Hour)
+	from := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
 	fill(t, kept, from)
 	g.exec("alter table history.activity_recent add constraint no_two check (server_id <> 2)")
 	if err := g.drain(kept); err != nil {
