@@ -62,7 +62,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	db, err := statsdb.New(statsdb.Config{ //nolint:contextcheck // it connects later, for as long as the process lives
+	db, err := statsdb.New(statsdb.Config{
 		DSN: cfg.StatsDSN, Application: program, MinConns: cfg.PoolStats.Min, MaxConns: cfg.PoolStats.Max, GenericPlans: true,
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 
 	registry := daemon.NewRegistry(program)
 	registry.MustRegister(pgxpoolprometheus.NewCollector(db.Pool(), map[string]string{"pool": "stats_db"}), newQuestions(now))
-	handler, err := newHandler(cfg, log, db, stored, now, registry) //nolint:contextcheck // requests have contexts of their own
+	handler, err := newHandler(cfg, log, db, stored, now, registry)
 	if err != nil {
 		return daemon.Configuration(err)
 	}

@@ -120,7 +120,7 @@ func (c chores) checks() []daemon.Check {
 	return checks
 }
 
-var choreFailing = prometheus.NewDesc("pgam_chore_failing", //nolint:gochecknoglobals // constant
+var choreFailing = prometheus.NewDesc("pgam_chore_failing",
 	"1 while a chore of the history fails: retention, partitions, texts, purge or compaction; the log says why.", []string{"chore"}, nil)
 
 // Describe implements prometheus.Collector.

@@ -70,7 +70,7 @@ func run(ctx context.Context, frame *daemon.Frame) error {
 	if err != nil {
 		return daemon.Configuration(err)
 	}
-	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam-collector", MaxConns: maxConns, StatementTimeout: 30 * time.Second}) //nolint:contextcheck // connects when first used
+	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam-collector", MaxConns: maxConns, StatementTimeout: 30 * time.Second})
 	if err != nil {
 		return daemon.Configuration(err)
 	}

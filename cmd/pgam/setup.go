@@ -157,7 +157,7 @@ func (s *setup) createAdmin(ctx context.Context, version int32) error {
 
 		return nil
 	}
-	db, err := statsdb.New(statsdb.Config{DSN: s.dsn.value, Application: "pgam-setup", MaxConns: 1}) //nolint:contextcheck // It connects later.
+	db, err := statsdb.New(statsdb.Config{DSN: s.dsn.value, Application: "pgam-setup", MaxConns: 1})
 	if err != nil {
 		return misconfigured{err}
 	}

@@ -231,7 +231,7 @@ func (s *setup) reach(ctx context.Context) (conn *pgx.Conn, err error) {
 	case s.o.dryRun:
 		s.did("created what is missing of role %s and database %s", s.dsn.cfg.User, s.dsn.cfg.Database)
 
-		return nil, nil //nolint:nilnil // As the comment says.
+		return nil, nil
 	}
 	if s.dsn.made { // A password that only this process knows would be lost with it.
 		if err := s.writeDSN(); err != nil {

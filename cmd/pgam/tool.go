@@ -43,7 +43,7 @@ func (e misconfigured) Unwrap() error { return e.error }
 
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, t *tool, args []string) int {
-	root := t.rootCommand() //nolint:contextcheck // Commands get theirs from cobra.
+	root := t.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(t.in)
 	root.SetOut(t.out)
@@ -217,7 +217,7 @@ func (t *tool) openStatsDB(ctx context.Context, keyring bool) (*statsDB, error) 
 			return nil, misconfigured{err}
 		}
 	}
-	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam", MaxConns: 2}) //nolint:contextcheck // It connects later.
+	db, err := statsdb.New(statsdb.Config{DSN: cfg.StatsDSN, Application: "pgam", MaxConns: 2})
 	if err != nil {
 		return nil, misconfigured{err}
 	}

@@ -90,7 +90,7 @@ func (a *answers) handle(c *gin.Context) {
 	defer func() { taken.shrink(0) }()
 	c.Request = c.Request.WithContext(route.WithRoom(c.Request.Context(), taken))
 	plain := c.Writer
-	held := a.held.Get().(*heldAnswer) //nolint:forcetypeassert // nothing else is in the pool
+	held := a.held.Get().(*heldAnswer)
 	held.ResponseWriter, held.body, held.state = plain, held.body[:0], undecided
 	done := false
 	defer func() { // a panic is answered by whoever recovers it
@@ -220,7 +220,7 @@ func (a *answers) finish(c *gin.Context, held *heldAnswer) {
 
 // pack gives the body compressed, in memory of the answer's own.
 func (a *answers) pack(held *heldAnswer) []byte {
-	packer := a.packers.Get().(*gzip.Writer) //nolint:forcetypeassert // nothing else is in the pool
+	packer := a.packers.Get().(*gzip.Writer)
 	held.packed.Reset()
 	packer.Reset(&held.packed)
 	_, _ = packer.Write(held.body) // neither can fail: it is memory

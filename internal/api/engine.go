@@ -29,7 +29,7 @@ func newRouter() *gin.Engine {
 	return gin.New()
 }
 
-var quietGin = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) }) //nolint:gochecknoglobals // the framework's switch is global
+var quietGin = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
 
 // newEngine makes the router with all that happens to every request.
 func newEngine(cfg Config) (*gin.Engine, error) {

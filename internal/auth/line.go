@@ -81,7 +81,7 @@ func (l *line) join(from Origin) (*caller, error) {
 	defer l.mu.Unlock()
 	if l.free > 0 {
 		l.free--
-		return nil, nil //nolint:nilnil // nobody waits
+		return nil, nil
 	}
 	mine := l.lane(from)
 	if l.waiting >= l.room && !l.makeRoom(from.Known, len(mine.callers[from.Network])) {

@@ -41,7 +41,7 @@ func Start(t *testing.T, host string) *Browser {
 		program, err = exec.LookPath("chromium-browser")
 	}
 	if err != nil {
-		if os.Getenv("CI") != "" { //nolint:forbidigo // the test's own
+		if os.Getenv("CI") != "" {
 			t.Fatal("chromium is not installed: .ci/install-test-deps.sh installs it")
 		}
 		t.Skip("chromium is not installed")

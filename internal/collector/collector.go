@@ -243,7 +243,7 @@ func (c *Collector) Start(ctx context.Context) error {
 	second := c.clock.Now().Add(startAhead).Truncate(time.Second).Add(time.Second)
 	for n := range tenths {
 		phase := time.Duration(n) * tenth
-		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("tenth %d", n), func() { c.tenth(n) }); err != nil { //nolint:contextcheck // visits end with Stop
+		if err := c.every(time.Second, second.Add(phase), fmt.Sprintf("tenth %d", n), func() { c.tenth(n) }); err != nil {
 			return err
 		}
 	}
@@ -262,7 +262,7 @@ func (c *Collector) Start(ctx context.Context) error {
 		}
 	}
 	c.beat.Store(int64(time.Since(c.began)))
-	c.flusher.start(c.run) //nolint:contextcheck // outlives Start: it ends with Stop
+	c.flusher.start(c.run)
 	s.Start()
 	return nil
 }

@@ -74,7 +74,7 @@ func (l *connection) acquire(ctx context.Context, t target.Target) (Conn, sample
 		var attempt context.Context
 		attempt, l.giveUp = context.WithCancel(l.c.run)
 		l.c.visits.Add(1)
-		go l.dial(attempt, t, l.generation, l.dialing) //nolint:contextcheck // an attempt outlives the visit that began it
+		go l.dial(attempt, t, l.generation, l.dialing)
 	}
 	dialing := l.dialing
 	l.mu.Unlock()

@@ -102,7 +102,7 @@ func TestLostConnection(t *testing.T) {
 					wt := w.c.schedule.watch(1)
 					wt.connection.mu.Lock()
 					defer wt.connection.mu.Unlock()
-					return wt.connection.conn.(*link) //nolint:forcetypeassert // there is no other kind
+					return wt.connection.conn.(*link)
 				}()
 				l.Close()
 				return errAway
@@ -132,7 +132,7 @@ func TestFlappingBacksOff(t *testing.T) {
 			v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.ConnectionLost, nil
 			wt := w.c.schedule.watch(1)
 			wt.connection.mu.Lock()
-			l := wt.connection.conn.(*link) //nolint:forcetypeassert // there is no other kind
+			l := wt.connection.conn.(*link)
 			wt.connection.mu.Unlock()
 			l.Close()
 			return errAway
@@ -170,7 +170,7 @@ func TestWhatBrokeAConnectionIsTold(t *testing.T) {
 			v.Tick.Outcome, v.Tick.Reason, v.Tick.Sessions = sample.Failed, sample.Oversized, nil
 			wt := w.c.schedule.watch(1)
 			wt.connection.mu.Lock()
-			l := wt.connection.conn.(*link) //nolint:forcetypeassert // there is no other kind
+			l := wt.connection.conn.(*link)
 			wt.connection.mu.Unlock()
 			l.Close()
 			return errAway

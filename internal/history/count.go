@@ -15,7 +15,7 @@ import (
 
 // sessionDimensions are those in which sessions differ, in the order of
 // sample.Dimension.
-var sessionDimensions = []Dimension{ByDatabase, ByUser, ByApplication, ByClient, ByBackendType} //nolint:gochecknoglobals // constant table
+var sessionDimensions = []Dimension{ByDatabase, ByUser, ByApplication, ByClient, ByBackendType}
 
 // counts is a question about sessions while it is answered: those that a filter
 // leaves, by some dimensions, in some ranges.

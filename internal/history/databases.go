@@ -307,7 +307,7 @@ type validity struct {
 }
 
 // forever is after everything that can be counted in nanoseconds.
-var forever = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // constant
+var forever = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // newNaming takes the inventory. A database has its name from when it was first
 // seen, the first one of its oid from ever, until it was dropped or renamed.

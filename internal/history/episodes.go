@@ -16,7 +16,7 @@ type readLimits struct {
 	time          time.Duration
 }
 
-var someHours = readLimits{edges: 3_000_000, listed: 100_000, time: 8 * time.Second} //nolint:gochecknoglobals // constant
+var someHours = readLimits{edges: 3_000_000, listed: 100_000, time: 8 * time.Second}
 
 // BlockingHistory is who held whom up over a range.
 type BlockingHistory struct {

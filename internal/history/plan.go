@@ -90,7 +90,7 @@ func stepFor(r Range, steps []time.Duration, fits func(step time.Duration) bool)
 }
 
 // steps are what is chosen from when no step was asked for.
-var steps = []time.Duration{ //nolint:gochecknoglobals // constant table
+var steps = []time.Duration{
 	time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
 	time.Hour, 6 * time.Hour, 24 * time.Hour,
 }

@@ -32,7 +32,7 @@ type named map[string]any
 
 // positions remembers statements with numbers in the place of names, and the names
 // in their order: looking for them took as long as all the rest of a short statement.
-var positions sync.Map //nolint:gochecknoglobals // a cache
+var positions sync.Map
 
 type positional struct {
 	text  string
@@ -54,10 +54,10 @@ func (a named) RewriteQuery(ctx context.Context, conn *pgx.Conn, text string, _ 
 		}
 		known, _ = positions.LoadOrStore(text, p)
 	}
-	p := known.(positional) //nolint:forcetypeassert // nothing else is stored
+	p := known.(positional)
 	values := make([]any, len(p.names))
 	for i, name := range p.names {
-		values[i] = a[name.(string)] //nolint:forcetypeassert // as above
+		values[i] = a[name.(string)]
 	}
 	return p.text, values, nil
 }
@@ -65,13 +65,13 @@ func (a named) RewriteQuery(ctx context.Context, conn *pgx.Conn, text string, _ 
 // rowColumns are those of sample.Row.Fields, summaryColumns those of
 // sample.StoredSummary.Fields after the start.
 var (
-	rowColumns = []string{ //nolint:gochecknoglobals // constant table
+	rowColumns = []string{
 		"tick_planned_ms", "tick_delay_ms", "tick_cadence_ms", "tick_outcome", "tick_reason", "tick_duration_us", "tick_backends", "tick_next_xid",
 		"tick_burst", "tick_edges_cut", "session_keys", "wait_keys", "wait_class", "query_keys", "lock_keys", "sample_tick", "sample_session",
 		"sample_wait", "sample_query", "sample_query_start_ms", "sample_xact_lead_ms", "sample_state_lag_ms", "sample_xmin", "sample_blocker",
 		"edge_tick", "edge_blocked", "edge_blocker", "edge_lock",
 	}
-	summaryColumns = []string{ //nolint:gochecknoglobals // constant table
+	summaryColumns = []string{
 		"first_planned_ms", "last_planned_ms", "first_cadence_ms", "cadence_ms", "ticks_ok", "ticks_degraded", "ticks_failed", "ticks_skipped",
 		"ticks_missing", "first_seen_ms", "last_seen_ms", "longest_gap_ms", "fault_outcome", "fault_reason", "fault_ticks", "samples",
 		"max_sessions", "max_backends", "cpu", "lock", "lwlock", "io", "ipc", "client", "timeout", "buffer", "extension", "other", "idle_in_transaction",
@@ -79,7 +79,7 @@ var (
 )
 
 // buffers are what rows are copied from.
-var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a cache
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // copyRows writes rows of a table of the history, and does what comes then. pgx's own
 // CopyFrom, like the arguments of an insert, grows a buffer anew for every row: with
@@ -90,7 +90,7 @@ func copyRows(ctx context.Context, conn *pgx.Conn, table string, columns []strin
 	if err != nil {
 		return err
 	}
-	buffer := buffers.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in it
+	buffer := buffers.Get().(*[]byte)
 	b := append((*buffer)[:0], "PGCOPY\n\377\r\n\000\000\000\000\000\000\000\000\000"...)
 	for _, row := range rows {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(row)))

@@ -14,12 +14,12 @@ import (
 // counterColumns and timerColumns are those of history.database_stat, in the order
 // of sample's counters and timers.
 var (
-	counterColumns = [sample.NumCounters]string{ //nolint:gochecknoglobals // constant table
+	counterColumns = [sample.NumCounters]string{
 		"xact_commit", "xact_rollback", "blks_read", "blks_hit", "tup_returned", "tup_fetched", "tup_inserted", "tup_updated",
 		"tup_deleted", "conflicts", "temp_files", "temp_bytes", "deadlocks", "checksum_failures", "sessions", "sessions_abandoned",
 		"sessions_fatal", "sessions_killed", "parallel_workers_to_launch", "parallel_workers_launched",
 	}
-	timerColumns = [sample.NumTimers]string{ //nolint:gochecknoglobals // constant table
+	timerColumns = [sample.NumTimers]string{
 		"blk_read_time_ms", "blk_write_time_ms", "session_time_ms", "active_time_ms", "idle_in_transaction_time_ms",
 	}
 )

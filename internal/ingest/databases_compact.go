@@ -230,7 +230,7 @@ func sizesOf(ctx context.Context, tx pgx.Tx, server target.ID, from, to time.Tim
 }
 
 // rolledCounters are those that rollups have, beside all timers.
-var rolledCounters = [...]sample.Counter{ //nolint:gochecknoglobals // constant table
+var rolledCounters = [...]sample.Counter{
 	sample.XactCommit, sample.XactRollback, sample.BlksRead, sample.BlksHit, sample.TupReturned, sample.TupFetched, sample.TupInserted,
 	sample.TupUpdated, sample.TupDeleted, sample.Conflicts, sample.TempFiles, sample.TempBytes, sample.Deadlocks, sample.Sessions,
 }

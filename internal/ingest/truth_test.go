@@ -288,14 +288,14 @@ func TestTwoWritersAndKills(t *testing.T) {
 	kills := 0
 	others.Go(func() {
 		for ctx.Err() == nil {
-			pgtest.Exec(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'writer' order by random() limit 1") //nolint:contextcheck // it has the test's own
+			pgtest.Exec(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'writer' order by random() limit 1")
 			kills++
 			<-time.After(150 * time.Millisecond) // less, and nobody gets anything done
 		}
 	})
 	others.Go(func() {
 		for ctx.Err() == nil {
-			twice := pgtest.Value[int](t, dsn, seenTwice) //nolint:contextcheck // as above
+			twice := pgtest.Value[int](t, dsn, seenTwice)
 			if twice != 0 {
 				t.Errorf("%d seconds are there twice", twice)
 				return

@@ -209,7 +209,7 @@ type packed struct {
 func (p *packed) take(n int) []byte {
 	if n <= 0 || n > len(p.b) {
 		p.bad, p.b = true, nil
-		return make([]byte, 8) //nolint:mnd // the most that is taken
+		return make([]byte, 8)
 	}
 	b := p.b[:n]
 	p.b = p.b[n:]
@@ -258,7 +258,7 @@ func coding() (cbor.UserBufferEncMode, cbor.DecMode) {
 	return enc, dec
 }
 
-var encoding, decoding = coding() //nolint:gochecknoglobals // constant
+var encoding, decoding = coding()
 
 // visit gives a visit as it is in a record, until the next call.
 func (e *encoder) visit(v *sample.Visit) ([]byte, error) {

@@ -34,12 +34,12 @@ const (
 
 // The buckets.
 var (
-	bucketRecords    = []byte("records")    //nolint:gochecknoglobals // constant
-	bucketMeta       = []byte("meta")       //nolint:gochecknoglobals // constant
-	bucketDone       = []byte("done")       //nolint:gochecknoglobals // constant
-	bucketQuarantine = []byte("quarantine") //nolint:gochecknoglobals // constant
-	keyTargets       = []byte("targets")    //nolint:gochecknoglobals // constant
-	keyCounts        = []byte("counts")     //nolint:gochecknoglobals // constant
+	bucketRecords    = []byte("records")
+	bucketMeta       = []byte("meta")
+	bucketDone       = []byte("done")
+	bucketQuarantine = []byte("quarantine")
+	keyTargets       = []byte("targets")
+	keyCounts        = []byte("counts")
 )
 
 // Config is what Open needs.

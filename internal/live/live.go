@@ -386,7 +386,7 @@ func (l *Live) ask(ctx context.Context, t target.Target, what string, question f
 	var err error
 	for range 2 {
 		var pool *serverPool
-		if pool, err = l.pools.get(t); err != nil { //nolint:contextcheck // a pool outlives the question
+		if pool, err = l.pools.get(t); err != nil {
 			break
 		}
 		if err = askOn(ctx, pool, question); err == nil {

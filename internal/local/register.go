@@ -21,7 +21,7 @@ const (
 
 // register makes the first user and the servers, where they are missing.
 func (s *Stack) register(ctx context.Context) error {
-	db, err := statsdb.New(statsdb.Config{DSN: s.statsDSN, Application: "pgam-up", MaxConns: 2}) //nolint:contextcheck // It connects later.
+	db, err := statsdb.New(statsdb.Config{DSN: s.statsDSN, Application: "pgam-up", MaxConns: 2})
 	if err != nil {
 		return err
 	}

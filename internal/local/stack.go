@@ -391,7 +391,7 @@ func (s *Stack) prepareStats(ctx context.Context) error {
 // fillHistory gives servers that do not exist a week of history, beside the real
 // one.
 func (s *Stack) fillHistory(ctx context.Context) error {
-	db, err := statsdb.New(statsdb.Config{DSN: s.statsDSN, Application: "pgam-demo", MaxConns: demoServers}) //nolint:contextcheck // the pool connects later
+	db, err := statsdb.New(statsdb.Config{DSN: s.statsDSN, Application: "pgam-demo", MaxConns: demoServers})
 	if err != nil {
 		return err
 	}

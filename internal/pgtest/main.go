@@ -38,8 +38,6 @@ type binary struct {
 
 // shared is the one cluster of a test binary: tests ask for their databases
 // without knowing of one another.
-//
-//nolint:gochecknoglobals // A test binary has no other place for it.
 var shared binary
 
 // Main runs the tests of a package and then stops and removes the cluster that
@@ -160,7 +158,7 @@ func makeDir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make folder for a cluster: %w", err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // The data folder in it is 0700.
+	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", fmt.Errorf("open folder for a cluster: %w", err)
 	}
 
@@ -188,5 +186,5 @@ func removeStale(parent string) {
 
 // variable reads the environment, which only tests may do.
 func variable(name string) string {
-	return os.Getenv(name) //nolint:forbidigo // pgtest is no part of a program.
+	return os.Getenv(name)
 }

@@ -49,11 +49,11 @@ server_check_delay = 0
 %s
 `, host, s.Port(), User, Password, host, port, strings.Join(lines, "\n"))
 	path := filepath.Join(dir, "pgbouncer.ini")
-	if err := os.WriteFile(path, []byte(config), 0o644); err != nil { //nolint:gosec // The password is that of a test.
+	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(program, path) //nolint:gosec,noctx // Ended below.
-	if os.Geteuid() == 0 {             // It refuses root.
+	cmd := exec.Command(program, path)
+	if os.Geteuid() == 0 { // It refuses root.
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody(tb)}
 	}
 	var log strings.Builder

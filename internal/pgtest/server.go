@@ -20,7 +20,7 @@ const (
 	// User is the role that samples a Target: it may log in and has pg_monitor.
 	User = "pgam"
 	// Password is the password of every role on a Target, unless it trusts.
-	Password = "pgtest: 100% /secret/" //nolint:gosec // Of servers that live as long as a test.
+	Password = "pgtest: 100% /secret/"
 
 	// host is where every server listens.
 	host = "127.0.0.1"

@@ -87,7 +87,7 @@ func fetch(ctx context.Context, major string) (postgres.Binaries, error) {
 	if err != nil {
 		return postgres.Binaries{}, err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(root, ".ci", "fetch-postgres.sh"), major) //nolint:gosec // Our own script.
+	cmd := exec.CommandContext(ctx, filepath.Join(root, ".ci", "fetch-postgres.sh"), major)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

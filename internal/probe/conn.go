@@ -94,7 +94,7 @@ func Open(ctx context.Context, t target.Target, lim remote.Limits) (*Conn, error
 	ctx, cancel := context.WithTimeoutCause(ctx, lim.Connect, fmt.Errorf("first question to %s: deadline %s", t.Name, lim.Connect))
 	defer cancel()
 	if err := c.learn(ctx); err != nil {
-		c.Close() //nolint:contextcheck // also when ctx has ended
+		c.Close()
 		return nil, fmt.Errorf("first question to %s: %w", t.Name, err)
 	}
 	return c, nil
@@ -130,7 +130,7 @@ func (c *Conn) only(rr *pgconn.ResultReader) (row [][]byte, err error) {
 		}
 	}
 	_, err = rr.Close()
-	return row, err //nolint:wrapcheck // The caller says what was asked.
+	return row, err
 }
 
 // Version gives server_version_num.
@@ -165,7 +165,7 @@ func (c *Conn) prepare(ctx context.Context, q question) (*pgconn.StatementDescri
 	sql, ok := statementFor(q, c.version)
 	if !ok {
 		c.prepared[q] = nil
-		return nil, nil //nolint:nilnil // no statement is an answer
+		return nil, nil
 	}
 	stmt, err := c.pg.Prepare(ctx, "pgam_"+string(q), sql, nil)
 	if err != nil {

@@ -17,8 +17,8 @@ const closeTimeout = 200 * time.Millisecond
 const pgEpoch = 946684800 * 1_000_000
 
 var (
-	binaryResults = []int16{1} //nolint:gochecknoglobals // constant
-	binaryParam   = []int16{1} //nolint:gochecknoglobals // constant
+	binaryResults = []int16{1}
+	binaryParam   = []int16{1}
 )
 
 // The readers below give zero for a null.

@@ -275,7 +275,7 @@ func (c *credential) next(state *ssh.ClientAuthContext) (ssh.AuthMethod, error) 
 			}
 		}
 	}
-	return nil, nil //nolint:nilnil // The library asks for it.
+	return nil, nil
 }
 
 // answer gives the password to the one hidden prompt of a host.

@@ -220,7 +220,7 @@ func (c *guarded) Read(p []byte) (int, error) {
 	if over != nil {
 		return 0, c.fail(over)
 	}
-	return n, err //nolint:wrapcheck // The driver tells them apart.
+	return n, err
 }
 
 // Close implements net.Conn.
@@ -233,7 +233,7 @@ func (c *guarded) Close() error {
 	c.settle()
 	c.started()
 	c.mu.Unlock()
-	return c.Conn.Close() //nolint:wrapcheck // The driver tells them apart.
+	return c.Conn.Close()
 }
 
 // fail closes the connection for a reason that its reader is told.
@@ -341,7 +341,7 @@ func (w frontWriter) Write(p []byte) (int, error) {
 	w.c.mu.Lock()
 	w.c.hashed()
 	w.c.mu.Unlock()
-	return w.Writer.Write(p) //nolint:wrapcheck // The driver tells them apart.
+	return w.Writer.Write(p)
 }
 
 // Bounds of single messages, by type; a row may hold a statement, which
@@ -398,7 +398,7 @@ func (f *front) Read(p []byte) (int, error) {
 			return 0, f.fault
 		}
 	}
-	return n, err //nolint:wrapcheck // The driver tells them apart.
+	return n, err
 }
 
 // follow goes on by what belongs to one message.

@@ -51,7 +51,7 @@ type knownHosts struct{ db *knownhosts.HostKeyDB }
 // rule out is not known.
 func (f *knownHostsFile) load() (*knownHosts, error) {
 	if f.path == "" {
-		return nil, nil //nolint:nilnil // No file holds nothing.
+		return nil, nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,7 +62,7 @@ func (f *knownHostsFile) load() (*knownHosts, error) {
 	f.content, f.size, f.changed = nil, -1, time.Time{}
 	if errors.Is(err, fs.ErrNotExist) {
 		f.err = nil
-		return nil, nil //nolint:nilnil // No file holds nothing.
+		return nil, nil
 	}
 	var db *knownhosts.HostKeyDB
 	if err == nil {

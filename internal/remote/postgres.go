@@ -116,7 +116,7 @@ func PostgresConfig(t target.Target, lim Limits) (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
-var quoteKeyword = strings.NewReplacer(`\`, `\\`, `'`, `\'`) //nolint:gochecknoglobals // constant table
+var quoteKeyword = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 

@@ -116,7 +116,7 @@ func (c *tunnelConn) RemoteAddr() net.Addr { return c.far }
 func (c *tunnelConn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(c.closed)
-	return err //nolint:wrapcheck // A pipe's: nil.
+	return err
 }
 
 // bridge puts a pipe, which keeps deadlines, before a channel, which does not.

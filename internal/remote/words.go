@@ -82,7 +82,7 @@ var (
 )
 
 // stateClasses are the classes of SQLSTATE, its first two characters.
-var stateClasses = map[string]string{ //nolint:gochecknoglobals // constant table
+var stateClasses = map[string]string{
 	"08": "the connection broke, or the protocol was not kept",
 	"0A": "a feature that is not supported there",
 	"22": "data that it does not take",

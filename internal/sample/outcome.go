@@ -68,7 +68,7 @@ const (
 	Oversized          Reason = 25 // the server sent more than is read of a start or an answer
 )
 
-var reasonNames = [...]string{ //nolint:gochecknoglobals // constant table
+var reasonNames = [...]string{
 	"", "timeout", "lock_timeout", "connecting", "unreachable", "refused", "auth_failed",
 	"too_many_connections", "starting_up", "connection_lost", "no_privilege", "unsupported",
 	"no_database", "tls_failed", "overrun", "late", "not_running", "malformed", "other", "backing_off", "truncated",

@@ -84,7 +84,7 @@ func (s *InProcessServer) Start(tb testing.TB) {
 	if s.server != nil {
 		tb.Fatal("sshtest: the server runs")
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port))) //nolint:noctx // Returns at once.
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func (s *InProcessServer) handle(session gliderssh.Session) {
 
 // shell runs a command as sshd does: by the user's shell, with -c.
 func (s *InProcessServer) shell(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) int {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command) //nolint:gosec // That is what it is for.
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.Env = append(os.Environ(), s.options.environment...)
 	cmd.WaitDelay = waitTimeout

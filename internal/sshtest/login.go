@@ -112,11 +112,11 @@ func seal(tb testing.TB, private, passphrase string) string {
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), waitTimeout)
 	defer cancel()
-	//nolint:gosec // A test's own passphrase.
+
 	if out, err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", passphrase, "-f", file).CombinedOutput(); err != nil {
 		tb.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}
-	sealed, err := os.ReadFile(file) //nolint:gosec // Written above.
+	sealed, err := os.ReadFile(file)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func gather(opts []Option) *options {
 // missing ends a test for want of a program or a right.
 func missing(tb testing.TB, format string, args ...any) {
 	tb.Helper()
-	if os.Getenv("CI") == "true" { //nolint:forbidigo // sshtest is no part of a program.
+	if os.Getenv("CI") == "true" {
 		tb.Fatalf(format, args...)
 	}
 	tb.Skipf(format, args...)

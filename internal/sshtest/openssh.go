@@ -112,12 +112,12 @@ func (s *Server) Start(tb testing.TB) {
 	}
 	if os.Geteuid() == 0 {
 		// sshd wants it for the part of itself that has no rights.
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil { //nolint:gosec // The mode that sshd demands.
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			tb.Fatal(err)
 		}
 	}
 	args := []string{s.program, "-D", "-f", filepath.Join(s.dir, "sshd_config"), "-E", filepath.Join(s.dir, "log")}
-	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx,gosec // Ended by Kill.
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.SysProcAttr = processAttributes()
 	if s.options.password != "" {
 		cmd.Args = append([]string{"/bin/sh", filepath.Join(s.dir, "enter")}, args...)
@@ -233,7 +233,7 @@ func waitBanner(address string, port int, ended <-chan struct{}) error {
 }
 
 func readBanner(address string, port int) error {
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(address, strconv.Itoa(port)), time.Second) //nolint:noctx // Has its own limit.
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(address, strconv.Itoa(port)), time.Second)
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
 	}

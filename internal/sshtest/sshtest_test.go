@@ -27,7 +27,7 @@ func login(t *testing.T, l sshtest.Login, methods ...ssh.AuthMethod) (*ssh.Clien
 		t.Cleanup(func() { _ = client.Close() })
 	}
 
-	return client, err //nolint:wrapcheck // A test's own.
+	return client, err
 }
 
 func run(t *testing.T, client *ssh.Client, command, stdin string) string {

@@ -30,8 +30,6 @@ func Refused(err error) bool {
 const CheckViolation = "23514"
 
 // advice is what to do about an SQLSTATE, or its class.
-//
-//nolint:gochecknoglobals // constant
 var advice = map[string]string{
 	"":      "check that PostgreSQL runs where PGAM_STATS_DSN points, and that this host reaches it",
 	"08":    "look at the pooler or firewall before stats_db; pgam needs session pooling or none",

@@ -165,7 +165,7 @@ func drawWait(d *rand.Rand) int {
 }
 
 // classes are those of waits.
-var classes = func() (c [len(waits)]sample.WaitClass) { //nolint:gochecknoglobals // constant table
+var classes = func() (c [len(waits)]sample.WaitClass) {
 	for i, w := range waits {
 		c[i] = sample.ClassOf(w.state, w.typ, w.event)
 	}

@@ -49,10 +49,10 @@ func New(cfg Config) (*Generator, error) {
 
 // Names and proportions as they are met on servers of shops and offices.
 var (
-	databases    = [...]string{"shop", "billing", "warehouse", "reporting"}                           //nolint:gochecknoglobals // constant table
-	users        = [...]string{"shop_app", "billing_app", "etl", "analyst", "postgres"}               //nolint:gochecknoglobals // constant table
-	applications = [...]string{"shop-web", "shop-worker", "billing", "nightly-etl", "Metabase", ""}   //nolint:gochecknoglobals // constant table
-	tables       = [...]string{"orders", "customers", "items", "invoices", "payments", "stock", "ev"} //nolint:gochecknoglobals // constant table
+	databases    = [...]string{"shop", "billing", "warehouse", "reporting"}
+	users        = [...]string{"shop_app", "billing_app", "etl", "analyst", "postgres"}
+	applications = [...]string{"shop-web", "shop-worker", "billing", "nightly-etl", "Metabase", ""}
+	tables       = [...]string{"orders", "customers", "items", "invoices", "payments", "stock", "ev"}
 )
 
 // wait is a state and wait with how often it is met, in a thousand samples.
@@ -62,7 +62,7 @@ type wait struct {
 }
 
 // waits are those of every server.
-var waits = [...]wait{ //nolint:gochecknoglobals // constant table
+var waits = [...]wait{
 	{"active", sample.CPU, "", 520},
 	{"active", "IO", "DataFileRead", 150},
 	{"active", "LWLock", "WALWrite", 60},

@@ -198,7 +198,7 @@ const metaCompat = "compat"
 // The framework makes the errors of requests that do not fit by a function of
 // its package, the same for all APIs of a process; ours needs nothing but the
 // operation.
-var installErrors = sync.OnceFunc(func() { //nolint:gochecknoglobals // the framework's own hook is global
+var installErrors = sync.OnceFunc(func() {
 	huma.NewErrorWithContext = unfit
 })
 

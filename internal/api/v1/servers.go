@@ -453,5 +453,5 @@ func (r routes) deleteServer(ctx context.Context, in *deleteInput) (*struct{}, e
 		return nil, err
 	}
 	r.Changed(ctx)
-	return nil, nil //nolint:nilnil // 204
+	return nil, nil
 }

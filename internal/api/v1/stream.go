@@ -136,7 +136,7 @@ func (r routes) stream(ctx context.Context, in *streamInput) (*huma.StreamRespon
 	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(ctx huma.Context) { //nolint:contextcheck // the request's own comes with it
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		defer listener.Close()
 		streamHeaders(ctx)
 		w, ok := ctx.BodyWriter().(http.ResponseWriter)

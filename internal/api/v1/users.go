@@ -131,7 +131,7 @@ func (r routes) deleteUser(ctx context.Context, in *UserPath) (*struct{}, error)
 		return nil, err
 	}
 	r.UserChanged(user.ID)
-	return nil, nil //nolint:nilnil // 204
+	return nil, nil
 }
 
 type passwordInput struct {
@@ -157,5 +157,5 @@ func (r routes) changePassword(ctx context.Context, in *passwordInput) (*struct{
 		return nil, err
 	}
 	r.UserChanged(user.ID)
-	return nil, nil //nolint:nilnil // 204
+	return nil, nil
 }

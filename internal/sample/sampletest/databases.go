@@ -25,7 +25,7 @@ type Databases struct {
 
 // NewDatabases begins at an instant.
 func NewDatabases(seed uint64, from time.Time) *Databases {
-	d := &Databases{Rand: rand.New(rand.NewPCG(seed, 11)), at: from, stats: make(map[uint32]*sample.DatabaseStat)} //nolint:gosec // the same each time
+	d := &Databases{Rand: rand.New(rand.NewPCG(seed, 11)), at: from, stats: make(map[uint32]*sample.DatabaseStat)}
 	d.identity = sample.Identity{VersionNum: 150000, Version: "15.0", SystemIdentifier: 7, PostmasterStart: from.Add(-time.Hour)}
 	for oid := range uint32(4) {
 		d.create(oid)

@@ -37,7 +37,7 @@ type Load struct {
 // statements, on average, before another takes its place: 1 is a connection for
 // every statement, 0 a session that never ends.
 func NewLoad(seed uint64, statements int) *Load {
-	rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same for the same seed
+	rnd := rand.New(rand.NewPCG(seed, 1))
 	l := &Load{rnd: rnd, reuse: statements, zipf: rand.NewZipf(rnd, 1.2, 4, 299), xid: 1_000_000}
 	for range 300 {
 		l.keys = append(l.keys, sample.Key(rnd.Uint64()))
