@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,14 +44,15 @@ const (
 type consoleScene struct {
 	*everything
 	*browsertest.Browser
-	path string // of the server's page
-	at   time.Time
+	path  string // of the server's page
+	scene scene
+	at    time.Time
 }
 
 func startConsole(t *testing.T) *consoleScene {
 	t.Helper()
 	target := startTarget(t)
-	target.play(t)
+	played := target.play(t)
 	hostile, err := pgx.ParseConfig(target.SuperuserDSN())
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +67,7 @@ func startConsole(t *testing.T) *consoleScene {
 		t.Fatal(err)
 	}
 
-	c := &consoleScene{everything: up(t, dataFolder(t)), path: "/ui/s/" + url.PathEscape(markupServer)}
+	c := &consoleScene{everything: up(t, dataFolder(t)), path: "/ui/s/" + url.PathEscape(markupServer), scene: played}
 	c.login(t, c.Password)
 	c.call(t, http.StatusCreated, http.MethodPost, "/api/v1/servers", map[string]any{
 		"name": markupServer, "host": target.Host(), "port": target.Port(), "user": pgtest.User, "password": pgtest.Password, "query_texts": "full",
@@ -157,6 +159,7 @@ func TestConsole(t *testing.T) {
 func (c *consoleScene) looks(t *testing.T) {
 	t.Helper()
 	instant := c.at.Format(time.RFC3339Nano)
+	var inaccessible []string
 	for _, p := range []struct {
 		name, path string
 		shows      string // what says that it is there
@@ -169,6 +172,8 @@ func (c *consoleScene) looks(t *testing.T) {
 		{"incident-which", c.path + "/incident?last=15m", `.at-form`},
 		{"locks", c.path + "/locks?last=15m", `.chart canvas`},
 		{"live", c.path + "/live?tab=blocking", `table[role=treegrid]`},
+		{"session", c.path + "/session?last=15m&pid=" + strconv.Itoa(int(c.scene["e2e-holder"].pid)), `.gantt`},
+		{"session-which", c.path + "/session", `main form`},
 		{"query", c.path + "/q/123?last=15m", `.query-head`},
 		{"databases", c.path + "/databases", `main table`},
 		{"database", c.path + "/databases/postgres?last=15m", `.chart canvas`},
@@ -201,8 +206,14 @@ func (c *consoleScene) looks(t *testing.T) {
 				if beyond > 0 {
 					t.Errorf("%s: the page scrolls sideways by %d px: %s", what, beyond, wide)
 				}
+				if width == 1280 {
+					inaccessible = append(inaccessible, c.Inaccessible(t, what)...)
+				}
 			}
 		}
+	}
+	for _, found := range inaccessible {
+		t.Error(found)
 	}
 }
 

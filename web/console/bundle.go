@@ -53,7 +53,7 @@ func bundle(dir string) (map[string][]byte, error) {
 // licences joins the texts that must go along with the libraries.
 func licences(dir string) ([]byte, error) {
 	var all bytes.Buffer
-	for _, l := range libraries() {
+	for _, l := range served() {
 		text, err := os.ReadFile(filepath.Join(dir, l.name, "LICENSE"))
 		if err != nil {
 			return nil, fmt.Errorf("read licence: %w", err)

@@ -23,6 +23,8 @@ const (
 	document = "internal/api/testdata/openapi.json"
 	assets   = "internal/api/console/assets"
 	types    = sources + "/src/schema.ts"
+	// What tests put into a page.
+	inTests = "internal/browsertest/libraries"
 )
 
 func main() {
@@ -36,7 +38,7 @@ func main() {
 
 func run(root string, fetch bool) error {
 	if fetch {
-		if err := vendor(filepath.Join(root, sources, "vendor")); err != nil {
+		if err := errors.Join(vendor(filepath.Join(root, sources, "vendor"), served()), vendor(filepath.Join(root, inTests), tested())); err != nil {
 			return err
 		}
 	}

@@ -377,7 +377,7 @@ function Top({ top, i, name }: { top: IncidentTop; i: IncidentBody; name: string
         </span>
       ),
     },
-    { id: "bar", name: "", level: 2, value: (r) => r.range?.average_active_sessions ?? null, cell: (r) => <Pair now={r.range?.average_active_sessions ?? 0} before={r.other_range?.average_active_sessions ?? 0} of={most} colour={r.wait_class} /> },
+    { id: "bar", name: "share", level: 2, value: (r) => r.range?.average_active_sessions ?? null, cell: (r) => <Pair now={r.range?.average_active_sessions ?? 0} before={r.other_range?.average_active_sessions ?? 0} of={most} colour={r.wait_class} /> },
     { id: "now", name: "sessions", number: true, value: (r) => r.range?.average_active_sessions ?? null, cell: (r) => num(r.range?.average_active_sessions) },
     { id: "before", name: "hour before", number: true, value: (r) => r.other_range?.average_active_sessions ?? null, cell: (r) => num(r.other_range?.average_active_sessions) },
     {
