@@ -89,6 +89,10 @@ bench: deps ## measure what watching and asking costs (about half an hour)
 	go test -tags nomsgpack -run '^$$' -bench Panels -benchtime 3x -timeout 20m ./deploy/grafana
 	go test -tags nomsgpack -run '^$$' -bench . ./internal/statement
 
+.PHONY: bench-console
+bench-console: deps ## measure how fast the console is, in a real browser (some minutes); PGAM_BENCH_DAYS, PGAM_BENCH_TICKS
+	CI=true go test -tags nomsgpack -run '^$$' -bench Console -benchtime 1x -timeout 30m ./internal/bench
+
 .PHONY: packages
 packages: build ## build the .deb and the .rpm for this machine into dist/
 	VERSION=$(VERSION) scripts/build-packages.sh

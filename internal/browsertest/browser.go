@@ -34,31 +34,29 @@ type Browser struct {
 
 // Start opens an empty page, which may load from this host alone, such as
 // 127.0.0.1:8000.
-func Start(t *testing.T, host string) *Browser {
-	t.Helper()
+func Start(tb testing.TB, host string) *Browser {
+	tb.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
 		program, err = exec.LookPath("chromium-browser")
 	}
 	if err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatal("chromium is not installed: .ci/install-test-deps.sh installs it")
+			tb.Fatal("chromium is not installed: .ci/install-test-deps.sh installs it")
 		}
-		t.Skip("chromium is not installed")
+		tb.Skip("chromium is not installed")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.WindowSize(1400, 1000), chromedp.WSURLReadTimeout(time.Minute),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewExecAllocator(tb.Context(), options...)
+	tb.Cleanup(cancel)
 	b := &Browser{host: host}
 	b.ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	tb.Cleanup(cancel)
 	chromedp.ListenTarget(b.ctx, b.heard)
 	if err := chromedp.Run(b.ctx, network.Enable(), log.Enable(), runtime.Enable()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
@@ -120,8 +118,8 @@ func (b *Browser) heard(event any) {
 
 // Run does what a person would, and fails the test for whatever went wrong, or
 // has gone wrong since the last time.
-func (b *Browser) Run(t *testing.T, what string, actions ...chromedp.Action) {
-	t.Helper()
+func (b *Browser) Run(tb testing.TB, what string, actions ...chromedp.Action) {
+	tb.Helper()
 	for i, action := range actions {
 		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 		err := chromedp.Run(ctx, action)
@@ -129,21 +127,21 @@ func (b *Browser) Run(t *testing.T, what string, actions ...chromedp.Action) {
 		if err != nil {
 			var shot []byte
 			if chromedp.Run(b.ctx, chromedp.CaptureScreenshot(&shot)) == nil {
-				path := t.ArtifactDir() + "/page.png"
+				path := tb.ArtifactDir() + "/page.png"
 				_ = os.WriteFile(path, shot, 0o600)
-				t.Logf("the page is in %s", path)
+				tb.Logf("the page is in %s", path)
 			}
-			t.Errorf("%s, step %d: %v", what, i, err)
+			tb.Errorf("%s, step %d: %v", what, i, err)
 			break
 		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, fault := range b.faults {
-		t.Errorf("%s: %s", what, fault)
+		tb.Errorf("%s: %s", what, fault)
 	}
 	b.faults = nil
-	if t.Failed() {
-		t.FailNow()
+	if tb.Failed() {
+		tb.FailNow()
 	}
 }

@@ -151,6 +151,9 @@ func TestConsole(t *testing.T) {
 	if at, err := url.Parse(where); err != nil || at.Path != "/ui/s/"+markupServer {
 		t.Errorf("after logging in again the page is %s, %v, want that of %s", where, err, markupServer)
 	}
+	c.forgotten(t)
+	c.byKeys(t)
+	c.stillAndPrinted(t)
 	c.looks(t)
 }
 

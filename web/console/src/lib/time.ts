@@ -76,7 +76,7 @@ export function parseSpan(text: string): number | null {
 export function age(s: number | null | undefined): string {
   if (s === null || s === undefined) return "–";
   if (s < 0.9995) return s < 0.0005 ? "0 s" : `${Math.round(s * 1000)} ms`;
-  if (s < 10 && s % 1 !== 0) return `${s.toFixed(1)} s`;
+  if (s < 9.95 && Math.round(s * 10) % 10 !== 0) return `${s.toFixed(1)} s`;
   const whole = Math.round(s);
   const parts: [number, string][] = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
   const first = parts.findIndex(([size]) => whole >= size);
