@@ -46,7 +46,7 @@ test("numbers are short, and unknown is a dash", () => {
 });
 
 test("ages and spans", () => {
-  same([0, 0.0123, 4.04, 5, 44.4, 60, 192, 7500, 273600, null].map(age), ["0 s", "12 ms", "4.0 s", "5 s", "44 s", "1 m", "3 m 12 s", "2 h 5 m", "3 d 4 h", "–"]);
+  same([0, 0.0123, 4.04, 5, 44.4, 60, 192, 7500, 273600, null].map(age), ["0 s", "12 ms", "4 s", "5 s", "44 s", "1 m", "3 m 12 s", "2 h 5 m", "3 d 4 h", "–"]);
   same(["15m", "1h", "7d", "2w", "", "h", "0m", "-1h", "99999w"].map(parseSpan), [900e3, 3600e3, 604800e3, 1209600e3, null, null, null, null, null]);
   same(spanText(Date.parse("2026-11-22T03:00:00Z"), Date.parse("2026-11-22T04:00:00Z")), "2026-11-22 03:00 – 04:00");
   same(spanText(Date.parse("2026-11-22T23:59:30Z"), Date.parse("2026-11-23T00:01:00Z")), "2026-11-22 23:59:30 – 2026-11-23 00:01:00");
