@@ -86,7 +86,8 @@ create table pgam.server (
     burst_active               integer     check (burst_active >= 0),
     burst_lock_waits           integer     check (burst_lock_waits >= 0),
     burst_connections_percent  integer     check (burst_connections_percent between 0 and 100),
-    allow_md5                  boolean     not null default false
+    allow_md5                  boolean     not null default false,
+    session_control            text        check (session_control in ('off', 'cancel', 'terminate'))
 );
 create unique index server_name_key on pgam.server (name) where deleted_at is null;
 create index server_revision_idx on pgam.server (revision);
@@ -119,6 +120,7 @@ comment on column pgam.server.burst_active is 'active sessions from which full d
 comment on column pgam.server.burst_lock_waits is 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
 comment on column pgam.server.burst_connections_percent is 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
 comment on column pgam.server.allow_md5 is 'MD5, and SCRAM of few rounds, are answered though TLS does not verify who asks';
+comment on column pgam.server.session_control is 'what operators may do with its sessions: off, cancel, terminate; null: as the API is set';
 
 create table pgam.setting (
     name        text        primary key,
@@ -203,6 +205,28 @@ comment on column pgam.session.token_hash is 'SHA-256 of the token in the cookie
 comment on column pgam.session.token_epoch is 'that of the account at the login; another one ends the session';
 comment on column pgam.session.used_at is 'of the last request, to a minute';
 comment on column pgam.session.expires_at is 'when it ends however much it is used';
+
+-- What was done, and what was refused.
+create table pgam.audit (
+    id          bigint      generated always as identity primary key,
+    at          timestamptz not null default clock_timestamp(),
+    account     text        not null,
+    client_addr inet,
+    action      text        not null,
+    server      text,
+    detail      jsonb       not null default '{}',
+    outcome     text        check (outcome in ('ok', 'refused', 'failed')),
+    reason      text
+);
+create index audit_at_idx on pgam.audit (at);
+comment on table pgam.audit is 'what was done to servers and their sessions, also what was refused; a row is there before the act';
+comment on column pgam.audit.account is 'login of who asked';
+comment on column pgam.audit.client_addr is 'from where; null: not known';
+comment on column pgam.audit.action is 'session.cancel, session.terminate';
+comment on column pgam.audit.server is 'name of the server, as it was then; null: none, or no name';
+comment on column pgam.audit.detail is 'what it was done to: pid, backend_start, user, …';
+comment on column pgam.audit.outcome is 'ok, refused or failed; null: not known, as where the program was ended meanwhile';
+comment on column pgam.audit.reason is 'why it was refused or failed, as who asked was told; null: it was not';
 
 -- Leaky buckets: how many attempts came from an address and a network of late,
 -- and how many on an account from places that it does not know. Not logged: a

@@ -478,6 +478,7 @@ CREATE TABLE pgam.server (
     burst_lock_waits integer,
     burst_connections_percent integer,
     allow_md5 boolean DEFAULT false NOT NULL,
+    session_control text,
     CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
     CONSTRAINT server_burst_active_check CHECK ((burst_active >= 0)),
     CONSTRAINT server_burst_connections_percent_check CHECK (((burst_connections_percent >= 0) AND (burst_connections_percent <= 100))),
@@ -488,6 +489,7 @@ CREATE TABLE pgam.server (
     CONSTRAINT server_inventory_interval_seconds_check CHECK ((inventory_interval_seconds > 0)),
     CONSTRAINT server_port_check CHECK (((port >= 1) AND (port <= 65535))),
     CONSTRAINT server_query_texts_check CHECK ((query_texts = ANY (ARRAY['normalized'::text, 'full'::text, 'none'::text]))),
+    CONSTRAINT server_session_control_check CHECK ((session_control = ANY (ARRAY['off'::text, 'cancel'::text, 'terminate'::text]))),
     CONSTRAINT server_sizes_interval_seconds_check CHECK ((sizes_interval_seconds > 0)),
     CONSTRAINT server_ssh_port_check CHECK (((ssh_port >= 1) AND (ssh_port <= 65535)))
 );
@@ -520,6 +522,7 @@ COMMENT ON COLUMN pgam.server.burst_active IS 'active sessions from which full d
 COMMENT ON COLUMN pgam.server.burst_lock_waits IS 'sessions waiting for locks from which full detail is taken; 0: never; null: the collector''s setting';
 COMMENT ON COLUMN pgam.server.burst_connections_percent IS 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
 COMMENT ON COLUMN pgam.server.allow_md5 IS 'MD5, and SCRAM of few rounds, are answered though TLS does not verify who asks';
+COMMENT ON COLUMN pgam.server.session_control IS 'what operators may do with its sessions: off, cancel, terminate; null: as the API is set';
 
 CREATE VIEW report.query AS
  SELECT q.server_id,
@@ -1603,6 +1606,37 @@ ALTER TABLE pgam.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE pgam.audit (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    account text NOT NULL,
+    client_addr inet,
+    action text NOT NULL,
+    server text,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    outcome text,
+    reason text,
+    CONSTRAINT audit_outcome_check CHECK ((outcome = ANY (ARRAY['ok'::text, 'refused'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE pgam.audit IS 'what was done to servers and their sessions, also what was refused; a row is there before the act';
+COMMENT ON COLUMN pgam.audit.account IS 'login of who asked';
+COMMENT ON COLUMN pgam.audit.client_addr IS 'from where; null: not known';
+COMMENT ON COLUMN pgam.audit.action IS 'session.cancel, session.terminate';
+COMMENT ON COLUMN pgam.audit.server IS 'name of the server, as it was then; null: none, or no name';
+COMMENT ON COLUMN pgam.audit.detail IS 'what it was done to: pid, backend_start, user, …';
+COMMENT ON COLUMN pgam.audit.outcome IS 'ok, refused or failed; null: not known, as where the program was ended meanwhile';
+COMMENT ON COLUMN pgam.audit.reason IS 'why it was refused or failed, as who asked was told; null: it was not';
+
+ALTER TABLE pgam.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pgam.audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE pgam.ended_session (
     account_id bigint NOT NULL,
     session text NOT NULL,
@@ -2644,6 +2678,9 @@ ALTER TABLE ONLY pgam.account
 ALTER TABLE ONLY pgam.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY pgam.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY pgam.ended_session
     ADD CONSTRAINT ended_session_pkey PRIMARY KEY (account_id, session);
 
@@ -2680,6 +2717,8 @@ ALTER TABLE ONLY pgam.ssh_key
 CREATE INDEX database_rollup_server_bucket_idx ON ONLY history.database_rollup USING btree (server_id, step_seconds, bucket);
 
 CREATE INDEX database_stat_server_planned_idx ON ONLY history.database_stat USING btree (server_id, planned_at);
+
+CREATE INDEX audit_at_idx ON pgam.audit USING btree (at);
 
 CREATE INDEX login_bucket_filled_idx ON pgam.login_bucket USING btree (filled_at);
 

@@ -177,6 +177,7 @@ func newHandler(cfg config.API, log *slog.Logger, db *statsdb.DB, stored *catalo
 			Catalog: stored, Live: now, History: history.New(db), Settings: settings{stored},
 			Passwords: hasher, Tokens: tokens, Sessions: auth.Lifetimes{Idle: cfg.SessionIdle.Std(), Absolute: cfg.SessionLifetime.Std()},
 			Healthy: healthy(ready), Log: log, Version: daemon.Build().Version, OwnPorts: ownPorts(cfg, db),
+			SessionControl: target.SessionControl(cfg.SessionControl),
 		},
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, LoginsPerMinute: cfg.LoginRate,
 		Liveness: daemon.Liveness(program, nil), Readiness: ready, Metrics: daemon.Metrics(registry), Registry: registry,

@@ -206,6 +206,7 @@ func retention(cfg config.Collector) ingest.Retention {
 		Kept: map[statsdb.Kept]time.Duration{
 			statsdb.KeptActivity: cfg.RetentionActivity.Std(), statsdb.KeptMinutes: cfg.RetentionMinutes.Std(),
 			statsdb.KeptDatabases: cfg.RetentionDatabases.Std(), statsdb.KeptDisks: cfg.RetentionDisks.Std(), statsdb.KeptRollups: cfg.RetentionRollups.Std(),
+			statsdb.KeptAudit: cfg.RetentionAudit.Std(),
 		},
 		DetachConcurrently: cfg.RetentionDetachConcurrently,
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"github.com/pgam/pgam/internal/api/route"
 )
 
-// addressed tells a login from where it comes, and whether the browser's
+// addressed tells a login, and whatever changes something, from where it comes, and whether the browser's
 // connection is encrypted: it is, or a trusted proxy says so.
 func addressed(trustedProxies []string) (gin.HandlerFunc, error) {
 	var trusted []netip.Prefix
@@ -26,7 +27,7 @@ func addressed(trustedProxies []string) (gin.HandlerFunc, error) {
 		trusted = append(trusted, prefix)
 	}
 	return func(c *gin.Context) {
-		if isLogin(c.FullPath()) || c.FullPath() == "/api/v1/me/password" {
+		if isLogin(c.FullPath()) || c.Request.Method != http.MethodGet {
 			client, _ := netip.ParseAddr(c.ClientIP())
 			ctx := route.WithClient(c.Request.Context(), client)
 			peer, _ := netip.ParseAddr(c.RemoteIP())

@@ -257,6 +257,7 @@ func TestRoles(t *testing.T) {
 		"POST /servers": true, "PUT /servers/x": true, "DELETE /servers/x": true,
 		"POST /api/servers": true, "PUT /api/servers/x": true, "DELETE /api/servers/x": true,
 		"POST /api/v1/servers": true, "PATCH /api/v1/servers/x": true, "DELETE /api/v1/servers/x": true, "POST /api/v1/servers/x/test": true,
+		"POST /api/v1/servers/x/sessions/1/cancel": true, "POST /api/v1/servers/x/sessions/1/terminate": true,
 	}
 	for _, op := range []string{"GET", "POST"} {
 		operator[op+" /api/v1/ssh-keys"] = true
@@ -271,7 +272,7 @@ func TestRoles(t *testing.T) {
 		operator[op] = true
 	}
 	admin := map[string]bool{
-		"PATCH /api/v1/settings": true, "GET /api/v1/users": true, "POST /api/v1/users": true, "PATCH /api/v1/users/x": true, "DELETE /api/v1/users/x": true,
+		"PATCH /api/v1/settings": true, "GET /api/v1/audit": true, "GET /api/v1/users": true, "POST /api/v1/users": true, "PATCH /api/v1/users/x": true, "DELETE /api/v1/users/x": true,
 	}
 	open := map[string]bool{"GET /": true, "GET /api/health": true, "POST /token": true, "POST /api/token": true, "POST /api/v1/session": true}
 	var document struct {
@@ -280,7 +281,7 @@ func TestRoles(t *testing.T) {
 	a.want(200, a.get("/openapi.json")).into(t, &document)
 	checked := 0
 	for path, operations := range document.Paths {
-		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x", "{username}", "x", "{key}", "x", "{key_id}", "1").Replace(path)
+		concrete := strings.NewReplacer("{server_name}", "x", "{db_name}", "x", "{name}", "x", "{username}", "x", "{key}", "x", "{key_id}", "1", "{pid}", "1").Replace(path)
 		for method := range operations {
 			method = strings.ToUpper(method)
 			op := method + " " + concrete

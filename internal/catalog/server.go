@@ -49,6 +49,7 @@ type serverRow struct {
 	BurstActive *int      `db:"burst_active"               json:"burst_active"`
 	BurstLocks  *int      `db:"burst_lock_waits"           json:"burst_lock_waits"`
 	BurstShare  *int      `db:"burst_connections_percent"  json:"burst_connections_percent"`
+	Control     *string   `db:"session_control"            json:"session_control"`
 	Enabled     bool      `db:"enabled"                    json:"enabled"`
 	Revision    int64     `db:"revision"                   json:"revision"`
 	CreatedAt   time.Time `db:"created_at"                 json:"created_at"`
@@ -62,7 +63,7 @@ select s.id, s.name, s.host, s.port, s.user_name, s.database_name, s.tls_mode, s
        s.stats_db, s.pool_profile, s.disk_source, s.activity_interval_seconds, s.databases_interval_seconds,
        s.inventory_interval_seconds, s.sizes_interval_seconds, s.disks_interval_seconds,
        s.query_texts, s.burst_active, s.burst_lock_waits, s.burst_connections_percent,
-       s.enabled, s.revision, s.created_at, s.updated_at
+       s.session_control, s.enabled, s.revision, s.created_at, s.updated_at
   from pgam.server s
   left join pgam.ssh_key k on k.id = s.ssh_key_id`
 
@@ -393,7 +394,7 @@ func serverArguments(t target.Target) pgx.StrictNamedArgs {
 		"disks_interval_seconds":     wholeSeconds(t.Intervals.Disks),
 		"query_texts":                string(t.QueryTexts),
 		"burst_active":               t.Burst.Active, "burst_lock_waits": t.Burst.LockWaits, "burst_connections_percent": t.Burst.ConnectionsPercent,
-		"enabled": t.Enabled,
+		"session_control": orNil(string(t.SessionControl)), "enabled": t.Enabled,
 	}
 }
 
@@ -455,6 +456,9 @@ func (r serverRow) target() target.Target {
 	}
 	if r.StatsDB != nil {
 		t.StatsDB = *r.StatsDB
+	}
+	if r.Control != nil {
+		t.SessionControl = target.SessionControl(*r.Control)
 	}
 	return inUTC(t)
 }

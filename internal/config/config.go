@@ -57,6 +57,7 @@ type Collector struct {
 	RetentionDatabases          Duration `envconfig:"RETENTION_DATABASES" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long statistics and sizes of databases are kept."`
 	RetentionDisks              Duration `envconfig:"RETENTION_DISKS" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long disk usage is kept."`
 	RetentionRollups            Duration `envconfig:"RETENTION_ROLLUPS" default:"730d" runtime:"true" min:"1h" max:"36500d" desc:"How long sums by hour and day are kept."`
+	RetentionAudit              Duration `envconfig:"RETENTION_AUDIT" default:"400d" runtime:"true" min:"1h" max:"36500d" desc:"How long the audit is kept: what was done to sessions, and what was refused."`
 	RetentionDetachConcurrently bool     `envconfig:"RETENTION_DETACH_CONCURRENTLY" default:"true" desc:"Detach old partitions concurrently before dropping them; false where stats_db does not know how (Citus)."`
 }
 
@@ -89,6 +90,7 @@ type API struct {
 	SSHCacheTTL    Duration `envconfig:"SSH_CACHE_TTL" default:"30s" min:"100ms" max:"1h" python:"SSH_CACHE_TTL,s" desc:"How long what was learned over SSH is shown again without asking."`
 	SSHHostKeys    string   `envconfig:"SSH_HOST_KEYS" default:"strict" oneof:"strict,accept-new" desc:"What becomes of an SSH host whose key nobody has confirmed: strict refuses it, accept-new pins the key at first contact."`
 	LiveDeadline   Duration `envconfig:"LIVE_DEADLINE" default:"5s" min:"100ms" max:"1m" desc:"Longest time GET /servers waits for one server."`
+	SessionControl string   `envconfig:"SESSION_CONTROL" default:"off" oneof:"off,cancel,terminate" desc:"What operators may do with sessions of monitored servers: nothing, cancel their statements, or also end them. A server may have its own. The monitoring role needs pg_signal_backend for it."`
 	MaxStreams     int      `envconfig:"MAX_STREAMS" default:"100" min:"1" max:"10000" desc:"Most live streams (SSE) served at one time, a quarter of them to one user. Listeners of one server share what is asked of it."`
 }
 

@@ -40,7 +40,7 @@ func TestLoadAPI_Defaults(t *testing.T) {
 		SessionIdle: config.Duration(12 * time.Hour), SessionLifetime: config.Duration(7 * 24 * time.Hour),
 		PoolDefault: config.PoolSize{Min: 1, Max: 5}, PoolStats: config.PoolSize{Min: 2, Max: 10}, PoolHighLoad: config.PoolSize{Min: 5, Max: 20},
 		StatusCacheTTL: config.Duration(5 * time.Second), SSHCacheTTL: config.Duration(30 * time.Second),
-		LoginRate: 30, SSHHostKeys: "strict", LiveDeadline: config.Duration(5 * time.Second), MaxStreams: 100,
+		LoginRate: 30, SSHHostKeys: "strict", SessionControl: "off", LiveDeadline: config.Duration(5 * time.Second), MaxStreams: 100,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -65,7 +65,7 @@ func TestLoadCollector_Defaults(t *testing.T) {
 		BurstActive: 50, BurstLockWaits: 5, BurstConnectionsPercent: 90,
 		BurstLength: config.Duration(time.Minute), BurstPause: config.Duration(5 * time.Minute),
 		RetentionActivity: config.Duration(30 * day), RetentionMinutes: config.Duration(90 * day),
-		RetentionDatabases: config.Duration(730 * day), RetentionDisks: config.Duration(730 * day), RetentionRollups: config.Duration(730 * day),
+		RetentionDatabases: config.Duration(730 * day), RetentionDisks: config.Duration(730 * day), RetentionRollups: config.Duration(730 * day), RetentionAudit: config.Duration(400 * day),
 		RetentionDetachConcurrently: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

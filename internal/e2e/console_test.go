@@ -45,6 +45,7 @@ type consoleScene struct {
 	*everything
 	*browsertest.Browser
 	path  string // of the server's page
+	on    *pgtest.Server
 	scene scene
 	at    time.Time
 }
@@ -67,7 +68,7 @@ func startConsole(t *testing.T) *consoleScene {
 		t.Fatal(err)
 	}
 
-	c := &consoleScene{everything: up(t, dataFolder(t)), path: "/ui/s/" + url.PathEscape(markupServer), scene: played}
+	c := &consoleScene{everything: up(t, dataFolder(t)), path: "/ui/s/" + url.PathEscape(markupServer), on: target.Server, scene: played}
 	c.login(t, c.Password)
 	c.call(t, http.StatusCreated, http.MethodPost, "/api/v1/servers", map[string]any{
 		"name": markupServer, "host": target.Host(), "port": target.Port(), "user": pgtest.User, "password": pgtest.Password, "query_texts": "full",
@@ -154,6 +155,7 @@ func TestConsole(t *testing.T) {
 	c.forgotten(t)
 	c.byKeys(t)
 	c.stillAndPrinted(t)
+	c.acts(t, c.on)
 	c.looks(t)
 }
 
@@ -188,6 +190,7 @@ func (c *consoleScene) looks(t *testing.T) {
 		{"settings", "/ui/settings", `main table, main form`},
 		{"users", "/ui/users", `.cards section`},
 		{"password", "/ui/password", `main form`},
+		{"audit", "/ui/audit", `main table`},
 		{"monitor", "/ui/monitor", `main table`},
 		{"nothing", "/ui/s/nobody", `.problem`},
 	} {

@@ -385,7 +385,8 @@ func TestDropExpiredRollupsAndDisks(t *testing.T) {
 	w, dsn := openEmpty(t)
 	for _, at := range []time.Time{noon.AddDate(-2, 0, 0), noon.AddDate(0, -3, 0), noon} {
 		ensure(t, w, at)
-		pgtest.Exec(t, dsn, fmt.Sprintf("insert into history.file_system (server_id, mount_point, device, uses, source, first_seen_at, last_seen_at) values (1, '/%s', 'd', '{data}', 'ssh', '%s', '%s')",
+		pgtest.Exec(t, dsn, fmt.Sprintf("insert into pgam.audit (at, account, action) values ('%s', 'ann', '%s')", at.Format(time.RFC3339), at.Format("200601")),
+			fmt.Sprintf("insert into history.file_system (server_id, mount_point, device, uses, source, first_seen_at, last_seen_at) values (1, '/%s', 'd', '{data}', 'ssh', '%s', '%s')",
 			at.Format("200601"), at.Format(time.RFC3339), at.Format(time.RFC3339)))
 	}
 	for _, step := range []struct {
@@ -399,6 +400,7 @@ func TestDropExpiredRollupsAndDisks(t *testing.T) {
 			"activity_rollup_day_p2022", "activity_rollup_hour_p2022", "activity_total_p2022", "database_rollup_day_p2022", "database_rollup_hour_p202408", "disk_rollup_p2022", "event_p2022",
 		}},
 		{statsdb.KeptDisks, 60, []string{"disk_usage_p202211", "disk_usage_p202408"}},
+		{statsdb.KeptAudit, 400, nil},
 	} {
 		keep := Retention{Kept: map[statsdb.Kept]time.Duration{step.kept: time.Duration(step.days) * oneDay}, DetachConcurrently: step.kept == statsdb.KeptDisks, Confirmed: true}
 		got, err := w.dropExpired(t.Context(), noon.AddDate(0, 0, 20), keep)
@@ -411,6 +413,9 @@ func TestDropExpiredRollupsAndDisks(t *testing.T) {
 	}
 	if got := pgtest.Value[string](t, dsn, "select string_agg(mount_point, ' ') from history.file_system"); got != "/202411" {
 		t.Errorf("file systems left: %s", got)
+	}
+	if got := pgtest.Value[string](t, dsn, "select string_agg(action, ' ' order by at) from pgam.audit"); got != "202408 202411" {
+		t.Errorf("audit left: %s", got)
 	}
 }
 

@@ -61,7 +61,7 @@ func (w *Writer) Now(ctx context.Context, local func() time.Time) (now time.Time
 
 // DropExpired drops the partitions that hold nothing younger than what r keeps, by
 // stats_db's clock, and forgets what nothing that is kept can refer to:
-// statements, waits, locks, labels, file systems. It returns the names of the
+// statements, waits, locks, labels, file systems. Rows of the audit go by their age. It returns the names of the
 // partitions dropped; one that somebody reads is left for the next time and named
 // in the error.
 //
@@ -229,9 +229,11 @@ func (w *Writer) forget(ctx context.Context, now time.Time, r Retention) (faults
 	if err != nil {
 		return []error{fmt.Errorf("list partitions: %w", statsdb.Classify(err))}
 	}
-	var disks time.Time
-	if kept := r.Kept[statsdb.KeptDisks]; kept > 0 {
-		disks = now.Add(-kept)
+	ago := func(k statsdb.Kept) (before time.Time) {
+		if kept := r.Kept[k]; kept > 0 {
+			before = now.Add(-kept)
+		}
+		return before
 	}
 	samples, rollups := oldest(left, "activity"), oldest(left, "activity_rollup")
 	both := samples
@@ -246,7 +248,8 @@ func (w *Writer) forget(ctx context.Context, now time.Time, r Retention) (faults
 		{"waits", "delete from history.wait where last_seen_on < $1::date - 1", both},
 		{"labels", "delete from history.label where last_seen_on < $1::date - 1", rollups},
 		{"locks", "delete from history.lock where last_seen_on < $1::date - 1", samples},
-		{"file systems", "delete from history.file_system where last_seen_at < $1::timestamptz - interval '31 days'", disks},
+		{"file systems", "delete from history.file_system where last_seen_at < $1::timestamptz - interval '31 days'", ago(statsdb.KeptDisks)},
+		{"the audit", "delete from pgam.audit where at < $1", ago(statsdb.KeptAudit)},
 	} {
 		if d.before.IsZero() {
 			continue

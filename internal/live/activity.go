@@ -19,23 +19,25 @@ import (
 // Session is one backend as it is now. Nil is unknown, or does not apply. Ages
 // are in seconds.
 type Session struct {
-	PID           int32    `db:"pid"`
-	LeaderPID     *int32   `db:"leader_pid"`
-	Database      *string  `db:"database"`
-	User          *string  `db:"user"`
-	Application   *string  `db:"application"`
-	ClientAddr    *string  `db:"client_addr"` // nil: a Unix socket or a background process
-	BackendType   *string  `db:"backend_type"`
-	State         *string  `db:"state"`
-	WaitEventType *string  `db:"wait_event_type"` // nil: it runs on the CPU
-	WaitEvent     *string  `db:"wait_event"`
-	QueryID       *int64   `db:"query_id"` // PostgreSQL 14 and later, with compute_query_id
-	Query         *string  `db:"query"`
-	BackendAge    *float64 `db:"backend_age"`
-	XactAge       *float64 `db:"xact_age"`
-	QueryAge      *float64 `db:"query_age"`
-	StateAge      *float64 `db:"state_age"`
-	BlockedBy     []int32  `db:"blocked_by"`
+	PID           int32   `db:"pid"`
+	LeaderPID     *int32  `db:"leader_pid"`
+	Database      *string `db:"database"`
+	User          *string `db:"user"`
+	Application   *string `db:"application"`
+	ClientAddr    *string `db:"client_addr"` // nil: a Unix socket or a background process
+	BackendType   *string `db:"backend_type"`
+	State         *string `db:"state"`
+	WaitEventType *string `db:"wait_event_type"` // nil: it runs on the CPU
+	WaitEvent     *string `db:"wait_event"`
+	QueryID       *int64  `db:"query_id"` // PostgreSQL 14 and later, with compute_query_id
+	Query         *string `db:"query"`
+	// BackendStart is exact, to the microsecond: with the pid it names a session.
+	BackendStart *time.Time `db:"backend_start"`
+	BackendAge   *float64   `db:"backend_age"`
+	XactAge      *float64   `db:"xact_age"`
+	QueryAge     *float64   `db:"query_age"`
+	StateAge     *float64   `db:"state_age"`
+	BlockedBy    []int32    `db:"blocked_by"`
 	// Class is what it waits for; it is not asked for.
 	Class sample.WaitClass `db:"-"`
 }

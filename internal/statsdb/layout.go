@@ -29,11 +29,12 @@ const (
 	KeptDatabases Kept = "DATABASES"
 	KeptDisks     Kept = "DISKS"
 	KeptRollups   Kept = "ROLLUPS"
+	KeptAudit     Kept = "AUDIT"
 )
 
 // AllKept gives them all.
 func AllKept() []Kept {
-	return []Kept{KeptActivity, KeptMinutes, KeptDatabases, KeptDisks, KeptRollups}
+	return []Kept{KeptActivity, KeptMinutes, KeptDatabases, KeptDisks, KeptRollups, KeptAudit}
 }
 
 // Partitioned is a table of the schema history that is partitioned by time, or

@@ -126,6 +126,30 @@ const (
 	TextsNone       QueryTexts = "none"
 )
 
+// SessionControl says what operators may do with the sessions of a server.
+type SessionControl string
+
+// What may be done; who may terminate may cancel as well.
+const (
+	ControlDefault   SessionControl = "" // as the API is set
+	ControlOff       SessionControl = "off"
+	ControlCancel    SessionControl = "cancel"    // a statement
+	ControlTerminate SessionControl = "terminate" // a session
+)
+
+// Or gives c, or where that is ControlDefault what else is set.
+func (c SessionControl) Or(otherwise SessionControl) SessionControl {
+	if c == ControlDefault {
+		return otherwise
+	}
+	return c
+}
+
+// Allows reports whether act, ControlCancel or ControlTerminate, may be done.
+func (c SessionControl) Allows(act SessionControl) bool {
+	return c == ControlTerminate || c == ControlCancel && act == ControlCancel
+}
+
 // Burst says from when on full detail is taken; nil is the collector's setting,
 // zero never.
 type Burst struct {
@@ -160,6 +184,8 @@ type Target struct {
 	// QueryTexts says how statements are kept in the history.
 	QueryTexts QueryTexts
 	Burst      Burst
+	// SessionControl is the server's own; ControlDefault where it has none.
+	SessionControl SessionControl
 	// Enabled is false when collection is paused.
 	Enabled bool
 	// Revision grows with every change of any server; equal revisions mean
@@ -279,6 +305,11 @@ func (t Target) Validate() error {
 	case TextsNormalized, TextsFull, TextsNone:
 	default:
 		fault("query_texts is none of normalized, full, none")
+	}
+	switch t.SessionControl {
+	case ControlDefault, ControlOff, ControlCancel, ControlTerminate:
+	default:
+		fault("session_control is none of off, cancel, terminate")
 	}
 	faults = append(faults, t.Burst.validate()...)
 	faults = append(faults, t.validateShell()...)

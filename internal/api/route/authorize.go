@@ -125,7 +125,11 @@ func (g *Group) authorize(ctx huma.Context, next func(huma.Context)) {
 	for _, requirement := range ctx.Operation().Security {
 		for _, least := range requirement[scheme] {
 			if !caller.User.Role.Allows(account.Role(least)) {
-				g.write(ctx, NewError(http.StatusForbidden, "This needs the role "+least+"; yours is "+string(caller.User.Role)))
+				err := error(NewError(http.StatusForbidden, "This needs the role "+least+"; yours is "+string(caller.User.Role)))
+				if action, audited := ctx.Operation().Metadata[MetaAudit].(string); audited {
+					err = g.auditRefusal(huma.WithValue(ctx, callerKey{}, caller), action, err)
+				}
+				g.write(ctx, err)
 				return
 			}
 		}

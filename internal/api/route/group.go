@@ -30,7 +30,8 @@ type Group struct {
 	users    *userCache
 	sessions *sessionCache
 	samples  *diskCache
-	tests    *userTests
+	tests    *userTurns
+	acts     *userTurns
 	compat   bool
 }
 
@@ -64,9 +65,9 @@ func NewGroups(api huma.API, services *Services) (compat, v1 *Group, err error) 
 		Description: "The cookie of POST /api/v1/session, for web pages; a token counts before it. Whatever changes something also needs the header " +
 			CSRFHeader + ", with the csrf_token of the session.",
 	}}
-	tests := new(userTests)
-	compat = &Group{Services: services, api: api, users: users, sessions: sessions, samples: samples, tests: tests, compat: true}
-	v1 = &Group{Services: services, api: api, users: users, sessions: sessions, samples: samples, tests: tests}
+	tests, acts := &userTurns{perMinute: testsPerMinute, atOnce: testsAtOnce}, &userTurns{perMinute: actsPerMinute, atOnce: actsPerMinute}
+	compat = &Group{Services: services, api: api, users: users, sessions: sessions, samples: samples, tests: tests, acts: acts, compat: true}
+	v1 = &Group{Services: services, api: api, users: users, sessions: sessions, samples: samples, tests: tests, acts: acts}
 	return compat, v1, nil
 }
 
@@ -218,7 +219,7 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 
 type clientKey struct{}
 
-// WithClient notes the address of the client of a login.
+// WithClient notes the address of the client of a login, or of a change.
 func WithClient(ctx context.Context, client netip.Addr) context.Context {
 	return context.WithValue(ctx, clientKey{}, client)
 }

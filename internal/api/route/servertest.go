@@ -22,16 +22,19 @@ const (
 	testsAtOnce    = 2
 )
 
-// userTests counts the tests of each user in one minute, and those under way.
-type userTests struct {
+// userTurns counts what each user has begun in one minute, and what of it is under
+// way.
+type userTurns struct {
+	perMinute, atOnce int
+
 	mu      sync.Mutex
 	minute  int64 // since 1970
 	begun   map[int64]int
 	running map[int64]int
 }
 
-// begin counts a test of a user, and says false where there are too many.
-func (u *userTests) begin(user, minute int64) bool {
+// begin counts a turn of a user, and says false where there are too many.
+func (u *userTurns) begin(user, minute int64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.running == nil {
@@ -40,7 +43,7 @@ func (u *userTests) begin(user, minute int64) bool {
 	if u.minute != minute || u.begun == nil {
 		u.minute, u.begun = minute, make(map[int64]int)
 	}
-	if u.running[user] >= testsAtOnce || u.begun[user] >= testsPerMinute {
+	if u.running[user] >= u.atOnce || u.begun[user] >= u.perMinute {
 		return false
 	}
 	u.running[user]++
@@ -48,7 +51,7 @@ func (u *userTests) begin(user, minute int64) bool {
 	return true
 }
 
-func (u *userTests) end(user int64) {
+func (u *userTurns) end(user int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.running[user]--; u.running[user] <= 0 {

@@ -61,6 +61,9 @@ type Services struct {
 	// OwnPorts are the ports of pgam itself on its host, which only an
 	// administrator may have tested: the API's own and stats_db's.
 	OwnPorts []int
+	// SessionControl is what operators may do with the sessions of a server that
+	// has no setting of its own; empty is ControlOff.
+	SessionControl target.SessionControl
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -76,6 +79,7 @@ func (s *Services) Check() error {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
+	s.SessionControl = s.SessionControl.Or(target.ControlOff)
 	lifetimes, err := s.Sessions.Complete()
 	s.Sessions = lifetimes
 	return err

@@ -64,6 +64,8 @@ type serverRow struct {
 	Intervals      intervalsRow `json:"intervals" doc:"Null: the collector's setting."`
 	QueryTexts     string       `json:"query_texts" enum:"normalized,full,none" doc:"How the texts of statements are kept in the history: without literals, as the server shows them, or not at all."`
 	Burst          burstRow     `json:"burst" doc:"From when on the server is looked at in full detail for a while. 0: never; null: the collector's setting."`
+	SessionControl *string      `json:"session_control" enum:"off,cancel,terminate" doc:"What operators may do with its sessions: nothing, cancel statements, or also end sessions; null: as PGAM_SESSION_CONTROL of the API says."`
+	ControlInForce string       `json:"session_control_in_force" enum:"off,cancel,terminate" doc:"What they may do."`
 	Enabled        bool         `json:"enabled" doc:"False: collection is paused."`
 	CreatedAt      time.Time    `json:"created_at"`
 	UpdatedAt      time.Time    `json:"updated_at"`
@@ -82,9 +84,10 @@ func (r routes) row(t target.Target) serverRow {
 			inSeconds(t.Intervals.Activity), inSeconds(t.Intervals.Databases), inSeconds(t.Intervals.Inventory), inSeconds(t.Intervals.Sizes),
 			inSeconds(t.Intervals.Disks),
 		},
-		QueryTexts: string(t.QueryTexts),
-		Burst:      burstRow{t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent},
-		CreatedAt:  utc(t.CreatedAt), UpdatedAt: utc(t.UpdatedAt),
+		QueryTexts:     string(t.QueryTexts),
+		Burst:          burstRow{t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent},
+		SessionControl: textOrNull(string(t.SessionControl)), ControlInForce: string(r.control(t)),
+		CreatedAt: utc(t.CreatedAt), UpdatedAt: utc(t.UpdatedAt),
 	}
 	row.StatsDB = textOrNull(t.StatsDB)
 	return row
@@ -219,6 +222,7 @@ type ServerOptions struct {
 	Intervals   *intervalsChange `json:"intervals,omitempty"`
 	QueryTexts  *string          `json:"query_texts,omitempty" enum:"normalized,full,none" doc:"How the texts of statements are kept in the history: without literals (if never set), as the server shows them, or not at all. What was kept and may not be any more is removed. Only an administrator sets full."`
 	Burst       *BurstOptions    `json:"burst,omitempty"`
+	Control     clearable        `json:"session_control,omitzero" doc:"What operators may do with its sessions: off, cancel (statements) or terminate (sessions too); null: as PGAM_SESSION_CONTROL of the API says. Only an administrator changes it." example:"cancel"`
 	Enabled     *bool            `json:"enabled,omitempty"`
 }
 
@@ -245,6 +249,14 @@ func adminsOnly(ctx context.Context, asked bool, what string) error {
 		return nil
 	}
 	return route.Needs(ctx, account.Admin, what)
+}
+
+// adminOptions returns 403 where a server gets an option that is an administrator's
+// to set, and not by one.
+func adminOptions(ctx context.Context, t, was target.Target) error {
+	return errors.Join(
+		adminsOnly(ctx, t.QueryTexts == target.TextsFull && was.QueryTexts != target.TextsFull, "query_texts full"),
+		adminsOnly(ctx, t.SessionControl != was.SessionControl, "Changing session_control"))
 }
 
 func set[T any](to *T, from *T) {
@@ -289,6 +301,9 @@ func (o ServerOptions) apply(t *target.Target) {
 		setSeconds(&t.Intervals.Disks, i.DisksSeconds)
 	}
 	setText(&t.QueryTexts, o.QueryTexts)
+	if o.Control.sent {
+		t.SessionControl = target.SessionControl(o.Control.text)
+	}
 	if b := o.Burst; b != nil {
 		b.Active.apply(&t.Burst.Active)
 		b.LockWaits.apply(&t.Burst.LockWaits)
@@ -390,7 +405,7 @@ func (r routes) listServers(_ context.Context, in *listInput) (*output[serverPag
 func (r routes) createServer(ctx context.Context, in *struct{ Body serverNew }) (*output[serverRow], error) {
 	t := target.Target{Name: in.Body.Name, Endpoint: target.Endpoint{Host: in.Body.Host, User: in.Body.User}, Enabled: true}
 	in.Body.apply(&t)
-	if err := adminsOnly(ctx, t.QueryTexts == target.TextsFull, "query_texts full"); err != nil {
+	if err := adminOptions(ctx, t, target.Target{}); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(r.knownKey(ctx, in.Body.SSH), r.applyShell(in.Body.SSH, &t)); err != nil {
@@ -425,9 +440,9 @@ func (r routes) changeServer(ctx context.Context, in *changeInput) (*output[serv
 		set(&t.Name, in.Body.Name)
 		set(&t.Endpoint.Host, in.Body.Host)
 		set(&t.Endpoint.User, in.Body.User)
-		whole := t.QueryTexts == target.TextsFull
+		was := *t
 		in.Body.apply(t)
-		if err := adminsOnly(ctx, t.QueryTexts == target.TextsFull && !whole, "query_texts full"); err != nil {
+		if err := adminOptions(ctx, *t, was); err != nil {
 			return err
 		}
 		t.Shell.HostKeyVouched = isAdmin(ctx)

@@ -62,6 +62,7 @@ func Register(f *route.Group) {
 	r.registerSettings(op)
 	r.registerUsers(op)
 	r.registerIncident(op)
+	r.registerActs(op)
 }
 
 // output is an answer with a body.

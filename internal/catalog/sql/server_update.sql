@@ -25,6 +25,7 @@ update pgam.server
        burst_active = @burst_active,
        burst_lock_waits = @burst_lock_waits,
        burst_connections_percent = @burst_connections_percent,
+       session_control = @session_control,
        enabled = @enabled,
        revision = nextval('pgam.revision'),
        updated_at = now()

@@ -2,6 +2,10 @@
 
 /** Query and answer of what can be read. */
 export interface Gets {
+  "/api/v1/audit": {
+    query: { account?: string; action?: string; cursor?: string; from?: string; limit?: number; server?: string; to?: string };
+    answer: AuditPage;
+  };
   "/api/v1/fleet": {
     query: { limit?: number; server?: string; sort?: "name" | "load" | "blocked" | "oldest_transaction" | "oldest_xmin" | "connections" | "disk" | "last_tick" };
     answer: FleetBody;
@@ -124,6 +128,14 @@ export interface Gets {
   };
 }
 
+export interface ActBody {
+  action: "cancel" | "terminate";
+  pid: number;
+  server: string;
+  /** PostgreSQL says that it has sent the signal. What the session makes of it is seen in its state. */
+  signalled: boolean;
+}
+
 export interface ActivityBody {
   at: string;
   /** Sessions of which the monitoring user may see nothing. */
@@ -160,6 +172,32 @@ export interface ActivitySeries {
   /** Starts of the buckets, multiples of the step since the Unix epoch. */
   times: string[];
   to: string;
+}
+
+export interface AuditPage {
+  /** The newest first. */
+  items: AuditRow[];
+  /** Null: this is the last page. */
+  next_cursor: string | null;
+}
+
+export interface AuditRow {
+  /** Login of who asked. */
+  account: string;
+  /** session.cancel or session.terminate; later versions know more. */
+  action: string;
+  at: string;
+  /** From where; null: not known. */
+  client_addr: string | null;
+  /** What it was done to: pid, backend_start, user, application, database, client_addr. */
+  detail: Record<string, unknown>;
+  id: number;
+  /** Null: not known; it is under way, or the API was ended meanwhile. */
+  outcome: "ok" | "refused" | "failed" | null;
+  /** What who asked was told; null: it was done. */
+  reason: string | null;
+  /** Its name then; null: there was none of this name. */
+  server: string | null;
 }
 
 export interface BlockerRow {
@@ -934,6 +972,10 @@ export interface ServerRow {
   port: number;
   /** How the texts of statements are kept in the history: without literals, as the server shows them, or not at all. */
   query_texts: "normalized" | "full" | "none";
+  /** What operators may do with its sessions: nothing, cancel statements, or also end sessions; null: as PGAM_SESSION_CONTROL of the API says. */
+  session_control: "off" | "cancel" | "terminate" | null;
+  /** What they may do. */
+  session_control_in_force: "off" | "cancel" | "terminate";
   ssh: ShellRow;
   /** Kept for clients of the Python version. */
   stats_db: string | null;
@@ -974,6 +1016,8 @@ export interface SessionHistoryBody {
 export interface SessionNow {
   application: string | null;
   backend_age_seconds: number | null;
+  /** When it connected, to the microsecond: with the pid it names the session. */
+  backend_start: string | null;
   backend_type: string | null;
   /** Pids of what holds or waits ahead for the lock that this session waits for; 0 is a prepared transaction. */
   blocked_by: number[];

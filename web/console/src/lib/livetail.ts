@@ -53,18 +53,13 @@ export class Tail {
 /** A session of now in the form of one of the past. */
 export function thenOf(s: SessionNow): SessionThen {
   return {
-    ...s, backend_start: startOf(s), blocked: s.blocked_by.length > 0, blocked_by_pid: s.blocked_by.find((pid) => pid > 0) ?? null, query_id_is_own: false, query_start: null,
+    ...s, blocked: s.blocked_by.length > 0, blocked_by_pid: s.blocked_by.find((pid) => pid > 0) ?? null, query_id_is_own: false, query_start: null,
     state: s.state ?? "", state_change: null, wait_event: s.wait_event ?? "", wait_event_type: s.wait_event_type ?? "", xact_start: null, xmin_age: null,
   };
 }
 
-/** When a session connected, to the microsecond, as the API wants it back; null: it does not tell. */
-export function startOf(s: SessionNow): string | null {
-  return (s as { backend_start?: string | null }).backend_start ?? null;
-}
-
 /** Names a session, for good: pids are used again. */
-export const sessionKey = (s: SessionNow) => `${s.pid} ${startOf(s) ?? ""}`;
+export const sessionKey = (s: SessionNow) => `${s.pid} ${s.backend_start ?? ""}`;
 
 /** What is new of a session since the tick before: all of it, what it waits for, or its statement. */
 export type Change = "new" | "wait" | "query" | null;

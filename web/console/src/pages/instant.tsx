@@ -12,6 +12,7 @@ import { sessionHref } from "../lib/spans";
 import type { ActivitySeries } from "../schema";
 import { age, instant as instantText, near } from "../lib/time";
 import { Chart } from "../ui/chart";
+import { SessionControl } from "../ui/control";
 import { Asked, Empty } from "../ui/empty";
 import { Table, type Column } from "../ui/table";
 import { Tree } from "../ui/tree";
@@ -216,6 +217,7 @@ function Detail({ s, name, at, close }: { s: SessionThen; name: string; at: numb
       </div>
       <dl>{known.filter(([, v]) => v).map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>
       {s.query && <pre class="sql">{s.query}</pre>}
+      <SessionControl key={`${s.pid} ${s.backend_start}`} server={name} pid={s.pid} began={s.backend_start} look />
     </aside>
   );
 }

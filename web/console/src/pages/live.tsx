@@ -5,12 +5,13 @@ import { treesOf } from "../lib/blocking";
 import { copy } from "../lib/copy";
 import { num, plural, words } from "../lib/format";
 import { useKeys } from "../lib/keys";
-import { changesOf, sessionKey, startOf, Tail, thenOf, type Change } from "../lib/livetail";
+import { changesOf, sessionKey, Tail, thenOf, type Change } from "../lib/livetail";
 import { classColour, classNames, type WaitClass } from "../lib/palette";
 import { go, here, href, iso, now, query, serverPath } from "../lib/route";
 import { follow, type Connection } from "../lib/stream";
 import { age, clock } from "../lib/time";
 import { Chart } from "../ui/chart";
+import { SessionControl } from "../ui/control";
 import { Empty } from "../ui/empty";
 import { Table, type Column, type Sort } from "../ui/table";
 import { Tree } from "../ui/tree";
@@ -207,7 +208,7 @@ const waitText = (s: SessionNow) => (s.wait_class === "idle_in_transaction" ? "i
 /** All that is known of a session, also once it has gone. */
 function Chosen({ pid, sessions, name, close }: { pid: number; sessions: SessionNow[]; name: string; close: () => void }) {
   const had = useRef<SessionNow | null>(null);
-  const here = sessions.find((s) => s.pid === pid && (had.current?.pid !== pid || startOf(had.current) === startOf(s)));
+  const here = sessions.find((s) => s.pid === pid && (had.current?.pid !== pid || had.current.backend_start === s.backend_start));
   if (here) had.current = here;
   if (had.current?.pid !== pid) had.current = null;
   useKeys(Number.isNaN(pid) ? [] : [{ key: "Escape", does: "close the session", run: close }], [pid]);
@@ -230,6 +231,7 @@ function Chosen({ pid, sessions, name, close }: { pid: number; sessions: Session
       </div>
       <dl>{known.filter(([, v]) => v).map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>
       {s.query && <pre class="sql">{s.query}</pre>}
+      {s.backend_type === "client backend" && <SessionControl key={sessionKey(s)} server={name} pid={s.pid} began={s.backend_start} />}
     </aside>
   );
 }

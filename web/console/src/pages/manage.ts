@@ -1,3 +1,4 @@
+import { audit } from "./audit";
 import { keys } from "./keys";
 import { monitor } from "./monitor";
 import type { Page } from "./page";
@@ -7,4 +8,4 @@ import { settings } from "./settings";
 import { password, users } from "./users";
 
 /** Pages about pgam itself, in the order in which they are listed. */
-export const manage: Page[] = [serverEdit, servers, serverNew, keys, settings, monitor, users, password];
+export const manage: Page[] = [serverEdit, servers, serverNew, keys, settings, monitor, users, audit, password];

@@ -17,7 +17,7 @@ const one = "/api/v1/servers/{name}";
 const fields: Record<string, Kind> = {
   name: {}, host: {}, port: { number: true }, database: {}, user: {}, tls_mode: {}, allow_md5: {}, enabled: {},
   "ssh.tunnel": {}, "ssh.user": {}, "ssh.host": { empty: null }, "ssh.port": { number: true }, "ssh.key": { empty: null }, "ssh.host_key": { empty: null },
-  disk_source: {}, query_texts: {}, pool_profile: {},
+  disk_source: {}, query_texts: {}, pool_profile: {}, session_control: { empty: null },
   "intervals.activity_seconds": { number: true, empty: 0 }, "intervals.databases_seconds": { number: true, empty: 0 },
   "intervals.inventory_seconds": { number: true, empty: 0 }, "intervals.sizes_seconds": { number: true, empty: 0 },
   "intervals.disks_seconds": { number: true, empty: 0 },
@@ -30,7 +30,7 @@ const begins: [RegExp, string][] = [
   [/^(?:name|the name|Server with this name)\b/, "name"], [/^the stored ssh_password\b/, "ssh.password"], [/^the stored password\b/, "password"],
   [/^ssh_host_key\b/, "ssh.host_key"], [/^(?:ssh_host\b|.*needs ssh_host)/, "ssh.host"], [/^(?:ssh_user\b|.*needs ssh_user)/, "ssh.user"], [/^ssh_port\b/, "ssh.port"],
   [/^ssh_password\b/, "ssh.password"], [/^ssh\.key\b/, "ssh.key"], [/^host\b/, "host"], [/^port\b/, "port"], [/^user\b/, "user"], [/^database\b/, "database"],
-  [/^password\b/, "password"], [/^tls mode\b/, "tls_mode"], [/^query_texts\b/, "query_texts"], [/^disk_source\b/, "disk_source"],
+  [/^password\b/, "password"], [/^tls mode\b/, "tls_mode"], [/^query_texts\b/, "query_texts"], [/session_control/, "session_control"], [/^disk_source\b/, "disk_source"],
   [/^burst_active\b/, "burst.active"], [/^burst_lock/, "burst.lock_waits"], [/^burst_conn/, "burst.connections_percent"],
   ...["activity", "databases", "inventory", "sizes", "disks"].map((n): [RegExp, string] => [new RegExp(`^${n} interval`), `intervals.${n}_seconds`]),
 ];
@@ -170,7 +170,7 @@ function ServerForm({ row, saved }: { row: ServerRow | null; saved?: () => void 
                 hint="Old servers do. Who stands in for such a server can guess the password, unless TLS verifies who it is." />
             </section>
             <Shell row={row} draft={draft} text={text} tick={tick} secret={secret} moved={shellMoved} keys={keys.data?.items.map((k) => k.name) ?? []} open={Object.keys(faults.at).some((f) => f.startsWith("ssh."))} />
-            <More text={text} tick={tick} row={row} open={Object.keys(faults.at).some((f) => /^(intervals|burst|query|pool|enabled)/.test(f))} />
+            <More text={text} tick={tick} row={row} open={Object.keys(faults.at).some((f) => /^(intervals|burst|query|pool|session|enabled)/.test(f))} />
             <Refused faults={faults} />
             <p class="buttons">
               <button class="primary" value="test" disabled={busy}>{busy ? "Saving …" : row ? "Save and test" : "Add and test"}</button>
@@ -237,6 +237,8 @@ function Shell({ row, draft, text, tick, secret, moved, keys, open }: Parts & {
   );
 }
 
+const controls: [string, string][] = [["", "do as for all"], ["off", "do nothing"], ["cancel", "cancel statements"], ["terminate", "cancel statements, end sessions"]];
+
 const intervals: [string, string, number][] = [
   ["activity", "Sessions", 60], ["databases", "Databases", 3600], ["inventory", "Settings and roles", 86400], ["sizes", "Sizes", 604800], ["disks", "Disks", 86400],
 ];
@@ -250,6 +252,8 @@ function More({ row, text, tick, open }: Parts) {
       <div class="fields">
         <Choice {...text("query_texts")} label="Keep query texts" of={texts} hint={allows("admin") ? undefined : "Only an administrator sets them to be kept as they are."} />
         <Choice {...text("pool_profile")} label="Connections of the API" of={[["default", "the usual"], ["stats_db", "more: it is stats_db"], ["high_load", "fewer and patient: high load"]]} />
+        <Choice {...text("session_control")} label="With its sessions operators may" disabled={!allows("admin")} of={controls}
+          hint={`In force: ${row?.session_control_in_force ?? "as for all"}. ${allows("admin") ? "PGAM_SESSION_CONTROL is for all; pgam's role needs pg_signal_backend." : "An administrator changes it."}`} />
       </div>
       <h3>How often, in seconds</h3>
       <div class="fields narrow">

@@ -5,6 +5,7 @@ import { num, plural } from "../lib/format";
 import { go, here, href, iso, range, serverPath } from "../lib/route";
 import { askedBackend, barsOf, classesOf, seenText, sides, statementsOf } from "../lib/spans";
 import { age, instant as instantText, near } from "../lib/time";
+import { SessionControl } from "../ui/control";
 import { Asked, Empty } from "../ui/empty";
 import { Gantt } from "../ui/gantt";
 import { Table } from "../ui/table";
@@ -59,6 +60,7 @@ function Life({ data, name, from, to }: { data: SessionHistoryBody; name: string
           {data.leader_pid !== null && <a href={here({ pid: String(data.leader_pid), backend_start: null })}>parallel worker of {data.leader_pid}</a>}
         </div>
         <dl>{known.filter(([, v]) => v).map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>
+        {s.pid && <SessionControl server={name} pid={s.pid} began={s.backend_start} look />}
       </section>
       {data.truncated && <p class="note warn">Only what came after {near(Date.parse(data.from))} is shown: the rest is too much to list, or no longer kept.</p>}
       <Gantt
