@@ -387,7 +387,7 @@ func TestDropExpiredRollupsAndDisks(t *testing.T) {
 		ensure(t, w, at)
 		pgtest.Exec(t, dsn, fmt.Sprintf("insert into pgam.audit (at, account, action) values ('%s', 'ann', '%s')", at.Format(time.RFC3339), at.Format("200601")),
 			fmt.Sprintf("insert into history.file_system (server_id, mount_point, device, uses, source, first_seen_at, last_seen_at) values (1, '/%s', 'd', '{data}', 'ssh', '%s', '%s')",
-			at.Format("200601"), at.Format(time.RFC3339), at.Format(time.RFC3339)))
+				at.Format("200601"), at.Format(time.RFC3339), at.Format(time.RFC3339)))
 	}
 	for _, step := range []struct {
 		kept statsdb.Kept

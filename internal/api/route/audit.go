@@ -8,7 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/pgam/pgam/internal/catalog"
+	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -36,18 +36,18 @@ func (g *Group) Audited(ctx context.Context, action, server string, detail map[s
 	if target.ValidateName(server) != nil {
 		server = "" // and no server has it
 	}
-	id, err := g.Catalog.BeginAudit(ctx, catalog.AuditEntry{Account: user.Login, Client: Client(ctx), Action: action, Server: server, Detail: detail})
+	id, err := g.Catalog.BeginAudit(ctx, account.AuditEntry{Account: user.Login, Client: Client(ctx), Action: action, Server: server, Detail: detail})
 	if err != nil {
 		g.Log.WarnContext(ctx, "audit was not written, so nothing was done", "request_id", RequestID(ctx), "action", action, "server", server, "error", err)
 		return NewError(http.StatusServiceUnavailable, "The audit in stats_db could not be written, so nothing was done: try again later").with("Retry-After", "5")
 	}
 	more, err := do(ctx)
-	outcome, reason := catalog.AuditOK, ""
+	outcome, reason := account.AuditOK, ""
 	if err != nil {
 		answer := g.errorOf(ctx, err)
-		outcome, reason = catalog.AuditRefused, answer.Detail
+		outcome, reason = account.AuditRefused, answer.Detail
 		if answer.Status >= statusClientGone {
-			outcome = catalog.AuditFailed
+			outcome = account.AuditFailed
 		}
 	}
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), endAudit)

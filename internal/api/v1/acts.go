@@ -10,7 +10,6 @@ import (
 
 	"github.com/pgam/pgam/internal/account"
 	"github.com/pgam/pgam/internal/api/route"
-	"github.com/pgam/pgam/internal/catalog"
 	"github.com/pgam/pgam/internal/target"
 )
 
@@ -127,7 +126,7 @@ type auditInput struct {
 }
 
 func (r routes) audit(ctx context.Context, in *auditInput) (*output[auditPage], error) {
-	q := catalog.AuditQuestion{Server: in.Server, Account: in.Account, Action: in.Action, Limit: in.Limit + 1}
+	q := account.AuditQuestion{Server: in.Server, Account: in.Account, Action: in.Action, Limit: in.Limit + 1}
 	var err error
 	if q.From, err = parseInstant("from", in.From, time.Time{}); err != nil {
 		return nil, err
