@@ -21,6 +21,9 @@ func TestActivityByDimension(t *testing.T) {
 		{"history_top_query", v1 + "/top?" + range1 + "&by=query&limit=1", "10minute"},
 		{"history_top_client", v1 + "/top?" + range1 + "&by=client&limit=1", "10minute"},
 		{"history_top_user_of_query", v1 + "/top?" + range1 + "&by=user&query_id=-8123456789012345678&database=shop", ""},
+		{"history_top_user_split", v1 + "/top?" + range1 + "&by=user&split=wait_class&limit=1", ""},
+		{"history_top_event_split", v1 + "/top?" + range1 + "&by=wait_event&split=wait_class&wait_class!=lock", "10minute"},
+		{"history_activity_but", v1 + "/activity?from=2024-11-22T12:00:00Z&to=2024-11-22T12:00:20Z&step=5s&group_by=user&client!=10.0.0.7&query_id!=(none)", ""},
 		{"history_compare", v1 + "/compare?from=2024-11-22T12:00:00Z&to=2024-11-22T12:00:08Z&other_from=2024-11-22T12:00:08Z&other_to=2024-11-22T12:00:15Z&by=wait_event", ""},
 		{"history_compare_default", v1 + "/compare?from=2024-11-22T12:00:00Z&to=2024-11-22T12:10:00Z", "10minute"},
 	}
@@ -50,10 +53,11 @@ func TestActivityByDimensionRefused(t *testing.T) {
 	a := seedHistory(t)
 	const v1 = "/api/v1/servers/gr%C3%B6%C3%9Fe%202/history"
 	for path, detail := range map[string]string{
-		v1 + "/activity?group_by=user&from=2024-11-20T00:00:00Z&step=5m":               "a step such as 10m, 1h or 1d",
-		v1 + "/activity?group_by=user&from=2024-11-20T00:00:00Z&step=1h&database=shop": "group by the dimension of the filter",
-		v1 + "/activity?database=shop&query_id=canary":                                 "a query_id is a whole number",
-		v1 + "/top?from=canary": "from is not an instant",
+		v1 + "/activity?group_by=user&from=2024-11-20T00:00:00Z&step=5m":                                                      "a step such as 10m, 1h or 1d",
+		v1 + "/activity?group_by=user&from=2024-11-20T00:00:00Z&step=1h&database=shop":                                        "group by the dimension of the filter",
+		v1 + "/activity?database=shop&query_id=canary":                                                                        "a query_id is a whole number",
+		v1 + "/top?by=query&query_id!=canary":                                                                                 "a query_id is a whole number",
+		v1 + "/top?from=canary":                                                                                               "from is not an instant",
 		v1 + "/top?by=user&database=shop&from=2024-11-20T00:00:00Z":                                                           "for at most 6h0m0s",
 		v1 + "/compare?other_from=canary&other_to=2024":                                                                       "other_from is not an instant: write 2026-11-22T03:12:00Z, or with an offset such as %2B03:00; other_to",
 		v1 + "/compare?other_from=2024-11-22T12:00:00Z&other_to=2024-11-22T12:00:00Z":                                         "from must be before to",

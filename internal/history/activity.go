@@ -85,7 +85,7 @@ func (r *Reader) activityBy(ctx context.Context, t target.Target, q ActivityQues
 		}
 		q.Limit = int(sample.NumClasses)
 	}
-	counted, err := r.count(ctx, t, kept, q.Filter, q.Limit, []Dimension{q.By}, plan)
+	counted, err := r.count(ctx, t, kept, TopQuestion{Filter: q.Filter, Limit: q.Limit}, []Dimension{q.By}, plan)
 	if err != nil {
 		return ActivityBy{}, err
 	}

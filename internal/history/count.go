@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,10 +22,11 @@ type counts struct {
 	server target.ID
 	by     []Dimension
 	filter Filter
-	limit  int // of keys that are shown
+	limit  int  // of keys that are shown
+	split  bool // wait classes of each key are asked for
 
 	waits    map[sample.Key]waitEntry
-	queries  map[sample.Key]bool // that the filter leaves; nil: all
+	queries  map[sample.Key]listed // statements that the filter names; nil: it asks for none, or is asked late
 	sessions map[sessionOfDay]*[sample.NumLabels]string
 }
 
@@ -35,6 +35,9 @@ type waitEntry struct {
 	class             sample.WaitClass
 	state, typ, event string
 }
+
+// listed says whether a filter names a statement as one that it leaves, or leaves out.
+type listed struct{ any, not bool }
 
 // sessionOfDay is a session: names may change from day to day.
 type sessionOfDay struct {
@@ -61,6 +64,7 @@ type tally struct {
 	unlisted []int64                  // samples in tails, by bucket
 	distinct int                      // keys of the sum that had the most, the tail included
 	tailed   bool                     // some sum had a tail
+	split    bool                     // classes of all keys are known
 
 	groups []*group // the most frequent first
 	shown  []*group // the first of them
@@ -68,10 +72,11 @@ type tally struct {
 
 // keyCount is what was counted of a key.
 type keyCount struct {
-	key    Key // where it is counted by label
-	points []countPoint
-	peak   int32
-	summed bool // some of it comes from sums
+	key     Key // where it is counted by label
+	points  []countPoint
+	peak    int32
+	classes [sample.NumClasses]int64 // samples, where a split is asked for
+	summed  bool                     // some of it comes from sums
 }
 
 type countPoint struct {
@@ -121,9 +126,9 @@ func stored(d Dimension) sample.Dimension {
 
 // count counts in some ranges as planned, by some dimensions, with the ledger of
 // each range, and names those keys that are shown.
-func (r *Reader) count(ctx context.Context, t target.Target, kept Kept, f Filter, limit int, by []Dimension, plans ...Plan) ([]*counting, error) {
+func (r *Reader) count(ctx context.Context, t target.Target, kept Kept, asked TopQuestion, by []Dimension, plans ...Plan) ([]*counting, error) {
 	q := &counts{
-		server: t.ID, by: by, filter: f, limit: limit, waits: make(map[sample.Key]waitEntry), sessions: make(map[sessionOfDay]*[sample.NumLabels]string),
+		server: t.ID, by: by, filter: asked.Filter, limit: asked.Limit, split: asked.Split, waits: make(map[sample.Key]waitEntry), sessions: make(map[sessionOfDay]*[sample.NumLabels]string),
 	}
 	ledgers, err := r.kept(ctx, t, ByWaitClass, nil)
 	if err != nil {
@@ -166,7 +171,7 @@ func (q *counts) counting(plan Plan, kept Kept, ledger *sums) *counting {
 	}
 	c := &counting{counts: q, plan: plan, kept: kept, ledger: ledger, most: make([]int32, n)}
 	for _, d := range q.by {
-		c.by = append(c.by, &tally{by: d, keys: make(map[sample.Key]*keyCount), names: make(map[string]*keyCount), unlisted: make([]int64, n)})
+		c.by = append(c.by, &tally{by: d, split: q.split, keys: make(map[sample.Key]*keyCount), names: make(map[string]*keyCount), unlisted: make([]int64, n)})
 	}
 	return c
 }
@@ -184,24 +189,17 @@ func (q *counts) ask(b *pgx.Batch) error {
 		return nil
 	}))
 	wanted := q.filter[ByQuery]
-	if len(wanted) == 0 || q.filter.Within(q.by[0]) {
+	if wanted.Empty() || q.filter.Within(q.by[0]) {
 		return nil
 	}
-	q.queries = make(map[sample.Key]bool)
-	var ids []int64
-	for _, text := range wanted {
-		if text == "" {
-			q.queries[0] = true
-			continue
-		}
-		id, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return fmt.Errorf("%w: a query_id is a whole number, or empty for none", ErrInvalid)
-		}
-		ids = append(ids, id)
+	anyOf, not, err := wanted.queryIDs()
+	if err != nil {
+		return err
 	}
-	b.Queue(sql("query_keys"), pgx.NamedArgs{"server_id": q.server, "query_ids": ids}).Query(each([]any{&key}, func() error {
-		q.queries[key] = true
+	q.queries = map[sample.Key]listed{0: {slices.Contains(wanted.Any, ""), slices.Contains(wanted.Not, "")}}
+	var id int64
+	b.Queue(sql("query_keys"), pgx.NamedArgs{"server_id": q.server, "query_ids": slices.Concat(anyOf, not)}).Query(each([]any{&key, &id}, func() error {
+		q.queries[key] = listed{slices.Contains(anyOf, id), slices.Contains(not, id)}
 		return nil
 	}))
 	return nil
@@ -243,7 +241,7 @@ func (q *counts) wait(key sample.Key, class sample.WaitClass) (w waitEntry, fits
 		return waitEntry{class, forgotten, "", forgotten}, q.filter.Empty()
 	}
 	for _, d := range []Dimension{ByWaitClass, ByWaitEvent, ByState} {
-		if wanted := q.filter[d]; len(wanted) > 0 && !slices.Contains(wanted, w.named(d).Label) {
+		if !q.filter[d].Fit(w.named(d).Label) {
 			return w, false
 		}
 	}
@@ -257,16 +255,22 @@ func (q *counts) session(s sessionOfDay) (labels *[sample.NumLabels]string, fits
 		labels = new([sample.NumLabels]string)
 	}
 	for i, d := range sessionDimensions {
-		if wanted := q.filter[d]; len(wanted) > 0 && !slices.Contains(wanted, labels[i]) {
+		if !q.filter[d].Fit(labels[i]) {
 			return labels, false
 		}
 	}
 	return labels, true
 }
 
+// query says whether the filter leaves a statement.
+func (q *counts) query(key sample.Key) bool {
+	named := q.queries[key]
+	return q.queries == nil || (named.any || len(q.filter[ByQuery].Any) == 0) && !named.not
+}
+
 // bySession says whether it must be known who a session is.
 func (q *counts) bySession() bool {
-	return slices.ContainsFunc(sessionDimensions, func(d Dimension) bool { return slices.Contains(q.by, d) || len(q.filter[d]) > 0 })
+	return slices.ContainsFunc(sessionDimensions, func(d Dimension) bool { return slices.Contains(q.by, d) || !q.filter[d].Empty() })
 }
 
 // read reads what the plan says, and the ledger.
@@ -334,12 +338,18 @@ func (c *counting) countSum(t *tally, bucket int, n *sample.Rollup) {
 	t.tailed = t.tailed || n.TailSamples > 0
 	t.distinct = max(t.distinct, len(n.Keys)+int(n.TailKeys))
 	for i, key := range n.Keys {
+		class := sample.ClassOther
 		if stored(t.by) == sample.ByWait {
-			if _, fits := c.wait(key, sample.ClassOther); !fits {
+			w, fits := c.wait(key, class)
+			if !fits {
 				continue
 			}
+			class = w.class
+		} else {
+			t.split = false
 		}
 		one := ofKey(t.keys, key)
+		one.classes[class] += n.KeySamples[i]
 		one.add(bucket, n.KeySamples[i], n.KeyPeaks[i])
 		one.summed = true
 	}
@@ -387,7 +397,30 @@ func (c *counting) countRow(row *sample.Row, within Range) {
 				c.most[b] = max(c.most[b], total)
 			}
 		})
+		if c.split {
+			c.splitRow(row, load, counts, func(i int32) bool { return left(i) && buckets[row.Tick[i]-1] >= 0 }, index)
+		}
 	}
+}
+
+// splitRow counts the samples of a row that are left by wait class.
+func (c *counting) splitRow(row *sample.Row, load *sample.Samples, counts []*keyCount, left func(i int32) bool, index func(i int32) int32) {
+	classes := make([]int32, len(row.WaitKeys))
+	for i, key := range row.WaitKeys {
+		w, _ := c.wait(key, sample.WaitClass(row.WaitClass[i]))
+		classes[i] = int32(w.class)
+	}
+	const n = int32(sample.NumClasses)
+	load.Count(len(counts)*int(n), func(i int32) int32 {
+		if !left(i) {
+			return -1
+		}
+		return index(i)*n + classes[row.Wait[i]-1]
+	}, func(_ int, found []sample.Counted) {
+		for _, f := range found {
+			counts[f.Index/n].classes[f.Index%n] += int64(f.Samples)
+		}
+	})
 }
 
 // left says which samples of a row the filter leaves.
@@ -400,7 +433,7 @@ func (c *counting) left(row *sample.Row) func(i int32) bool {
 		_, waits[i+1] = c.wait(key, sample.WaitClass(row.WaitClass[i]))
 	}
 	for i := range queries {
-		queries[i] = c.queries == nil || c.queries[keyAt(row.QueryKeys, int32(i))]
+		queries[i] = c.query(keyAt(row.QueryKeys, int32(i)))
 	}
 	for i := range sessions {
 		_, sessions[i] = c.session(sessionOfDay{sample.Day(row.Bucket), keyAt(row.SessionKeys, int32(i))})

@@ -119,10 +119,10 @@ func (r *Reader) dictionary(ctx context.Context, q *counts, all []*counting) (*d
 func (c *counting) rank(t *tally, d *dictionary) {
 	// What was counted by tick is filtered already.
 	wanted := c.filter[t.by]
-	late := len(wanted) > 0 && c.filter.Within(t.by) && stored(t.by) != sample.ByWait
+	late := !wanted.Empty() && c.filter.Within(t.by) && stored(t.by) != sample.ByWait
 	byName := make(map[string]*group)
 	add := func(key Key, of sample.Key, counted *keyCount) {
-		if len(counted.points) == 0 || late && !slices.Contains(wanted, key.Label) {
+		if len(counted.points) == 0 || late && !wanted.Fit(key.Label) {
 			return
 		}
 		g := byName[key.name()]
@@ -138,6 +138,9 @@ func (c *counting) rank(t *tally, d *dictionary) {
 			g.keys = append(g.keys, of)
 		}
 		g.points = append(g.points, counted.points...)
+		for class, n := range counted.classes {
+			g.classes[class] += n
+		}
 		for _, p := range counted.points {
 			g.samples += p.samples
 		}

@@ -204,7 +204,7 @@ func TestForgottenWaits(t *testing.T) {
 	s := openStats(t)
 	s.write(t, s.server.ID, looks(noon, 15), sample.Entries{Waits: []sample.WaitEntry{{Key: 1, State: "active", Type: sample.CPU}}})
 	r := Range{noon, noon.Add(15 * time.Second)}
-	for _, f := range []Filter{nil, {ByState: {"", "active"}}} {
+	for _, f := range []Filter{nil, {ByState: {Any: []string{"", "active"}}}} {
 		a, err := s.ActivityBy(t.Context(), s.server, ActivityQuestion{Range: r, Step: 15 * time.Second, Filter: f})
 		if err != nil {
 			t.Fatal(err)

@@ -230,6 +230,9 @@ func (q TopQuestion) Plan(kept Kept) (Plan, error) {
 	if len(plan.Grains) == 1 && q.Range.Length() > MaxTickRange {
 		return plan, errFilter(q.By)
 	}
+	if q.Split && q.By.family() != ByWaitEvent && q.Range.Length() <= MaxTickRange && kept.holds(GrainTick, q.Range.From) {
+		plan.Grains = []Grain{GrainTick}
+	}
 	return plan.fit(kept)
 }
 

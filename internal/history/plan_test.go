@@ -63,7 +63,7 @@ func TestPlanByDimension(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	r := func(length time.Duration) Range { return Range{noon, noon.Add(length)} }
-	foreign := Filter{ByDatabase: {"shop"}}
+	foreign := Filter{ByDatabase: {Any: []string{"shop"}}}
 	for _, tt := range []struct {
 		name  string
 		q     ActivityQuestion
@@ -80,10 +80,10 @@ func TestPlanByDimension(t *testing.T) {
 		{"a month of classes", ActivityQuestion{Range: r(30 * day), By: ByWaitClass, Step: time.Hour}, time.Hour, GrainHour},
 		{"a year of states", ActivityQuestion{Range: r(365 * day), By: ByState}, day, GrainDay},
 		{"a filter of its own", ActivityQuestion{Range: r(30 * day), By: ByDatabase, Filter: foreign, Step: time.Hour}, time.Hour, GrainHour},
-		{"a filter of waits", ActivityQuestion{Range: r(30 * day), By: ByWaitEvent, Filter: Filter{ByWaitClass: {"lock"}}, Step: time.Hour}, time.Hour, GrainHour},
+		{"a filter of waits", ActivityQuestion{Range: r(30 * day), By: ByWaitEvent, Filter: Filter{ByWaitClass: {Not: []string{"lock"}}}, Step: time.Hour}, time.Hour, GrainHour},
 		{"another filter", ActivityQuestion{Range: r(6 * time.Hour), By: ByQuery, Filter: foreign, Step: time.Hour}, time.Hour, GrainTick},
 		{"another filter of a day", ActivityQuestion{Range: r(day), By: ByQuery, Filter: foreign, Step: time.Hour}, 0, ""},
-		{"an empty filter", ActivityQuestion{Range: r(day), By: ByQuery, Filter: Filter{ByDatabase: nil}, Step: time.Hour}, time.Hour, GrainHour},
+		{"an empty filter", ActivityQuestion{Range: r(day), By: ByQuery, Filter: Filter{ByDatabase: {}}, Step: time.Hour}, time.Hour, GrainHour},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

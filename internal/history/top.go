@@ -6,15 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/pgam/pgam/internal/sample"
 	"github.com/pgam/pgam/internal/statsdb"
 	"github.com/pgam/pgam/internal/target"
 )
 
-// Filter leaves only sessions whose value of each dimension in it is one of
-// those listed, as in Key.Label; the empty text is none. Nil leaves all.
-type Filter map[Dimension][]string
+// Filter leaves only sessions whose value of each dimension in it fits. Nil leaves
+// all.
+type Filter map[Dimension]Values
+
+// Values are those of one dimension that a filter leaves: one of Any, where there
+// are some, and none of Not. They are as in Key.Label; the empty text is none.
+type Values struct {
+	Any, Not []string
+}
+
+// Empty reports whether all values are left.
+func (v Values) Empty() bool { return len(v.Any) == 0 && len(v.Not) == 0 }
+
+// Fit reports whether a value is left.
+func (v Values) Fit(label string) bool {
+	return (len(v.Any) == 0 || slices.Contains(v.Any, label)) && !slices.Contains(v.Not, label)
+}
 
 // family is what stored counts a dimension is made from: those derived from
 // history.wait share one.
@@ -31,7 +46,7 @@ func (d Dimension) family() Dimension {
 // counted together with d: then sums by d answer it, else windows must.
 func (f Filter) Within(d Dimension) bool {
 	for other, values := range f {
-		if len(values) > 0 && other.family() != d.family() {
+		if !values.Empty() && other.family() != d.family() {
 			return false
 		}
 	}
@@ -41,7 +56,7 @@ func (f Filter) Within(d Dimension) bool {
 // Empty reports whether the filter leaves all sessions.
 func (f Filter) Empty() bool {
 	for _, values := range f {
-		if len(values) > 0 {
+		if !values.Empty() {
 			return false
 		}
 	}
@@ -61,6 +76,10 @@ type TopQuestion struct {
 	Filter Filter
 	// Limit is how many keys are listed; zero: DefaultKeys.
 	Limit int
+	// Split asks for the wait classes of each key. Sums have those of waits only:
+	// what else is asked for is then counted from ticks, in a range of at most
+	// MaxTickRange of which they are kept.
+	Split bool
 }
 
 // Top says what took the time in a range, the most frequent key first.
@@ -82,7 +101,9 @@ type Top struct {
 	TailSamples int64
 	// Unlisted is the part of TailSamples of which it is not known whose it is.
 	Unlisted int64
-	Coverage Coverage
+	// TailClasses is what of TailSamples is in each wait class; nil as TopRow.Classes.
+	TailClasses *[sample.NumClasses]int64
+	Coverage    Coverage
 }
 
 // TopRow is one key of a Top.
@@ -94,6 +115,9 @@ type TopRow struct {
 	Average, Share float64
 	// Peak is the most sessions in one tick; nil: it is not known.
 	Peak *int32
+	// Classes is what of Samples is in each wait class; nil: it was not asked for, or
+	// sums were taken that do not tell.
+	Classes *[sample.NumClasses]int64
 }
 
 // CompareQuestion asks the same of two ranges.
@@ -141,6 +165,8 @@ func (f Filter) complete(by Dimension, limit int) (Dimension, int, error) {
 		_, err := ParseDimension(string(d))
 		faults = append(faults, err)
 	}
+	_, _, err = f[ByQuery].queryIDs()
+	faults = append(faults, err)
 	switch {
 	case limit == 0:
 		limit = DefaultKeys
@@ -148,6 +174,25 @@ func (f Filter) complete(by Dimension, limit int) (Dimension, int, error) {
 		faults = append(faults, fmt.Errorf("%w: limit must be 1 to %d", ErrInvalid, MaxKeys))
 	}
 	return by, limit, errors.Join(faults...)
+}
+
+// queryIDs are the values as query_ids, without those that say none.
+func (v Values) queryIDs() (anyOf, not []int64, err error) {
+	parse := func(texts []string) (ids []int64) {
+		for _, text := range texts {
+			id, fault := strconv.ParseInt(text, 10, 64)
+			switch {
+			case text == "":
+			case fault != nil:
+				err = fmt.Errorf("%w: a query_id is a whole number, or empty for none", ErrInvalid)
+			default:
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	anyOf, not = parse(v.Any), parse(v.Not)
+	return anyOf, not, err
 }
 
 // Top is the part of the question about its first range, Second that about the
@@ -198,7 +243,7 @@ func (r *Reader) tops(ctx context.Context, t target.Target, by []Dimension, ques
 		}
 		by[0], questions[i] = q.By, q
 	}
-	counted, err := r.count(ctx, t, kept, questions[0].Filter, questions[0].Limit, by, plans...)
+	counted, err := r.count(ctx, t, kept, questions[0], by, plans...)
 	if err != nil {
 		return fail(err)
 	}
@@ -224,6 +269,14 @@ func (c *counting) top(t *tally) ranked {
 		top.Rows = append(top.Rows, t.row(&top, g))
 		top.TailSamples -= g.samples
 	}
+	if t.split && top.Unlisted == 0 {
+		top.TailClasses = new([sample.NumClasses]int64)
+		for _, g := range t.groups[len(t.shown):] {
+			for class, n := range g.classes {
+				top.TailClasses[class] += n
+			}
+		}
+	}
 	return ranked{top, c, t}
 }
 
@@ -239,6 +292,9 @@ func (t *tally) row(top *Top, g *group) TopRow {
 	// Sums know the peak of a wait, not of several together.
 	if stored(t.by) != sample.ByWait || g.sums <= 1 && !t.tailed {
 		row.Peak = &g.peak
+	}
+	if t.split {
+		row.Classes = &g.classes
 	}
 	return row
 }

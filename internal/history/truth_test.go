@@ -314,6 +314,7 @@ func (p *past) labelOf(by Dimension, s *sample.Session) string {
 type expected struct {
 	Answered []int64
 	Samples  map[string][]int64
+	Classes  map[string]*[sample.NumClasses]int64
 	Peak     map[string]int32
 	Most     []int32
 }
@@ -324,7 +325,7 @@ func (p *past) count(all []*sample.Tick, by Dimension, f Filter, plan Plan) expe
 	if plan.Step > 0 {
 		n = plan.Buckets()
 	}
-	e := expected{make([]int64, n), map[string][]int64{}, map[string]int32{}, make([]int32, n)}
+	e := expected{make([]int64, n), map[string][]int64{}, map[string]*[sample.NumClasses]int64{}, map[string]int32{}, make([]int32, n)}
 	for _, tick := range all {
 		if !tick.Outcome.Answered() || !plan.Range.Holds(tick.Planned) {
 			continue
@@ -339,9 +340,10 @@ func (p *past) count(all []*sample.Tick, by Dimension, f Filter, plan Plan) expe
 			}
 			label := p.labelOf(by, s)
 			if e.Samples[label] == nil {
-				e.Samples[label] = make([]int64, n)
+				e.Samples[label], e.Classes[label] = make([]int64, n), new([sample.NumClasses]int64)
 			}
 			e.Samples[label][b]++
+			e.Classes[label][s.Class]++
 			peak[label]++
 			most++
 			e.Peak[label] = max(e.Peak[label], peak[label])
@@ -353,7 +355,7 @@ func (p *past) count(all []*sample.Tick, by Dimension, f Filter, plan Plan) expe
 
 func (p *past) fits(f Filter, s *sample.Session) bool {
 	for d, values := range f {
-		if !slices.Contains(values, strings.TrimPrefix(p.labelOf(d, s), "own ")) {
+		if !values.Fit(strings.TrimPrefix(p.labelOf(d, s), "own ")) {
 			return false
 		}
 	}
@@ -371,13 +373,14 @@ func (p *past) question(all []*sample.Tick) ActivityQuestion {
 	}
 	for range p.rnd.IntN(3) {
 		d := Dimensions()[p.rnd.IntN(len(Dimensions()))]
-		f := Filter{}
+		var values Values
 		for range 1 + p.rnd.IntN(3) {
 			if tick := all[p.rnd.IntN(len(all))]; len(tick.Sessions) > 0 {
-				f[d] = append(f[d], strings.TrimPrefix(p.labelOf(d, &tick.Sessions[0]), "own "))
+				list := []*[]string{&values.Any, &values.Not}[p.rnd.IntN(2)]
+				*list = append(*list, strings.TrimPrefix(p.labelOf(d, &tick.Sessions[0]), "own "))
 			}
 		}
-		if len(f[d]) > 0 && (f.Within(by) || q.Range.Length() <= MaxTickRange) {
+		if f := (Filter{d: values}); !values.Empty() && (f.Within(by) || q.Range.Length() <= MaxTickRange) {
 			q.Filter = f
 		}
 	}
@@ -447,7 +450,7 @@ func (p *past) askActivity(t *testing.T, when string, tails bool) (grain Grain) 
 	if got.TailKeys != len(want.Samples)-listed {
 		t.Fatalf("%s: %d keys listed of %d, and %d in the tail", what, listed, len(want.Samples), got.TailKeys)
 	}
-	p.askTop(t, all, TopQuestion{q.Range, q.By, q.Filter, q.Limit}, what)
+	p.askTop(t, all, TopQuestion{Range: q.Range, By: q.By, Filter: q.Filter, Limit: q.Limit, Split: p.rnd.IntN(2) == 0}, what)
 	return got.Plan.Grain
 }
 
@@ -464,6 +467,9 @@ func (p *past) askTop(t *testing.T, visible []*sample.Tick, q TopQuestion, what 
 		t.Fatalf("%s: top of %v, asked for %v", what, got.Range, q.Range)
 	}
 	want := p.count(visible, q.By, q.Filter, Plan{Range: got.Range})
+	if known := got.TailClasses != nil; q.Split != known && (known || q.By.family() == ByWaitEvent || q.Range.Length() <= MaxTickRange) {
+		t.Fatalf("%s: split %t: classes of the tail %v", what, q.Split, got.TailClasses)
+	}
 	var all int64
 	names := slices.SortedFunc(maps.Keys(want.Samples), func(a, b string) int {
 		return cmp.Or(cmp.Compare(want.Samples[b][0], want.Samples[a][0]), cmp.Compare(a, b))
@@ -480,7 +486,21 @@ func (p *past) askTop(t *testing.T, visible []*sample.Tick, q TopQuestion, what 
 		if name != names[i] || r.Samples != want.Samples[name][0] || r.Peak != nil && *r.Peak != want.Peak[name] {
 			t.Fatalf("%s: top row %d is %q with %d samples; want %q with %d, peak %d", what, i, name, r.Samples, names[i], want.Samples[names[i]][0], want.Peak[name])
 		}
+		if got.TailClasses != nil && *r.Classes != *want.Classes[name] || !q.Split && r.Classes != nil {
+			t.Fatalf("%s: %q by class: %v; want %v", what, name, r.Classes, want.Classes[name])
+		}
 		all -= r.Samples
+	}
+	if got.TailClasses != nil {
+		left := *got.TailClasses
+		for _, name := range names[len(got.Rows):] {
+			for class, n := range want.Classes[name] {
+				left[class] -= n
+			}
+		}
+		if left != [sample.NumClasses]int64{} {
+			t.Fatalf("%s: the tail of top by class differs by %v", what, left)
+		}
 	}
 	if got.TailSamples != all {
 		t.Fatalf("%s: %d samples in the tail of top, want %d", what, got.TailSamples, all)

@@ -12,8 +12,8 @@ import (
 // none is how a filter asks for what has no value of a dimension.
 const none = "(none)"
 
-// FilterQuery leaves only some sessions; repeated, a parameter means any of its
-// values.
+// FilterQuery leaves only some sessions: repeated, a parameter means any of its
+// values, and with an exclamation mark none of them.
 type FilterQuery struct {
 	WaitClass   []string `query:"wait_class,explode" doc:"Only sessions of this class; several times: any of them. So for all filters; (none) is what has none. A filter on another dimension than the one grouped by is answered for at most six hours." example:"lock"`
 	WaitEvent   []string `query:"wait_event,explode" doc:"Type and event." example:"Lock:transactionid"`
@@ -24,20 +24,33 @@ type FilterQuery struct {
 	Application []string `query:"application,explode" example:"psql"`
 	Client      []string `query:"client,explode" doc:"Client address; (none) for a Unix socket." example:"10.0.0.7"`
 	BackendType []string `query:"backend_type,explode" example:"client backend"`
+
+	NotWaitClass   []string `query:"wait_class!,explode" doc:"Only sessions of another class; several times: of none of them. So for all filters." example:"lock"`
+	NotWaitEvent   []string `query:"wait_event!,explode" example:"Lock:transactionid"`
+	NotState       []string `query:"state!,explode" example:"active"`
+	NotQueryID     []string `query:"query_id!,explode" example:"-8123456789012345678"`
+	NotDatabase    []string `query:"database!,explode" example:"shop"`
+	NotUser        []string `query:"user!,explode" example:"app"`
+	NotApplication []string `query:"application!,explode" example:"psql"`
+	NotClient      []string `query:"client!,explode" example:"10.0.0.7"`
+	NotBackendType []string `query:"backend_type!,explode" example:"client backend"`
 }
 
 func (q FilterQuery) filter() history.Filter {
-	f := make(history.Filter)
-	for d, values := range map[history.Dimension][]string{
-		history.ByWaitClass: q.WaitClass, history.ByWaitEvent: q.WaitEvent, history.ByState: q.State, history.ByQuery: q.QueryID,
-		history.ByDatabase: q.Database, history.ByUser: q.User, history.ByApplication: q.Application, history.ByClient: q.Client,
-		history.ByBackendType: q.BackendType,
-	} {
-		for _, v := range values {
-			if v == none {
-				v = ""
+	f := history.Filter{
+		history.ByWaitClass: {Any: q.WaitClass, Not: q.NotWaitClass}, history.ByWaitEvent: {Any: q.WaitEvent, Not: q.NotWaitEvent},
+		history.ByState: {Any: q.State, Not: q.NotState}, history.ByQuery: {Any: q.QueryID, Not: q.NotQueryID},
+		history.ByDatabase: {Any: q.Database, Not: q.NotDatabase}, history.ByUser: {Any: q.User, Not: q.NotUser},
+		history.ByApplication: {Any: q.Application, Not: q.NotApplication}, history.ByClient: {Any: q.Client, Not: q.NotClient},
+		history.ByBackendType: {Any: q.BackendType, Not: q.NotBackendType},
+	}
+	for _, values := range f {
+		for _, list := range [][]string{values.Any, values.Not} {
+			for i, v := range list {
+				if v == none {
+					list[i] = ""
+				}
 			}
-			f[d] = append(f[d], v)
 		}
 	}
 	return f

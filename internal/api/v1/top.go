@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pgam/pgam/internal/history"
+	"github.com/pgam/pgam/internal/sample"
 )
 
 // TopQuery asks what took the time in a range.
@@ -17,6 +18,11 @@ type TopQuery struct {
 	FilterQuery
 	By    string `query:"by" enum:"wait_class,wait_event,state,query,database,user,application,client,backend_type" default:"wait_class"`
 	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"10"`
+}
+
+type topInputs struct {
+	TopQuery
+	Split string `query:"split" enum:"wait_class" doc:"Gives the wait classes of each key as well. By what is not a wait, of at most six hours of which single ticks are kept."`
 }
 
 // SideRow is what one value of a dimension came to in a range.
@@ -34,6 +40,12 @@ func sideOf(r history.TopRow) SideRow {
 type topRow struct {
 	ValueRow
 	SideRow
+	Classes *loadRow `json:"by_wait_class" doc:"Average active sessions by wait class, with split; null: not asked for, or sums were taken that do not tell."`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (topRow) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return nullable(s, "by_wait_class")
 }
 
 type otherRow struct {
@@ -60,7 +72,25 @@ type topBody struct {
 	Server string `json:"server"`
 	By     string `json:"by"`
 	TopPart
-	Rows []topRow `json:"rows" nullable:"false" doc:"The most frequent first."`
+	Rows         []topRow `json:"rows" nullable:"false" doc:"The most frequent first."`
+	OtherClasses *loadRow `json:"other_by_wait_class" doc:"Of what is not in rows, as there."`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (topBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return nullable(s, "other_by_wait_class")
+}
+
+// splitOf gives samples by wait class as average sessions.
+func splitOf(samples *[sample.NumClasses]int64, answered int64) *loadRow {
+	if samples == nil || answered == 0 {
+		return nil
+	}
+	var load [sample.NumClasses]float64
+	for class, n := range samples {
+		load[class] = float64(n) / float64(answered)
+	}
+	return loadOf(load)
 }
 
 type compareBody struct {
@@ -99,12 +129,12 @@ func partOf(top history.Top) TopPart {
 	return part
 }
 
-func (r routes) historyTop(ctx context.Context, in *TopQuery) (*output[topBody], error) {
+func (r routes) historyTop(ctx context.Context, in *topInputs) (*output[topBody], error) {
 	span, err := in.parse(r.Now())
 	if err != nil {
 		return nil, err
 	}
-	q := history.TopQuestion{Range: span, By: history.Dimension(in.By), Filter: in.filter(), Limit: in.Limit}
+	q := history.TopQuestion{Range: span, By: history.Dimension(in.By), Filter: in.filter(), Limit: in.Limit, Split: in.Split != ""}
 	if _, err := q.Plan(nil); err != nil {
 		return nil, err
 	}
@@ -116,9 +146,9 @@ func (r routes) historyTop(ctx context.Context, in *TopQuery) (*output[topBody],
 	if err != nil {
 		return nil, err
 	}
-	body := topBody{Server: t.Name, By: string(top.By), TopPart: partOf(top), Rows: make([]topRow, len(top.Rows))}
+	body := topBody{Server: t.Name, By: string(top.By), TopPart: partOf(top), Rows: make([]topRow, len(top.Rows)), OtherClasses: splitOf(top.TailClasses, top.Answered)}
 	for i, row := range top.Rows {
-		body.Rows[i] = topRow{keyOf(row.Key), sideOf(row)}
+		body.Rows[i] = topRow{keyOf(row.Key), sideOf(row), splitOf(row.Classes, top.Answered)}
 	}
 	return say(body), nil
 }

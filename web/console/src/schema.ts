@@ -47,7 +47,7 @@ export interface Gets {
     answer: DisksBody;
   };
   "/api/v1/servers/{name}/history/activity": {
-    query: { application?: string[] | null; backend_type?: string[] | null; client?: string[] | null; database?: string[] | null; from?: string; group_by?: "wait_class" | "wait_event" | "state" | "query" | "database" | "user" | "application" | "client" | "backend_type"; limit?: number; query_id?: string[] | null; state?: string[] | null; step?: string; to?: string; user?: string[] | null; wait_class?: string[] | null; wait_event?: string[] | null };
+    query: { "application!"?: string[] | null; "backend_type!"?: string[] | null; "client!"?: string[] | null; "database!"?: string[] | null; "query_id!"?: string[] | null; "state!"?: string[] | null; "user!"?: string[] | null; "wait_class!"?: string[] | null; "wait_event!"?: string[] | null; application?: string[] | null; backend_type?: string[] | null; client?: string[] | null; database?: string[] | null; from?: string; group_by?: "wait_class" | "wait_event" | "state" | "query" | "database" | "user" | "application" | "client" | "backend_type"; limit?: number; query_id?: string[] | null; state?: string[] | null; step?: string; to?: string; user?: string[] | null; wait_class?: string[] | null; wait_event?: string[] | null };
     answer: ActivitySeries;
   };
   "/api/v1/servers/{name}/history/at": {
@@ -59,7 +59,7 @@ export interface Gets {
     answer: BlockingHistoryBody;
   };
   "/api/v1/servers/{name}/history/compare": {
-    query: { application?: string[] | null; backend_type?: string[] | null; by?: "wait_class" | "wait_event" | "state" | "query" | "database" | "user" | "application" | "client" | "backend_type"; client?: string[] | null; database?: string[] | null; from?: string; limit?: number; other_from?: string; other_to?: string; query_id?: string[] | null; state?: string[] | null; to?: string; user?: string[] | null; wait_class?: string[] | null; wait_event?: string[] | null };
+    query: { "application!"?: string[] | null; "backend_type!"?: string[] | null; "client!"?: string[] | null; "database!"?: string[] | null; "query_id!"?: string[] | null; "state!"?: string[] | null; "user!"?: string[] | null; "wait_class!"?: string[] | null; "wait_event!"?: string[] | null; application?: string[] | null; backend_type?: string[] | null; by?: "wait_class" | "wait_event" | "state" | "query" | "database" | "user" | "application" | "client" | "backend_type"; client?: string[] | null; database?: string[] | null; from?: string; limit?: number; other_from?: string; other_to?: string; query_id?: string[] | null; state?: string[] | null; to?: string; user?: string[] | null; wait_class?: string[] | null; wait_event?: string[] | null };
     answer: CompareBody;
   };
   "/api/v1/servers/{name}/history/coverage": {
@@ -87,7 +87,7 @@ export interface Gets {
     answer: DatabaseSizesBody;
   };
   "/api/v1/servers/{name}/history/top": {
-    query: { application?: string[] | null; backend_type?: string[] | null; by?: "wait_class" | "wait_event" | "state" | "query" | "database" | "user" | "application" | "client" | "backend_type"; client?: string[] | null; database?: string[] | null; from?: string; limit?: number; query_id?: string[] | null; state?: string[] | null; to?: string; user?: string[] | null; wait_class?: string[] | null; wait_event?: string[] | null };
+    query: { "application!"?: string[] | null; "backend_type!"?: string[] | null; "client!"?: string[] | null; "database!"?: string[] | null; "query_id!"?: string[] | null; "state!"?: string[] | null; "user!"?: string[] | null; "wait_class!"?: string[] | null; "wait_event!"?: string[] | null; application?: string[] | null; backend_type?: string[] | null; by?: "wait_class" | "wait_event" | "state" | "query" | "database" | "user" | "application" | "client" | "backend_type"; client?: string[] | null; database?: string[] | null; from?: string; limit?: number; query_id?: string[] | null; split?: "wait_class"; state?: string[] | null; to?: string; user?: string[] | null; wait_class?: string[] | null; wait_event?: string[] | null };
     answer: TopBody;
   };
   "/api/v1/servers/{name}/incident": {
@@ -1235,6 +1235,8 @@ export interface TopBody {
   grain: "tick" | "minute" | "10minute" | "hour" | "day";
   /** What is not in rows. */
   other: OtherRow;
+  /** Of what is not in rows, as there. */
+  other_by_wait_class: LoadRow | null;
   /** The most frequent first. */
   rows: TopRow[];
   /** Session samples that fit. */
@@ -1261,6 +1263,8 @@ export interface TopPart {
 
 export interface TopRow {
   average_active_sessions: number;
+  /** Average active sessions by wait class, with split; null: not asked for, or sums were taken that do not tell. */
+  by_wait_class: LoadRow | null;
   /** What it is called, of a query its query_id; null: none (no query, no database, a Unix socket). */
   key: string | null;
   /** Most sessions of it in one tick, as far as it is listed; null: sums do not tell. */

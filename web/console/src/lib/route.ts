@@ -149,13 +149,16 @@ export function dimensionOf(name: string, fallback: Dimension): Dimension {
 export interface Filter {
   dimension: Dimension;
   value: string; // empty: what has none
+  not: boolean; // what has it is left out
 }
 
-/** The filter of the address: f=user:app. */
+/** The filter of the address: f=user:app, f=!client:10.0.0.7. */
 export const filters = computed<Filter[]>(() =>
   query.value.getAll("f").flatMap((text) => {
-    const match = /^([a-z_]+):(.*)$/s.exec(text);
-    return match && (dimensions as readonly string[]).includes(match[1]!) ? [{ dimension: match[1] as Dimension, value: match[2]! }] : [];
+    const match = /^(!?)([a-z_]+):(.*)$/s.exec(text);
+    return match && (dimensions as readonly string[]).includes(match[2]!)
+      ? [{ dimension: match[2] as Dimension, value: match[3]!, not: match[1] === "!" }]
+      : [];
   }),
 );
 
@@ -163,13 +166,14 @@ export const filters = computed<Filter[]>(() =>
 export function filterQuery(): Record<string, string[]> {
   const asked: Record<string, string[]> = {};
   for (const f of filters.value) {
-    (asked[f.dimension === "query" ? "query_id" : f.dimension] ??= []).push(f.value || "(none)");
+    (asked[(f.dimension === "query" ? "query_id" : f.dimension) + (f.not ? "!" : "")] ??= []).push(f.value || "(none)");
   }
   return asked;
 }
 
-/** Adds a filter, or takes it out if it is there. */
+/** Adds a filter in place of its opposite, or takes it out if it is there. */
 export function toggleFilter(f: Filter): void {
-  const text = `${f.dimension}:${f.value}`, all = query.value.getAll("f");
-  go(here({ f: all.includes(text) ? all.filter((one) => one !== text) : [...all, text] }));
+  const text = `${f.dimension}:${f.value}`, not = "!" + text, wanted = f.not ? not : text, all = query.value.getAll("f");
+  const rest = all.filter((one) => one !== text && one !== not);
+  go(here({ f: all.includes(wanted) ? rest : [...rest, wanted] }));
 }

@@ -70,7 +70,7 @@ function Load({ params }: { params: Record<string, string> }) {
               title="Active sessions" stacked from={from} to={to} times={d.times} step={d.step} note={d.note} height={260}
               series={peak ? [...d.series, d.peak] : d.series} pick={pick} marks={events.data?.items.map((e) => ({ at: Date.parse(e.at) }))}
               limit={cpus ? { value: cpus, label: `${cpus} CPUs` } : null}
-              choose={(key) => key !== "(other)" && toggleFilter({ dimension: by, value: key })}
+              choose={(key, e) => key !== "(other)" && toggleFilter({ dimension: by, value: key, not: e.altKey })}
             />
           );
         }}

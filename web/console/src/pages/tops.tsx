@@ -42,7 +42,8 @@ export function Tops({ name }: { name: string }) {
   );
 }
 
-const filterOn = (by: Dimension) => (row: { key: string | null }) => toggleFilter({ dimension: by, value: row.key ?? "" });
+const filterOn = (by: Dimension) => (row: { key: string | null }, event: MouseEvent | KeyboardEvent) =>
+  toggleFilter({ dimension: by, value: row.key ?? "", not: event.altKey });
 
 /** The value of a row; a wait with the colour of its class. */
 function Value({ name, by, row }: { name: string; by: Dimension; row: TopRow | CompareRow }) {
@@ -60,7 +61,7 @@ function Value({ name, by, row }: { name: string; by: Dimension; row: TopRow | C
 /** only: the filter instead of that of the address. */
 export function Top({ name, by, only = filterQuery() }: { name: string; by: Dimension; only?: Record<string, string[]> }) {
   const { from, to } = range.value;
-  const answer = useAnswer("/api/v1/servers/{name}/history/top", { name }, { from: iso(from), to: iso(to), by, limit: 20, ...only });
+  const answer = useAnswer("/api/v1/servers/{name}/history/top", { name }, { from: iso(from), to: iso(to), by, limit: 20, split: "wait_class", ...only });
   return (
     <Asked answer={answer} lines={6}>
       {(data) => {
@@ -68,7 +69,7 @@ export function Top({ name, by, only = filterQuery() }: { name: string; by: Dime
         const most = Math.max(...data.rows.map((r) => r.average_active_sessions));
         const columns: Column<TopRow>[] = [
           { id: "key", name: dimensionNames[by], wide: true, value: (r) => labelOf(by, r), cell: (r) => <Value name={name} by={by} row={r} /> },
-          { id: "bar", name: "load", value: (r) => r.average_active_sessions, level: 2, cell: (r) => <Bar total={r.average_active_sessions} of={most} split={splitOf(by, r)} /> },
+          { id: "bar", name: "by wait", value: (r) => r.average_active_sessions, level: 2, cell: (r) => <Bar total={r.average_active_sessions} of={most} split={r.by_wait_class} /> },
           { id: "aas", name: "sessions", title: "Average active sessions", number: true, value: (r) => r.average_active_sessions, cell: (r) => num(r.average_active_sessions) },
           { id: "share", name: "share", number: true, value: (r) => r.share, cell: (r) => percent(r.share) },
           { id: "max", name: "most", title: "Most sessions in one tick", number: true, level: 2, value: (r) => r.max_sessions, cell: (r) => num(r.max_sessions) },
@@ -86,12 +87,6 @@ export function Top({ name, by, only = filterQuery() }: { name: string; by: Dime
       }}
     </Asked>
   );
-}
-
-/** The wait class of a row that is of one. */
-function splitOf(by: Dimension, row: TopRow): Record<string, number> | null {
-  const wait = by === "wait_class" ? row.key : row.wait_class;
-  return wait ? { [wait]: row.average_active_sessions } : null;
 }
 
 function Compared({ name, by }: { name: string; by: Dimension }) {

@@ -41,7 +41,7 @@ export interface ChartProps {
   /** A click, or Enter, at an instant. */
   pick?: (at: number) => void;
   /** A click at a series in the legend. */
-  choose?: (key: string) => void;
+  choose?: (key: string, event: MouseEvent) => void;
   marks?: { at: number }[];
 }
 
@@ -197,7 +197,7 @@ function Legend({ series, times, choose, text = num, stacked }: ChartProps) {
   return (
     <span class="legend">
       {series.map((s) => (
-        <button key={s.key} disabled={!choose || s.line} onClick={() => choose?.(s.key)} title={choose && !s.line ? "Only this" : undefined}>
+        <button key={s.key} disabled={!choose || s.line} onClick={(e) => choose?.(s.key, e)} title={choose && !s.line ? "Only this; with Alt: all but this" : undefined}>
           <i class={s.line || !stacked ? "line" : ""} style={{ background: `var(${s.colour})` }} />
           {s.label}
           {inside && seen && <b> {text(s.values[i] ?? null)}</b>}

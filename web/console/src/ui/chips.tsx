@@ -14,10 +14,10 @@ export function Chips() {
   return (
     <ul class="chips" aria-label="filter">
       {all.map((f) => (
-        <li key={`${f.dimension}:${f.value}`}>
-          <span>
-            {dimensionNames[f.dimension]} = <b>{valueText(f.dimension, f.value)}</b>
-          </span>
+        <li key={`${f.not}${f.dimension}:${f.value}`}>
+          <button onClick={() => toggleFilter({ ...f, not: !f.not })} title={f.not ? "Only this" : "All but this"}>
+            {dimensionNames[f.dimension]} {f.not ? "≠" : "="} <b>{valueText(f.dimension, f.value)}</b>
+          </button>
           <button onClick={() => toggleFilter(f)} aria-label={`remove the filter on ${dimensionNames[f.dimension]}`}>×</button>
         </li>
       ))}
