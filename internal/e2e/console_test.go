@@ -171,7 +171,7 @@ func (c *consoleScene) looks(t *testing.T) {
 	}{
 		{"fleet", "/ui/", `table tbody tr`},
 		{"load", c.path + "?last=15m", `.chart canvas`},
-		{"load-by-query", c.path + "?by=query&f=user:postgres&compare=before&peak=1&last=15m", `.chart canvas`},
+		{"load-by-query", c.path + "?by=query&f=user:postgres&f=!application:nobody&compare=before&peak=1&last=15m", `.chart canvas`},
 		{"instant", c.path + "/at/" + instant, `table[role=treegrid]`},
 		{"incident", c.path + "/incident?window=2m&at=" + instant, `.chart canvas`},
 		{"incident-which", c.path + "/incident?last=15m", `.at-form`},
