@@ -87,7 +87,8 @@ create table pgam.server (
     burst_lock_waits           integer     check (burst_lock_waits >= 0),
     burst_connections_percent  integer     check (burst_connections_percent between 0 and 100),
     allow_md5                  boolean     not null default false,
-    session_control            text        check (session_control in ('off', 'cancel', 'terminate'))
+    session_control            text        check (session_control in ('off', 'cancel', 'terminate')),
+    cpu_count                  integer     check (cpu_count between 1 and 65536)
 );
 create unique index server_name_key on pgam.server (name) where deleted_at is null;
 create index server_revision_idx on pgam.server (revision);
@@ -121,6 +122,7 @@ comment on column pgam.server.burst_lock_waits is 'sessions waiting for locks fr
 comment on column pgam.server.burst_connections_percent is 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
 comment on column pgam.server.allow_md5 is 'MD5, and SCRAM of few rounds, are answered though TLS does not verify who asks';
 comment on column pgam.server.session_control is 'what operators may do with its sessions: off, cancel, terminate; null: as the API is set';
+comment on column pgam.server.cpu_count is 'processors of the host, as somebody typed in; null: as history.cpu_count has it';
 
 create table pgam.setting (
     name        text        primary key,
@@ -889,6 +891,15 @@ create table history.server_identity (
 );
 comment on table history.server_identity is 'which instance answered, from when on; a new row at every restart, promotion, upgrade or change of instance';
 comment on column history.server_identity.checkpointer_start is 'when the checkpointer started: later than before with the same postmaster_start, the server had crashed; null: not known';
+
+create table history.cpu_count (
+    server_id bigint      not null,
+    since     timestamptz not null,
+    cpu_count integer     not null check (cpu_count > 0),
+    primary key (server_id, since)
+);
+comment on table history.cpu_count is 'processors of each server''s host, from when on; a new row where there are others';
+comment on column history.cpu_count.cpu_count is 'processors that the host has online; a quota of a container or a unit is not in it';
 
 create table history.setting (
     server_id bigint      not null,

@@ -479,10 +479,12 @@ CREATE TABLE pgam.server (
     burst_connections_percent integer,
     allow_md5 boolean DEFAULT false NOT NULL,
     session_control text,
+    cpu_count integer,
     CONSTRAINT server_activity_interval_seconds_check CHECK ((activity_interval_seconds > 0)),
     CONSTRAINT server_burst_active_check CHECK ((burst_active >= 0)),
     CONSTRAINT server_burst_connections_percent_check CHECK (((burst_connections_percent >= 0) AND (burst_connections_percent <= 100))),
     CONSTRAINT server_burst_lock_waits_check CHECK ((burst_lock_waits >= 0)),
+    CONSTRAINT server_cpu_count_check CHECK (((cpu_count >= 1) AND (cpu_count <= 65536))),
     CONSTRAINT server_databases_interval_seconds_check CHECK ((databases_interval_seconds > 0)),
     CONSTRAINT server_disk_source_check CHECK ((disk_source = ANY (ARRAY[''::text, 'none'::text, 'ssh'::text, 'local'::text]))),
     CONSTRAINT server_disks_interval_seconds_check CHECK ((disks_interval_seconds > 0)),
@@ -523,6 +525,7 @@ COMMENT ON COLUMN pgam.server.burst_lock_waits IS 'sessions waiting for locks fr
 COMMENT ON COLUMN pgam.server.burst_connections_percent IS 'connections in percent of max_connections from which full detail is taken; 0: never; null: the collector''s setting';
 COMMENT ON COLUMN pgam.server.allow_md5 IS 'MD5, and SCRAM of few rounds, are answered though TLS does not verify who asks';
 COMMENT ON COLUMN pgam.server.session_control IS 'what operators may do with its sessions: off, cancel, terminate; null: as the API is set';
+COMMENT ON COLUMN pgam.server.cpu_count IS 'processors of the host, as somebody typed in; null: as history.cpu_count has it';
 
 CREATE VIEW report.query AS
  SELECT q.server_id,
@@ -1273,6 +1276,16 @@ COMMENT ON COLUMN history.activity_total.buffer IS 'samples that waited for a bu
 COMMENT ON COLUMN history.activity_total.extension IS 'samples that waited in an extension';
 COMMENT ON COLUMN history.activity_total.other IS 'samples that waited for something else';
 COMMENT ON COLUMN history.activity_total.idle_in_transaction IS 'samples of sessions idle in a transaction, whatever they wait for; in no other class';
+
+CREATE TABLE history.cpu_count (
+    server_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    cpu_count integer NOT NULL,
+    CONSTRAINT cpu_count_cpu_count_check CHECK ((cpu_count > 0))
+);
+
+COMMENT ON TABLE history.cpu_count IS 'processors of each server''s host, from when on; a new row where there are others';
+COMMENT ON COLUMN history.cpu_count.cpu_count IS 'processors that the host has online; a quota of a container or a unit is not in it';
 
 CREATE TABLE history.database (
     server_id bigint NOT NULL,
@@ -2614,6 +2627,9 @@ ALTER TABLE ONLY history.activity_rollup
 
 ALTER TABLE ONLY history.activity_total
     ADD CONSTRAINT activity_total_pkey PRIMARY KEY (server_id, step_seconds, bucket);
+
+ALTER TABLE ONLY history.cpu_count
+    ADD CONSTRAINT cpu_count_pkey PRIMARY KEY (server_id, since);
 
 ALTER TABLE ONLY history.database_look
     ADD CONSTRAINT database_look_pkey PRIMARY KEY (server_id, planned_at);

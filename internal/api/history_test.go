@@ -172,7 +172,7 @@ func (a *site) seedDatabases(id target.ID) {
 		visits, last = append(visits, v), found.At
 	}
 	for clock, free := range map[string]int64{"12:00:00": 500, "12:20:00": 100, "12:40:00": 300} {
-		visits = append(visits, &sample.Visit{Server: id, Disks: &sample.Disks{At: at(clock), Source: target.DiskSSH, FileSystems: []sample.FileSystem{
+		visits = append(visits, &sample.Visit{Server: id, Disks: &sample.Disks{At: at(clock), Source: target.DiskSSH, CPUs: 8, FileSystems: []sample.FileSystem{
 			{MountPoint: "/", Device: "/dev/sda1", Uses: []string{"data", "wal"}, Total: known(1000), Free: known(free), Inodes: known(100), InodesFree: known(free / 10)},
 			{MountPoint: "/größe", Uses: []string{"tablespace:größe"}, Total: known(10)},
 		}}})

@@ -50,6 +50,7 @@ type serverRow struct {
 	BurstLocks  *int      `db:"burst_lock_waits"           json:"burst_lock_waits"`
 	BurstShare  *int      `db:"burst_connections_percent"  json:"burst_connections_percent"`
 	Control     *string   `db:"session_control"            json:"session_control"`
+	CPUs        *int      `db:"cpu_count"                  json:"cpu_count"`
 	Enabled     bool      `db:"enabled"                    json:"enabled"`
 	Revision    int64     `db:"revision"                   json:"revision"`
 	CreatedAt   time.Time `db:"created_at"                 json:"created_at"`
@@ -63,7 +64,7 @@ select s.id, s.name, s.host, s.port, s.user_name, s.database_name, s.tls_mode, s
        s.stats_db, s.pool_profile, s.disk_source, s.activity_interval_seconds, s.databases_interval_seconds,
        s.inventory_interval_seconds, s.sizes_interval_seconds, s.disks_interval_seconds,
        s.query_texts, s.burst_active, s.burst_lock_waits, s.burst_connections_percent,
-       s.session_control, s.enabled, s.revision, s.created_at, s.updated_at
+       s.session_control, s.cpu_count, s.enabled, s.revision, s.created_at, s.updated_at
   from pgam.server s
   left join pgam.ssh_key k on k.id = s.ssh_key_id`
 
@@ -394,7 +395,7 @@ func serverArguments(t target.Target) pgx.StrictNamedArgs {
 		"disks_interval_seconds":     wholeSeconds(t.Intervals.Disks),
 		"query_texts":                string(t.QueryTexts),
 		"burst_active":               t.Burst.Active, "burst_lock_waits": t.Burst.LockWaits, "burst_connections_percent": t.Burst.ConnectionsPercent,
-		"session_control": orNil(string(t.SessionControl)), "enabled": t.Enabled,
+		"session_control": orNil(string(t.SessionControl)), "cpu_count": t.CPUs, "enabled": t.Enabled,
 	}
 }
 
@@ -440,6 +441,7 @@ func (r serverRow) target() target.Target {
 		DiskSource: target.DiskSource(r.DiskSource),
 		QueryTexts: target.QueryTexts(r.QueryTexts),
 		Burst:      target.Burst{Active: r.BurstActive, LockWaits: r.BurstLocks, ConnectionsPercent: r.BurstShare},
+		CPUs:       r.CPUs,
 		Enabled:    r.Enabled,
 		Revision:   r.Revision,
 		CreatedAt:  r.CreatedAt,

@@ -42,6 +42,8 @@ type FleetServer struct {
 	// as last seen; empty: that is not known.
 	Version string
 	Standby bool
+	// CPUs are the processors of its host, as last seen.
+	CPUs *int
 	// LastEvent is the server's newest of seven days.
 	LastEvent *Event
 	// Coverage is of the newest ten minutes that are stored.
@@ -244,8 +246,9 @@ func (q *fleetQuery) queueRest(b *pgx.Batch) {
 	}))
 	var version string
 	var standby bool
-	b.Queue(sql("fleet_identity")).Query(each([]any{&id, &version, &standby}, func() error {
-		q.of(id).Version, q.of(id).Standby = version, standby
+	var cpus *int
+	b.Queue(sql("fleet_identity")).Query(each([]any{&id, &version, &standby, &cpus}, func() error {
+		q.of(id).Version, q.of(id).Standby, q.of(id).CPUs = version, standby, cpus
 		return nil
 	}))
 	var e Event

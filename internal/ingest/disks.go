@@ -7,10 +7,14 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// queueDisks writes how full the file systems of a server's host are.
+// queueDisks writes how full the file systems of a server's host are, and how many
+// processors it has.
 func queueDisks(b *pgx.Batch, server target.ID, d *sample.Disks) {
 	if d == nil {
 		return
+	}
+	if d.CPUs > 0 {
+		b.Queue(sql("insert_cpu_count"), named{"server_id": server, "since": d.At, "cpu_count": d.CPUs})
 	}
 	for i := range d.FileSystems {
 		f := &d.FileSystems[i]

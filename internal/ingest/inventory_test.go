@@ -260,6 +260,22 @@ func mounted(mount string, free int64) sample.FileSystem {
 	}
 }
 
+// Processors are a row where there are others than before.
+func TestAppendCPUs(t *testing.T) {
+	t.Parallel()
+	w, dsn := openEmpty(t)
+	for _, look := range []struct {
+		seconds int
+		cpus    int32
+	}{{0, 8}, {60, 8}, {180, 16}, {120, 8}, {240, 0}, {240, 0}, {300, 8}, {180, 16}} {
+		mustAppend(t, w, 1, &sample.Visit{Disks: &sample.Disks{At: noon.Add(time.Duration(look.seconds) * time.Second), Source: target.DiskSSH, CPUs: look.cpus}})
+	}
+	const sql = `select string_agg(format('%s since %s', cpu_count, to_char(since at time zone 'UTC', 'MI')), ', ' order by since) from history.cpu_count where server_id = 1`
+	if got := pgtest.Value[string](t, dsn, sql); got != "8 since 00, 16 since 03, 8 since 05" {
+		t.Error(got)
+	}
+}
+
 func TestAppendDisks(t *testing.T) {
 	t.Parallel()
 	w, dsn := openEmpty(t)

@@ -16,7 +16,7 @@ import (
 // format is that of records. It grows with every change of what is written: of the
 // types in this file, and of those of package sample that they hold as they are.
 // TestFormat fails where that was forgotten.
-const format byte = 4
+const format byte = 5
 
 // errGarbled says that a record cannot be read back.
 var errGarbled = errors.New("journal record is garbled")

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -50,9 +51,10 @@ func (r *DiskReader) Read(ctx context.Context, t target.Target, locations []samp
 		err = fmt.Errorf("%w: disks are looked at over SSH, but this program makes no SSH connections", target.ErrInvalid)
 	case len(paths) == 0:
 	case disks.Source == target.DiskSSH:
-		err = r.overSSH(ctx, t, paths, looks)
+		disks.CPUs, err = r.overSSH(ctx, t, paths, looks)
 	case disks.Source == target.DiskLocal:
 		r.local.read(ctx, paths, looks)
+		disks.CPUs = int32(min(runtime.NumCPU(), target.MaxCPUs))
 	default:
 		err = fmt.Errorf("%w: the disk source is none", target.ErrInvalid)
 	}

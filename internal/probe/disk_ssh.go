@@ -52,6 +52,11 @@ pgam_main() {
 		pgam_run="command timeout -s KILL $pgam_patience"
 	fi
 `
+	// The processors that are online, of the host: no quota of a container or a unit
+	// is told.
+	scriptCPUs = `	pgam_out=$({ getconf _NPROCESSORS_ONLN || nproc; } 2>/dev/null </dev/null)
+	printf '\n%s cpus %s\n' "$pgam_word" "$pgam_out"
+`
 	scriptTail = `	printf '%s end\n' "$pgam_word"
 }
 pgam_main
@@ -62,18 +67,19 @@ exit 0
 // patience is how many seconds one df may take on a host: less than Run has.
 const patience = 2
 
-// overSSH looks at paths on a server's host. What was seen before an error is
-// in looks.
-func (r *DiskReader) overSSH(ctx context.Context, t target.Target, paths []string, looks map[string]look) error {
+// overSSH looks at paths on a server's host, and counts its processors. What was
+// seen before an error is in looks.
+func (r *DiskReader) overSSH(ctx context.Context, t target.Target, paths []string, looks map[string]look) (cpus int32, err error) {
 	word := "pgam-" + rand.Text()
 	out, err := r.shells.Run(ctx, t, script(word, paths))
-	switch complete := read(word, out, paths, looks); {
+	cpus, complete := read(word, out, paths, looks)
+	switch {
 	case complete:
-		return nil
+		return cpus, nil
 	case err != nil:
-		return err
+		return cpus, err
 	}
-	return &remote.ShellError{Server: t.Name, Step: "run script", Said: remote.Said(string(out)), Err: remote.ErrAnswer}
+	return cpus, &remote.ShellError{Server: t.Name, Step: "run script", Said: remote.Said(string(out)), Err: remote.ErrAnswer}
 }
 
 // script gives what is run on a host, with a word that frames the answer.
@@ -84,7 +90,7 @@ func script(word string, paths []string) string {
 	for i, path := range paths {
 		b.WriteString("\tpgam_look " + strconv.Itoa(i) + " " + quote(path) + "\n")
 	}
-	b.WriteString(scriptTail)
+	b.WriteString(scriptCPUs + scriptTail)
 	return b.String()
 }
 
@@ -95,8 +101,9 @@ func quote(text string) string {
 }
 
 // read takes apart what the script printed, and reports whether it came to its
-// end. Whatever else is in there is skipped.
-func read(word string, out []byte, paths []string, looks map[string]look) (complete bool) {
+// end. Whatever else is in there is skipped. Processors that are not told, or
+// cannot be so many, are 0.
+func read(word string, out []byte, paths []string, looks map[string]look) (cpus int32, complete bool) {
 	current, part := -1, ""
 	parts := map[string][]string{}
 	for line := range bytes.SplitSeq(out, []byte("\n")) {
@@ -114,6 +121,10 @@ func read(word string, out []byte, paths []string, looks map[string]look) (compl
 				looks[paths[current]] = seen(paths[current], parts)
 			}
 			current, part = -1, ""
+		case strings.HasPrefix(frame, "cpus "):
+			if n, err := strconv.ParseInt(strings.TrimPrefix(frame, "cpus "), 10, 32); err == nil && n > 0 && n <= target.MaxCPUs {
+				cpus = int32(n)
+			}
 		case strings.HasPrefix(frame, "look "):
 			current, part = -1, ""
 			clear(parts)
@@ -125,7 +136,7 @@ func read(word string, out []byte, paths []string, looks map[string]look) (compl
 			parts[part] = []string{}
 		}
 	}
-	return complete
+	return cpus, complete
 }
 
 // seen makes a look of what df printed.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -180,6 +181,9 @@ func TestRead(t *testing.T) {
 			if diff := cmp.Diff(want.Missing, got.Missing); diff != "" || len(got.Missing) != 5 {
 				t.Errorf("missing %+v (-local +ssh)\n%s", got.Missing, diff)
 			}
+			if online := processors(t); got.CPUs != online || want.CPUs <= 0 || want.CPUs > online {
+				t.Errorf("%d processors over SSH, %d here, want %d, or those that are left to us", got.CPUs, want.CPUs, online)
+			}
 			if got.Source != target.DiskSSH || want.Source != target.DiskLocal || got.At.Location() != time.UTC || got.Duration <= 0 {
 				t.Errorf("%+v", got)
 			}
@@ -187,6 +191,33 @@ func TestRead(t *testing.T) {
 				t.Errorf("of data: %+v", root)
 			}
 		})
+	}
+}
+
+// processors are those that this machine has online.
+func processors(t *testing.T) int32 {
+	t.Helper()
+	out, err := exec.Command("getconf", "_NPROCESSORS_ONLN").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int32(n)
+}
+
+// A host that does not tell its processors, or nonsense, has none that are known.
+func TestReadProcessors(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]int32{
+		"word cpus 8": 8, "word cpus 65536": 65536, "word cpus 8\nword cpus": 8, "word cpus": 0, "word cpus ": 0, "word cpus 0": 0, "word cpus -1": 0,
+		"word cpus 65537": 0, "word cpus 99999999999999999999": 0, "word cpus eight": 0, "other cpus 8": 0,
+	} {
+		if got, complete := read("word", []byte("\n"+said+"\nword end\n"), nil, nil); got != want || !complete {
+			t.Errorf("%q: %d, %v, want %d", said, got, complete, want)
+		}
 	}
 }
 
@@ -415,7 +446,7 @@ func TestHostilePaths(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v\n%s", err, stderr.Bytes())
 				}
-				if complete := read("word", out, batch, map[string]look{}); !complete {
+				if _, complete := read("word", out, batch, map[string]look{}); !complete {
 					t.Error("the script did not come to its end")
 				}
 				if left, err := os.ReadDir(cmd.Dir); err != nil || len(left) > 0 {

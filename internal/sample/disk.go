@@ -34,6 +34,8 @@ type Disks struct {
 	Source      target.DiskSource // ssh or local
 	Duration    time.Duration
 	FileSystems []FileSystem // by mount point
+	// CPUs are the processors that the host has online; 0: it does not tell.
+	CPUs int32
 	// Missing are locations that could not be looked at, with why.
 	Missing []MissingLocation
 }

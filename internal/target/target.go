@@ -186,6 +186,9 @@ type Target struct {
 	Burst      Burst
 	// SessionControl is the server's own; ControlDefault where it has none.
 	SessionControl SessionControl
+	// CPUs is how many processors the host has as somebody typed in; nil: as it says
+	// itself.
+	CPUs *int
 	// Enabled is false when collection is paused.
 	Enabled bool
 	// Revision grows with every change of any server; equal revisions mean
@@ -257,6 +260,9 @@ func (t Target) Disks() DiskSource {
 	return DiskNone
 }
 
+// MaxCPUs bounds the processors of a host.
+const MaxCPUs = 65536
+
 // MaxNameBytes bounds the name of a server or a key.
 const MaxNameBytes = 128
 
@@ -310,6 +316,9 @@ func (t Target) Validate() error {
 	case ControlDefault, ControlOff, ControlCancel, ControlTerminate:
 	default:
 		fault("session_control is none of off, cancel, terminate")
+	}
+	if n := t.CPUs; n != nil && (*n < 1 || *n > MaxCPUs) {
+		fault("cpu_count is not between 1 and %d", MaxCPUs)
 	}
 	faults = append(faults, t.Burst.validate()...)
 	faults = append(faults, t.validateShell()...)

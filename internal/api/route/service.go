@@ -35,6 +35,7 @@ type History interface {
 	DatabaseNow(ctx context.Context, id target.ID, name string) (history.DatabaseNow, error)
 
 	DisksNow(ctx context.Context, id target.ID) ([]history.Disk, error)
+	CPUs(ctx context.Context, id target.ID, at time.Time) (*int, error)
 	DiskTimeline(ctx context.Context, t target.Target, r history.Range) (history.DiskTimeline, error)
 
 	Fleet(ctx context.Context, now time.Time) (map[target.ID]*history.FleetServer, error)

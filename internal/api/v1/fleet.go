@@ -68,8 +68,9 @@ type fleetRow struct {
 	DiskFullInHours          *float64      `json:"disk_full_in_hours" doc:"Until the first file system is full if the day's trend goes on; null: none shrinks, or no trend is known."`
 	Version                  *string       `json:"version" doc:"As the server last said; null: not known."`
 	Role                     *string       `json:"role" enum:"primary,standby" doc:"As last seen; null: not known."`
-	LastEvent                *eventRow     `json:"last_event" doc:"The newest of seven days, not of pgam itself; null: there was none."`
-	Coverage                 coverageRow   `json:"coverage" doc:"Of the newest ten minutes."`
+	CPUCountRow
+	LastEvent *eventRow   `json:"last_event" doc:"The newest of seven days, not of pgam itself; null: there was none."`
+	Coverage  coverageRow `json:"coverage" doc:"Of the newest ten minutes."`
 }
 
 // TransformSchema implements huma.SchemaTransformer.
@@ -111,8 +112,10 @@ func fleetRowOf(t target.Target, f *history.FleetServer, now time.Time) fleetRow
 	row := fleetRow{Server: t.Name, Enabled: t.Enabled}
 	if f == nil {
 		row.Coverage = coverage(history.Coverage{Range: history.Range{From: now, To: now}})
+		row.CPUCountRow = cpuCount(t, nil)
 		return row
 	}
+	row.CPUCountRow = cpuCount(t, f.CPUs)
 	row.LastTickAt, row.LastTickAgeSeconds = utcOrNull(f.LastTick), age(f.LastTick, now)
 	if f.LastTick != nil {
 		outcome := f.LastOutcome.String()

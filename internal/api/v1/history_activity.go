@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgam/pgam/internal/history"
 	"github.com/pgam/pgam/internal/sample"
+	"github.com/pgam/pgam/internal/target"
 )
 
 // none is how a filter asks for what has no value of a dimension.
@@ -78,7 +79,25 @@ type activitySeries struct {
 	Other       []*float64   `json:"other,omitempty" doc:"Average active sessions of all other keys; with a filter also what sums do not list by key, whether it fits or not."`
 	OtherKeys   *int         `json:"other_keys,omitempty" doc:"At least so many keys are in other."`
 	MaxSessions []*int32     `json:"max_sessions" nullable:"false" doc:"Most sessions in one tick; null: no tick was answered, or sums do not tell because of the filter."`
-	Coverage    coverageRow  `json:"coverage"`
+	CPUCountRow
+	Coverage coverageRow `json:"coverage"`
+}
+
+// CPUCountRow is how many processors a server's host has.
+type CPUCountRow struct {
+	CPUCount       *int    `json:"cpu_count" doc:"Processors of the host at the end of the range, to hold the class cpu against; null: not known."`
+	CPUCountSource *string `json:"cpu_count_source" enum:"option,host" doc:"option: the server's cpu_count, as somebody typed in; host: what it has online, told where its disks are looked at, without quotas of containers. Null: not known."`
+}
+
+func cpuCount(t target.Target, sampled *int) (row CPUCountRow) {
+	source := "host"
+	if row.CPUCount = sampled; t.CPUs != nil {
+		row.CPUCount, source = t.CPUs, "option"
+	}
+	if row.CPUCount != nil {
+		row.CPUCountSource = &source
+	}
+	return row
 }
 
 // ValueRow is one value of a dimension.
@@ -139,7 +158,15 @@ func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*outpu
 	if err != nil {
 		return nil, err
 	}
-	return say(seriesOf(t.Name, a)), nil
+	series := seriesOf(t.Name, a)
+	var sampled *int
+	if t.CPUs == nil {
+		if sampled, err = r.History.CPUs(ctx, t.ID, a.Plan.Range.To); err != nil {
+			return nil, err
+		}
+	}
+	series.CPUCountRow = cpuCount(t, sampled)
+	return say(series), nil
 }
 
 // averages divides samples by ticks.

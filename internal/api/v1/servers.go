@@ -66,6 +66,7 @@ type serverRow struct {
 	Burst          burstRow     `json:"burst" doc:"From when on the server is looked at in full detail for a while. 0: never; null: the collector's setting."`
 	SessionControl *string      `json:"session_control" enum:"off,cancel,terminate" doc:"What operators may do with its sessions: nothing, cancel statements, or also end sessions; null: as PGAM_SESSION_CONTROL of the API says."`
 	ControlInForce string       `json:"session_control_in_force" enum:"off,cancel,terminate" doc:"What they may do."`
+	CPUCount       *int         `json:"cpu_count" doc:"Processors of the host as somebody typed in; null: as the host says, see /fleet."`
 	Enabled        bool         `json:"enabled" doc:"False: collection is paused."`
 	CreatedAt      time.Time    `json:"created_at"`
 	UpdatedAt      time.Time    `json:"updated_at"`
@@ -86,7 +87,7 @@ func (r routes) row(t target.Target) serverRow {
 		},
 		QueryTexts:     string(t.QueryTexts),
 		Burst:          burstRow{t.Burst.Active, t.Burst.LockWaits, t.Burst.ConnectionsPercent},
-		SessionControl: textOrNull(string(t.SessionControl)), ControlInForce: string(r.control(t)),
+		SessionControl: textOrNull(string(t.SessionControl)), ControlInForce: string(r.control(t)), CPUCount: t.CPUs,
 		CreatedAt: utc(t.CreatedAt), UpdatedAt: utc(t.UpdatedAt),
 	}
 	row.StatsDB = textOrNull(t.StatsDB)
@@ -223,6 +224,7 @@ type ServerOptions struct {
 	QueryTexts  *string          `json:"query_texts,omitempty" enum:"normalized,full,none" doc:"How the texts of statements are kept in the history: without literals (if never set), as the server shows them, or not at all. What was kept and may not be any more is removed. Only an administrator sets full."`
 	Burst       *BurstOptions    `json:"burst,omitempty"`
 	Control     clearable        `json:"session_control,omitzero" doc:"What operators may do with its sessions: off, cancel (statements) or terminate (sessions too); null: as PGAM_SESSION_CONTROL of the API says. Only an administrator changes it." example:"cancel"`
+	CPUCount    limit            `json:"cpu_count,omitzero" doc:"Processors of the host, 1 to 65536, which counts more than what the host says: those that PostgreSQL may use, where a container or a unit has fewer; null: as the host says."`
 	Enabled     *bool            `json:"enabled,omitempty"`
 }
 
@@ -301,6 +303,7 @@ func (o ServerOptions) apply(t *target.Target) {
 		setSeconds(&t.Intervals.Disks, i.DisksSeconds)
 	}
 	setText(&t.QueryTexts, o.QueryTexts)
+	o.CPUCount.apply(&t.CPUs)
 	if o.Control.sent {
 		t.SessionControl = target.SessionControl(o.Control.text)
 	}

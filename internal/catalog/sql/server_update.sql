@@ -26,6 +26,7 @@ update pgam.server
        burst_lock_waits = @burst_lock_waits,
        burst_connections_percent = @burst_connections_percent,
        session_control = @session_control,
+       cpu_count = @cpu_count,
        enabled = @enabled,
        revision = nextval('pgam.revision'),
        updated_at = now()

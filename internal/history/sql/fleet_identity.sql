@@ -1,5 +1,5 @@
 /* pgam:fleet */
-select s.id, i.version, i.in_recovery
+select s.id, i.version, i.in_recovery, c.cpu_count
   from pgam.server s
  cross join lateral (
        select version, in_recovery
@@ -7,4 +7,10 @@ select s.id, i.version, i.in_recovery
         where server_id = s.id
         order by since desc
         limit 1) i
+  left join lateral (
+       select cpu_count
+         from history.cpu_count
+        where server_id = s.id
+        order by since desc
+        limit 1) c on true
  where s.deleted_at is null

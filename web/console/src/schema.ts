@@ -153,6 +153,10 @@ export interface ActivitySeries {
   /** Grouped by wait class: one element a bucket; null: no tick was answered. */
   average_active_sessions?: ClassSeries;
   coverage: CoverageRow;
+  /** Processors of the host at the end of the range, to hold the class cpu against; null: not known. */
+  cpu_count: number | null;
+  /** option: the server's cpu_count, as somebody typed in; host: what it has online, told where its disks are looked at, without quotas of containers. Null: not known. */
+  cpu_count_source: "option" | "host" | null;
   /** As answered: whole minutes, unless the step is shorter; wider where nothing finer is kept. */
   from: string;
   /** The coarsest sums that the answer was made from; what is not summed up yet, and the ends of the range, come from finer ones. */
@@ -659,6 +663,10 @@ export interface FleetRow {
   connections: number | null;
   /** Of the newest ten minutes. */
   coverage: CoverageRow;
+  /** Processors of the host at the end of the range, to hold the class cpu against; null: not known. */
+  cpu_count: number | null;
+  /** option: the server's cpu_count, as somebody typed in; host: what it has online, told where its disks are looked at, without quotas of containers. Null: not known. */
+  cpu_count_source: "option" | "host" | null;
   /** The file system with the least part free; null: none is known. */
   disk: FleetDiskRow | null;
   /** Until the first file system is full if the day's trend goes on; null: none shrinks, or no trend is known. */
@@ -953,6 +961,8 @@ export interface ServerRow {
   allow_md5: boolean;
   /** From when on the server is looked at in full detail for a while. 0: never; null: the collector's setting. */
   burst: BurstRow;
+  /** Processors of the host as somebody typed in; null: as the host says, see /fleet. */
+  cpu_count: number | null;
   created_at: string;
   database: string;
   /** How the host's file systems are looked at; auto: ssh where there is an SSH user and a host to go to, none otherwise; local: pgam runs on the host. */

@@ -64,12 +64,12 @@ function Load({ params }: { params: Record<string, string> }) {
       <Asked answer={activity} lines={10}>
         {(data) => {
           const d = drawing!;
-          const cpus = (data as { cpu_count?: number | null }).cpu_count;
+          const cpus = data.cpu_count;
           return (
             <Chart
               title="Active sessions" stacked from={from} to={to} times={d.times} step={d.step} note={d.note} height={260}
               series={peak ? [...d.series, d.peak] : d.series} pick={pick} marks={events.data?.items.map((e) => ({ at: Date.parse(e.at) }))}
-              limit={cpus ? { value: cpus, label: `${cpus} CPUs` } : null}
+              limit={cpus ? { value: cpus, label: `CPUs: ${cpus}` } : null}
               choose={(key, e) => key !== "(other)" && toggleFilter({ dimension: by, value: key, not: e.altKey })}
             />
           );

@@ -17,7 +17,7 @@ const one = "/api/v1/servers/{name}";
 const fields: Record<string, Kind> = {
   name: {}, host: {}, port: { number: true }, database: {}, user: {}, tls_mode: {}, allow_md5: {}, enabled: {},
   "ssh.tunnel": {}, "ssh.user": {}, "ssh.host": { empty: null }, "ssh.port": { number: true }, "ssh.key": { empty: null }, "ssh.host_key": { empty: null },
-  disk_source: {}, query_texts: {}, pool_profile: {}, session_control: { empty: null },
+  disk_source: {}, query_texts: {}, pool_profile: {}, session_control: { empty: null }, cpu_count: { number: true, empty: null },
   "intervals.activity_seconds": { number: true, empty: 0 }, "intervals.databases_seconds": { number: true, empty: 0 },
   "intervals.inventory_seconds": { number: true, empty: 0 }, "intervals.sizes_seconds": { number: true, empty: 0 },
   "intervals.disks_seconds": { number: true, empty: 0 },
@@ -30,7 +30,7 @@ const begins: [RegExp, string][] = [
   [/^(?:name|the name|Server with this name)\b/, "name"], [/^the stored ssh_password\b/, "ssh.password"], [/^the stored password\b/, "password"],
   [/^ssh_host_key\b/, "ssh.host_key"], [/^(?:ssh_host\b|.*needs ssh_host)/, "ssh.host"], [/^(?:ssh_user\b|.*needs ssh_user)/, "ssh.user"], [/^ssh_port\b/, "ssh.port"],
   [/^ssh_password\b/, "ssh.password"], [/^ssh\.key\b/, "ssh.key"], [/^host\b/, "host"], [/^port\b/, "port"], [/^user\b/, "user"], [/^database\b/, "database"],
-  [/^password\b/, "password"], [/^tls mode\b/, "tls_mode"], [/^query_texts\b/, "query_texts"], [/session_control/, "session_control"], [/^disk_source\b/, "disk_source"],
+  [/^password\b/, "password"], [/^tls mode\b/, "tls_mode"], [/^query_texts\b/, "query_texts"], [/session_control/, "session_control"], [/^cpu_count/, "cpu_count"], [/^disk_source\b/, "disk_source"],
   [/^burst_active\b/, "burst.active"], [/^burst_lock/, "burst.lock_waits"], [/^burst_conn/, "burst.connections_percent"],
   ...["activity", "databases", "inventory", "sizes", "disks"].map((n): [RegExp, string] => [new RegExp(`^${n} interval`), `intervals.${n}_seconds`]),
 ];
@@ -169,7 +169,7 @@ function ServerForm({ row, saved }: { row: ServerRow | null; saved?: () => void 
               <Tick {...tick("allow_md5")} label="Answer a server that asks for MD5"
                 hint="Old servers do. Who stands in for such a server can guess the password, unless TLS verifies who it is." />
             </section>
-            <Shell row={row} draft={draft} text={text} tick={tick} secret={secret} moved={shellMoved} keys={keys.data?.items.map((k) => k.name) ?? []} open={Object.keys(faults.at).some((f) => f.startsWith("ssh."))} />
+            <Shell row={row} draft={draft} text={text} tick={tick} secret={secret} moved={shellMoved} keys={keys.data?.items.map((k) => k.name) ?? []} open={Object.keys(faults.at).some((f) => /^(ssh\.|cpu)/.test(f))} />
             <More text={text} tick={tick} row={row} open={Object.keys(faults.at).some((f) => /^(intervals|burst|query|pool|session|enabled)/.test(f))} />
             <Refused faults={faults} />
             <p class="buttons">
@@ -218,6 +218,7 @@ function Shell({ row, draft, text, tick, secret, moved, keys, open }: Parts & {
       <p>For how full its disks are, and when they will be. Without it everything else works.</p>
       <div class="fields">
         <Choice {...text("disk_source")} label="Look at the disks" of={[["auto", "by SSH, where a user is given"], ["ssh", "by SSH"], ["local", "here: pgam runs on the host"], ["none", "not at all"]]} />
+        <Text {...text("cpu_count")} label="CPUs" type="number" min={1} max={65536} placeholder="as the host says" hint="Those that PostgreSQL may use, where a container has fewer than its host." />
         <Text {...text("ssh.user")} label="SSH user" hint="One without any rights is enough. Empty: nobody logs in." />
         <Text {...text("ssh.host")} label="SSH host" placeholder={String(draft.host) || "the server's own"} hint="Empty: the server's own." />
         <Text {...text("ssh.port")} label="SSH port" type="number" min={1} max={65535} />
