@@ -18,7 +18,7 @@ func TestRetentionCommand(t *testing.T) {
 		t.Errorf("without a collector: exit code %d: %s", code, errOut)
 	}
 	pgtest.Exec(t, dsn, `insert into pgam.setting (name, environment)
-select 'PGAM_RETENTION_' || n, '30d' from unnest('{ACTIVITY,MINUTES,DATABASES,DISKS,ROLLUPS}'::text[]) as n`)
+select 'PGAM_RETENTION_' || n, '30d' from unnest('{ACTIVITY,MINUTES,DATABASES,DISKS,ROLLUPS,AUDIT}'::text[]) as n`)
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	for days := range 4 {
 		from := today.AddDate(0, 0, -40*days)

@@ -19,7 +19,7 @@ func TestAnotherFormatIsRefused(t *testing.T) {
 		says  string
 	}{
 		"older": {append(key(1), key(0)...), "is of a format before 4,"},
-		"newer": {append([]byte{format + 1}, append(key(1), key(0)...)...), "is of format 5,"},
+		"newer": {append([]byte{format + 1}, append(key(1), key(0)...)...), "is of format 6,"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

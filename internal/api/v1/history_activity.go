@@ -100,6 +100,15 @@ func cpuCount(t target.Target, sampled *int) (row CPUCountRow) {
 	return row
 }
 
+// cpuCount gives how many processors a host had at an instant.
+func (r routes) cpuCount(ctx context.Context, t target.Target, at time.Time) (row CPUCountRow, err error) {
+	var sampled *int
+	if t.CPUs == nil {
+		sampled, err = r.History.CPUs(ctx, t.ID, at)
+	}
+	return cpuCount(t, sampled), err
+}
+
 // ValueRow is one value of a dimension.
 type ValueRow struct {
 	Key       *string `json:"key" doc:"What it is called, of a query its query_id; null: none (no query, no database, a Unix socket)."`
@@ -159,13 +168,9 @@ func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*outpu
 		return nil, err
 	}
 	series := seriesOf(t.Name, a)
-	var sampled *int
-	if t.CPUs == nil {
-		if sampled, err = r.History.CPUs(ctx, t.ID, a.Plan.Range.To); err != nil {
-			return nil, err
-		}
+	if series.CPUCountRow, err = r.cpuCount(ctx, t, a.Plan.Range.To); err != nil {
+		return nil, err
 	}
-	series.CPUCountRow = cpuCount(t, sampled)
 	return say(series), nil
 }
 

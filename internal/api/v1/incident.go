@@ -89,7 +89,11 @@ func (r routes) incident(ctx context.Context, in *incidentInput) (*output[incide
 	if err != nil {
 		return nil, err
 	}
-	return say(incidentOf(t.Name, &i)), nil
+	body := incidentOf(t.Name, &i)
+	if body.Timeline.CPUCountRow, err = r.cpuCount(ctx, t, q.Range.To); err != nil {
+		return nil, err
+	}
+	return say(body), nil
 }
 
 func (in *incidentInput) question(now time.Time) (q history.IncidentQuestion, err error) {
