@@ -4,6 +4,7 @@ import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { findSession, session, unknown } from "./lib/api";
 import { listenToKeys } from "./lib/keys";
+import { allows } from "./lib/role";
 import { address, followLinks, root } from "./lib/route";
 import { pageOf } from "./pages";
 import { Login } from "./pages/login";
@@ -18,10 +19,12 @@ function App() {
   }, [title]);
   if (session.value === null) return <Login />;
   if (session.value === undefined) return unknown.value && <main><Problem cause={unknown.value} /></main>;
-  const View = found?.page.view;
+  const View = found?.page.view, least = found?.page.manage ?? "viewer";
   return (
     <Frame page={found?.page ?? null} params={found?.params ?? {}}>
-      {View && found ? (
+      {!allows(least) ? (
+        <Empty title={`This page is for ${least === "admin" ? "administrators" : "operators"}`}>Log in as one, or ask one. <a href={root}>All servers</a></Empty>
+      ) : View && found ? (
         // Another server's page begins anew; another range of it does not.
         <View key={found.page.path + (found.params.name ?? "")} params={found.params} />
       ) : (

@@ -12,7 +12,7 @@ export interface Page {
   key?: string;
   /** It is about the range of the address: the range can be chosen. */
   ranged?: boolean;
-  /** Least role of those to whom it is listed under Manage. */
+  /** Least role of those to whom it is listed under Manage, and shown. */
   manage?: Session["role"];
   view: ComponentType<{ params: Record<string, string> }>;
 }
