@@ -190,7 +190,7 @@ func TestActsByDefault(t *testing.T) {
 		}
 	}
 	a.token = a.tokenOf(account.Operator)
-	server["name"] = "another"
+	server["name"], server["session_control"] = "another", "off"
 	a.want(403, a.json(http.MethodPost, "/api/v1/servers", server))
 	start := "2026-11-22T03:04:05.678901Z"
 	a.want(403, a.json(http.MethodPost, actPath("db-off", 7, "cancel"), row{"backend_start": start}))
