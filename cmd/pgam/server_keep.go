@@ -10,14 +10,14 @@ import (
 	"github.com/pgam/pgam/internal/target"
 )
 
-// keepFlags say on the command line what is kept of a server, and from when on
-// in full detail.
+// keepFlags say on the command line what is kept of a server, from when on in full
+// detail, what may be done with its sessions, and what its host has.
 type keepFlags struct {
-	queryTexts                     string
-	active, lockWaits, connections string
+	queryTexts, control                  string
+	active, lockWaits, connections, cpus string
 }
 
-// ownDefault is what a flag says for the collector's setting.
+// ownDefault is what a flag says for the collector's or the API's setting.
 const ownDefault = "default"
 
 func (f *keepFlags) add(cmd *cobra.Command) {
@@ -26,6 +26,8 @@ func (f *keepFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.active, "burst-active", ownDefault, "active sessions from which full detail is taken, a `number`; 0: never; default: the collector's setting")
 	flags.StringVar(&f.lockWaits, "burst-lock-waits", ownDefault, "sessions waiting for a lock from which full detail is taken, a `number`, as above")
 	flags.StringVar(&f.connections, "burst-connections-percent", ownDefault, "connections in percent of max_connections from which full detail is taken, a `number`, as above")
+	flags.StringVar(&f.control, "session-control", ownDefault, "what operators may do with its sessions, a `word`: off, cancel (statements), terminate (sessions too); default: as PGAM_SESSION_CONTROL of the API says")
+	flags.StringVar(&f.cpus, "cpu-count", ownDefault, "processors of its host that PostgreSQL may use, a `number`; default: as the host says")
 }
 
 // apply writes what was given over a server.
@@ -36,6 +38,12 @@ func (f *keepFlags) apply(flags *pflag.FlagSet, server *target.Target) error {
 			server.QueryTexts = target.TextsNormalized
 		}
 	}
+	if flags.Changed("session-control") {
+		server.SessionControl = target.SessionControl(f.control)
+		if f.control == ownDefault {
+			server.SessionControl = target.ControlDefault
+		}
+	}
 	for _, one := range []struct {
 		name, text string
 		to         **int
@@ -43,6 +51,7 @@ func (f *keepFlags) apply(flags *pflag.FlagSet, server *target.Target) error {
 		{"burst-active", f.active, &server.Burst.Active},
 		{"burst-lock-waits", f.lockWaits, &server.Burst.LockWaits},
 		{"burst-connections-percent", f.connections, &server.Burst.ConnectionsPercent},
+		{"cpu-count", f.cpus, &server.CPUs},
 	} {
 		if !flags.Changed(one.name) {
 			continue

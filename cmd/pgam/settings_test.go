@@ -64,23 +64,24 @@ func TestServerKeepFlags(t *testing.T) {
 	kept := func() string {
 		t.Helper()
 		return pgtest.Value[string](t, dsn, `select concat_ws(' ', query_texts, coalesce(burst_active::text, '-'), coalesce(burst_lock_waits::text, '-'),
-			coalesce(burst_connections_percent::text, '-')) from pgam.server`)
+			coalesce(burst_connections_percent::text, '-'), coalesce(session_control, '-'), coalesce(cpu_count::text, '-')) from pgam.server`)
 	}
 	// Nobody listens there; the server is added and changed all the same.
-	d.try(t, "server", "add", "db1", "--host", "127.0.0.1", "--port", "1", "--user", "u", "--query-texts", "none", "--burst-active", "7")
-	if got := kept(); got != "none 7 - -" {
+	d.try(t, "server", "add", "db1", "--host", "127.0.0.1", "--port", "1", "--user", "u", "--query-texts", "none", "--burst-active", "7", "--session-control", "cancel")
+	if got := kept(); got != "none 7 - - cancel -" {
 		t.Errorf("added with %q", got)
 	}
-	d.try(t, "server", "set", "db1", "--query-texts", "full", "--burst-active", "default", "--burst-lock-waits", "0", "--burst-connections-percent", "50")
-	if got := kept(); got != "full - 0 50" {
+	d.try(t, "server", "set", "db1", "--query-texts", "full", "--burst-active", "default", "--burst-lock-waits", "0", "--burst-connections-percent", "50",
+		"--session-control", "default", "--cpu-count", "16")
+	if got := kept(); got != "full - 0 50 - 16" {
 		t.Errorf("changed to %q", got)
 	}
-	for _, args := range [][]string{{"--query-texts", "some"}, {"--burst-active", "-1"}, {"--burst-active", "many"}, {"--burst-connections-percent", "101"}} {
-		if code, _, errOut := d.try(t, append([]string{"server", "set", "db1"}, args...)...); code != 2 || !strings.Contains(errOut, args[0][2:7]) {
+	for _, args := range [][]string{{"--query-texts", "some"}, {"--burst-active", "-1"}, {"--burst-active", "many"}, {"--burst-connections-percent", "101"}, {"--session-control", "kill"}, {"--cpu-count", "0"}} {
+		if code, _, errOut := d.try(t, append([]string{"server", "set", "db1"}, args...)...); code != 2 || !strings.Contains(errOut, args[0][2:5]) {
 			t.Errorf("%v: exit code %d: %s", args, code, errOut)
 		}
 	}
-	if got := kept(); got != "full - 0 50" {
+	if got := kept(); got != "full - 0 50 - 16" {
 		t.Errorf("after what was refused: %q", got)
 	}
 }
