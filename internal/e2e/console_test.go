@@ -172,6 +172,9 @@ func (c *consoleScene) looks(t *testing.T) {
 		{"fleet", "/ui/", `table tbody tr`},
 		{"load", c.path + "?last=15m", `.chart canvas`},
 		{"load-by-query", c.path + "?by=query&f=user:postgres&f=!application:nobody&compare=before&peak=1&last=15m", `.chart canvas`},
+		{"load-last-week", c.path + "?by=query&compare=week&last=15m", `.two`},
+		{"disks", "/ui/s/local/disks?last=15m", `.chart canvas`},
+		{"no-disks", c.path + "/disks", `.empty`},
 		{"instant", c.path + "/at/" + instant, `table[role=treegrid]`},
 		{"incident", c.path + "/incident?window=2m&at=" + instant, `.chart canvas`},
 		{"incident-which", c.path + "/incident?last=15m", `.at-form`},
@@ -249,6 +252,7 @@ func TestConsolePictures(t *testing.T) {
 		{"load-dark", "/ui/s/made-up-3?last=1d&by=application&compare=before", `.two table`, "dark"},
 		{"instant", "/ui/s/local/at/" + at, `table[role=treegrid]`, "light"},
 		{"incident", "/ui/s/local/incident?at=" + at, `.chart canvas`, "light"},
+		{"disks", "/ui/s/local/disks?last=1h", `.chart canvas`, "light"},
 	} {
 		var shot []byte
 		c.Run(t, p.name,

@@ -15,10 +15,12 @@ import (
 // ActivityQuestion asks for sessions over time.
 type ActivityQuestion struct {
 	Range Range
-	// Step is the width of a bucket; zero: one that fits the range.
-	Step   time.Duration
-	By     Dimension // empty: ByWaitClass
-	Filter Filter
+	// Step is the width of a bucket; zero: one that fits the range, and is not
+	// shorter than Cadence, the time between two looks at the server.
+	Step    time.Duration
+	Cadence time.Duration
+	By      Dimension // empty: ByWaitClass
+	Filter  Filter
 	// Limit is how many keys get a series; zero: DefaultKeys.
 	Limit int
 }

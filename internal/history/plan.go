@@ -108,7 +108,7 @@ func (q ActivityQuestion) Plan(kept Kept) (Plan, error) {
 	short := q.Range.Length() <= MaxTickRange
 	step := q.Step
 	if step == 0 {
-		step = stepFor(q.Range, steps, func(step time.Duration) bool { return short || step%unit == 0 })
+		step = stepFor(q.Range, steps, func(step time.Duration) bool { return step >= q.Cadence && (short || step%unit == 0) })
 	}
 	plan := Plan{Range: q.Range, Step: step}
 	switch {

@@ -72,6 +72,7 @@ func TestPlanByDimension(t *testing.T) {
 	}{
 		{"a day of queries", ActivityQuestion{Range: r(day), By: ByQuery}, 10 * time.Minute, GrainTenMinutes},
 		{"an hour of queries", ActivityQuestion{Range: r(time.Hour), By: ByQuery}, 5 * time.Second, GrainTick},
+		{"no finer than it is looked at", ActivityQuestion{Range: r(time.Hour), By: ByQuery, Cadence: 10 * time.Second}, 15 * time.Second, GrainTick},
 		{"queries by five minutes", ActivityQuestion{Range: r(6 * time.Hour), By: ByQuery, Step: 5 * time.Minute}, 5 * time.Minute, GrainTick},
 		{"a day of queries by five minutes", ActivityQuestion{Range: r(day), By: ByQuery, Step: 5 * time.Minute}, 0, ""},
 		{"a day of events by five minutes", ActivityQuestion{Range: r(day), By: ByWaitEvent, Step: 5 * time.Minute}, 0, ""},

@@ -61,7 +61,7 @@ type activityInputs struct {
 	ServerPath
 	RangeQuery
 	FilterQuery
-	Step    string `query:"step" doc:"Width of a bucket: 1s, 5m, 1h, 1d; default by the range. Below 1m, and grouped by other than waits for what is not a multiple of 10m, for at most six hours." example:"1m"`
+	Step    string `query:"step" doc:"Width of a bucket: 1s, 5m, 1h, 1d; default by the range and by how often the server is looked at. Below 1m, and grouped by other than waits for what is not a multiple of 10m, for at most six hours." example:"1m"`
 	GroupBy string `query:"group_by" enum:"wait_class,wait_event,state,query,database,user,application,client,backend_type" default:"wait_class"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"100" default:"10" doc:"Series; what has none is in other. Of wait classes there are always all."`
 }
@@ -163,6 +163,7 @@ func (r routes) historyActivity(ctx context.Context, in *activityInputs) (*outpu
 	if err != nil {
 		return nil, err
 	}
+	q.Cadence = t.Intervals.Activity
 	a, err := r.History.ActivityBy(ctx, t, q)
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ function columns(most: number, darkest: number): Column<Row>[] {
     },
     {
       id: "disk", name: "Disk left", number: true, level: 3, value: (r) => (r.disk ? r.disk.free_percent : null),
-      cell: (r) => (r.disk ? <span title={`${r.disk.mount_point}: ${bytes(r.disk.free_bytes)} of ${bytes(r.disk.total_bytes)} at ${near(Date.parse(r.disk.sampled_at))}`}>{percent(r.disk.free_percent / 100)}</span> : "–"),
+      cell: (r) => (r.disk ? <a href={href(serverPath(r.server, "disks"))} title={`${r.disk.mount_point}: ${bytes(r.disk.free_bytes)} of ${bytes(r.disk.total_bytes)} at ${near(Date.parse(r.disk.sampled_at))}`}>{percent(r.disk.free_percent / 100)}</a> : "–"),
     },
     { id: "full", name: "Full in", number: true, level: 3, title: "If the day's trend goes on", value: (r) => r.disk_full_in_hours, cell: (r) => (r.disk_full_in_hours === null ? "–" : age(r.disk_full_in_hours * 3600)) },
     {

@@ -1,4 +1,5 @@
 import { database, databases, fleetDatabases } from "./databases";
+import { disks } from "./disks";
 import { fleet } from "./fleet";
 import { incident } from "./incident";
 import { instant } from "./instant";
@@ -11,7 +12,7 @@ import { queryPage } from "./query";
 import { session } from "./session";
 
 /** In the order in which a server's are listed. */
-export const pages: Page[] = [fleet, load, live, instant, locks, incident, databases, database, fleetDatabases, queryPage, session, ...manage];
+export const pages: Page[] = [fleet, load, live, instant, locks, incident, databases, database, disks, fleetDatabases, queryPage, session, ...manage];
 
 /** The page of a path below /ui/, and what is in it. */
 export function pageOf(path: string): { page: Page; params: Record<string, string> } | null {

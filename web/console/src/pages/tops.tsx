@@ -11,13 +11,18 @@ import { Asked, Empty } from "../ui/empty";
 import { Table, type Column } from "../ui/table";
 
 export function Tops({ name }: { name: string }) {
-  const comparing = query.value.get("compare") === "before";
-  const { from, to } = range.value;
+  const back = backOf();
   return (
     <>
-      {comparing && (
+      {back !== null && (
         <p class="comparing">
-          Compared with as long before, {spanText(2 * from - to, from)}. <a href={here({ compare: null })}>Stop comparing</a>
+          <label>
+            Compared with{" "}
+            <select value={query.value.get("compare")!} onChange={(e) => go(here({ compare: e.currentTarget.value }), true)}>
+              {Object.entries(backs).map(([key, [text]]) => <option key={key} value={key}>{text}</option>)}
+            </select>
+          </label>
+          , {spanText(range.value.from - back, range.value.to - back)}. <a href={here({ compare: null })}>Stop comparing</a>
         </p>
       )}
       <div class="two">
@@ -33,13 +38,21 @@ export function Tops({ name }: { name: string }) {
                   </select>
                 </label>
               </h2>
-              {comparing ? <Compared name={name} by={by} /> : <Top name={name} by={by} />}
+              {back !== null ? <Compared name={name} by={by} back={back} /> : <Top name={name} by={by} />}
             </section>
           );
         })}
       </div>
     </>
   );
+}
+
+/** What a range is compared with, and how long before it begins; 0: as long as it is. */
+const backs: Record<string, [string, number]> = { before: ["as long before", 0], day: ["the day before", 86400e3], week: ["the week before", 7 * 86400e3] };
+
+function backOf(): number | null {
+  const length = backs[query.value.get("compare") ?? ""]?.[1];
+  return length === undefined ? null : length || range.value.to - range.value.from;
 }
 
 const filterOn = (by: Dimension) => (row: { key: string | null }, event: MouseEvent | KeyboardEvent) =>
@@ -89,9 +102,9 @@ export function Top({ name, by, only = filterQuery() }: { name: string; by: Dime
   );
 }
 
-function Compared({ name, by }: { name: string; by: Dimension }) {
+function Compared({ name, by, back }: { name: string; by: Dimension; back: number }) {
   const { from, to } = range.value;
-  const answer = useAnswer("/api/v1/servers/{name}/history/compare", { name }, { from: iso(from), to: iso(to), by, limit: 20, ...filterQuery() });
+  const answer = useAnswer("/api/v1/servers/{name}/history/compare", { name }, { from: iso(from), to: iso(to), other_from: iso(from - back), by, limit: 20, ...filterQuery() });
   return (
     <Asked answer={answer} lines={6}>
       {(data) => {
