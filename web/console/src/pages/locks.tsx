@@ -58,7 +58,7 @@ function Locks({ params }: { params: Record<string, string> }) {
 }
 
 /** Names an episode in the address. */
-const idOf = (e: EpisodeRow) => `${e.root.pid ?? e.root.kind}.${e.root.prepared_transaction ?? ""}.${e.most_at}`;
+export const idOf = (e: EpisodeRow) => `${e.root.pid ?? e.root.kind}.${e.root.prepared_transaction ?? ""}.${e.most_at}`;
 
 /** The blocker of an episode as a party. */
 const blockerOf = (e: EpisodeRow): WhoRow => ({ ...e.root });

@@ -11,8 +11,10 @@ import type { Values } from "../lib/stack";
 import { age, date, instant, near } from "../lib/time";
 import { Chart } from "../ui/chart";
 import { Asked, Empty } from "../ui/empty";
+import { Table } from "../ui/table";
 import { Tree, type Node } from "../ui/tree";
 import { instantPath, Party, waiterColumns } from "./instant";
+import { idOf, Who } from "./locks";
 import type { Page } from "./page";
 import { Top } from "./tops";
 
@@ -55,6 +57,7 @@ function Query({ params }: { params: Record<string, string> }) {
         </Empty>
       )}
       {activity.data && !long && <Waited name={name} id={id} />}
+      {activity.data && !long && <HeldUp name={name} id={id} />}
       {activity.data && !long && (
         <div class="tops">
           {parts.map((d) => (
@@ -158,6 +161,33 @@ function Waited({ name, id }: { name: string; id: string }) {
         <p>{plural(Math.max(1, Math.round(second.value)), "session")} waited; who held the lock was not seen. <a href={href(instantPath(name, at))}>That second</a></p>
       )}
       {narrow && <p class="muted">On average {num(bucket.value)} sessions waited for a lock in the {age(width / 1000)} around it.</p>}
+    </section>
+  );
+}
+
+/** The episodes of the range at whose height the blocker ran it, or had run it last. */
+function HeldUp({ name, id }: { name: string; id: string }) {
+  const { from, to } = range.value;
+  const { data } = useAnswer("/api/v1/servers/{name}/history/blocking", { name }, { from: iso(from), to: iso(to), limit: 500 });
+  if (!data) return null;
+  const all = data.episodes.filter((e) => e.root.query_id === id);
+  const part = [data.truncated && `after ${near(Date.parse(data.from))}`, data.episodes_total > data.episodes.length && `in the ${data.episodes.length} longest episodes`].filter(Boolean).join(", ");
+  if (all.length === 0) return <p class="muted">It was not seen holding others up{part && `, ${part}`}.</p>;
+  return (
+    <section>
+      <h2>
+        Held others up {plural(all.length, "time")} <span class="muted hint">{part && `${part}; `}when most waited, the blocker ran it or had run it last</span>
+      </h2>
+      <Table
+        label="whom it held up" rows={all} id={idOf} sort={{ id: "waited", down: true }} open={(e) => go(href(serverPath(name, "locks"), { episode: idOf(e) }))}
+        columns={[
+          { id: "first", name: "began", value: (e) => e.first_at, cell: (e) => near(Date.parse(e.first_at)) },
+          { id: "length", name: "lasted", number: true, value: (e) => e.duration_seconds, cell: (e) => age(e.duration_seconds) },
+          { id: "waited", name: "waited", number: true, title: "The time of all who waited, added up", value: (e) => e.session_seconds, cell: (e) => age(e.session_seconds) },
+          { id: "sessions", name: "sessions", number: true, level: 2, title: "How many waited in all", value: (e) => e.sessions_blocked },
+          { id: "who", name: "blocker", wide: true, value: (e) => e.root.pid, cell: (e) => <Who server={name} who={e.root} /> },
+        ]}
+      />
     </section>
   );
 }
