@@ -159,6 +159,22 @@ func TestConsole(t *testing.T) {
 	c.looks(t)
 }
 
+// heldUpBy gives the query_id of the statement that the longest episode's blocker ran.
+func (c *consoleScene) heldUpBy(t *testing.T) string {
+	t.Helper()
+	held := get[struct {
+		Episodes []struct {
+			Root struct {
+				QueryID *string `json:"query_id"`
+			} `json:"root"`
+		} `json:"episodes"`
+	}](t, c.everything, "/api/v1/servers/%s/history/blocking", url.PathEscape(markupServer))
+	if len(held.Episodes) == 0 || held.Episodes[0].Root.QueryID == nil {
+		t.Fatalf("nobody who held others up, or not what they ran: %+v", held.Episodes)
+	}
+	return *held.Episodes[0].Root.QueryID
+}
+
 // looks opens every page at the widths of a phone, a notebook and a wall, in
 // light and dark.
 func (c *consoleScene) looks(t *testing.T) {
@@ -183,6 +199,7 @@ func (c *consoleScene) looks(t *testing.T) {
 		{"session", c.path + "/session?last=15m&pid=" + strconv.Itoa(int(c.scene["e2e-holder"].pid)), `.gantt`},
 		{"session-which", c.path + "/session", `main form`},
 		{"query", c.path + "/q/123?last=15m", `.query-head`},
+		{"query-that-held", c.path + "/q/" + c.heldUpBy(t) + "?last=15m", `table[aria-label="whom it held up"] tbody tr`},
 		{"databases", c.path + "/databases", `main table`},
 		{"database", c.path + "/databases/postgres?last=15m", `.chart canvas`},
 		{"all-databases", "/ui/databases", `main table`},
