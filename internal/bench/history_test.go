@@ -170,6 +170,12 @@ func (p *past) questions(servers int) []pastQuestion {
 		{question{"top/1h/rows", paths(func(s string, i int) string {
 			return span(s+"/history/top", hour(i), hour(i).Add(time.Hour), "by", "query", "state", "active")
 		}), 500}, 50},
+		{question{"top/1h/split", paths(func(s string, i int) string {
+			return span(s+"/history/top", hour(i), hour(i).Add(time.Hour), "by", "query", "split", "wait_class")
+		}), 1500}, 50},
+		{question{"top/6h/split", paths(func(s string, i int) string {
+			return span(s+"/history/top", hour(i), hour(i).Add(6*time.Hour), "by", "query", "split", "wait_class")
+		}), 1500}, 300},
 		{question{"at", paths(func(s string, i int) string {
 			return s + "/history/at?" + url.Values{"at": {hour(i).Add(12*time.Minute + 34*time.Second).Format(time.RFC3339)}}.Encode()
 		}), 300}, 20},
