@@ -36,11 +36,19 @@ func sleeps(t *testing.T, dsn, settings string) *sleeper {
 	return s
 }
 
-// sleep begins a statement; its end is told on ended.
+// sleep begins a statement, whose end is told on ended; it is over before the
+// session is closed.
 func (s *sleeper) sleep(t *testing.T) {
 	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	over := make(chan struct{})
+	t.Cleanup(func() {
+		cancel()
+		<-over
+	})
 	go func() {
-		_, err := s.Exec(context.WithoutCancel(t.Context()), longSleep, pgx.QueryExecModeSimpleProtocol)
+		defer close(over)
+		_, err := s.Exec(ctx, longSleep, pgx.QueryExecModeSimpleProtocol)
 		code := ""
 		if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 			code = said.Code
