@@ -262,6 +262,11 @@ func TestConsolePictures(t *testing.T) {
 	if len(incident.Blockers) == 0 {
 		t.Fatal("nobody was held up in the last ten minutes: wait a little")
 	}
+	query := *get[struct {
+		Rows []struct {
+			Key *string `json:"key"`
+		} `json:"rows"`
+	}](t, c.everything, "/api/v1/servers/local/history/top?by=query&wait_class=lock").Rows[0].Key
 	at := incident.Blockers[0].MostAt.Add(2 * time.Millisecond).Format(time.RFC3339Nano)
 	for _, p := range []struct{ name, path, shows, theme string }{
 		{"fleet", "/ui/", `table tbody tr`, "light"},
@@ -269,7 +274,13 @@ func TestConsolePictures(t *testing.T) {
 		{"load-dark", "/ui/s/made-up-3?last=1d&by=application&compare=before", `.two table`, "dark"},
 		{"instant", "/ui/s/local/at/" + at, `table[role=treegrid]`, "light"},
 		{"incident", "/ui/s/local/incident?at=" + at, `.chart canvas`, "light"},
+		{"locks", "/ui/s/local/locks?last=15m", `main table`, "light"},
+		{"live", "/ui/s/local/live", `main tbody tr`, "dark"},
+		{"query", "/ui/s/local/q/" + query + "?last=15m", `.query-head pre`, "light"},
+		{"databases", "/ui/databases", `main table`, "light"},
 		{"disks", "/ui/s/local/disks?last=1h", `.chart canvas`, "light"},
+		{"servers", "/ui/servers", `main table`, "light"},
+		{"monitor", "/ui/monitor", `main table`, "light"},
 	} {
 		var shot []byte
 		c.Run(t, p.name,
