@@ -3,7 +3,7 @@ select a.datname as database,
        a.usename as "user",
        a.application_name as application,
        pg_catalog.host(a.client_addr) as client_addr,
-       null::int4 as leader_pid,
+       (pg_catalog.to_jsonb(a) ->> 'leader_pid')::int4 as leader_pid, -- there is one from 13 on
        pg_catalog.quote_ident(current_user) as role,
        w.refusal,
        -- Asked only where nothing speaks against it; the pid alone would hit whoever has it now.
